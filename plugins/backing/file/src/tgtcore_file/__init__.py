@@ -1,0 +1,1 @@
+"""Image files, block devices, memory and null stores, a plugin of tgtcore."""

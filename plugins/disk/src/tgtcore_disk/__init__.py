@@ -1,0 +1,1 @@
+"""The SBC disk, a device type plugin of tgtcore."""

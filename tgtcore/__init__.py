@@ -1,0 +1,1 @@
+"""A SCSI target framework: the front door."""
