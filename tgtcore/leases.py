@@ -1,0 +1,114 @@
+"""Leases: who is using a thing right now, and how to wait until nobody is.
+
+Whoever uses something that can be removed holds a lease on it.  All calls come from the loop's thread, so a lease costs
+one dictionary entry.  A holder is any hashable object; ``str(holder)`` is shown to the user, so give it a good one.
+"""
+
+import asyncio
+import time
+from collections.abc import Callable, Hashable, Iterator
+from contextlib import contextmanager
+from typing import NamedTuple
+
+from tgtcore.errors import Draining, DrainTimeout
+
+
+class Holder(NamedTuple):
+    """One lease as shown to people: who holds it, and for how long already."""
+
+    name: str
+    age_s: float
+
+
+class Leases:
+    """The leases on one thing.
+
+    :param what: the thing's name as its user knows it; it begins every message.
+    :param clock: seconds, monotonic; a parameter so that tests own the time.
+    """
+
+    __slots__ = ("_clock", "_door_shut", "_held", "_waiters", "what")
+
+    def __init__(self, what: str, clock: Callable[[], float] = time.monotonic) -> None:
+        self.what = what
+        self._clock = clock
+        self._held: dict[Hashable, float] = {}
+        self._door_shut = False
+        self._waiters: list[asyncio.Future[None]] = []
+
+    def __len__(self) -> int:
+        return len(self._held)
+
+    def __contains__(self, holder: Hashable) -> bool:
+        return holder in self._held
+
+    @property
+    def draining(self) -> bool:
+        """Whether the door is shut: no new lease is given."""
+        return self._door_shut
+
+    def take(self, holder: Hashable) -> None:
+        """Begin to use the thing.
+
+        :raises Draining: the thing is going away.
+        """
+        if self._door_shut:
+            raise Draining(f"{self.what} is going away; {holder} may not start using it")
+        assert holder not in self._held, f"{holder} already holds a lease on {self.what}"
+        self._held[holder] = self._clock()
+
+    def give(self, holder: Hashable) -> None:
+        """End the use that :meth:`take` began; giving a lease back twice is a defect and asserted."""
+        assert holder in self._held, f"{holder} gives back a lease on {self.what} that it does not hold"
+        del self._held[holder]
+        if self._waiters and not self._held:
+            self._wake()
+
+    @contextmanager
+    def lease(self, holder: Hashable) -> Iterator[None]:
+        """Use the thing for the time of a ``with`` block."""
+        self.take(holder)
+        try:
+            yield
+        finally:
+            self.give(holder)
+
+    def shut(self) -> None:
+        """Give no new leases; idempotent."""
+        self._door_shut = True
+
+    def reopen(self) -> None:
+        """Give leases again, after a drain that was called off."""
+        self._door_shut = False
+
+    def holders(self) -> list[Holder]:
+        """Everyone who holds a lease, oldest first."""
+        now = self._clock()
+        return [Holder(str(holder), now - since) for holder, since in self._held.items()]
+
+    async def drain(self, timeout_s: float) -> None:
+        """Shut the door and wait until the last lease is given back.
+
+        :raises DrainTimeout: after ``timeout_s`` seconds; the message names every holder.  The door stays shut.
+        """
+        self.shut()
+        if not self._held:
+            return
+        waiter: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._waiters.append(waiter)
+        try:
+            await asyncio.wait_for(waiter, timeout_s)
+        except TimeoutError:
+            holders = [f"{holder.name} ({holder.age_s:.1f} s)" for holder in self.holders()]
+            raise DrainTimeout(
+                f"{self.what} is still in use after {timeout_s:g} s by: {', '.join(holders)}", holders
+            ) from None
+        finally:
+            if waiter in self._waiters:
+                self._waiters.remove(waiter)
+
+    def _wake(self) -> None:
+        waiters, self._waiters = self._waiters, []
+        for waiter in waiters:
+            if not waiter.done():
+                waiter.set_result(None)

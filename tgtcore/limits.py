@@ -1,0 +1,37 @@
+"""Every maximum of the core in one place, each with its reason.  A driver keeps its own in a file of the same name."""
+
+CDB_BYTES_MAX = 260
+"""SPC-5 4.2: the longest variable length CDB (7Fh: 8 + 252)."""
+
+LUNS_PER_TARGET_MAX = 16384
+"""SAM-5 4.7.7.3: the flat space addressing method has 14 bits."""
+
+TASKS_PER_NEXUS_MAX = 1024
+"""A nexus with more unfinished tasks gets TASK SET FULL; transports advertise less than this."""
+
+ATTENTIONS_PER_NEXUS_MAX = 16
+"""SAM-5 5.14: pending unit attentions of one I_T_L nexus; the oldest of equal rank is dropped beyond."""
+
+REGISTRANTS_MAX = 256
+"""Persistent reservation registrants of one logical unit; INSUFFICIENT REGISTRATION RESOURCES beyond."""
+
+PARAMETER_LIST_BYTES_MAX = 64 * 1024
+"""Longest parameter list accepted for any command that has no smaller limit of its own."""
+
+TRANSFER_BYTES_MAX = 16 * 1024 * 1024
+"""Longest data-in or data-out of one command, unless a device type advertises less."""
+
+TASK_BUFFER_BYTES_MAX = 256 * 1024 * 1024
+"""Data-out memory that all unfinished tasks of the daemon may hold; BUSY beyond."""
+
+NAME_BYTES_MAX = 223
+"""RFC 7143 4.2.7.1: the longest target or initiator name; the limit serves every transport."""
+
+WORKER_THREADS_MAX = 64
+"""Threads for blocking store calls; each costs a stack and rarely pays beyond the device's queue."""
+
+MANAGEMENT_REQUEST_BYTES_MAX = 1024 * 1024
+"""One management request: a whole configuration fits, a flood does not."""
+
+MANAGEMENT_CLIENTS_MAX = 64
+"""Connections to the management socket at one time."""

@@ -1,0 +1,123 @@
+"""Work beside the event loop: threads for calls that may block, whose results come back on the loop's thread.
+
+The loop itself is asyncio's.  An executor hop through ``run_in_executor`` costs a Future and two context switches per
+call; here a burst of results costs the loop one wake-up.
+"""
+
+import asyncio
+import threading
+from collections import deque
+from collections.abc import Callable
+from queue import SimpleQueue
+from typing import Any
+
+Done = Callable[[Any, BaseException | None], None]
+"""Called on the loop's thread with the job's result, or with the exception that it raised."""
+
+_Job = tuple[Callable[..., Any], tuple[Any, ...], Done]
+
+
+class Workers:
+    """A fixed number of threads that run blocking calls.
+
+    :param threads: how many; 0 < threads.
+    :param loop: the loop on whose thread every ``done`` is called.
+    """
+
+    def __init__(self, threads: int, loop: asyncio.AbstractEventLoop | None = None) -> None:
+        self._loop = loop or asyncio.get_running_loop()
+        self._jobs: SimpleQueue[_Job | None] = SimpleQueue()
+        self._results: deque[tuple[Done, Any, BaseException | None]] = deque()
+        self._woken = False
+        self._threads = [
+            threading.Thread(target=self._work, name=f"tgtcore-worker-{number}", daemon=True)
+            for number in range(threads)
+        ]
+        for thread in self._threads:
+            thread.start()
+
+    def run(self, function: Callable[..., Any], args: tuple[Any, ...], done: Done) -> None:
+        """Call ``function(*args)`` on some thread; then ``done(result, None)`` or ``done(None, error)`` on the loop."""
+        self._jobs.put((function, args, done))
+
+    def call(self, function: Callable[..., Any], *args: Any) -> asyncio.Future[Any]:
+        """The same as an awaitable, for the control path."""
+        future: asyncio.Future[Any] = self._loop.create_future()
+
+        def done(result: Any, error: BaseException | None) -> None:
+            if future.cancelled():
+                return
+            if error is None:
+                future.set_result(result)
+            else:
+                future.set_exception(error)
+
+        self.run(function, args, done)
+        return future
+
+    def close(self) -> None:
+        """End the threads after the jobs that were already given; results that come later are dropped with the loop."""
+        for _ in self._threads:
+            self._jobs.put(None)
+
+    def join(self, timeout_s: float) -> bool:
+        """Wait for the threads to end; True when all have."""
+        for thread in self._threads:
+            thread.join(timeout_s)
+        return not any(thread.is_alive() for thread in self._threads)
+
+    def _work(self) -> None:
+        while (job := self._jobs.get()) is not None:
+            function, args, done = job
+            try:
+                result, error = function(*args), None
+            except BaseException as raised:  # whatever a plugin raises must reach its task
+                result, error = None, raised
+            self._results.append((done, result, error))
+            del job, function, args, done, result, error
+            if not self._woken:
+                self._woken = True
+                try:
+                    self._loop.call_soon_threadsafe(self._deliver)
+                except RuntimeError:
+                    return  # the loop has closed: nobody is left to tell
+
+    def _deliver(self) -> None:
+        self._woken = False  # before the first look: a result that comes later wakes the loop again
+        results = self._results
+        while results:
+            done, result, error = results.popleft()
+            done(result, error)
+
+
+class Lane:
+    """Runs jobs one after the other on :class:`Workers`, for a store that allows only one call at a time."""
+
+    def __init__(self, workers: Workers) -> None:
+        self._workers = workers
+        self._waiting: deque[_Job] = deque()
+        self._running = False
+
+    @property
+    def idle(self) -> bool:
+        """Whether no job runs or waits."""
+        return not self._running
+
+    def run(self, function: Callable[..., Any], args: tuple[Any, ...], done: Done) -> None:
+        """As :meth:`Workers.run`, in the order of the calls."""
+        if self._running:
+            self._waiting.append((function, args, done))
+        else:
+            self._start((function, args, done))
+
+    def _start(self, job: _Job) -> None:
+        function, args, done = job
+        self._running = True
+
+        def finished(result: Any, error: BaseException | None) -> None:
+            self._running = False
+            if self._waiting:
+                self._start(self._waiting.popleft())
+            done(result, error)
+
+        self._workers.run(function, args, finished)

@@ -1,0 +1,20 @@
+"""Where the bytes of a logical unit live: the contract of stores, formats and filters."""
+
+from tgtcore.store.claims import Claim, Claims
+from tgtcore.store.contract import Buffer, Concurrency, Extent, Features, Filter, Format, NoOptions, Region, Store
+from tgtcore.store.opened import OpenStore
+
+__all__ = [
+    "Buffer",
+    "Claim",
+    "Claims",
+    "Concurrency",
+    "Extent",
+    "Features",
+    "Filter",
+    "Format",
+    "NoOptions",
+    "OpenStore",
+    "Region",
+    "Store",
+]

@@ -1,0 +1,200 @@
+"""What a store author writes.
+
+A store speaks storage: byte offsets, byte strings and ``OSError``; it never hears of SCSI.  ``read`` and ``size_bytes`` are all
+that must be there.  Everything else is optional, and **what a class does not define is not advertised** to initiators:
+
+========================  =========================================================================================
+method                    if it is missing
+========================  =========================================================================================
+``write`` and ``flush``   the medium is write-protected; one without the other is refused when the class is made
+``write_through``         forced unit access becomes ``write`` followed by ``flush``
+``unmap``                 the logical unit is not thin: UNMAP is refused and not advertised
+``write_zeroes``          the core writes zeroes
+``extents``               everything counts as allocated
+``resize``                the size is fixed
+``read_nowait`` ...       the core calls the blocking form on a worker thread
+``region``                data is copied through the daemon
+========================  =========================================================================================
+
+Blocking methods are called on worker threads: one at a time when ``concurrency`` is SERIAL, several at once when it is PARALLEL.
+The ``*_nowait`` methods and ``region`` are called on the loop's thread, also while blocking methods run, and must never block.
+"""
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterable
+from enum import Enum, Flag, auto
+from typing import ClassVar, NamedTuple
+
+from pydantic import BaseModel, ConfigDict
+
+Buffer = bytes | bytearray | memoryview
+"""Contiguous bytes.  A buffer handed to a store is only valid until the method returns."""
+
+
+class Features(Flag):
+    """What a store can do natively; see :meth:`Store.features`."""
+
+    NONE = 0
+    WRITE = auto()
+    WRITE_THROUGH = auto()
+    UNMAP = auto()
+    WRITE_ZEROES = auto()
+    EXTENTS = auto()
+    RESIZE = auto()
+
+
+class Concurrency(Enum):
+    """How many blocking calls the core may have under way in one store; the strictest in a stack wins."""
+
+    SERIAL = "one at a time"
+    PARALLEL = "several at once"
+
+
+class Extent(NamedTuple):
+    """A range of a store and whether space is allocated for it; a range that is not allocated reads as zeroes."""
+
+    offset: int
+    length: int
+    allocated: bool
+
+
+class Region(NamedTuple):
+    """A range of an open file whose bytes are the answer; it lets a transport send them without a copy."""
+
+    fd: int
+    offset: int
+    length: int
+
+
+class NoOptions(BaseModel):
+    """The options of a thing that has none."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Store(ABC):
+    """A byte-addressed medium.
+
+    A registered class is made as ``cls(options)`` on a worker thread, where ``options`` is an instance of its ``Options`` model,
+    filled from the configuration; whatever can fail (opening, locking, creating) happens there and raises ``OSError`` or
+    :class:`~tgtcore.errors.StoreError` with a message that names the file.
+    """
+
+    Options: ClassVar[type[BaseModel]] = NoOptions
+    """The configuration keys of this store, checked before the store is made."""
+
+    concurrency: Concurrency = Concurrency.SERIAL
+    """How many blocking calls may be under way; SERIAL is always safe."""
+
+    size_bytes: int
+    """Size of the medium now; only ``resize`` changes it."""
+
+    block_bytes: int = 1
+    """Offsets and lengths of all calls are multiples of this; a power of two."""
+
+    preferred_bytes: int = 4096
+    """Calls aligned to this are cheapest: the physical block of a device, the cluster of a format.  A power of two."""
+
+    rotational: bool = False
+    """Whether seeks cost: shown to initiators as a spinning disk."""
+
+    def __init_subclass__(cls) -> None:
+        super().__init_subclass__()
+        if (cls.write is Store.write) != (cls.flush is Store.flush):
+            raise TypeError(
+                f"{cls.__name__} defines one of write() and flush() without the other; a store that takes writes must say "
+                "how they become durable, even if the answer is to do nothing"
+            )
+
+    def features(self) -> Features:
+        """What this store offers: by default, what its class defines.
+
+        An instance that can do less (opened read-only, a device without discard) overrides this and removes flags.
+        """
+        cls = type(self)
+        found = Features.NONE
+        for name, feature in _DEFINED_BY.items():
+            if getattr(cls, name) is not getattr(Store, name):
+                found |= feature
+        return found
+
+    @abstractmethod
+    def read(self, offset: int, length: int) -> Buffer:
+        """Exactly ``length`` bytes at ``offset``; the range lies within ``size_bytes``."""
+
+    def write(self, offset: int, data: Buffer) -> None:
+        """Store all of ``data`` at ``offset``; a later ``read`` returns it, a later ``flush`` makes it durable."""
+        raise NotImplementedError
+
+    def flush(self) -> None:
+        """Return when every write that returned before this call is durable."""
+        raise NotImplementedError
+
+    def write_through(self, offset: int, data: Buffer) -> None:
+        """As ``write``, and durable on return."""
+        raise NotImplementedError
+
+    def unmap(self, offset: int, length: int) -> None:
+        """Give the space of a range back.  The whole range must read as zeroes afterwards."""
+        raise NotImplementedError
+
+    def write_zeroes(self, offset: int, length: int) -> None:
+        """Zero a range quickly; space stays (or becomes) allocated, so that a later write can't run out of it."""
+        raise NotImplementedError
+
+    def extents(self, offset: int, length: int) -> Iterable[Extent]:
+        """Adjacent extents that cover the range from ``offset`` on, in order; may stop early, but covers at least some."""
+        raise NotImplementedError
+
+    def resize(self, size_bytes: int) -> None:
+        """Make the medium larger or smaller and change ``size_bytes``; new space reads as zeroes."""
+        raise NotImplementedError
+
+    def close(self) -> None:
+        """Let go of everything; called once, after the last other call has returned."""
+        return
+
+    def read_nowait(self, offset: int, length: int) -> Buffer | None:
+        """``read`` if it needs no waiting, else None; runs on the loop's thread."""
+        return None
+
+    def write_nowait(self, offset: int, data: Buffer) -> bool:
+        """``write`` if it needs no waiting, else False (and nothing was written); runs on the loop's thread."""
+        return False
+
+    def region(self, offset: int, length: int) -> Region | None:
+        """A file range with the same bytes, if they are in memory already; runs on the loop's thread."""
+        return None
+
+
+_DEFINED_BY = {
+    "write": Features.WRITE,
+    "write_through": Features.WRITE_THROUGH,
+    "unmap": Features.UNMAP,
+    "write_zeroes": Features.WRITE_ZEROES,
+    "extents": Features.EXTENTS,
+    "resize": Features.RESIZE,
+}
+
+
+class Format(Store):
+    """A store whose bytes are encoded in another store: an image format.  Made as ``cls(base, options)``.
+
+    A format answers for each operation itself.  It must not forward what it does not know (no ``__getattr__``): a new operation
+    that slipped through to the base would address raw image bytes and destroy the image.
+    """
+
+    def __init__(self, base: Store, options: BaseModel) -> None:
+        self.base = base
+        self.options = options
+
+
+class Filter(Store):
+    """A store that changes how another one behaves: delays, errors, limits.  Made as ``cls(base, options)``.
+
+    The rule of :class:`Format` holds: what a filter does not define is unsupported, never passed through.
+    """
+
+    def __init__(self, base: Store, options: BaseModel) -> None:
+        self.base = base
+        self.options = options

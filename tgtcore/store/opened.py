@@ -1,0 +1,127 @@
+"""A store in use: the author's object with its name, leases, claims, threads and the emulation of what it lacks."""
+
+from collections.abc import Callable, Iterable
+from typing import Any
+
+from tgtcore.errors import ReadOnly, Unsupported
+from tgtcore.leases import Leases
+from tgtcore.loop import Done, Lane, Workers
+from tgtcore.store.claims import Claims
+from tgtcore.store.contract import Buffer, Concurrency, Extent, Features, Store
+
+_ZEROES = bytes(1024 * 1024)
+
+
+class OpenStore:
+    """What device types see of a store.
+
+    Every operation is there: natively, emulated where the emulation is exact, or refused with ``Unsupported``/``ReadOnly``.  Methods
+    without ``nowait`` may block: call them inside :meth:`run`.
+
+    :param name: as in the configuration or the file's path; used in messages.
+    :param workers: the daemon's threads.
+    :param read_only: refuse writes although the store could take them.
+    """
+
+    def __init__(self, name: str, store: Store, workers: Workers, *, read_only: bool = False) -> None:
+        self.name = name
+        self.store = store
+        self.features = store.features()
+        if read_only:
+            self.features &= Features.EXTENTS
+        self.leases = Leases(f"store {name}")
+        self.claims = Claims(f"store {name}")
+        lane: Lane | Workers = workers if store.concurrency is Concurrency.PARALLEL else Lane(workers)
+        self._run = lane.run
+        self.read = store.read
+        self.read_nowait = store.read_nowait
+        self.write_nowait = store.write_nowait if self.writable else _refuse_nowait
+        self.region = store.region
+
+    def __str__(self) -> str:
+        return f"store {self.name}"
+
+    @property
+    def size_bytes(self) -> int:
+        """Size of the medium now."""
+        return self.store.size_bytes
+
+    @property
+    def writable(self) -> bool:
+        """Whether writes are taken at all."""
+        return Features.WRITE in self.features
+
+    def run(self, function: Callable[..., Any], args: tuple[Any, ...], done: Done) -> None:
+        """Call ``function(*args)`` where it may block, respecting the store's concurrency; ``done`` on the loop's thread."""
+        self._run(function, args, done)
+
+    def write(self, offset: int, data: Buffer) -> None:
+        """As :meth:`Store.write`."""
+        self._need_write()
+        self.store.write(offset, data)
+
+    def flush(self) -> None:
+        """As :meth:`Store.flush`; with nothing to write there is nothing to flush."""
+        if self.writable:
+            self.store.flush()
+
+    def write_through(self, offset: int, data: Buffer) -> None:
+        """Write, durable on return; emulated by a flush."""
+        self._need_write()
+        if Features.WRITE_THROUGH in self.features:
+            self.store.write_through(offset, data)
+        else:
+            self.store.write(offset, data)
+            self.store.flush()
+
+    def unmap(self, offset: int, length: int) -> None:
+        """As :meth:`Store.unmap`.
+
+        :raises Unsupported: the store is not thin.
+        """
+        self._need_write()
+        if Features.UNMAP not in self.features:
+            raise Unsupported(f"{self} can't give space back")
+        self.store.unmap(offset, length)
+
+    def write_zeroes(self, offset: int, length: int) -> None:
+        """Zero a range, keeping it allocated; emulated by writing zeroes."""
+        self._need_write()
+        if Features.WRITE_ZEROES in self.features:
+            self.store.write_zeroes(offset, length)
+            return
+        zeroes = memoryview(_ZEROES)
+        while length:
+            piece = min(length, len(zeroes))
+            self.store.write(offset, zeroes[:piece])
+            offset, length = offset + piece, length - piece
+
+    def extents(self, offset: int, length: int) -> Iterable[Extent]:
+        """As :meth:`Store.extents`; a store that can't tell has everything allocated."""
+        if Features.EXTENTS in self.features:
+            return self.store.extents(offset, length)
+        return (Extent(offset, length, True),)
+
+    def resize(self, size_bytes: int) -> None:
+        """As :meth:`Store.resize`.
+
+        :raises Unsupported: the store's size is fixed.
+        """
+        if Features.RESIZE not in self.features:
+            raise Unsupported(f"{self} can't change its size")
+        self.store.resize(size_bytes)
+
+    def close(self) -> None:
+        """Flush and close; the last call, made when no lease is left."""
+        try:
+            self.flush()
+        finally:
+            self.store.close()
+
+    def _need_write(self) -> None:
+        if not self.writable:
+            raise ReadOnly(f"{self} is read-only")
+
+
+def _refuse_nowait(offset: int, data: Buffer) -> bool:
+    return False
