@@ -8,9 +8,12 @@ import asyncio
 import time
 from collections.abc import Callable, Hashable, Iterator
 from contextlib import contextmanager
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
 from tgtcore.errors import Draining, DrainTimeout
+
+
+_T = TypeVar("_T")
 
 
 class Holder(NamedTuple):
@@ -85,6 +88,10 @@ class Leases:
         """Everyone who holds a lease, oldest first."""
         now = self._clock()
         return [Holder(str(holder), now - since) for holder, since in self._held.items()]
+
+    def holders_of(self, kind: type[_T]) -> list[_T]:
+        """The holders of one kind, as objects, oldest first."""
+        return [holder for holder in self._held if isinstance(holder, kind)]
 
     async def drain(self, timeout_s: float) -> None:
         """Shut the door and wait until the last lease is given back.

@@ -1,0 +1,79 @@
+"""What a device type author writes.
+
+A device type is a class; its methods marked with :func:`~tgtcore.device.command` are its opcode table.  One instance serves one
+logical unit.  Handlers run on the loop's thread and must not block: work that may goes through ``task.offload(function, ...)``.
+Commands that every device type shares are in :class:`~tgtcore.device.primary.PrimaryCommands`.
+"""
+
+from abc import ABC
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from pydantic import BaseModel
+
+from tgtcore.device.command import BoundCommand, Command, CommandTable, commands_of
+from tgtcore.store import NoOptions, OpenStore
+
+if TYPE_CHECKING:
+    from tgtcore.logical_unit import LogicalUnit
+
+
+class DeviceType(ABC):
+    """The model of a device behind one logical unit.
+
+    :param lu: the logical unit that this object serves.
+    :param store: where its data lives; None for a device type that needs none.
+    :param options: an instance of ``Options``.
+    :raises ConfigError: the options do not fit the store (size, block size, ...).
+    """
+
+    code: ClassVar[int]
+    """The peripheral device type (SPC-5 table 148)."""
+
+    Options: ClassVar[type[BaseModel]] = NoOptions
+    """The configuration keys of this device type, checked before the logical unit is made."""
+
+    needs_store: ClassVar[bool] = True
+    """Whether a logical unit of this type must name a store."""
+
+    commands: ClassVar[dict[tuple[int, int | None], tuple[Command, str]]] = {}
+    """The opcode table of the class: (opcode, service action) → (command, name of the handler)."""
+
+    def __init_subclass__(cls) -> None:
+        super().__init_subclass__()
+        cls.commands = commands_of(cls)
+
+    def __init__(self, lu: "LogicalUnit", store: OpenStore | None, options: BaseModel) -> None:
+        self.lu = lu
+        self.store = store
+        self.options = options
+
+    def command_features(self) -> set[str]:
+        """Names of the optional features that this logical unit has; commands marked with another feature are absent."""
+        return set()
+
+    def bind_commands(self) -> CommandTable:
+        """The opcode table of this logical unit."""
+        present = self.command_features()
+        return CommandTable(
+            [
+                BoundCommand(entry, getattr(self, method), None if entry.wants is None else entry.wants.__get__(self))
+                for entry, method in type(self).commands.values()
+                if entry.feature is None or entry.feature in present
+            ]
+        )
+
+    def reset(self) -> None:
+        """The logical unit was reset (SAM-5 6.3.3): go back to saved or default parameters."""
+        return
+
+    def nexus_lost(self, nexus: Any) -> None:
+        """An I_T nexus is gone: forget what belonged to it."""
+        return
+
+    def close(self) -> None:
+        """The logical unit is going away; no task is left."""
+        return
+
+    def statistics(self) -> dict[str, Any]:
+        """Figures of this device type for ``tgtadm show``."""
+        return {}

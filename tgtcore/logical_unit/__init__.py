@@ -1,0 +1,6 @@
+"""A logical unit: a device type, its store, its task set, and who may use it."""
+
+from tgtcore.logical_unit.identity import Identity
+from tgtcore.logical_unit.unit import LogicalUnit
+
+__all__ = ["Identity", "LogicalUnit"]

@@ -1,0 +1,199 @@
+"""The logical unit: checks that come before every command, dispatch, and the end of tasks."""
+
+import logging
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+from pydantic import BaseModel
+
+from tgtcore.device import CommandTable, DeviceType
+from tgtcore.errors import CheckCondition, ReservationConflict
+from tgtcore.leases import Leases
+from tgtcore.logical_unit.faults import answer
+from tgtcore.logical_unit.identity import Identity
+from tgtcore.reservations import Reservations
+from tgtcore.scsi import sense as asc
+from tgtcore.scsi.sense import SenseKey
+from tgtcore.store import OpenStore
+from tgtcore.task import PENDING, State, Task
+from tgtcore.task_set import TaskSet
+
+if TYPE_CHECKING:
+    from tgtcore.device import BoundCommand
+    from tgtcore.nexus import ITLNexus
+
+_log = logging.getLogger(__name__)
+
+
+class LogicalUnit:
+    """One logical unit; it may be mapped under several LUNs, in several targets, and is the same one everywhere.
+
+    :param identity: its names.
+    :param device_type: the class of its device.
+    :param store: an opened store, or None.
+    :param options: the device type's options.
+    :raises ConfigError: options and store do not fit.
+    """
+
+    def __init__(
+        self, identity: Identity, device_type: type[DeviceType], store: OpenStore | None, options: BaseModel
+    ) -> None:
+        self.identity = identity
+        self.name = identity.name
+        self.store = store
+        self.leases = Leases(str(self))
+        self.reservations = Reservations()
+        self.task_set = TaskSet(self._start)
+        self.itls: dict[Any, ITLNexus] = {}
+        """By nexus: everyone who has this logical unit mapped."""
+        self.descriptor_sense = False
+        """D_SENSE of the control mode page."""
+        self.task_aborted_status = False
+        """TAS of the control mode page: tell nexuses whose tasks another nexus aborted."""
+        self.online = True
+        """False: every media access is answered NOT READY, by administrative wish."""
+        self.accepted = 0
+        """Tasks ever accepted; ``accepted == ended + len(tasks())`` always."""
+        self.ended = 0
+        self.device = device_type(self, store, options)
+        self.commands: CommandTable = self.device.bind_commands()
+        if store is not None:
+            store.leases.take(self)
+
+    def __str__(self) -> str:
+        return f"logical unit {self.name}"
+
+    def tasks(self) -> list[Task]:
+        """All tasks that have not ended, oldest first."""
+        return self.leases.holders_of(Task)
+
+    # ---- the way of a command -------------------------------------------------------------------------------------
+
+    def submit(self, task: Task, itl: "ITLNexus") -> None:
+        """Accept a task and start it, now or when its turn comes.
+
+        :raises Draining: the logical unit is going away; the task was not accepted.
+        """
+        self.leases.take(task)
+        self.accepted += 1
+        task.itl = itl
+        try:
+            task.command = self._check(task, itl)
+        except (CheckCondition, ReservationConflict) as refusal:
+            task.state = State.NEW
+            self._fail(task, refusal)
+            return
+        if self.task_set.admit(task):
+            self._start(task)
+
+    def _check(self, task: Task, itl: "ITLNexus") -> "BoundCommand":
+        cdb = task.cdb
+        command = itl.commands.find(cdb)
+        if itl.attentions and not (command is not None and command.passes_attention):
+            raise itl.report_attention()
+        if command is None:
+            raise _unknown(itl.commands, cdb)
+        if self.reservations.active and self.reservations.conflict(itl.identity, command.reservation):
+            raise ReservationConflict(f"{task}: {self} is reserved")
+        if int.from_bytes(cdb[: command.cdb_bytes], "big") & command.reserved_bits:
+            raise _reserved_bit_set(command, cdb)
+        return command
+
+    def _start(self, task: Task) -> None:
+        """Begin a task whose turn has come: ask for data-out if there is not enough of it, or run the handler."""
+        wants = task.command.wants
+        task.enabled = True
+        if wants is not None:
+            try:
+                wanted = task.wanted_out = wants(task)
+            except Exception as error:
+                self._fail(task, error)
+                return
+            have = 0 if task.data_out is None else len(task.data_out)
+            if have < wanted and have < task.expected_out:
+                task.state = State.DATA
+                task.want_data(task)
+                return
+        self.execute(task)
+
+    def execute(self, task: Task) -> None:
+        """Run the handler of a task that has all its data-out."""
+        task.state = State.RUNNING
+        try:
+            result = task.command.handler(task)
+        except Exception as error:
+            self._fail(task, error)
+            return
+        if result is not PENDING:
+            task.finish(0, b"")
+
+    def offload(self, task: Task, function: Callable[..., Any], args: tuple[Any, ...]) -> None:
+        """Run ``function(*args)`` on a worker and end the task with its outcome."""
+
+        def done(result: Any, error: BaseException | None) -> None:
+            if error is not None:
+                self._fail(task, error)
+            else:
+                task.complete(result)
+
+        assert self.store is not None, f"{self} has no store to run work in"
+        self.store.run(function, args, done)
+
+    def task_ended(self, task: Task) -> None:
+        """Let a task go; called by :meth:`Task.finish` only."""
+        self.ended += 1
+        self.leases.give(task)
+        if task.enabled:
+            self.task_set.ended(task)
+        elif task.dormant:
+            self.task_set.withdraw(task)
+
+    def _fail(self, task: Task, error: BaseException) -> None:
+        task.data_in = None
+        task.finish(*answer(task, error, descriptor_sense=self.descriptor_sense))
+
+    # ---- who uses it ------------------------------------------------------------------------------------------------
+
+    def attach(self, itl: "ITLNexus") -> None:
+        """A nexus has this logical unit mapped from now on."""
+        self.itls[itl.nexus] = itl
+
+    def detach(self, itl: "ITLNexus") -> None:
+        """A nexus has lost it: reservations that last as long as a nexus end; no task of that nexus is left."""
+        del self.itls[itl.nexus]
+        self.reservations.nexus_lost(itl.identity)
+        self.device.nexus_lost(itl.nexus)
+
+    def attention(self, code: tuple[int, int], *, besides: "ITLNexus | None" = None) -> None:
+        """Establish a unit attention condition for every I_T nexus, except ``besides``."""
+        for itl in self.itls.values():
+            if itl is not besides:
+                itl.establish_attention(code)
+
+    def reset(self) -> None:
+        """What a logical unit reset does besides aborting tasks (SAM-5 6.3.3)."""
+        self.reservations.reset()
+        self.device.reset()
+        self.attention(asc.BUS_DEVICE_RESET_FUNCTION_OCCURRED)
+
+    def close(self) -> None:
+        """Let go of the store; the logical unit must be drained before."""
+        assert not self.tasks(), f"{self} is closed while it has tasks"
+        self.device.close()
+        if self.store is not None:
+            self.store.claims.release(str(self))
+            self.store.leases.give(self)
+
+
+def _unknown(commands: CommandTable, cdb: bytes) -> CheckCondition:
+    """SPC-5 4.3.1: an unknown opcode, or a known one with an unknown service action."""
+    if commands.has_opcode(cdb[0]):
+        return CheckCondition(SenseKey.ILLEGAL_REQUEST, asc.INVALID_FIELD_IN_CDB, field=(1, 4))
+    return CheckCondition(SenseKey.ILLEGAL_REQUEST, asc.INVALID_COMMAND_OPERATION_CODE, field=(0, None))
+
+
+def _reserved_bit_set(command: "BoundCommand", cdb: bytes) -> CheckCondition:
+    offending = int.from_bytes(cdb[: command.cdb_bytes], "big") & command.reserved_bits
+    bit_from_end = offending.bit_length() - 1
+    byte = command.cdb_bytes - 1 - bit_from_end // 8
+    return CheckCondition(SenseKey.ILLEGAL_REQUEST, asc.INVALID_FIELD_IN_CDB, field=(byte, bit_from_end % 8))

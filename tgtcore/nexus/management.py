@@ -1,0 +1,183 @@
+"""Task management functions (SAM-5 clause 7): what they abort, and when they are done.
+
+A function that aborts tasks is answered only when every one of them has ended, so that no write lands after the answer.
+"""
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from enum import Enum, IntEnum
+from typing import TYPE_CHECKING
+
+from tgtcore.scsi import sense as asc
+from tgtcore.scsi.status import Status
+
+if TYPE_CHECKING:
+    from tgtcore.nexus.itl import ITLNexus
+    from tgtcore.nexus.nexus import Nexus
+    from tgtcore.task import Task
+
+
+class Tmf(Enum):
+    """The functions of SAM-5 clause 7, and the target resets that older transports still carry."""
+
+    ABORT_TASK = "ABORT TASK"
+    ABORT_TASK_SET = "ABORT TASK SET"
+    CLEAR_ACA = "CLEAR ACA"
+    CLEAR_TASK_SET = "CLEAR TASK SET"
+    I_T_NEXUS_RESET = "I_T NEXUS RESET"
+    LOGICAL_UNIT_RESET = "LOGICAL UNIT RESET"
+    QUERY_ASYNCHRONOUS_EVENT = "QUERY ASYNCHRONOUS EVENT"
+    QUERY_TASK = "QUERY TASK"
+    QUERY_TASK_SET = "QUERY TASK SET"
+    TARGET_RESET = "TARGET RESET"
+
+
+class TmfResponse(IntEnum):
+    """Service responses (SAM-5 7.1); a transport maps them to its own codes."""
+
+    FUNCTION_COMPLETE = 0
+    FUNCTION_SUCCEEDED = 1
+    FUNCTION_REJECTED = 2
+    INCORRECT_LOGICAL_UNIT_NUMBER = 3
+    TASK_DOES_NOT_EXIST = 4
+
+
+@dataclass(frozen=True)
+class TmfRequest:
+    """One task management request.
+
+    :param lun: the 8-byte LUN field; functions on the nexus or target ignore it.
+    :param tag: the task that ABORT TASK and QUERY TASK mean.
+    """
+
+    function: Tmf
+    lun: bytes = bytes(8)
+    tag: int = 0
+
+
+Answer = Callable[[TmfResponse], None]
+
+
+def manage(nexus: "Nexus", request: TmfRequest, answer: Answer) -> None:
+    """Perform a task management function; ``answer`` is called once, perhaps before this returns."""
+    function = request.function
+    if function in _ON_TARGET:
+        _ON_TARGET[function](nexus, answer)
+        return
+    itl = nexus.find(request.lun)
+    if itl is None:
+        answer(TmfResponse.INCORRECT_LOGICAL_UNIT_NUMBER)
+    elif function in _ON_TASK:
+        task = nexus.tasks.get(request.tag)
+        if task is not None and task.itl is not itl:
+            task = None
+        _ON_TASK[function](task, answer)
+    else:
+        _ON_LOGICAL_UNIT[function](itl, answer)
+
+
+def abort_all(tasks: Iterable["Task"], status: "Callable[[Task], int | None]", then: Callable[[], None]) -> None:
+    """Abort tasks; ``then`` when the last of them has ended.
+
+    :param status: what the initiator of a task is told: TASK ABORTED, or None for nothing.
+    """
+    remaining = 1
+
+    def one_ended() -> None:
+        nonlocal remaining
+        remaining -= 1
+        if remaining == 0:
+            then()
+
+    for task in list(tasks):
+        if not task.abort(status(task)):
+            remaining += 1
+            task.when_ended(one_ended)
+    one_ended()
+
+
+def _in_silence(task: "Task") -> int | None:
+    return None
+
+
+def _told_others(itl: "ITLNexus") -> "Callable[[Task], int | None]":
+    """SAM-5 5.3.1: with TAS, tasks of other nexuses end with TASK ABORTED; without it, or for one's own, in silence."""
+    told = Status.TASK_ABORTED if itl.lu.task_aborted_status else None
+    return lambda task: None if task.nexus is itl.nexus else told
+
+
+def _abort_task(task: "Task | None", answer: Answer) -> None:
+    if task is None:
+        answer(TmfResponse.TASK_DOES_NOT_EXIST)
+    else:
+        abort_all([task], _in_silence, lambda: answer(TmfResponse.FUNCTION_COMPLETE))
+
+
+def _query_task(task: "Task | None", answer: Answer) -> None:
+    answer(TmfResponse.FUNCTION_COMPLETE if task is None else TmfResponse.FUNCTION_SUCCEEDED)
+
+
+def _abort_task_set(itl: "ITLNexus", answer: Answer) -> None:
+    abort_all(itl.nexus.tasks_of(itl), _in_silence, lambda: answer(TmfResponse.FUNCTION_COMPLETE))
+
+
+def _clear_task_set(itl: "ITLNexus", answer: Answer) -> None:
+    tasks = itl.lu.tasks()
+    status = _told_others(itl)
+    if not itl.lu.task_aborted_status:
+        for other in {task.itl for task in tasks if task.itl is not None and task.nexus is not itl.nexus}:
+            other.establish_attention(asc.COMMANDS_CLEARED_BY_ANOTHER_INITIATOR)
+    abort_all(tasks, status, lambda: answer(TmfResponse.FUNCTION_COMPLETE))
+
+
+def _logical_unit_reset(itl: "ITLNexus", answer: Answer) -> None:
+    def done() -> None:
+        itl.lu.reset()
+        answer(TmfResponse.FUNCTION_COMPLETE)
+
+    abort_all(itl.lu.tasks(), _told_others(itl), done)
+
+
+def _query_task_set(itl: "ITLNexus", answer: Answer) -> None:
+    present = bool(itl.nexus.tasks_of(itl))
+    answer(TmfResponse.FUNCTION_SUCCEEDED if present else TmfResponse.FUNCTION_COMPLETE)
+
+
+def _query_asynchronous_event(itl: "ITLNexus", answer: Answer) -> None:
+    answer(TmfResponse.FUNCTION_SUCCEEDED if itl.attentions else TmfResponse.FUNCTION_COMPLETE)
+
+
+def _clear_aca(itl: "ITLNexus", answer: Answer) -> None:
+    """ACA is not supported (NORMACA is zero), so there is never a condition to clear."""
+    answer(TmfResponse.FUNCTION_REJECTED)
+
+
+def _nexus_reset(nexus: "Nexus", answer: Answer) -> None:
+    abort_all(nexus.tasks.values(), _in_silence, lambda: answer(TmfResponse.FUNCTION_COMPLETE))
+
+
+def _target_reset(nexus: "Nexus", answer: Answer) -> None:
+    """Every logical unit that this nexus can reach is reset; what it can't see, it can't disturb."""
+    remaining = len(nexus.itls) + 1
+
+    def one_done(response: TmfResponse) -> None:
+        nonlocal remaining
+        remaining -= 1
+        if remaining == 0:
+            answer(TmfResponse.FUNCTION_COMPLETE)
+
+    for itl in list(nexus.itls.values()):
+        _logical_unit_reset(itl, one_done)
+    one_done(TmfResponse.FUNCTION_COMPLETE)
+
+
+_ON_TASK = {Tmf.ABORT_TASK: _abort_task, Tmf.QUERY_TASK: _query_task}
+_ON_LOGICAL_UNIT = {
+    Tmf.ABORT_TASK_SET: _abort_task_set,
+    Tmf.CLEAR_ACA: _clear_aca,
+    Tmf.CLEAR_TASK_SET: _clear_task_set,
+    Tmf.LOGICAL_UNIT_RESET: _logical_unit_reset,
+    Tmf.QUERY_ASYNCHRONOUS_EVENT: _query_asynchronous_event,
+    Tmf.QUERY_TASK_SET: _query_task_set,
+}
+_ON_TARGET = {Tmf.I_T_NEXUS_RESET: _nexus_reset, Tmf.TARGET_RESET: _target_reset}

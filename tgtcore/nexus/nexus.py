@@ -1,0 +1,183 @@
+"""The I_T nexus: one initiator port logged in to one target port, with its unfinished tasks."""
+
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING
+
+from tgtcore.errors import Draining
+from tgtcore.leases import Leases
+from tgtcore.limits import TASKS_PER_NEXUS_MAX
+from tgtcore.nexus.itl import ITLNexus
+from tgtcore.nexus.ports import InitiatorPort, NexusIdentity, TargetPort
+from tgtcore.scsi import sense as asc
+from tgtcore.scsi.lun import decode_lun, encode_lun
+from tgtcore.scsi.status import Status
+
+if TYPE_CHECKING:
+    from tgtcore.device import CommandTable
+    from tgtcore.logical_unit import LogicalUnit
+    from tgtcore.target import Target
+    from tgtcore.task import Task
+
+CommandsFor = Callable[["LogicalUnit"], "CommandTable"]
+Absent = Callable[["Task"], None]
+
+
+class Nexus:
+    """One I_T nexus.  A transport opens it through its target at login and closes it at logout or loss.
+
+    :param commands_for: the opcode table of a logical unit for this nexus's transport.
+    :param absent: answers tasks for LUNs that have no logical unit.
+    """
+
+    def __init__(
+        self,
+        target: "Target",
+        initiator_port: InitiatorPort,
+        target_port: TargetPort,
+        commands_for: CommandsFor,
+        absent: Absent,
+    ) -> None:
+        self.target = target
+        self.initiator_port = initiator_port
+        self.target_port = target_port
+        self.identity = NexusIdentity(initiator_port.transport_id, target_port.relative_id, initiator_port.name)
+        self.leases = Leases(str(self))
+        self.tasks: dict[int, Task] = {}
+        """Unfinished tasks by tag, oldest first."""
+        self.itls: dict[bytes, ITLNexus] = {}
+        """By the 8-byte LUN field, in the form in which it was first mapped (peripheral or flat space)."""
+        self.closed = False
+        self._commands_for = commands_for
+        self._absent = absent
+
+    def __str__(self) -> str:
+        return f"nexus {self.initiator_port.name} -> {self.target_port.name}"
+
+    # ---- commands ---------------------------------------------------------------------------------------------------
+
+    def submit(self, task: "Task") -> None:
+        """Accept a task.  It ends exactly once, perhaps before this returns; ``task.done`` tells.
+
+        The transport has checked that ``task.tag`` is not in use by an unfinished task of this nexus.
+        """
+        tasks = self.tasks
+        assert task.tag not in tasks, f"{task}: the tag is in use"
+        self.leases.take(task)
+        tasks[task.tag] = task
+        if len(tasks) > TASKS_PER_NEXUS_MAX:
+            task.finish(Status.TASK_SET_FULL, b"")
+            return
+        itl = self.find(task.lun)
+        if itl is None:
+            self._absent(task)
+            return
+        try:
+            itl.lu.submit(task, itl)
+        except Draining:
+            self._absent(task)
+
+    def task_ended(self, task: "Task") -> None:
+        """Let a task go; called by :meth:`Task.finish` only."""
+        itl = task.itl
+        if itl is not None:
+            itl.lu.task_ended(task)
+            itl.commands_ended += 1
+        del self.tasks[task.tag]
+        self.leases.give(task)
+
+    def find(self, field: bytes) -> ITLNexus | None:
+        """The I_T_L nexus of an 8-byte LUN field, or None.
+
+        The same LUN may be addressed by peripheral device or by flat space addressing (SAM-5 4.7.7).
+        """
+        itl = self.itls.get(field)
+        if itl is not None:
+            return itl
+        try:
+            lun = decode_lun(field)
+        except ValueError:
+            return None
+        return self.itls.get(encode_lun(lun))
+
+    # ---- its logical units ------------------------------------------------------------------------------------------
+
+    def itl(self, lun: int) -> ITLNexus | None:
+        """The I_T_L nexus of a LUN, or None."""
+        return self.itls.get(encode_lun(lun))
+
+    def luns(self) -> Mapping[int, "LogicalUnit"]:
+        """What this nexus has mapped, in order of LUN."""
+        return {itl.lun: itl.lu for itl in sorted(self.itls.values(), key=lambda itl: itl.lun)}
+
+    def map(self, lun: int, lu: "LogicalUnit", *, news: bool) -> ITLNexus:
+        """Give this nexus a logical unit.
+
+        :param news: whether the others are told REPORTED LUNS DATA HAS CHANGED (not while the nexus is being opened).
+        """
+        field = encode_lun(lun)
+        assert field not in self.itls, f"{self} has LUN {lun} already"
+        itl = self.itls[field] = ITLNexus(self, lun, lu, self._commands_for(lu))
+        lu.attach(itl)
+        itl.establish_attention(asc.POWER_ON_RESET_OR_BUS_DEVICE_RESET_OCCURRED)
+        if news:
+            self.attention(asc.REPORTED_LUNS_DATA_HAS_CHANGED, besides=itl)
+        return itl
+
+    def withdraw(self, lun: int, then: Callable[[], None]) -> None:
+        """Take a logical unit away now: new tasks find none, unfinished ones are aborted; ``then`` when they have ended."""
+        itl = self.itls.pop(encode_lun(lun))
+        tasks = [task for task in self.tasks_of(itl) if not task.abort(None)]
+        remaining = len(tasks) + 1
+
+        def one_ended() -> None:
+            nonlocal remaining
+            remaining -= 1
+            if remaining == 0:
+                itl.lu.detach(itl)
+                self.attention(asc.REPORTED_LUNS_DATA_HAS_CHANGED)
+                then()
+
+        for task in tasks:
+            task.when_ended(one_ended)
+        one_ended()
+
+    def attention(self, code: tuple[int, int], *, besides: ITLNexus | None = None) -> None:
+        """Establish a unit attention condition for every logical unit of this nexus."""
+        for itl in self.itls.values():
+            if itl is not besides:
+                itl.establish_attention(code)
+
+    def tasks_of(self, itl: ITLNexus) -> list["Task"]:
+        """Unfinished tasks for one logical unit, oldest first."""
+        return [task for task in self.tasks.values() if task.itl is itl]
+
+    # ---- its end ----------------------------------------------------------------------------------------------------
+
+    def close(self, then: Callable[[], None]) -> None:
+        """I_T nexus loss: no new tasks, the unfinished ones are aborted in silence; ``then`` when the last has ended.
+
+        Idempotent: a second call only adds its ``then``.
+        """
+        self.leases.shut()
+        busy = [task for task in list(self.tasks.values()) if not task.abort(None)]
+        remaining = len(busy)
+
+        def one_ended() -> None:
+            nonlocal remaining
+            remaining -= 1
+            if remaining == 0:
+                self._gone(then)
+
+        for task in busy:
+            task.when_ended(one_ended)
+        if not busy:
+            self._gone(then)
+
+    def _gone(self, then: Callable[[], None]) -> None:
+        if not self.closed:
+            self.closed = True
+            for itl in self.itls.values():
+                itl.lu.detach(itl)
+            self.itls.clear()
+            self.target.nexus_closed(self)
+        then()

@@ -1,0 +1,53 @@
+"""LUN maps: which logical unit an initiator finds under which LUN."""
+
+from collections.abc import Iterable, Mapping
+from fnmatch import fnmatchcase
+from typing import TYPE_CHECKING
+
+from tgtcore.errors import ConfigError
+from tgtcore.limits import LUNS_PER_TARGET_MAX
+
+if TYPE_CHECKING:
+    from tgtcore.logical_unit import LogicalUnit
+
+
+class LunMap:
+    """LUN → logical unit, for the initiators whose name fits one of the patterns.
+
+    :param initiators: patterns as in :class:`~tgtcore.target.access.AccessList`; ``*`` fits all.
+    """
+
+    def __init__(self, what: str, initiators: Iterable[str] = ("*",)) -> None:
+        self.what = what
+        self.initiators = tuple(pattern.lower() for pattern in initiators)
+        self._luns: dict[int, LogicalUnit] = {}
+
+    def __contains__(self, lun: int) -> bool:
+        return lun in self._luns
+
+    def luns(self) -> Mapping[int, "LogicalUnit"]:
+        """What is mapped, in order of LUN."""
+        return dict(sorted(self._luns.items()))
+
+    def fits(self, initiator: str) -> bool:
+        """Whether this map is for the initiator."""
+        name = initiator.lower()
+        return any(fnmatchcase(name, pattern) for pattern in self.initiators)
+
+    def add(self, lun: int, lu: "LogicalUnit") -> None:
+        """Map a logical unit.
+
+        :raises ConfigError: the LUN is taken, out of range, or the logical unit is mapped here already.
+        """
+        if not 0 <= lun < LUNS_PER_TARGET_MAX:
+            raise ConfigError(f"{self.what}: LUN {lun} is out of range, expected 0 to {LUNS_PER_TARGET_MAX - 1}")
+        if lun in self._luns:
+            raise ConfigError(f"{self.what}: LUN {lun} is taken by {self._luns[lun]}")
+        for other, mapped in self._luns.items():
+            if mapped is lu:
+                raise ConfigError(f"{self.what}: {lu} is mapped already, as LUN {other}")
+        self._luns[lun] = lu
+
+    def remove(self, lun: int) -> "LogicalUnit | None":
+        """Take a LUN out of the map; None when it is not there."""
+        return self._luns.pop(lun, None)

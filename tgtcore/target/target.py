@@ -1,0 +1,124 @@
+"""The target: a name that initiators log in to, its LUN maps, its access list and its nexuses."""
+
+from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING, Any
+
+from pydantic import BaseModel
+
+from tgtcore import signals
+from tgtcore.errors import ConfigError
+from tgtcore.leases import Leases
+from tgtcore.target.access import AccessList
+from tgtcore.target.luns import LunMap
+
+if TYPE_CHECKING:
+    from tgtcore.logical_unit import LogicalUnit
+    from tgtcore.nexus import Nexus
+
+
+class Target:
+    """One target of one transport.
+
+    :param name: as initiators know it; for iSCSI the iSCSI name.
+    :param tid: a small number, unique in the daemon, handy on command lines.
+    :param transport: the registered name of its transport.
+    :param options: the transport's own options for this target.
+    """
+
+    def __init__(self, name: str, tid: int, transport: str, options: BaseModel, *, alias: str = "") -> None:
+        self.name = name
+        self.tid = tid
+        self.transport = transport
+        self.options = options
+        self.alias = alias
+        self.access = AccessList()
+        self.luns = LunMap(str(self))
+        """The LUNs of initiators that have no map of their own."""
+        self.private_luns: list[LunMap] = []
+        """Maps for some initiators only; the first that fits is used instead of ``luns``."""
+        self.leases = Leases(str(self))
+        self.nexuses: list[Nexus] = []
+
+    def __str__(self) -> str:
+        return f"target {self.name}"
+
+    def maps(self) -> Iterator[LunMap]:
+        """Every LUN map, the common one first."""
+        yield self.luns
+        yield from self.private_luns
+
+    def map_for(self, initiator: str) -> LunMap:
+        """The LUN map that an initiator gets."""
+        for private in self.private_luns:
+            if private.fits(initiator):
+                return private
+        return self.luns
+
+    def nexus_opened(self, nexus: "Nexus") -> None:
+        """Count a nexus in and give it its logical units.
+
+        :raises Draining: the target is going away.
+        """
+        self.leases.take(nexus)
+        self.nexuses.append(nexus)
+        for lun, lu in self.map_for(nexus.initiator_port.name).luns().items():
+            nexus.map(lun, lu, news=False)
+        signals.emit(signals.nexus_opened, nexus)
+
+    def nexus_closed(self, nexus: "Nexus") -> None:
+        """Count a nexus out; called by :meth:`Nexus.close` only."""
+        self.nexuses.remove(nexus)
+        self.leases.give(nexus)
+        signals.emit(signals.nexus_closed, nexus)
+
+    def map(self, lun: int, lu: "LogicalUnit", lun_map: LunMap | None = None) -> None:
+        """Map a logical unit; nexuses that are logged in see it at once and are told.
+
+        :raises ConfigError: see :meth:`LunMap.add`.
+        """
+        lun_map = lun_map or self.luns
+        lun_map.add(lun, lu)
+        for nexus in self._users_of(lun_map):
+            nexus.map(lun, lu, news=True)
+        signals.emit(signals.lun_mapped, self, lun=lun, lu=lu)
+
+    def unmap(self, lun: int, then: Callable[[], None], lun_map: LunMap | None = None) -> None:
+        """Take a LUN away: its tasks are aborted, nexuses are told; ``then`` when the last task has ended.
+
+        Idempotent: a LUN that is not mapped is away already.
+        """
+        lun_map = lun_map or self.luns
+        lu = lun_map.remove(lun)
+        if lu is None:
+            then()
+            return
+        remaining = 1
+
+        def one_done() -> None:
+            nonlocal remaining
+            remaining -= 1
+            if remaining == 0:
+                signals.emit(signals.lun_unmapped, self, lun=lun, lu=lu)
+                then()
+
+        for nexus in self._users_of(lun_map):
+            if nexus.itl(lun) is not None:
+                remaining += 1
+                nexus.withdraw(lun, one_done)
+        one_done()
+
+    def _users_of(self, lun_map: LunMap) -> list["Nexus"]:
+        return [nexus for nexus in self.nexuses if self.map_for(nexus.initiator_port.name) is lun_map]
+
+    def check_empty(self) -> None:
+        """Refuse to go on while initiators are logged in.
+
+        :raises ConfigError: names them.
+        """
+        if self.nexuses:
+            users = ", ".join(sorted({nexus.initiator_port.name for nexus in self.nexuses}))
+            raise ConfigError(f"{self} is in use by {users}")
+
+    def statistics(self) -> dict[str, Any]:
+        """Figures for ``tgtadm show``."""
+        return {"tid": self.tid, "nexuses": len(self.nexuses), "luns": len(self.luns.luns())}

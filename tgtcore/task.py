@@ -1,0 +1,203 @@
+"""A task: one SCSI command from its acceptance to its only end.
+
+A transport makes a :class:`Task` for each command that it receives and hands it to the nexus.  From then on the task ends exactly
+once, by a response or by an abort, and then its transport is told through ``done``.  Ending twice is a defect and raises; never
+ending shows as a lease that nobody gives back.
+"""
+
+from collections.abc import Callable
+from enum import Enum, IntEnum
+from typing import TYPE_CHECKING, Any
+
+from tgtcore.scsi.status import Status
+
+if TYPE_CHECKING:
+    from tgtcore.nexus import ITLNexus, Nexus
+    from tgtcore.store import Buffer, Region
+
+
+class Attribute(IntEnum):
+    """Task attributes (SAM-5 8.6), with the values of the iSCSI ATTR field (RFC 7143 11.3.1)."""
+
+    UNTAGGED = 0
+    SIMPLE = 1
+    ORDERED = 2
+    HEAD_OF_QUEUE = 3
+    ACA = 4
+
+
+class State(Enum):
+    """Where a task is in its life."""
+
+    NEW = "not accepted yet"
+    DORMANT = "waiting in the task set"
+    DATA = "waiting for data-out"
+    RUNNING = "running"
+    ENDED = "ended"
+
+
+class _Pending:
+    """The type of PENDING."""
+
+    __slots__ = ()
+
+    def __repr__(self) -> str:
+        return "PENDING"
+
+
+PENDING = _Pending()
+"""What a command handler returns when the task will end later."""
+
+
+class Task:
+    """One SCSI command in flight.  A transport may subclass it to add its own fields; keep ``__slots__``.
+
+    :param nexus: the I_T nexus that it came through.
+    :param lun: the 8-byte LUN field as received.
+    :param tag: unique among the nexus's unfinished tasks (iSCSI: the initiator task tag).
+    :param attribute: a task attribute.
+    :param cdb: the whole CDB.
+    :param expected_out: how many bytes of data-out the initiator is going to send.
+    :param expected_in: how many bytes of data-in the initiator has room for.
+    :param done: called once, on the loop's thread, when the task has ended.  Look at ``responds`` first: an aborted task gets no
+        response (SAM-5 5.3.1), its ``status`` means nothing then.
+    :param want_data: called when the command needs more data-out than ``data_out`` has: fetch bytes
+        ``[len(task.data_out or b""), task.wanted_out)``, set ``task.data_out`` to the whole, and call :meth:`data_arrived`.
+    """
+
+    __slots__ = (
+        "abort_status",
+        "attribute",
+        "cdb",
+        "command",
+        "data_in",
+        "data_out",
+        "done",
+        "dormant",
+        "enabled",
+        "expected_in",
+        "expected_out",
+        "itl",
+        "lun",
+        "nexus",
+        "on_end",
+        "responds",
+        "sense",
+        "state",
+        "status",
+        "tag",
+        "want_data",
+        "wanted_out",
+    )
+
+    def __init__(
+        self,
+        nexus: "Nexus",
+        lun: bytes,
+        tag: int,
+        attribute: int,
+        cdb: "bytes",
+        expected_out: int,
+        expected_in: int,
+        done: "Callable[[Any], None]",
+        want_data: "Callable[[Any], None]",
+    ) -> None:
+        self.nexus = nexus
+        self.lun = lun
+        self.tag = tag
+        self.attribute = attribute
+        self.cdb = cdb
+        self.expected_out = expected_out
+        self.expected_in = expected_in
+        self.done = done
+        self.want_data = want_data
+        self.state = State.NEW
+        self.status: int = Status.GOOD
+        self.sense: bytes = b""
+        self.data_out: Buffer | None = None
+        """All data-out received so far; a handler finds at most ``wanted_out`` bytes here."""
+        self.data_in: Buffer | Region | None = None
+        """The answer; it may be longer than ``expected_in``: the transport truncates and reports the overflow."""
+        self.wanted_out = 0
+        """How many bytes of data-out the command asks for, known once the command was checked."""
+        self.itl: ITLNexus | None = None
+        """The I_T_L nexus; None when the LUN has no logical unit."""
+        self.command: Any = None
+        self.responds = True
+        """Whether the initiator gets a response; False for an aborted task."""
+        self.on_end: list[Callable[[], None]] | None = None
+        """Called when the task has ended, after ``done``."""
+        self.abort_status: int | None = None
+        self.enabled = False
+        """Whether the task set has let it start."""
+        self.dormant = False
+        """Whether it waits in the task set."""
+
+    def __str__(self) -> str:
+        return f"task 0x{self.tag:x} (opcode {self.cdb[0]:02X}h, {self.nexus})"
+
+    def complete(self, data_in: "Buffer | Region | None" = None) -> None:
+        """End with GOOD status; ``data_in`` (or what was assigned before) is the answer."""
+        if data_in is not None:
+            self.data_in = data_in
+        self.finish(Status.GOOD, b"")
+
+    def finish(self, status: int, sense: bytes) -> None:
+        """End with any status.  If the task was aborted meanwhile, the abort decides what the initiator hears."""
+        if self.state is State.ENDED:
+            raise AssertionError(f"{self} was ended twice")
+        if self.abort_status is None:
+            self.status = status
+            self.sense = sense
+        else:
+            self.status = self.abort_status
+            self.responds = self.abort_status != _SILENT
+            self.data_in = None
+        self.state = State.ENDED
+        self.nexus.task_ended(self)
+        self.done(self)
+        if self.on_end is not None:
+            for told in self.on_end:
+                told()
+
+    def abort(self, status: int | None) -> bool:
+        """End as soon as possible, without effect on the medium after this task has ended.
+
+        :param status: TASK ABORTED when another nexus caused it and TAS is one (SAM-5 5.3.1), None to end in silence.
+        :returns: whether the task has ended; if not, a worker is still busy with it, and it ends when that work does.
+        """
+        if self.state is State.ENDED:
+            return True
+        if self.abort_status is None:
+            self.abort_status = _SILENT if status is None else status
+        if self.state is State.RUNNING:
+            return False
+        self.finish(self.abort_status, b"")
+        return True
+
+    def when_ended(self, told: Callable[[], None]) -> None:
+        """Call ``told`` after this task has ended and its transport knows."""
+        assert self.state is not State.ENDED
+        if self.on_end is None:
+            self.on_end = []
+        self.on_end.append(told)
+
+    def data_arrived(self) -> None:
+        """All data-out is in ``data_out``; go on."""
+        itl = self.itl
+        assert itl is not None
+        assert self.state is State.DATA, f"{self} got data while {self.state.value}"
+        itl.lu.execute(self)
+
+    def offload(self, function: Callable[..., Any], *args: Any) -> _Pending:
+        """Run ``function(*args)`` where it may block and end the task with what it returns (data-in or None) or raises.
+
+        A handler ends with ``return task.offload(...)``.
+        """
+        itl = self.itl
+        assert itl is not None
+        itl.lu.offload(self, function, args)
+        return PENDING
+
+
+_SILENT = -1

@@ -1,0 +1,86 @@
+"""The task set of a logical unit: which tasks may run now (SAM-5 clause 8).
+
+SIMPLE tasks run side by side; an ORDERED task waits for everything older and holds back everything younger; a HEAD OF QUEUE task
+runs at once and holds back what comes after it.  One task set serves all I_T nexuses (TST = 000b).
+"""
+
+from collections import deque
+from collections.abc import Callable
+
+from tgtcore.task import Attribute, State, Task
+
+_SIMPLE_MAX = Attribute.SIMPLE
+"""UNTAGGED counts as SIMPLE (SAM-5 8.6.1)."""
+
+
+class TaskSet:
+    """Decides when tasks start.
+
+    :param start: called with each task that had to wait, when its turn has come.
+    """
+
+    __slots__ = ("_dormant", "_enabled", "_enabled_barriers", "_releasing", "_start")
+
+    def __init__(self, start: Callable[[Task], None]) -> None:
+        self._start = start
+        self._dormant: deque[Task] = deque()
+        self._enabled = 0
+        self._enabled_barriers = 0
+        self._releasing = False
+
+    def __len__(self) -> int:
+        return self._enabled + len(self._dormant)
+
+    @property
+    def dormant(self) -> int:
+        """How many tasks wait for their turn."""
+        return len(self._dormant)
+
+    def admit(self, task: Task) -> bool:
+        """Take a new task in; True when it may start now, else it becomes dormant and ``start`` is called later."""
+        attribute = task.attribute
+        if attribute <= _SIMPLE_MAX:
+            if not self._enabled_barriers and not self._dormant:
+                self._enabled += 1
+                return True
+        elif attribute == Attribute.HEAD_OF_QUEUE or not self:
+            self._enabled += 1
+            self._enabled_barriers += 1
+            return True
+        task.state = State.DORMANT
+        task.dormant = True
+        self._dormant.append(task)
+        return False
+
+    def ended(self, task: Task) -> None:
+        """Let a task that was started go, and start whoever may run now."""
+        self._enabled -= 1
+        if task.attribute > _SIMPLE_MAX:
+            self._enabled_barriers -= 1
+        if self._dormant:
+            self._release()
+
+    def withdraw(self, task: Task) -> None:
+        """Let a task go that was never started; it is dormant."""
+        self._dormant.remove(task)
+        task.dormant = False
+        if self._dormant:
+            self._release()
+
+    def _release(self) -> None:
+        if self._releasing:  # a task that ends while it is started: the loop below goes on
+            return
+        self._releasing = True
+        try:
+            while self._dormant and not self._enabled_barriers:
+                task = self._dormant[0]
+                if task.attribute > _SIMPLE_MAX:
+                    if self._enabled:
+                        break
+                    self._enabled_barriers += 1
+                self._dormant.popleft()
+                task.dormant = False
+                self._enabled += 1
+                self._start(task)
+        finally:
+            self._releasing = False

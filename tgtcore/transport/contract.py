@@ -1,0 +1,160 @@
+"""What a transport author writes, and what the core offers in return.
+
+A transport listens, logs initiators in, makes a :class:`~tgtcore.task.Task` of each command and sends the answers.  It asks the
+:class:`Host` for everything else.  All calls in both directions come on the loop's thread.
+"""
+
+import asyncio
+from abc import ABC, abstractmethod
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, ClassVar, Protocol
+
+from pydantic import BaseModel
+
+from tgtcore.store import NoOptions
+
+if TYPE_CHECKING:
+    from tgtcore.nexus import InitiatorPort, Nexus, TargetPort
+    from tgtcore.target import Target
+
+
+@dataclass(frozen=True)
+class Account:
+    """A user name and its secret.
+
+    ``repr`` hides the secret; never format it into a message.
+    """
+
+    name: str
+    secret: bytes = field(repr=False)
+
+
+class Host(Protocol):
+    """What the core offers to a transport."""
+
+    @property
+    def loop(self) -> asyncio.AbstractEventLoop:
+        """The event loop."""
+
+    def targets(self) -> Iterable["Target"]:
+        """The targets of this transport."""
+
+    def find_target(self, name: str) -> "Target | None":
+        """A target of this transport by name."""
+
+    def account(self, name: str) -> Account | None:
+        """A configured account."""
+
+    def admits(self, target: "Target", initiator_port: "InitiatorPort", portal: str) -> bool:
+        """Whether the initiator may log in: access list and ``tgt_authorize_login`` hooks; False unless someone says yes."""
+
+    def open_nexus(self, target: "Target", initiator_port: "InitiatorPort", target_port: "TargetPort") -> "Nexus":
+        """Open an I_T nexus.
+
+        :raises Draining: the target is going away.
+        """
+
+
+@dataclass(frozen=True)
+class PortalInfo:
+    """One open portal, for show."""
+
+    address: str
+    group: int
+    advertised: str = ""
+    connections: int = 0
+
+
+@dataclass(frozen=True)
+class SessionInfo:
+    """One session, for show.
+
+    :param id: what ``tgtadm session drop`` takes; unique in the transport.
+    :param details: transport-specific figures.
+    """
+
+    id: str
+    target: str
+    initiator: str
+    address: str
+    tasks: int
+    details: Mapping[str, Any] = field(default_factory=dict)
+
+
+class Transport(ABC):
+    """A way for initiators to reach logical units.
+
+    Life: made → :meth:`start` → targets come and go → :meth:`stop_listening` → :meth:`close`.
+
+    :param host: the core's services.
+    :param options: an instance of ``Options``.
+    """
+
+    Options: ClassVar[type[BaseModel]] = NoOptions
+    """Configuration keys under ``[transports.<name>]``."""
+
+    TargetOptions: ClassVar[type[BaseModel]] = NoOptions
+    """The transport's own configuration keys of each target."""
+
+    protocol: ClassVar[int]
+    """Protocol identifier (SPC-5 table 477)."""
+
+    def __init__(self, host: Host, options: BaseModel) -> None:
+        self.host = host
+        self.options = options
+
+    @classmethod
+    def check_target_name(cls, name: str) -> str | None:
+        """What is wrong with a target's name, with an example of a right one; None when it is right."""
+        return None
+
+    def target_ports(self, target: "Target") -> list["TargetPort"]:
+        """The target ports through which a target can be reached."""
+        return []
+
+    @abstractmethod
+    async def start(self) -> None:
+        """Open every portal, or none.
+
+        :raises OSError: a portal can't be opened; the message names it.
+        """
+
+    @abstractmethod
+    async def stop_listening(self) -> None:
+        """Take no new connections; those that are there go on."""
+
+    @abstractmethod
+    async def drop_target(self, target: "Target", timeout_s: float) -> None:
+        """End every session with a target: ask initiators to log out, wait, then close.  The target takes no new nexus."""
+
+    @abstractmethod
+    async def close(self, timeout_s: float) -> None:
+        """End every session: let commands end, ask to log out, wait ``timeout_s``, then close everything."""
+
+    def portals(self) -> list[PortalInfo]:
+        """The portals that are open."""
+        return []
+
+    def sessions(self) -> list[SessionInfo]:
+        """The sessions that are logged in."""
+        return []
+
+    async def drop_session(self, session_id: str) -> bool:
+        """End one session; False when there is none with that id."""
+        return False
+
+    async def apply_options(self, options: BaseModel) -> None:
+        """Take new options into force while running: open and close portals, keep what did not change.
+
+        :raises OSError: a new portal can't be opened; then nothing has changed.
+        """
+        self.options = options
+
+    def urls(self, target: "Target", lun: int) -> list[str]:
+        """Addresses of a logical unit that initiators' tools understand."""
+        return []
+
+    def statistics(self) -> dict[str, Any]:
+        """Figures for ``tgtadm stat``."""
+        return {}
