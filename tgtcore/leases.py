@@ -12,7 +12,6 @@ from typing import NamedTuple, TypeVar
 
 from tgtcore.errors import Draining, DrainTimeout
 
-
 _T = TypeVar("_T")
 
 

@@ -1,7 +1,7 @@
 """A task: one SCSI command from its acceptance to its only end.
 
 A transport makes a :class:`Task` for each command that it receives and hands it to the nexus.  From then on the task ends exactly
-once, by a response or by an abort, and then its transport is told through ``done``.  Ending twice is a defect and raises; never
+once, by a response or by an abort, and then its transport is told through :meth:`Task.done`.  Ending twice is a defect and raises; never
 ending shows as a lease that nobody gives back.
 """
 
@@ -50,57 +50,51 @@ PENDING = _Pending()
 
 
 class Task:
-    """One SCSI command in flight.  A transport may subclass it to add its own fields; keep ``__slots__``.
+    """One SCSI command in flight.  A transport subclasses it: it defines ``done`` and ``want_data`` and adds its own fields.
 
     :param nexus: the I_T nexus that it came through.
-    :param lun: the 8-byte LUN field as received.
+    :param lun: the 8-byte LUN field as received, as one big-endian number.
     :param tag: unique among the nexus's unfinished tasks (iSCSI: the initiator task tag).
     :param attribute: a task attribute.
     :param cdb: the whole CDB.
     :param expected_out: how many bytes of data-out the initiator is going to send.
     :param expected_in: how many bytes of data-in the initiator has room for.
-    :param done: called once, on the loop's thread, when the task has ended.  Look at ``responds`` first: an aborted task gets no
-        response (SAM-5 5.3.1), its ``status`` means nothing then.
-    :param want_data: called when the command needs more data-out than ``data_out`` has: fetch bytes
-        ``[len(task.data_out or b""), task.wanted_out)``, set ``task.data_out`` to the whole, and call :meth:`data_arrived`.
     """
 
-    __slots__ = (
-        "abort_status",
-        "attribute",
-        "cdb",
-        "command",
-        "data_in",
-        "data_out",
-        "done",
-        "dormant",
-        "enabled",
-        "expected_in",
-        "expected_out",
-        "itl",
-        "lun",
-        "nexus",
-        "on_end",
-        "responds",
-        "sense",
-        "state",
-        "status",
-        "tag",
-        "want_data",
-        "wanted_out",
-    )
+    # Defaults are class attributes: most commands never change them, and each assignment saved is time saved per command.
+    state = State.NEW
+    status: int = Status.GOOD
+    sense: bytes = b""
+    data_out: "Buffer | None" = None
+    """All data-out received so far; it stays valid until the task has ended."""
+    data_in: "Buffer | Region | None" = None
+    """The answer; it may be longer than ``expected_in``: the transport truncates and reports the overflow."""
+    wanted_out = 0
+    """How many bytes of data-out the command asks for, known once the command was checked."""
+    accepts_region = False
+    """Whether the transport can send a :class:`~tgtcore.store.Region` as data-in."""
+    itl: "ITLNexus | None" = None
+    """The I_T_L nexus; None when the LUN has no logical unit."""
+    command: Any = None
+    """The entry of the opcode table."""
+    enabled = False
+    """Whether the task set has let it start."""
+    dormant = False
+    """Whether it waits in the task set."""
+    responds = True
+    """Whether the initiator gets a response; False for an aborted task."""
+    abort_status: int | None = None
+    on_end: list[Callable[[], None]] | None = None
 
     def __init__(
         self,
         nexus: "Nexus",
-        lun: bytes,
+        lun: int,
         tag: int,
         attribute: int,
         cdb: "bytes",
         expected_out: int,
         expected_in: int,
-        done: "Callable[[Any], None]",
-        want_data: "Callable[[Any], None]",
     ) -> None:
         self.nexus = nexus
         self.lun = lun
@@ -109,32 +103,24 @@ class Task:
         self.cdb = cdb
         self.expected_out = expected_out
         self.expected_in = expected_in
-        self.done = done
-        self.want_data = want_data
-        self.state = State.NEW
-        self.status: int = Status.GOOD
-        self.sense: bytes = b""
-        self.data_out: Buffer | None = None
-        """All data-out received so far; a handler finds at most ``wanted_out`` bytes here."""
-        self.data_in: Buffer | Region | None = None
-        """The answer; it may be longer than ``expected_in``: the transport truncates and reports the overflow."""
-        self.wanted_out = 0
-        """How many bytes of data-out the command asks for, known once the command was checked."""
-        self.itl: ITLNexus | None = None
-        """The I_T_L nexus; None when the LUN has no logical unit."""
-        self.command: Any = None
-        self.responds = True
-        """Whether the initiator gets a response; False for an aborted task."""
-        self.on_end: list[Callable[[], None]] | None = None
-        """Called when the task has ended, after ``done``."""
-        self.abort_status: int | None = None
-        self.enabled = False
-        """Whether the task set has let it start."""
-        self.dormant = False
-        """Whether it waits in the task set."""
 
     def __str__(self) -> str:
         return f"task 0x{self.tag:x} (opcode {self.cdb[0]:02X}h, {self.nexus})"
+
+    def done(self) -> None:
+        """The task has ended: send the response.  Called once, on the loop's thread.
+
+        Look at ``responds`` first: an aborted task gets no response (SAM-5 5.3.1).
+        """
+        raise NotImplementedError
+
+    def want_data(self) -> None:
+        """The command needs more data-out than ``data_out`` has.
+
+        Fetch what lies beyond it, up to ``min(wanted_out, expected_out)`` bytes in all, set ``data_out`` to the whole, and call
+        :meth:`data_arrived`.  Bytes beyond ``wanted_out`` are not asked for.
+        """
+        raise NotImplementedError
 
     def complete(self, data_in: "Buffer | Region | None" = None) -> None:
         """End with GOOD status; ``data_in`` (or what was assigned before) is the answer."""
@@ -155,7 +141,7 @@ class Task:
             self.data_in = None
         self.state = State.ENDED
         self.nexus.task_ended(self)
-        self.done(self)
+        self.done()
         if self.on_end is not None:
             for told in self.on_end:
                 told()

@@ -1,7 +1,7 @@
 """The opcode table: how a device type says which commands it has.
 
-Each handler carries its :class:`Command`.  Dispatch, the CDB checks, reservation conflicts and REPORT SUPPORTED OPERATION CODES all read
-the same table, so a command that is not there can't be advertised, and one that is there can't be forgotten.
+Each handler carries its :class:`Command`.  Dispatch, the CDB checks, reservation conflicts and REPORT SUPPORTED OPERATION
+CODES all read the same table, so a command that is not there can't be advertised, and one that is there can't be forgotten.
 """
 
 from collections.abc import Callable, Iterator
@@ -75,8 +75,8 @@ def command(
 ) -> Callable[[_H], _H]:
     """Mark a method ``handler(self, task)`` of a device type as the handler of an opcode; see :class:`Command`.
 
-    The handler returns None when it is done (status GOOD, ``task.data_in`` is the answer), returns ``task.offload(...)`` for work that
-    blocks, or raises :class:`~tgtcore.errors.CheckCondition`, :class:`~tgtcore.errors.StoreError` or ``OSError``.
+    The handler returns None when it is done (status GOOD, ``task.data_in`` is the answer), returns ``task.offload(...)``
+    for work that blocks, or raises :class:`~tgtcore.errors.CheckCondition`, :class:`~tgtcore.errors.StoreError` or ``OSError``.
 
     :param usage: hexadecimal, spaces allowed; stack the decorator to serve several opcodes with one handler.
     """
@@ -94,7 +94,9 @@ def command(
             name=handler.__name__,
         )
         if entry.usage[0] != opcode:
-            raise TypeError(f"{handler.__name__}: the usage data begins with {entry.usage[0]:02X}h, not with the opcode {opcode:02X}h")
+            raise TypeError(
+                f"{handler.__name__}: the usage data begins with {entry.usage[0]:02X}h, not with the opcode {opcode:02X}h"
+            )
         handler.__dict__.setdefault("_scsi_commands", []).append(entry)
         return handler
 

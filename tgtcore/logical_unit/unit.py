@@ -112,7 +112,7 @@ class LogicalUnit:
             have = 0 if task.data_out is None else len(task.data_out)
             if have < wanted and have < task.expected_out:
                 task.state = State.DATA
-                task.want_data(task)
+                task.want_data()
                 return
         self.execute(task)
 

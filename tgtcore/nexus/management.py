@@ -46,12 +46,12 @@ class TmfResponse(IntEnum):
 class TmfRequest:
     """One task management request.
 
-    :param lun: the 8-byte LUN field; functions on the nexus or target ignore it.
+    :param lun: the 8-byte LUN field as a number; functions on the nexus or target ignore it.
     :param tag: the task that ABORT TASK and QUERY TASK mean.
     """
 
     function: Tmf
-    lun: bytes = bytes(8)
+    lun: int = 0
     tag: int = 0
 
 

@@ -44,8 +44,8 @@ class Nexus:
         self.leases = Leases(str(self))
         self.tasks: dict[int, Task] = {}
         """Unfinished tasks by tag, oldest first."""
-        self.itls: dict[bytes, ITLNexus] = {}
-        """By the 8-byte LUN field, in the form in which it was first mapped (peripheral or flat space)."""
+        self.itls: dict[int, ITLNexus] = {}
+        """By the 8-byte LUN field as a number, in the canonical addressing method of the LUN."""
         self.closed = False
         self._commands_for = commands_for
         self._absent = absent
@@ -67,7 +67,7 @@ class Nexus:
         if len(tasks) > TASKS_PER_NEXUS_MAX:
             task.finish(Status.TASK_SET_FULL, b"")
             return
-        itl = self.find(task.lun)
+        itl = self.itls.get(task.lun) or self.find(task.lun)
         if itl is None:
             self._absent(task)
             return
@@ -85,7 +85,7 @@ class Nexus:
         del self.tasks[task.tag]
         self.leases.give(task)
 
-    def find(self, field: bytes) -> ITLNexus | None:
+    def find(self, field: int) -> ITLNexus | None:
         """The I_T_L nexus of an 8-byte LUN field, or None.
 
         The same LUN may be addressed by peripheral device or by flat space addressing (SAM-5 4.7.7).
@@ -94,16 +94,16 @@ class Nexus:
         if itl is not None:
             return itl
         try:
-            lun = decode_lun(field)
+            lun = decode_lun(field.to_bytes(8, "big"))
         except ValueError:
             return None
-        return self.itls.get(encode_lun(lun))
+        return self.itls.get(_field(lun))
 
     # ---- its logical units ------------------------------------------------------------------------------------------
 
     def itl(self, lun: int) -> ITLNexus | None:
         """The I_T_L nexus of a LUN, or None."""
-        return self.itls.get(encode_lun(lun))
+        return self.itls.get(_field(lun))
 
     def luns(self) -> Mapping[int, "LogicalUnit"]:
         """What this nexus has mapped, in order of LUN."""
@@ -114,7 +114,7 @@ class Nexus:
 
         :param news: whether the others are told REPORTED LUNS DATA HAS CHANGED (not while the nexus is being opened).
         """
-        field = encode_lun(lun)
+        field = _field(lun)
         assert field not in self.itls, f"{self} has LUN {lun} already"
         itl = self.itls[field] = ITLNexus(self, lun, lu, self._commands_for(lu))
         lu.attach(itl)
@@ -125,7 +125,7 @@ class Nexus:
 
     def withdraw(self, lun: int, then: Callable[[], None]) -> None:
         """Take a logical unit away now: new tasks find none, unfinished ones are aborted; ``then`` when they have ended."""
-        itl = self.itls.pop(encode_lun(lun))
+        itl = self.itls.pop(_field(lun))
         tasks = [task for task in self.tasks_of(itl) if not task.abort(None)]
         remaining = len(tasks) + 1
 
@@ -181,3 +181,7 @@ class Nexus:
             self.itls.clear()
             self.target.nexus_closed(self)
         then()
+
+
+def _field(lun: int) -> int:
+    return int.from_bytes(encode_lun(lun), "big")

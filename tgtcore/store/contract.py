@@ -58,12 +58,18 @@ class Extent(NamedTuple):
     allocated: bool
 
 
-class Region(NamedTuple):
+class Region:
     """A range of an open file whose bytes are the answer; it lets a transport send them without a copy."""
 
-    fd: int
-    offset: int
-    length: int
+    __slots__ = ("fd", "length", "offset")
+
+    def __init__(self, fd: int, offset: int, length: int) -> None:
+        self.fd = fd
+        self.offset = offset
+        self.length = length
+
+    def __len__(self) -> int:
+        return self.length
 
 
 class NoOptions(BaseModel):

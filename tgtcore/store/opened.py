@@ -15,8 +15,8 @@ _ZEROES = bytes(1024 * 1024)
 class OpenStore:
     """What device types see of a store.
 
-    Every operation is there: natively, emulated where the emulation is exact, or refused with ``Unsupported``/``ReadOnly``.  Methods
-    without ``nowait`` may block: call them inside :meth:`run`.
+    Every operation is there: natively, emulated where the emulation is exact, or refused with ``Unsupported`` or ``ReadOnly``.
+    Methods without ``nowait`` may block: call them inside :meth:`run`.
 
     :param name: as in the configuration or the file's path; used in messages.
     :param workers: the daemon's threads.
