@@ -1,0 +1,54 @@
+"""Every layout by its opcode."""
+
+from typing import Any, Final
+
+from .codes import Opcode
+from .layout import Layout
+from .requests import (
+    DATA_OUT,
+    LOGIN_REQUEST,
+    LOGOUT_REQUEST,
+    NOP_OUT,
+    SCSI_COMMAND,
+    SNACK_REQUEST,
+    TASK_MANAGEMENT_REQUEST,
+    TEXT_REQUEST,
+)
+from .responses import (
+    ASYNC_MESSAGE,
+    DATA_IN,
+    LOGIN_RESPONSE,
+    LOGOUT_RESPONSE,
+    NOP_IN,
+    R2T_LAYOUT,
+    REJECT,
+    SCSI_RESPONSE,
+    TASK_MANAGEMENT_RESPONSE,
+    TEXT_RESPONSE,
+)
+
+LAYOUTS: Final[dict[int, Layout[Any]]] = {
+    layout.opcode: layout
+    for layout in (
+        NOP_OUT,
+        SCSI_COMMAND,
+        TASK_MANAGEMENT_REQUEST,
+        LOGIN_REQUEST,
+        TEXT_REQUEST,
+        DATA_OUT,
+        LOGOUT_REQUEST,
+        SNACK_REQUEST,
+        NOP_IN,
+        SCSI_RESPONSE,
+        TASK_MANAGEMENT_RESPONSE,
+        LOGIN_RESPONSE,
+        TEXT_RESPONSE,
+        DATA_IN,
+        LOGOUT_RESPONSE,
+        R2T_LAYOUT,
+        ASYNC_MESSAGE,
+        REJECT,
+    )
+}
+REQUEST_OPCODES: Final = frozenset(opcode for opcode in LAYOUTS if opcode < Opcode.NOP_IN)
+"""What an initiator may send; anything else is rejected with COMMAND_NOT_SUPPORTED."""
