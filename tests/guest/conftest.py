@@ -1,0 +1,62 @@
+"""A guest for each module, and the kernel's own word after each test."""
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from guest.lab.guest import Guest
+from guest.lab.initiator import Initiator
+from oracle.served import Served
+
+_ALARM = re.compile(
+    r"conn error|hung task|blocked for more than|timing out|Sense Key|I/O error|\bBUG\b|Call Trace|"
+    r"rejecting I/O|Medium access timeout|ping timeout|EXT4-fs error|XFS .*(?:error|corrupt)",
+    re.I,
+)
+_HERE = Path(__file__).parent
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    config.addinivalue_line("markers", "provokes(pattern): kernel messages that this test provokes on purpose")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    for item in items:
+        if item.path.is_relative_to(_HERE):
+            item.add_marker(pytest.mark.guest)
+            item.add_marker(pytest.mark.timeout(240))
+
+
+@pytest.fixture(scope="module")
+def guest() -> Iterator[Guest]:
+    with Guest() as machine:
+        yield machine
+
+
+@pytest.fixture(scope="module")
+def initiator(guest: Guest) -> Initiator:
+    return Initiator(guest)
+
+
+@pytest.fixture(scope="module")
+def work(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("served")
+
+
+@pytest.fixture(scope="module")
+def daemon(work: Path) -> Iterator[Served]:
+    """Our daemon with one thin disk, at an address that means the same in the guest."""
+    with Served.disk(work, work / "disk.img", options=("--size", "1G"), host="127.0.0.2") as served:
+        yield served
+
+
+@pytest.fixture(autouse=True)
+def kernel_log(request: pytest.FixtureRequest, guest: Guest) -> Iterator[None]:
+    """The guest's kernel complains of nothing that the test does not provoke."""
+    guest.run("dmesg -c >/dev/null")
+    yield
+    allowed = [mark.args[0] for mark in request.node.iter_markers("provokes")]
+    lines = [line for line in guest.text("dmesg -c").splitlines() if _ALARM.search(line)]
+    unexpected = [line for line in lines if not any(re.search(pattern, line) for pattern in allowed)]
+    assert not unexpected, "the kernel says:\n" + "\n".join(unexpected)

@@ -1,0 +1,111 @@
+"""A real Linux initiator for tests: an unmodified Debian kernel in QEMU, restored from a snapshot in under a second.
+
+Host services on 127.0.0.2 to 127.255.255.254 have the same addresses in the guest (those on 127.0.0.1 are at 10.0.2.2).
+"""
+
+import base64
+import os
+import shlex
+import shutil
+import tempfile
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Self
+
+from guest.lab import initramfs, kernel, qemu
+from guest.lab.console import Console, GuestDied
+from guest.lab.packages import Packages, default_cache, key_of, locked, prune
+
+_BOOT_S = 120
+
+
+@dataclass(frozen=True)
+class Result:
+    """What a script did in the guest."""
+
+    status: int
+    output: bytes
+
+    @property
+    def text(self) -> str:
+        """The output, both streams, as text."""
+        return self.output.decode(errors="replace")
+
+
+class Guest:
+    """One running guest; use it as a context manager."""
+
+    def __init__(self, cache: Path | None = None) -> None:
+        self._packages = Packages(cache or default_cache())
+        self._work = Path(tempfile.mkdtemp(prefix="guest-"))
+        self._machine: qemu.Qemu | None = None
+
+    def __enter__(self) -> Self:
+        try:
+            self._start()
+        except BaseException:
+            self.stop()
+            raise
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.stop()
+
+    def stop(self) -> None:
+        """End the guest and remove its folder."""
+        if self._machine:
+            self._machine.kill()
+        shutil.rmtree(self._work, ignore_errors=True)
+
+    def run(self, script: str, *, stdin: bytes = b"", timeout_s: float = 60, check: bool = True) -> Result:
+        """Run a shell script (the functions of lab.sh are there); AssertionError where it fails and check is set."""
+        try:
+            result = Result(*self._console.run(script.encode(), stdin, timeout_s))
+        except (GuestDied, TimeoutError) as error:
+            raise type(error)(f"{script!r}: {error}\nkernel: {self.console[-3000:]}") from None
+        assert not check or result.status == 0, f"exit status {result.status}: {script}\n{result.text[-4000:]}"
+        return result
+
+    def text(self, script: str, *, timeout_s: float = 60) -> str:
+        """The output of a script that must succeed, without blanks around it."""
+        return self.run(script, timeout_s=timeout_s).text.strip()
+
+    def put(self, path: str, content: bytes) -> None:
+        """Write a file in the guest."""
+        self.run(f"cat >{shlex.quote(path)}", stdin=content)
+
+    def get(self, path: str) -> bytes:
+        """Read a file of the guest."""
+        return base64.b64decode(self.run(f"base64 {shlex.quote(path)}").output)
+
+    @property
+    def console(self) -> str:
+        """What the kernel wrote to its console."""
+        return (self._work / "console.log").read_text(errors="replace")
+
+    def _start(self) -> None:
+        version = qemu.version()
+        with locked(self._packages.cache / "lock"):
+            system = kernel.fetch(self._packages)
+            root = initramfs.build(self._packages, system)
+            command = qemu.command(system.image, root, self._work)
+            recipe = [part.replace(str(self._work), "") for part in command]
+            snapshot = self._packages.cache / f"snapshot-{key_of(version, *recipe)}.bin"
+            if not snapshot.exists():
+                self._save(command, snapshot)
+        self._boot([*command, "-incoming", f"exec:cat '{snapshot}'"])
+        # A restored guest is where it was saved: give it the time of day and randomness of its own.
+        self.run(f"date -s @{int(time.time())} >/dev/null; cat >/dev/urandom", stdin=os.urandom(64), timeout_s=_BOOT_S)
+
+    def _boot(self, command: list[str]) -> None:
+        self._machine = qemu.Qemu(command, self._work)
+        self._console = Console(self._machine.agent)
+
+    def _save(self, command: list[str], snapshot: Path) -> None:
+        self._boot(command)
+        self._console.wait_ready(_BOOT_S)
+        assert self._machine
+        self._machine.save(snapshot)
+        self._machine.kill()
+        prune(snapshot.parent, "snapshot-*.bin", keep=2)

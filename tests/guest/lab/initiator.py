@@ -1,0 +1,70 @@
+"""The guest's open-iscsi, driven as an administrator drives it."""
+
+from guest.lab.guest import Guest
+
+NAME = "iqn.2025-01.example.guest:initiator"
+_OPTIONS = {
+    "header_digest": "node.conn[0].iscsi.HeaderDigest",
+    "data_digest": "node.conn[0].iscsi.DataDigest",
+    "auth": "node.session.auth.authmethod",
+    "user": "node.session.auth.username",
+    "secret": "node.session.auth.password",
+    "user_in": "node.session.auth.username_in",
+    "secret_in": "node.session.auth.password_in",
+    "chap_algorithms": "node.session.auth.chap_algs",
+    "replacement_timeout": "node.session.timeo.replacement_timeout",
+    "noop_interval": "node.conn[0].timeo.noop_out_interval",
+    "noop_timeout": "node.conn[0].timeo.noop_out_timeout",
+}
+
+
+class Initiator:
+    """Sessions of one guest; iscsid is started with it."""
+
+    def __init__(self, guest: Guest, name: str = NAME) -> None:
+        self.guest = guest
+        guest.run(f"start_iscsid {name}")
+
+    def discover(self, portal: tuple[str, int]) -> list[tuple[str, str]]:
+        """(portal with group tag, target name) of each target offered there."""
+        lines = self.guest.text(f"iscsiadm -m discovery -t st -p {_address(portal)}").splitlines()
+        return [(words[0], words[1]) for words in map(str.split, lines)]
+
+    def record(self, portal: tuple[str, int], target: str, **options: str) -> str:
+        """Make the node record anew with these options (names: see the table); returns what selects it."""
+        node = f"-m node -T {target} -p {_address(portal)}"
+        updates = "".join(
+            f" && iscsiadm {node} -o update -n '{_OPTIONS[option]}' -v '{value}'" for option, value in options.items()
+        )
+        self.guest.run(f"iscsiadm {node} -o delete >/dev/null 2>&1; iscsiadm {node} -o new{updates}")
+        return node
+
+    def login(self, portal: tuple[str, int], target: str, **options: str) -> int:
+        """Log in; returns the number of the session."""
+        before = self.sessions()
+        self.guest.run(f"iscsiadm {self.record(portal, target, **options)} --login", timeout_s=90)
+        (number,) = self.sessions() - before
+        return number
+
+    def refused(self, portal: tuple[str, int], target: str, **options: str) -> str:
+        """What iscsiadm says when the login fails, as it must."""
+        result = self.guest.run(f"iscsiadm {self.record(portal, target, **options)} --login", check=False, timeout_s=90)
+        assert result.status != 0, result.text
+        return result.text
+
+    def sessions(self) -> set[int]:
+        """The numbers of all sessions."""
+        names = self.guest.text("ls /sys/class/iscsi_session 2>/dev/null; true").split()
+        return {int(name.removeprefix("session")) for name in names}
+
+    def disk(self, session: int, lun: int) -> str:
+        """The path of a disk's device, which is waited for."""
+        return self.guest.text(f"disk {session} {lun}")
+
+    def logout(self, session: int) -> None:
+        """End one session."""
+        self.guest.run(f"iscsiadm -m session -r {session} -u", timeout_s=90)
+
+
+def _address(portal: tuple[str, int]) -> str:
+    return f"{portal[0]}:{portal[1]}"

@@ -1,0 +1,132 @@
+"""Debian packages by the machine's own apt client, unpacked into a cache folder; nothing is installed."""
+
+import fcntl
+import hashlib
+import json
+import os
+import re
+import shutil
+import subprocess
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from guest.lab.catalogue import UNWANTED_PACKAGES
+
+_INSTALL = re.compile(r"^Inst (\S+) \((\S+) ", re.M)
+_UNWANTED = re.compile(UNWANTED_PACKAGES)
+_MERGED = ("bin", "sbin", "lib", "lib64")
+_LEFT_OUT = tuple(f"--exclude=./usr/share/{name}" for name in ("doc", "man", "locale", "info"))
+_APT_HINT = "has 'apt-get update' been run?"
+
+
+class LabError(Exception):
+    """The guest cannot be built, started or talked to; the message says why."""
+
+
+def default_cache() -> Path:
+    """The folder that keeps packages, images and snapshots between runs."""
+    home = os.environ.get("TGTCORE_CACHE")
+    return (Path(home) if home else Path(__file__).parents[3] / ".cache") / "guest"
+
+
+@contextmanager
+def locked(path: Path) -> Iterator[None]:
+    """Keep other processes out that hold the same lock file."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("w") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield
+
+
+def key_of(*parts: object) -> str:
+    """A short content key for the name of a cached file."""
+    return hashlib.sha256("\0".join(map(str, parts)).encode()).hexdigest()[:16]
+
+
+def prune(folder: Path, pattern: str, keep: int) -> None:
+    """Remove all but the newest files of a kind; each change of the recipe makes a new one."""
+    found = sorted(folder.glob(pattern), key=lambda path: path.stat().st_mtime, reverse=True)
+    for path in found[keep:]:
+        path.unlink(missing_ok=True)
+
+
+def run(*command: str | Path, cwd: Path | None = None, what: str = "") -> str:
+    """Run a program to its end and return its output; LabError with its last words where it fails."""
+    done = subprocess.run(
+        command, cwd=cwd, stdin=subprocess.DEVNULL, capture_output=True, errors="replace", check=False, timeout=600
+    )
+    if done.returncode:
+        raise LabError(f"{what or command[0]}: exit status {done.returncode}: {done.stderr.strip()[-1500:]}")
+    return done.stdout
+
+
+class Packages:
+    """A cache of downloaded packages and of the trees unpacked from them."""
+
+    def __init__(self, cache: Path) -> None:
+        self.cache = cache
+        self.archive = cache / "debs"
+        self.archive.mkdir(parents=True, exist_ok=True)
+
+    def tree(self, names: Iterable[str]) -> Path:
+        """The folder into which the named packages and all that they depend on are unpacked."""
+        memo = self.cache / f"versions-{key_of(*sorted(names), UNWANTED_PACKAGES)}.json"
+        if memo.exists():
+            try:
+                return self._unpacked(json.loads(memo.read_text()))
+            except LabError:
+                memo.unlink()  # the archive has moved on to newer versions
+        versions = self._resolve(names)
+        root = self._unpacked(versions)
+        memo.write_text(json.dumps(versions, indent=1))
+        return root
+
+    def _resolve(self, names: Iterable[str]) -> dict[str, str]:
+        # Against an empty package status, so that the answer doesn't depend on what this machine has installed.
+        empty = self.cache / "empty.status"
+        empty.touch()
+        options = ("-o", f"Dir::State::status={empty}", "-o", "Debug::NoLocking=1")
+        plan = run(
+            "apt-get", "-s", "-qq", "--no-install-recommends", *options, "install", *names, what=f"apt-get, {_APT_HINT}"
+        )
+        found = {name.split(":")[0]: version for name, version in _INSTALL.findall(plan)}
+        return {name: version for name, version in found.items() if not _UNWANTED.fullmatch(name)}
+
+    def download(self, versions: dict[str, str]) -> list[Path]:
+        """Fetch exact versions; what is in the cache already is not asked for."""
+        need = [f"{name}={version}" for name, version in versions.items() if not self._file(name, version)]
+        if need:
+            run("apt-get", "download", "-q", *need, cwd=self.archive, what=f"apt-get download, {_APT_HINT}")
+        files = {name: self._file(name, version) for name, version in versions.items()}
+        missing = [name for name, file in files.items() if file is None]
+        if missing:
+            raise LabError(f"not downloaded: {', '.join(missing)}")
+        return [file for file in files.values() if file]
+
+    def _file(self, name: str, version: str) -> Path | None:
+        return next(self.archive.glob(f"{name}_{version.replace(':', '%3a')}_*.deb"), None)
+
+    def _unpacked(self, versions: dict[str, str]) -> Path:
+        root = self.cache / f"tree-{key_of(*sorted(versions.items()))}"
+        if not root.is_dir():
+            work = root.with_suffix(".part")
+            shutil.rmtree(work, ignore_errors=True)
+            for name in _MERGED:
+                (work / "usr" / name).mkdir(parents=True)
+                (work / name).symlink_to(f"usr/{name}")
+            for package in self.download(versions):
+                unpack(package, work)
+            work.rename(root)
+        return root
+
+
+def unpack(package: Path, root: Path) -> None:
+    """Unpack one package; unlike dpkg -x this keeps folders that are symbolic links."""
+    with subprocess.Popen(["dpkg-deb", "--fsys-tarfile", package], stdout=subprocess.PIPE) as source:
+        options = ("--keep-directory-symlink", "--no-same-owner", *_LEFT_OUT)
+        done = subprocess.run(
+            ["tar", "-x", "-C", root, *options], stdin=source.stdout, capture_output=True, check=False, timeout=300
+        )
+    if source.returncode or done.returncode:
+        raise LabError(f"cannot unpack {package.name}: {done.stderr.decode(errors='replace')[-500:]}")

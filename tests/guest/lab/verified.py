@@ -1,0 +1,51 @@
+"""Writes in the guest that go on in the background and are read back: what multipath and removal tests stand on."""
+
+import time
+
+from guest.lab.guest import Guest
+
+_WRITER = """
+round=0
+rm -f /tmp/stop /tmp/failed /tmp/rounds
+while [ ! -e /tmp/stop ]; do
+    round=$((round + 1))
+    file={folder}/file$((round % 8))
+    dd if=/dev/urandom of=/tmp/block bs=64k count=4 2>/dev/null
+    {{ dd if=/tmp/block of=$file bs=64k conv=fsync && echo 1 >/proc/sys/vm/drop_caches && cmp /tmp/block $file; }} \\
+        >/tmp/last 2>&1 || {{ cp /tmp/last /tmp/failed; break; }}
+    echo $round >/tmp/rounds
+done
+"""
+
+
+class VerifiedWriter:
+    """A background loop: write, make durable, read back, compare."""
+
+    def __init__(self, guest: Guest, folder: str) -> None:
+        self._guest = guest
+        guest.put("/tmp/writer.sh", _WRITER.format(folder=folder).encode())
+        guest.run("sh /tmp/writer.sh >/dev/null 2>&1 & echo $! >/tmp/writer.pid")
+
+    @property
+    def rounds(self) -> int:
+        """How many rounds have been verified."""
+        return int(self._guest.text("cat /tmp/rounds 2>/dev/null || echo 0"))
+
+    @property
+    def failed(self) -> bool:
+        """Whether a write or a comparison went wrong."""
+        return self._guest.run("test -e /tmp/failed", check=False).status == 0
+
+    def wait_progress(self, rounds: int = 3, timeout_s: float = 60) -> float:
+        """Wait until this many more rounds are verified; returns the seconds that it took."""
+        start, goal = time.monotonic(), self.rounds + rounds
+        while self.rounds < goal:
+            assert not self.failed, self._guest.text("cat /tmp/failed")
+            assert time.monotonic() - start < timeout_s, f"no {rounds} rounds in {timeout_s} s"
+            time.sleep(0.2)
+        return time.monotonic() - start
+
+    def stop(self) -> int:
+        """End the loop after the round that it is in; returns the number of rounds."""
+        self._guest.run("touch /tmp/stop; within 90 sh -c '! kill -0 $(cat /tmp/writer.pid)'", timeout_s=100)
+        return self.rounds

@@ -1,0 +1,115 @@
+"""Our daemon, run as its users run it: the installed tgtd and tgtadm, spoken to by their command lines only."""
+
+import json
+import os
+import selectors
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any, Self
+from urllib.parse import urlsplit
+
+_BIN = Path(sys.executable).parent
+TARGET = "iqn.2025-01.example.tgtcore:disk"
+_READY_S = 20
+_STOP_S = 30
+
+
+class Served:
+    """One daemon process; use it as a context manager, which ends it by SIGTERM and wants exit status 0."""
+
+    def __init__(self, work: Path, *arguments: str | Path) -> None:
+        self._log = work / f"tgtd-{time.monotonic_ns()}.log"
+        with self._log.open("wb") as log:
+            self.process = subprocess.Popen(
+                [_BIN / "tgtd", *arguments, "--json"],
+                cwd=work,
+                env={**os.environ, "PYTHONUNBUFFERED": "1"},
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.PIPE,
+                stderr=log,
+            )
+        started = time.monotonic()
+        try:
+            ready = json.loads(self._first_line())
+        except BaseException:
+            self.kill()
+            raise
+        self.ready_s = time.monotonic() - started
+        self.pid: int = ready["pid"]
+        self.urls: list[str] = ready["urls"]
+        self.socket: str = ready["socket"]
+
+    @classmethod
+    def disk(cls, work: Path, *images: Path, options: tuple[str | Path, ...] = (), host: str = "127.0.0.1") -> Self:
+        """The ad-hoc form: one LUN for each image, on a free port of an address."""
+        return cls(work, "serve", *images, "--portal", f"{host}:0", "--target", TARGET, *options)
+
+    @property
+    def url(self) -> str:
+        """The address of the first LUN."""
+        return self.urls[0]
+
+    @property
+    def portal(self) -> tuple[str, int]:
+        """Address and port of the first portal."""
+        return portal_of(self.url)
+
+    @property
+    def log(self) -> str:
+        """What the daemon wrote to its standard error."""
+        return self._log.read_text(errors="replace")
+
+    def admin(self, *words: str) -> Any:
+        """The answer of a management verb; AssertionError with its message where it fails."""
+        done = subprocess.run(
+            [_BIN / "tgtadm", "--socket", self.socket, *words, "--json"],
+            capture_output=True, text=True, check=False, timeout=60,
+        )  # fmt: skip
+        assert done.returncode == 0, f"tgtadm {' '.join(words)}: exit status {done.returncode}: {done.stderr}"
+        return json.loads(done.stdout)
+
+    def stop(self) -> int:
+        """Ask the daemon to end and return its exit status."""
+        self.process.send_signal(signal.SIGTERM)
+        return self.process.wait(_STOP_S)
+
+    def kill(self) -> None:
+        """End the daemon as a power cut would."""
+        self.process.kill()
+        self.process.wait(10)
+        if self.process.stdout:
+            self.process.stdout.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        try:
+            status = self.stop() if self.process.poll() is None else self.process.returncode
+        finally:
+            self.kill()
+        if kind is None:
+            assert status == 0, f"tgtd ended with status {status}: {self.log[-3000:]}"
+            assert "Traceback" not in self.log, self.log[-3000:]
+
+    def _first_line(self) -> bytes:
+        output = self.process.stdout
+        assert output
+        with selectors.DefaultSelector() as selector:
+            selector.register(output, selectors.EVENT_READ)
+            readable = selector.select(_READY_S)
+        line = output.readline() if readable else b""
+        if not line:
+            raise AssertionError(f"tgtd did not get ready in {_READY_S} s: {self.log[-3000:]}")
+        return line
+
+
+def portal_of(url: str) -> tuple[str, int]:
+    """Address and port in an iscsi:// URL."""
+    parts = urlsplit(url)
+    assert parts.hostname, url
+    assert parts.port, url
+    return parts.hostname, parts.port
