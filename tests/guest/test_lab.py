@@ -74,11 +74,10 @@ def test_a_relay_cuts_and_comes_back(peer: DebianTgtd) -> None:
 def test_another_target_is_found_and_verified(guest: Guest, initiator: Initiator, peer: DebianTgtd) -> None:
     host, port = peer.portal
     assert initiator.discover(peer.portal) == [(f"{host}:{port},1", debian_tgtd.TARGET)]
-    session = initiator.login(peer.portal, debian_tgtd.TARGET)
-    disk = initiator.disk(session, 1)
-    guest.run(f"mkfs.ext4 -q -F {disk} && mount -t ext4 {disk} /mnt/d")
-    writer = VerifiedWriter(guest, "/mnt/d")
-    writer.wait_progress()
-    assert writer.stop() >= 3
-    guest.run("umount /mnt/d")
-    initiator.logout(session)
+    with initiator.session(peer.portal, debian_tgtd.TARGET) as session:
+        disk = initiator.disk(session, 1)
+        guest.run(f"mkfs.ext4 -q -F {disk} && mount {disk} /mnt/d")
+        writer = VerifiedWriter(guest, "/mnt/d")
+        writer.wait_progress()
+        assert writer.stop() >= 3
+        guest.run("umount /mnt/d")

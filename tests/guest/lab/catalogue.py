@@ -8,7 +8,7 @@ def _words(text: str) -> tuple[str, ...]:
 KERNEL_PACKAGE = "linux-image-amd64"
 
 PACKAGES = _words("""
-bash busybox-static coreutils dash dmsetup e2fsprogs kmod kpartx lsscsi multipath-tools open-iscsi
+bash busybox-static coreutils dash dmsetup e2fsprogs kmod kpartx lsscsi mount multipath-tools open-iscsi
 sg3-utils sg3-utils-udev udev util-linux xfsprogs
 """)
 
@@ -33,6 +33,8 @@ usr/bin/base64
 usr/bin/dd
 usr/bin/sha256sum
 usr/bin/stat
+usr/bin/mount
+usr/bin/umount
 usr/bin/timeout
 usr/bin/truncate
 usr/sbin/blkdiscard

@@ -1,5 +1,8 @@
 """The guest's open-iscsi, driven as an administrator drives it."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 from guest.lab.guest import Guest
 
 NAME = "iqn.2025-01.example.guest:initiator"
@@ -46,6 +49,16 @@ class Initiator:
         (number,) = self.sessions() - before
         return number
 
+    @contextmanager
+    def session(self, portal: tuple[str, int], target: str, **options: str) -> Iterator[int]:
+        """A session for the time of a with block; what is left of it afterwards is logged out."""
+        number = self.login(portal, target, **options)
+        try:
+            yield number
+        finally:
+            if number in self.sessions():
+                self.logout(number)
+
     def refused(self, portal: tuple[str, int], target: str, **options: str) -> str:
         """What iscsiadm says when the login fails, as it must."""
         result = self.guest.run(f"iscsiadm {self.record(portal, target, **options)} --login", check=False, timeout_s=90)
@@ -63,7 +76,7 @@ class Initiator:
 
     def logout(self, session: int) -> None:
         """End one session."""
-        self.guest.run(f"iscsiadm -m session -r {session} -u", timeout_s=90)
+        self.guest.run(f"timeout 80 iscsiadm -m session -r {session} -u", timeout_s=90)
 
 
 def _address(portal: tuple[str, int]) -> str:

@@ -1,0 +1,95 @@
+"""dm-multipath over two portals of ours: a path is cut, falls silent, comes back, and no verified write is lost."""
+
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+from guest.lab.guest import Guest
+from guest.lab.initiator import Initiator
+from guest.lab.relay import Relay
+from guest.lab.verified import VerifiedWriter
+from oracle.served import TARGET, Served, portal_of
+
+_TIMES = {"replacement_timeout": "5", "noop_interval": "2", "noop_timeout": "2"}
+_MAP = "/dev/mapper/mpatha"
+_PROVOKED = r"conn error|timing out|ping timeout|rejecting I/O|I/O error, dev sd|Sense Key|session recovery timed out"
+
+
+@dataclass(frozen=True)
+class Paths:
+    """The map's two ways to the disk, each through a relay of its own."""
+
+    guest: Guest
+    relays: list[Relay]
+
+    def wait_active(self, count: int, timeout_s: float = 60) -> None:
+        """Wait until so many paths are active and ready."""
+        active = "multipathd show paths format '%t %T' | grep -c 'active *ready'"
+        self.guest.run(f'within {int(timeout_s)} sh -c "[ $({active}) = {count} ]"', timeout_s=timeout_s + 10)
+
+
+@pytest.fixture(scope="module")
+def paths(guest: Guest, initiator: Initiator, work: Path) -> Iterator[Paths]:
+    options = ("--size", "256M", "--portal", "127.0.0.3:0")
+    guest.run("modprobe -a dm_multipath dm_service_time; start_udev")
+    with Served.disk(work, work / "multi.img", options=options, host="127.0.0.2") as served:
+        portals = sorted({portal_of(url) for url in served.urls})
+        assert [host for host, _ in portals] == ["127.0.0.2", "127.0.0.3"]
+        with Relay("127.0.0.5", portals[0]) as first, Relay("127.0.0.5", portals[1]) as second:
+            relays = [first, second]
+            sessions = [initiator.login(relay.address, TARGET, **_TIMES) for relay in relays]
+            disks = [initiator.disk(session, 0) for session in sessions]
+            identities = {guest.text(f"/usr/lib/udev/scsi_id -g {disk}") for disk in disks}
+            assert len(identities) == 1
+            guest.run("multipathd -d -s >/tmp/multipathd.log 2>&1 &")
+            guest.run(f"within 20 test -e {_MAP}", timeout_s=30)
+            guest.run(f"mkfs.ext4 -q -F {_MAP} && mount -t ext4 {_MAP} /mnt/d")
+            yield Paths(guest, relays)
+            guest.run(f"umount /mnt/d && fsck.ext4 -f -n {_MAP}", timeout_s=60)
+            guest.run("multipathd disablequeueing maps; within 20 multipath -F; multipathd shutdown", timeout_s=60)
+            for session in sessions:
+                initiator.logout(session)
+
+
+@pytest.fixture
+def writer(guest: Guest, paths: Paths) -> Iterator[VerifiedWriter]:
+    paths.wait_active(2)
+    running = VerifiedWriter(guest, "/mnt/d")
+    running.wait_progress()
+    yield running
+    running.wait_progress()
+    running.stop()
+    assert not running.failed
+
+
+@pytest.mark.provokes(_PROVOKED)
+def test_a_cut_path_is_survived_and_taken_back(paths: Paths, writer: VerifiedWriter) -> None:
+    paths.relays[0].cut()
+    writer.wait_progress(timeout_s=40)
+    paths.wait_active(1)
+    paths.relays[0].restore()
+    paths.wait_active(2)
+    assert writer.rounds > 6
+
+
+@pytest.mark.provokes(_PROVOKED)
+def test_a_silent_path_is_survived_and_taken_back(paths: Paths, writer: VerifiedWriter) -> None:
+    paths.relays[1].hold()
+    writer.wait_progress(timeout_s=60)
+    paths.wait_active(1)
+    paths.relays[1].restore()
+    paths.wait_active(2)
+    assert writer.rounds > 6
+
+
+@pytest.mark.provokes(_PROVOKED)
+def test_all_paths_gone_for_a_while_are_waited_for(paths: Paths, writer: VerifiedWriter) -> None:
+    for relay in paths.relays:
+        relay.cut()
+    time.sleep(3)
+    for relay in paths.relays:
+        relay.restore()
+    writer.wait_progress(timeout_s=60)
+    assert not writer.failed
