@@ -78,8 +78,8 @@ NAMES: dict[Code, str] = {
 }
 """Text for logs and tools."""
 
-_FIXED = struct.Struct(">BxBIBIBBBB3s")
-_FIXED_BYTES = 18
+_FIXED = struct.Struct(">BxBIBIBBB3s")
+_FIXED_BYTES = _FIXED.size
 _RESPONSE_FIXED = 0x70
 _RESPONSE_DESCRIPTOR = 0x72
 _INFORMATION = struct.Struct(">BBBxQ")
@@ -119,9 +119,8 @@ class Sense:
             self.asc,
             self.ascq,
             0,
-            0,
             self._field_pointer(),
-        )[:_FIXED_BYTES]
+        )
 
     def descriptor(self) -> bytes:
         """Descriptor format (SPC-5 4.4.2)."""
@@ -165,7 +164,7 @@ def parse_sense(data: bytes) -> Sense:
     response = data[0] & 0x7F
     if response & 0x7E == _RESPONSE_FIXED:
         padded = bytes(data).ljust(_FIXED_BYTES, b"\0")
-        first, key, information, _, specific, asc, ascq, _, _, pointer = _FIXED.unpack(padded[:_FIXED_BYTES])
+        first, key, information, _, specific, asc, ascq, _, pointer = _FIXED.unpack(padded[:_FIXED_BYTES])
         return Sense(
             SenseKey(key & 0x0F),
             asc,
