@@ -1,1 +1,88 @@
-"""A SCSI target framework: the front door."""
+"""A SCSI target framework: the front door, everything that a plugin may import besides ``tgtcore.scsi`` and ``tgtcore.testing``."""
+
+from tgtcore.device import BoundCommand, Command, CommandTable, DeviceType, command
+from tgtcore.errors import (
+    CheckCondition,
+    ConfigError,
+    Draining,
+    DrainTimeout,
+    PluginError,
+    ReadOnly,
+    ReservationConflict,
+    StoreError,
+    TgtError,
+    Unsupported,
+)
+from tgtcore.hookspecs import API_VERSION, hookimpl
+from tgtcore.leases import Leases
+from tgtcore.logical_unit import Identity, LogicalUnit
+from tgtcore.nexus import InitiatorPort, ITLNexus, Nexus, TargetPort, Tmf, TmfRequest, TmfResponse, manage
+from tgtcore.reservations import ReservationClass
+from tgtcore.store import (
+    Buffer,
+    Concurrency,
+    Extent,
+    Features,
+    Filter,
+    Format,
+    NoOptions,
+    OpenStore,
+    Region,
+    Store,
+)
+from tgtcore.target import Target
+from tgtcore.task import PENDING, Attribute, Task
+from tgtcore.task import State as TaskState
+from tgtcore.transport import Account, Host, PortalInfo, SessionInfo, Transport
+
+__all__ = [
+    "API_VERSION",
+    "PENDING",
+    "Account",
+    "Attribute",
+    "BoundCommand",
+    "Buffer",
+    "CheckCondition",
+    "Command",
+    "CommandTable",
+    "Concurrency",
+    "ConfigError",
+    "DeviceType",
+    "DrainTimeout",
+    "Draining",
+    "Extent",
+    "Features",
+    "Filter",
+    "Format",
+    "Host",
+    "ITLNexus",
+    "Identity",
+    "InitiatorPort",
+    "Leases",
+    "LogicalUnit",
+    "Nexus",
+    "NoOptions",
+    "OpenStore",
+    "PluginError",
+    "PortalInfo",
+    "ReadOnly",
+    "Region",
+    "ReservationClass",
+    "ReservationConflict",
+    "SessionInfo",
+    "Store",
+    "StoreError",
+    "Target",
+    "TargetPort",
+    "Task",
+    "TaskState",
+    "TgtError",
+    "Tmf",
+    "TmfRequest",
+    "TmfResponse",
+    "Transport",
+    "Unsupported",
+    "command",
+    "hookimpl",
+    "manage",
+]

@@ -1,8 +1,8 @@
 """I_T nexuses: who talks to whom, what each logical unit remembers of it, and task management."""
 
 from tgtcore.nexus.itl import ITLNexus
-from tgtcore.nexus.management import Tmf, TmfRequest, TmfResponse
+from tgtcore.nexus.management import Tmf, TmfRequest, TmfResponse, manage
 from tgtcore.nexus.nexus import Nexus
 from tgtcore.nexus.ports import InitiatorPort, NexusIdentity, TargetPort
 
-__all__ = ["ITLNexus", "InitiatorPort", "Nexus", "NexusIdentity", "TargetPort", "Tmf", "TmfRequest", "TmfResponse"]
+__all__ = ["ITLNexus", "InitiatorPort", "Nexus", "NexusIdentity", "TargetPort", "Tmf", "TmfRequest", "TmfResponse", "manage"]

@@ -1,5 +1,5 @@
 """Transports: how commands arrive and answers leave."""
 
-from tgtcore.transport.contract import Host, PortalInfo, SessionInfo, Transport
+from tgtcore.transport.contract import Account, Host, PortalInfo, SessionInfo, Transport
 
-__all__ = ["Host", "PortalInfo", "SessionInfo", "Transport"]
+__all__ = ["Account", "Host", "PortalInfo", "SessionInfo", "Transport"]
