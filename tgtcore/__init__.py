@@ -17,6 +17,7 @@ from tgtcore.hookspecs import API_VERSION, hookimpl
 from tgtcore.leases import Leases
 from tgtcore.logical_unit import Identity, LogicalUnit
 from tgtcore.nexus import InitiatorPort, ITLNexus, Nexus, TargetPort, Tmf, TmfRequest, TmfResponse, manage
+from tgtcore.options import NoOptions, Options
 from tgtcore.reservations import ReservationClass
 from tgtcore.store import (
     Buffer,
@@ -25,7 +26,6 @@ from tgtcore.store import (
     Features,
     Filter,
     Format,
-    NoOptions,
     OpenStore,
     Region,
     Store,
@@ -63,6 +63,7 @@ __all__ = [
     "Nexus",
     "NoOptions",
     "OpenStore",
+    "Options",
     "PluginError",
     "PortalInfo",
     "ReadOnly",

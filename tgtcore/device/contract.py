@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from pydantic import BaseModel
 
 from tgtcore.device.command import BoundCommand, Command, CommandTable, commands_of
-from tgtcore.store import NoOptions, OpenStore
+from tgtcore.options import NoOptions
+from tgtcore.store import OpenStore
 
 if TYPE_CHECKING:
     from tgtcore.logical_unit import LogicalUnit

@@ -3,6 +3,7 @@
 import struct
 from dataclasses import dataclass
 from enum import IntEnum
+from typing import Any
 
 
 class SenseKey(IntEnum):
@@ -180,7 +181,7 @@ def parse_sense(data: bytes) -> Sense:
 
 
 def _parse_descriptors(data: bytes, response: int) -> Sense:
-    found: dict[str, object] = {}
+    found: dict[str, Any] = {}
     at, end = 8, min(len(data), 8 + data[7])
     while at + 2 <= end:
         kind, length = data[at], data[at + 1] + 2
@@ -192,10 +193,10 @@ def _parse_descriptors(data: bytes, response: int) -> Sense:
         elif kind == 0x02 and length == _FIELD.size:
             found.update(_parse_pointer(body[4:7]))
         at += length
-    return Sense(SenseKey(data[1] & 0x0F), data[2], data[3], deferred=bool(response & 1), **found)  # type: ignore[arg-type]
+    return Sense(SenseKey(data[1] & 0x0F), data[2], data[3], deferred=bool(response & 1), **found)
 
 
-def _parse_pointer(pointer: bytes) -> dict[str, object]:
+def _parse_pointer(pointer: bytes) -> dict[str, Any]:
     if not pointer[0] & 0x80:
         return {}
     bit = pointer[0] & 0x07 if pointer[0] & 0x08 else None

@@ -25,7 +25,9 @@ from collections.abc import Iterable
 from enum import Enum, Flag, auto
 from typing import ClassVar, NamedTuple
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel
+
+from tgtcore.options import NoOptions
 
 Buffer = bytes | bytearray | memoryview
 """Contiguous bytes.  A buffer handed to a store is only valid until the method returns."""
@@ -70,12 +72,6 @@ class Region:
 
     def __len__(self) -> int:
         return self.length
-
-
-class NoOptions(BaseModel):
-    """The options of a thing that has none."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
 
 class Store(ABC):

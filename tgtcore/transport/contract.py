@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 
 from pydantic import BaseModel
 
-from tgtcore.store import NoOptions
+from tgtcore.options import NoOptions
 
 if TYPE_CHECKING:
     from tgtcore.nexus import InitiatorPort, Nexus, TargetPort
