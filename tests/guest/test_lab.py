@@ -10,10 +10,10 @@ import pytest
 from guest.lab.console import GuestDied
 from guest.lab.guest import Guest
 from guest.lab.initiator import Initiator
-from guest.lab.relay import Relay
 from guest.lab.verified import VerifiedWriter
 from oracle import debian_tgtd
 from oracle.debian_tgtd import DebianTgtd
+from oracle.relay import Relay
 
 
 @pytest.fixture(scope="module")

@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 from guest.lab.guest import Guest
 from guest.lab.initiator import Initiator
-from guest.lab.relay import Relay
 from guest.lab.verified import VerifiedWriter
+from oracle.relay import Relay
 from oracle.served import TARGET, Served, portal_of
 
 _TIMES = {"replacement_timeout": "5", "noop_interval": "2", "noop_timeout": "2"}

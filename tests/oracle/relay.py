@@ -1,6 +1,7 @@
 """A TCP relay that can fail as networks do: refuse, or go silent."""
 
 import contextlib
+import itertools
 import selectors
 import socket
 import threading
@@ -13,8 +14,13 @@ _CHUNK = 1 << 18
 class Relay:
     """Listens on a free port of an address and passes bytes on to another; use it as a context manager."""
 
-    def __init__(self, host: str, to: tuple[str, int]) -> None:
+    def __init__(
+        self, host: str, to: tuple[str, int], observe: Callable[[int, bool, bytes], None] = lambda *_: None
+    ) -> None:
+        """`observe` is told of each piece of data: the connection's number, whether it comes from the initiator, bytes."""
         self._to = to
+        self._observe = observe
+        self._connections = itertools.count()
         self._passing = threading.Event()
         self._passing.set()
         self._pairs: list[tuple[socket.socket, socket.socket]] = []
@@ -81,6 +87,7 @@ class Relay:
 
     def _pump(self, near: socket.socket, far: socket.socket) -> None:
         other = {near: far, far: near}
+        number = next(self._connections)
         with near, far, selectors.DefaultSelector() as selector, contextlib.suppress(OSError):
             for one in other:
                 selector.register(one, selectors.EVENT_READ, one)
@@ -90,4 +97,5 @@ class Relay:
                     received = key.data.recv(_CHUNK)
                     if not received:
                         return
+                    self._observe(number, key.data is near, received)
                     other[key.data].sendall(received)

@@ -1,0 +1,36 @@
+"""CDBs that the oracles send (SBC-4, SPC-5), written out independently of the code under test."""
+
+import struct
+
+BLOCK_BYTES = 512
+_FUA = 0x08
+
+
+def read16(lba: int, blocks: int) -> bytes:
+    """READ (16)."""
+    return struct.pack(">BBQLBB", 0x88, 0, lba, blocks, 0, 0)
+
+
+def write16(lba: int, blocks: int, *, fua: bool = False) -> bytes:
+    """WRITE (16)."""
+    return struct.pack(">BBQLBB", 0x8A, _FUA if fua else 0, lba, blocks, 0, 0)
+
+
+def synchronize_cache10() -> bytes:
+    """SYNCHRONIZE CACHE (10), the whole medium."""
+    return struct.pack(">BBLBHB", 0x35, 0, 0, 0, 0, 0)
+
+
+def inquiry(length: int = 255, page: int | None = None) -> bytes:
+    """INQUIRY, standard data or a VPD page."""
+    return struct.pack(">BBBHB", 0x12, int(page is not None), page or 0, length, 0)
+
+
+def read_capacity16() -> bytes:
+    """READ CAPACITY (16), 32 bytes."""
+    return struct.pack(">BBQLBB", 0x9E, 0x10, 0, 32, 0, 0)
+
+
+def report_luns(length: int = 512) -> bytes:
+    """REPORT LUNS, all of them."""
+    return struct.pack(">BBBBBBLBB", 0xA0, 0, 0, 0, 0, 0, length, 0, 0)
