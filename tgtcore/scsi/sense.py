@@ -1,13 +1,17 @@
-"""Sense data: sense keys, additional sense codes, and both formats (SPC-5 4.4)."""
+"""Sense data in fixed and descriptor format (SPC-5 4.4)."""
 
 import struct
 from dataclasses import dataclass
 from enum import IntEnum
-from typing import Any
+from typing import NamedTuple, Self
+
+from tgtcore.errors import CheckCondition
+from tgtcore.scsi import asc
+from tgtcore.scsi.parameters import ParameterError, need
 
 
 class SenseKey(IntEnum):
-    """Sense keys (SPC-5 table 48)."""
+    """The broad kind of an error (SPC-5 table 48)."""
 
     NO_SENSE = 0x0
     RECOVERED_ERROR = 0x1
@@ -21,183 +25,209 @@ class SenseKey(IntEnum):
     VENDOR_SPECIFIC = 0x9
     COPY_ABORTED = 0xA
     ABORTED_COMMAND = 0xB
+    RESERVED = 0xC
     VOLUME_OVERFLOW = 0xD
     MISCOMPARE = 0xE
     COMPLETED = 0xF
 
 
-Code = tuple[int, int]
-"""Additional sense code and its qualifier."""
+class FieldPointer(NamedTuple):
+    """The field at fault: byte offset, bit (``None``: the whole byte), and whether it lies in the CDB."""
 
-NO_ADDITIONAL_SENSE: Code = (0x00, 0x00)
-LOGICAL_UNIT_NOT_READY_CAUSE_NOT_REPORTABLE: Code = (0x04, 0x00)
-LOGICAL_UNIT_NOT_READY_INITIALIZING_COMMAND_REQUIRED: Code = (0x04, 0x02)
-WRITE_ERROR: Code = (0x0C, 0x00)
-UNRECOVERED_READ_ERROR: Code = (0x11, 0x00)
-PARAMETER_LIST_LENGTH_ERROR: Code = (0x1A, 0x00)
-MISCOMPARE_DURING_VERIFY_OPERATION: Code = (0x1D, 0x00)
-INVALID_COMMAND_OPERATION_CODE: Code = (0x20, 0x00)
-LOGICAL_BLOCK_ADDRESS_OUT_OF_RANGE: Code = (0x21, 0x00)
-INVALID_FIELD_IN_CDB: Code = (0x24, 0x00)
-LOGICAL_UNIT_NOT_SUPPORTED: Code = (0x25, 0x00)
-INVALID_FIELD_IN_PARAMETER_LIST: Code = (0x26, 0x00)
-PARAMETER_NOT_SUPPORTED: Code = (0x26, 0x01)
-PARAMETER_VALUE_INVALID: Code = (0x26, 0x02)
-INVALID_RELEASE_OF_PERSISTENT_RESERVATION: Code = (0x26, 0x04)
-WRITE_PROTECTED: Code = (0x27, 0x00)
-SPACE_ALLOCATION_FAILED_WRITE_PROTECT: Code = (0x27, 0x07)
-NOT_READY_TO_READY_CHANGE_MEDIUM_MAY_HAVE_CHANGED: Code = (0x28, 0x00)
-POWER_ON_RESET_OR_BUS_DEVICE_RESET_OCCURRED: Code = (0x29, 0x00)
-POWER_ON_OCCURRED: Code = (0x29, 0x01)
-BUS_DEVICE_RESET_FUNCTION_OCCURRED: Code = (0x29, 0x03)
-I_T_NEXUS_LOSS_OCCURRED: Code = (0x29, 0x07)
-MODE_PARAMETERS_CHANGED: Code = (0x2A, 0x01)
-LOG_PARAMETERS_CHANGED: Code = (0x2A, 0x02)
-RESERVATIONS_PREEMPTED: Code = (0x2A, 0x03)
-RESERVATIONS_RELEASED: Code = (0x2A, 0x04)
-REGISTRATIONS_PREEMPTED: Code = (0x2A, 0x05)
-ASYMMETRIC_ACCESS_STATE_CHANGED: Code = (0x2A, 0x06)
-CAPACITY_DATA_HAS_CHANGED: Code = (0x2A, 0x09)
-COMMAND_SEQUENCE_ERROR: Code = (0x2C, 0x00)
-COMMAND_TIMEOUT_DURING_PROCESSING: Code = (0x2E, 0x02)
-COMMANDS_CLEARED_BY_ANOTHER_INITIATOR: Code = (0x2F, 0x00)
-THIN_PROVISIONING_SOFT_THRESHOLD_REACHED: Code = (0x38, 0x07)
-SAVING_PARAMETERS_NOT_SUPPORTED: Code = (0x39, 0x00)
-MEDIUM_NOT_PRESENT: Code = (0x3A, 0x00)
-TARGET_OPERATING_CONDITIONS_HAVE_CHANGED: Code = (0x3F, 0x00)
-INQUIRY_DATA_HAS_CHANGED: Code = (0x3F, 0x03)
-REPORTED_LUNS_DATA_HAS_CHANGED: Code = (0x3F, 0x0E)
-INTERNAL_TARGET_FAILURE: Code = (0x44, 0x00)
-MEDIUM_REMOVAL_PREVENTED: Code = (0x53, 0x02)
-INSUFFICIENT_RESOURCES: Code = (0x55, 0x03)
-INSUFFICIENT_REGISTRATION_RESOURCES: Code = (0x55, 0x04)
+    byte: int
+    bit: int | None
+    in_cdb: bool
 
-NAMES: dict[Code, str] = {
-    value: name.replace("_", " ")
-    for name, value in list(globals().items())
-    if name.isupper() and isinstance(value, tuple)
-}
-"""Text for logs and tools."""
 
+FIXED_BYTES = 18
 _FIXED = struct.Struct(">BxBIBIBBB3s")
-_FIXED_BYTES = _FIXED.size
-_RESPONSE_FIXED = 0x70
-_RESPONSE_DESCRIPTOR = 0x72
+_DESCRIPTOR_HEADER = struct.Struct(">BBBBxxxB")
 _INFORMATION = struct.Struct(">BBBxQ")
-_FIELD = struct.Struct(">BB2x3sx")
+_KEY_SPECIFIC = struct.Struct(">BBxx3sx")
+_STREAM = struct.Struct(">BBxB")
+_UINT32_MAX = 0xFFFF_FFFF
+_VALID = _SKSV = 0x80
+_FILEMARK, _END_OF_MEDIUM, _INCORRECT_LENGTH = 0x80, 0x40, 0x20
+_PROGRESS_KEYS = frozenset({SenseKey.NO_SENSE, SenseKey.NOT_READY})
 
 
 @dataclass(frozen=True, slots=True)
 class Sense:
-    """What went wrong.
+    """One sense data value, independent of its format on the wire.
 
-    :param information: INFORMATION field; in fixed format only values below 2**32 are valid.
-    :param field: the field at fault as (byte, bit); bit None means the byte as a whole.
-    :param field_in_cdb: whether ``field`` is in the CDB, else in the parameter list.
+    :param code: additional sense code and qualifier, see :mod:`tgtcore.scsi.asc`.
+    :param information: the INFORMATION field; omitted from fixed format when it needs more than 32 bits.
+    :param command_specific: the COMMAND-SPECIFIC INFORMATION field; zero in fixed format when over 32 bits.
+    :param field: field pointer; only sent with ILLEGAL REQUEST.
+    :param progress: progress indication in 1/65536; only sent with NO SENSE and NOT READY.
     :param deferred: the error belongs to an earlier command.
     """
 
     key: SenseKey
-    asc: int = 0
-    ascq: int = 0
+    code: tuple[int, int]
     information: int | None = None
     command_specific: int | None = None
-    field: tuple[int, int | None] | None = None
-    field_in_cdb: bool = True
+    field: FieldPointer | None = None
+    progress: int | None = None
     deferred: bool = False
+    filemark: bool = False
+    end_of_medium: bool = False
+    incorrect_length: bool = False
+
+    @classmethod
+    def of(cls, error: CheckCondition) -> Self:
+        """The sense data that reports ``error``."""
+        field = None if error.field is None else FieldPointer(*error.field, error.in_cdb)
+        return cls(SenseKey(error.key), error.code, error.information, error.command_specific, field)
+
+    @property
+    def asc(self) -> int:
+        """ADDITIONAL SENSE CODE."""
+        return self.code[0]
+
+    @property
+    def ascq(self) -> int:
+        """ADDITIONAL SENSE CODE QUALIFIER."""
+        return self.code[1]
 
     def fixed(self) -> bytes:
-        """Fixed format (SPC-5 4.4.3)."""
+        """18 bytes of fixed format sense data (SPC-5 4.4.3)."""
         information = self.information
-        valid = information is not None and information < 1 << 32
-        specific = self.command_specific or 0
+        valid = _VALID if information is not None and information <= _UINT32_MAX else 0
+        specific = self.command_specific
         return _FIXED.pack(
-            (0x80 if valid else 0) | _RESPONSE_FIXED | self.deferred,
-            self.key,
+            valid | 0x70 | self.deferred,
+            self._stream_bits() | self.key,
             information if valid and information is not None else 0,
-            _FIXED_BYTES - 8,
-            specific if specific < 1 << 32 else 0,
-            self.asc,
-            self.ascq,
+            FIXED_BYTES - 8,
+            specific if specific is not None and specific <= _UINT32_MAX else 0,
+            *self.code,
             0,
-            self._field_pointer(),
+            self._key_specific() or bytes(3),
         )
 
     def descriptor(self) -> bytes:
-        """Descriptor format (SPC-5 4.4.2)."""
-        parts = b""
+        """Descriptor format sense data with the descriptors that have something to say (SPC-5 4.4.2)."""
+        body = b""
         if self.information is not None:
-            parts += _INFORMATION.pack(0x00, 0x0A, 0x80, self.information)
+            body += _INFORMATION.pack(0x00, 0x0A, _VALID, self.information)
         if self.command_specific is not None:
-            parts += _INFORMATION.pack(0x01, 0x0A, 0x00, self.command_specific)
-        if self.field is not None:
-            parts += _FIELD.pack(0x02, 0x06, self._field_pointer())
-        head = bytes((_RESPONSE_DESCRIPTOR | self.deferred, self.key, self.asc, self.ascq, 0, 0, 0, len(parts)))
-        return head + parts
+            body += _INFORMATION.pack(0x01, 0x0A, 0, self.command_specific)
+        key_specific = self._key_specific()
+        if key_specific:
+            body += _KEY_SPECIFIC.pack(0x02, 0x06, key_specific)
+        if self._stream_bits():
+            body += _STREAM.pack(0x04, 0x02, self._stream_bits())
+        return _DESCRIPTOR_HEADER.pack(0x72 | self.deferred, self.key, *self.code, len(body)) + body
 
-    def encode(self, *, descriptor: bool) -> bytes:
-        """Either format."""
-        return self.descriptor() if descriptor else self.fixed()
+    def encode(self, descriptor_format: bool) -> bytes:
+        """The format that D_SENSE of the Control mode page selects."""
+        return self.descriptor() if descriptor_format else self.fixed()
 
     def describe(self) -> str:
-        """For logs: ILLEGAL REQUEST, INVALID FIELD IN CDB."""
-        text = NAMES.get((self.asc, self.ascq), f"{self.asc:02X}h/{self.ascq:02X}h")
-        return f"{self.key.name.replace('_', ' ')}, {text}"
+        """One line for logs."""
+        parts = [self.key.name.lower().replace("_", " "), asc.text(self.code)]
+        if self.field is not None:
+            bit = "" if self.field.bit is None else f" bit {self.field.bit}"
+            parts.append(f"{'CDB' if self.field.in_cdb else 'parameter list'} byte {self.field.byte}{bit}")
+        if self.information is not None:
+            parts.append(f"information {self.information:#x}")
+        if self.progress is not None:
+            parts.append(f"progress {self.progress * 100 // 65536}%")
+        if self.deferred:
+            parts.append("deferred")
+        return ", ".join(parts)
 
-    def _field_pointer(self) -> bytes:
-        """Sense key specific bytes (SPC-5 4.4.2.4.2): SKSV, C/D, BPV, bit pointer, field pointer."""
-        if self.field is None:
-            return bytes(3)
-        byte, bit = self.field
-        flags = 0x80 | (0x40 if self.field_in_cdb else 0)
-        if bit is not None:
-            flags |= 0x08 | bit
-        return bytes((flags,)) + byte.to_bytes(2, "big")
+    def _stream_bits(self) -> int:
+        return (
+            _FILEMARK * self.filemark
+            | _END_OF_MEDIUM * self.end_of_medium
+            | _INCORRECT_LENGTH * self.incorrect_length
+        )
+
+    def _key_specific(self) -> bytes:
+        if self.field is not None and self.key is SenseKey.ILLEGAL_REQUEST:
+            bit = 0 if self.field.bit is None else 0x08 | self.field.bit
+            return bytes((_SKSV | 0x40 * self.field.in_cdb | bit,)) + self.field.byte.to_bytes(2, "big")
+        if self.progress is not None and self.key in _PROGRESS_KEYS:
+            return bytes((_SKSV,)) + self.progress.to_bytes(2, "big")
+        return b""
 
 
 def parse_sense(data: bytes) -> Sense:
-    """Read either format.
+    """Sense data in either format; for initiators, tools and tests.
 
-    :raises ValueError: it is neither, or too short.
+    :raises ParameterError: the data is truncated or has an unknown response code.
     """
-    if len(data) < 8:
-        raise ValueError(f"sense data of {len(data)} bytes, expected at least 8")
+    need(data, 8, "sense data")
     response = data[0] & 0x7F
-    if response & 0x7E == _RESPONSE_FIXED:
-        padded = bytes(data).ljust(_FIXED_BYTES, b"\0")
-        first, key, information, _, specific, asc, ascq, _, pointer = _FIXED.unpack(padded[:_FIXED_BYTES])
-        return Sense(
-            SenseKey(key & 0x0F),
-            asc,
-            ascq,
-            information=information if first & 0x80 else None,
-            command_specific=specific or None,
-            **_parse_pointer(pointer),
-            deferred=bool(response & 1),
-        )
-    if response & 0x7E == _RESPONSE_DESCRIPTOR:
-        return _parse_descriptors(data, response)
-    raise ValueError(f"sense data begins with {data[0]:02X}h, expected 70h to 73h")
+    if response in (0x70, 0x71):
+        return _parse_fixed(data)
+    if response in (0x72, 0x73):
+        return _parse_descriptors(data)
+    raise ParameterError(f"sense response code {response:02X}h is not one of 70h to 73h", byte=0, bit=6)
 
 
-def _parse_descriptors(data: bytes, response: int) -> Sense:
-    found: dict[str, Any] = {}
-    at, end = 8, min(len(data), 8 + data[7])
-    while at + 2 <= end:
-        kind, length = data[at], data[at + 1] + 2
-        body = data[at : at + length]
-        if len(body) < length:
-            raise ValueError(f"sense descriptor at byte {at} is cut off")
-        if kind in (0x00, 0x01) and length == _INFORMATION.size:
-            found["information" if kind == 0 else "command_specific"] = _INFORMATION.unpack(body)[3]
-        elif kind == 0x02 and length == _FIELD.size:
-            found.update(_parse_pointer(body[4:7]))
-        at += length
-    return Sense(SenseKey(data[1] & 0x0F), data[2], data[3], deferred=bool(response & 1), **found)
+def _parse_fixed(data: bytes) -> Sense:
+    end = 8 + data[7]
+    need(data, end, "fixed format sense data")
+    response, flags, information, _, specific, code, qualifier, _, key_specific = _FIXED.unpack(
+        data[:end][:FIXED_BYTES].ljust(FIXED_BYTES, b"\0")
+    )
+    key = SenseKey(flags & 0x0F)
+    field, progress = _parse_key_specific(key, key_specific)
+    return Sense(
+        key,
+        (code, qualifier),
+        information if response & _VALID else None,
+        specific or None,
+        field,
+        progress,
+        bool(response & 1),
+        *_stream_flags(flags),
+    )
 
 
-def _parse_pointer(pointer: bytes) -> dict[str, Any]:
-    if not pointer[0] & 0x80:
-        return {}
-    bit = pointer[0] & 0x07 if pointer[0] & 0x08 else None
-    return {"field": (int.from_bytes(pointer[1:3], "big"), bit), "field_in_cdb": bool(pointer[0] & 0x40)}
+def _parse_descriptors(data: bytes) -> Sense:
+    response, key_byte, code, qualifier, additional = _DESCRIPTOR_HEADER.unpack_from(data)
+    end = 8 + additional
+    need(data, end, "descriptor format sense data")
+    key = SenseKey(key_byte & 0x0F)
+    information = specific = field = progress = None
+    flags = 0
+    offset = 8
+    while offset < end:
+        need(data[:end], offset + 2, "sense data descriptor")
+        kind, length = data[offset], data[offset + 1]
+        need(data[:end], offset + 2 + length, f"sense data descriptor {kind:02X}h")
+        body = data[offset + 2 : offset + 2 + length]
+        if length < _DESCRIPTOR_BODY_BYTES.get(kind, 0):
+            raise ParameterError(f"sense data descriptor {kind:02X}h has only {length} bytes", byte=offset + 1)
+        if kind == 0x00:
+            information = int.from_bytes(body[2:10], "big") if body[0] & _VALID else None
+        elif kind == 0x01:
+            specific = int.from_bytes(body[2:10], "big")
+        elif kind == 0x02:
+            field, progress = _parse_key_specific(key, body[2:5])
+        elif kind == 0x04:
+            flags = body[1]
+        offset += 2 + length
+    return Sense(
+        key, (code, qualifier), information, specific, field, progress, bool(response & 1), *_stream_flags(flags)
+    )
+
+
+_DESCRIPTOR_BODY_BYTES = {0x00: 10, 0x01: 10, 0x02: 6, 0x04: 2}
+
+
+def _stream_flags(flags: int) -> tuple[bool, bool, bool]:
+    return bool(flags & _FILEMARK), bool(flags & _END_OF_MEDIUM), bool(flags & _INCORRECT_LENGTH)
+
+
+def _parse_key_specific(key: SenseKey, raw: bytes) -> tuple[FieldPointer | None, int | None]:
+    if not raw[0] & _SKSV:
+        return None, None
+    value = int.from_bytes(raw[1:3], "big")
+    if key is SenseKey.ILLEGAL_REQUEST:
+        return FieldPointer(value, raw[0] & 0x07 if raw[0] & 0x08 else None, bool(raw[0] & 0x40)), None
+    return None, value if key in _PROGRESS_KEYS else None

@@ -4,7 +4,7 @@ from enum import IntEnum
 
 
 class Status(IntEnum):
-    """How a command has ended."""
+    """The status byte that ends a command."""
 
     GOOD = 0x00
     CHECK_CONDITION = 0x02

@@ -1,1 +1,16 @@
 """iSCSI over TCP (RFC 7143), a transport plugin of tgtcore."""
+
+from typing import TYPE_CHECKING
+
+from tgtcore import hookimpl
+
+if TYPE_CHECKING:
+    from tgtcore.registry import Registry
+
+
+@hookimpl
+def tgt_register_transports(registry: "Registry") -> None:
+    """Offer the transport ``iscsi``."""
+    from tgtcore_iscsi.transport import IscsiTransport
+
+    registry.transport("iscsi", IscsiTransport)

@@ -1,8 +1,7 @@
 """The two ways a protocol can be broken, and what to answer when the peer broke it."""
 
-from tgtcore.errors import TgtError
-
-from .pdu.codes import LoginStatus, RejectReason
+from tgtcore import TgtError
+from tgtcore_iscsi.pdu.codes import LoginStatus, RejectReason
 
 
 class LocalProtocolError(TgtError):

@@ -55,3 +55,18 @@ CHAP_CHALLENGE_BYTES_MIN: Final = 16
 
 CHAP_CHALLENGE_BYTES_MAX: Final = 1024
 """RFC 7143 12.1.3: the longest CHAP_C, decoded."""
+
+AHEAD_PDUS_MAX: Final = 16
+"""Requests kept while one with a smaller CmdSN is missing; on one TCP connection none ever is, so few are plenty."""
+
+ENDED_TRANSFERS_MAX: Final = 256
+"""Commands remembered after their end because data-out for them may still be on its way."""
+
+TRANSFER_BYTES_MAX: Final = 16 * 1024 * 1024
+"""Data-out buffer of one command; a logical unit's own limit is usually smaller."""
+
+OUTBOUND_BYTES_HIGH: Final = 4 * 1024 * 1024
+"""With more than this waiting to be sent, nothing more is read from the peer."""
+
+UNFINISHED_BYTES_HIGH: Final = 64 * 1024 * 1024
+"""Expected transfer of all unfinished commands of a connection; with more, nothing more is read from the peer."""

@@ -2,10 +2,10 @@
 
 from typing import Any, NamedTuple
 
-from ..digest import padding
-from ..pdu.ahs import CDB_IN_HEADER, build_ahs
-from ..pdu.codes import FINAL, NO_TAG, OPCODE_MASK, LoginStatus, Opcode
-from ..pdu.requests import (
+from tgtcore_iscsi.digest import padding
+from tgtcore_iscsi.pdu.ahs import CDB_IN_HEADER, build_ahs
+from tgtcore_iscsi.pdu.codes import FINAL, NO_TAG, OPCODE_MASK, LoginStatus, Opcode
+from tgtcore_iscsi.pdu.requests import (
     DATA_OUT,
     LOGIN_REQUEST,
     LOGOUT_REQUEST,
@@ -21,8 +21,8 @@ from ..pdu.requests import (
     TaskManagementRequest,
     TextRequest,
 )
-from ..pdu.responses import LoginResponse
-from ..pdu.table import LAYOUTS
+from tgtcore_iscsi.pdu.responses import LoginResponse
+from tgtcore_iscsi.pdu.table import LAYOUTS
 
 
 class Response(NamedTuple):

@@ -6,9 +6,9 @@ RFC 7143 11.2.2.  Every length is checked against what has arrived.
 import struct
 from typing import Final, NamedTuple
 
-from ..errors import RemoteProtocolError
-from ..limits import AHS_BYTES_MAX, CDB_BYTES_MAX
-from .codes import RejectReason
+from tgtcore_iscsi.errors import RemoteProtocolError
+from tgtcore_iscsi.limits import AHS_BYTES_MAX, CDB_BYTES_MAX
+from tgtcore_iscsi.pdu.codes import RejectReason
 
 CDB_IN_HEADER: Final = 16
 EXTENDED_CDB: Final = 0x01

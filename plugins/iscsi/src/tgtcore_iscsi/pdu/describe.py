@@ -1,7 +1,7 @@
 """Readable forms of headers, for traces, logs and failing tests; never called per command."""
 
-from .codes import OPCODE_MASK, Opcode
-from .table import LAYOUTS
+from tgtcore_iscsi.pdu.codes import OPCODE_MASK, Opcode
+from tgtcore_iscsi.pdu.table import LAYOUTS
 
 _DECIMAL = frozenset(("lengths", "expected_length", "desired_length", "buffer_offset", "residual", "bidi_residual"))
 

@@ -2,9 +2,9 @@
 
 from typing import Final
 
-from .codes import DATA_IN_STATUS, FINAL, NO_TAG, Opcode
-from .requests import DATA_OUT, SCSI_COMMAND
-from .responses import DATA_IN, R2T_LAYOUT, SCSI_RESPONSE
+from tgtcore_iscsi.pdu.codes import DATA_IN_STATUS, FINAL, NO_TAG, Opcode
+from tgtcore_iscsi.pdu.requests import DATA_OUT, SCSI_COMMAND
+from tgtcore_iscsi.pdu.responses import DATA_IN, R2T_LAYOUT, SCSI_RESPONSE
 
 unpack_scsi_command: Final = SCSI_COMMAND.unpack_from
 """(buffer, offset) -> flags, lengths, lun, itt, expected length, CmdSN, ExpStatSN, first 16 bytes of the CDB."""

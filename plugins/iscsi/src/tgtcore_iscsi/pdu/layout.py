@@ -4,7 +4,7 @@ import struct
 from collections.abc import Callable
 from typing import Any, Generic, TypeVar
 
-from .codes import IMMEDIATE, Opcode
+from tgtcore_iscsi.pdu.codes import IMMEDIATE, Opcode
 
 Fields = TypeVar("Fields", bound=tuple[Any, ...])
 

@@ -6,8 +6,8 @@ DataSegmentLength below.  Reserved bytes are sent as zero and not looked at.
 
 from typing import Final, NamedTuple
 
-from .codes import Opcode
-from .layout import Layout
+from tgtcore_iscsi.pdu.codes import Opcode
+from tgtcore_iscsi.pdu.layout import Layout
 
 
 class NopOut(NamedTuple):

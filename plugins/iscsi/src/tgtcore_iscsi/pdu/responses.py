@@ -2,8 +2,8 @@
 
 from typing import Final, NamedTuple
 
-from .codes import Opcode
-from .layout import Layout
+from tgtcore_iscsi.pdu.codes import Opcode
+from tgtcore_iscsi.pdu.layout import Layout
 
 
 class NopIn(NamedTuple):

@@ -2,9 +2,9 @@
 
 from typing import Any, Final
 
-from .codes import Opcode
-from .layout import Layout
-from .requests import (
+from tgtcore_iscsi.pdu.codes import Opcode
+from tgtcore_iscsi.pdu.layout import Layout
+from tgtcore_iscsi.pdu.requests import (
     DATA_OUT,
     LOGIN_REQUEST,
     LOGOUT_REQUEST,
@@ -14,7 +14,7 @@ from .requests import (
     TASK_MANAGEMENT_REQUEST,
     TEXT_REQUEST,
 )
-from .responses import (
+from tgtcore_iscsi.pdu.responses import (
     ASYNC_MESSAGE,
     DATA_IN,
     LOGIN_RESPONSE,

@@ -1,0 +1,107 @@
+"""Who may log in over iSCSI: the login's questions, answered from the configuration and by the core."""
+
+from typing import TYPE_CHECKING
+
+from tgtcore_iscsi.addresses import Address, parse_address
+from tgtcore_iscsi.chap import ChapAccount
+from tgtcore_iscsi.login.policy import CHAP, Admission, Candidate, Refusal
+from tgtcore_iscsi.options import IscsiOptions, IscsiTargetOptions
+from tgtcore_iscsi.parameters import Parameters
+from tgtcore_iscsi.pdu.codes import LoginStatus
+
+from tgtcore import Account, Host, InitiatorPort, Target
+from tgtcore.scsi.transport_id import iscsi_transport_id
+
+if TYPE_CHECKING:
+    from tgtcore_iscsi.portals import Portal
+
+_NO_AUTHENTICATION = ("None",)
+_NUMBERS = {"MD5": 5, "SHA1": 6, "SHA-256": 7, "SHA3-256": 8}
+"""IANA's numbers of the names in the configuration."""
+
+
+def initiator_port(name: str, isid: bytes, peer: Address) -> InitiatorPort:
+    """An initiator port: initiator name and ISID (RFC 7143 4.4.2)."""
+    return InitiatorPort(name, iscsi_transport_id(name, isid), peer.host)
+
+
+class Gatekeeper:
+    """The login policy of one connection.
+
+    :param portal: through which it came.
+    :param peer: the initiator's address.
+    """
+
+    def __init__(self, host: Host, options: IscsiOptions, portal: "Portal", peer: Address) -> None:
+        self._host = host
+        self._options = options
+        self._portal = portal
+        self._peer = peer
+
+    def find_target(self, candidate: Candidate) -> Admission | Refusal:
+        """The target, where it is now, and how to prove oneself there."""
+        algorithms = tuple(_NUMBERS[name] for name in self._options.chap_algorithms)
+        offer = self._options.offer()
+        if candidate.discovery:
+            methods = (CHAP,) if self._options.discovery_auth else _NO_AUTHENTICATION
+            return Admission(auth_methods=methods, chap_algorithms=algorithms, offer=offer)
+        target = self._host.find_target(candidate.target_name)
+        if target is None or not self._reachable(target):
+            return Refusal(LoginStatus.NOT_FOUND, f"there is no target {candidate.target_name} here")
+        own = own_options(target)
+        if own.redirect is not None:
+            status = LoginStatus.TARGET_MOVED_PERMANENTLY if own.redirect_permanent else LoginStatus.TARGET_MOVED_TEMPORARILY
+            return Refusal(status, f"{target} is at {own.redirect}", str(parse_address(own.redirect)))
+        if target.leases.draining:
+            return Refusal(LoginStatus.TARGET_REMOVED, f"{target} is going away")
+        return Admission(
+            target=target,
+            portal_group_tag=self._portal.group,
+            alias=target.alias,
+            auth_methods=(CHAP,) if own.auth else _NO_AUTHENTICATION,
+            chap_algorithms=algorithms,
+            offer=self._options.offer(),
+        )
+
+    def session_for(self, candidate: Candidate) -> Parameters | Refusal:
+        """Second connections are not supported (MaxConnections is 1)."""
+        return Refusal(LoginStatus.TOO_MANY_CONNECTIONS, "a session has one connection here")
+
+    def credentials(self, candidate: Candidate, admission: Admission, chap_name: str) -> ChapAccount | None:
+        """The account of a CHAP name, if it may be used for this target."""
+        if admission.target is None:
+            names, mutual = self._options.discovery_auth, self._options.discovery_mutual
+        else:
+            own = own_options(admission.target)
+            names, mutual = own.auth, own.mutual
+        account = self._account(names, chap_name)
+        if account is None:
+            return None
+        answer = self._host.account(mutual) if mutual is not None else None
+        if answer is None:
+            return ChapAccount(account.secret)
+        return ChapAccount(account.secret, answer.name, answer.secret)
+
+    def authorize(self, candidate: Candidate, admission: Admission, chap_name: str | None) -> bool:
+        """The core decides: access list and hooks.  Anybody may look around; what he sees depends on who he is."""
+        if admission.target is None:
+            return True
+        return self._host.admits(admission.target, initiator_port(candidate.initiator_name, candidate.isid, self._peer), str(self._portal.listener.address))
+
+    def _account(self, names: tuple[str, ...], chap_name: str) -> Account | None:
+        for name in names:
+            account = self._host.account(name)
+            if account is not None and account.name == chap_name:
+                return account
+        return None
+
+    def _reachable(self, target: Target) -> bool:
+        groups = own_options(target).portal_groups
+        return not groups or self._portal.group in groups
+
+
+def own_options(target: Target) -> IscsiTargetOptions:
+    """What the configuration of a target says for this transport."""
+    options = target.options
+    assert isinstance(options, IscsiTargetOptions)
+    return options

@@ -1,0 +1,118 @@
+"""The configuration keys of the iSCSI transport and of its targets."""
+
+from typing import Annotated, Literal
+
+from pydantic import AfterValidator, Field, model_validator
+from tgtcore_iscsi.addresses import parse_address
+from tgtcore_iscsi.parameters import Offer
+
+from tgtcore import Options
+
+Digests = tuple[Literal["None", "CRC32C"], ...]
+
+
+def _address(text: str) -> str:
+    return str(parse_address(text))
+
+
+AddressText = Annotated[str, AfterValidator(_address)]
+"""``host:port``, ``[v6]:port``; the port may be left out (3260)."""
+
+
+class PortalOptions(Options):
+    """One portal."""
+
+    address: AddressText = "127.0.0.1:3260"
+    """Where to listen; port 0 takes a free one."""
+
+    group: int = Field(1, ge=1, le=65535)
+    """Portal group tag: targets may be limited to some groups."""
+
+    advertise: AddressText | None = None
+    """What initiators are told instead of ``address``: for a daemon behind NAT or in a container."""
+
+
+class IscsiOptions(Options):
+    """Keys of ``[transports.iscsi]``."""
+
+    portals: tuple[PortalOptions, ...] = (PortalOptions(),)
+    """Where to listen."""
+
+    discovery_auth: tuple[str, ...] = ()
+    """Accounts that discovery sessions must log in with; empty: anybody may look, and sees only what would admit him."""
+
+    discovery_mutual: str | None = None
+    """The account with which we prove ourselves in discovery sessions."""
+
+    chap_algorithms: tuple[Literal["MD5", "SHA1", "SHA-256", "SHA3-256"], ...] = ("SHA3-256", "SHA-256", "SHA1", "MD5")
+    """CHAP digests that are accepted, the best first."""
+
+    queue_depth: int = Field(128, ge=1, le=1024)
+    """Commands that one session may have unfinished: the size of its command window."""
+
+    login_timeout_s: float = Field(15, gt=0, le=300)
+    """A connection that has not logged in by then is closed."""
+
+    nop_interval_s: float = Field(30, ge=0, le=3600)
+    """How often a silent initiator is pinged; 0: never."""
+
+    connections_max: int = Field(1024, ge=1, le=65536)
+    """Connections at one time, logged in or not; more are closed at once."""
+
+    max_recv_data_segment_length: int = Field(262144, ge=512, le=16777215)
+    max_burst_length: int = Field(1048576, ge=512, le=16777215)
+    first_burst_length: int = Field(262144, ge=512, le=16777215)
+    initial_r2t: bool = False
+    immediate_data: bool = True
+    max_outstanding_r2t: int = Field(16, ge=1, le=65535)
+    header_digest: Digests = ("None", "CRC32C")
+    data_digest: Digests = ("None", "CRC32C")
+
+    @model_validator(mode="after")
+    def _fits_the_standard(self) -> "IscsiOptions":
+        self.offer()
+        return self
+
+    def offer(self) -> Offer:
+        """What we wish for in negotiations.
+
+        :raises ValueError: the values contradict each other.
+        """
+        return Offer(
+            max_recv_data_segment_length=self.max_recv_data_segment_length,
+            max_burst_length=self.max_burst_length,
+            first_burst_length=self.first_burst_length,
+            initial_r2t=self.initial_r2t,
+            immediate_data=self.immediate_data,
+            max_outstanding_r2t=self.max_outstanding_r2t,
+            header_digest=self.header_digest,
+            data_digest=self.data_digest,
+        )
+
+
+class IscsiTargetOptions(Options):
+    """Keys of a target whose transport is iSCSI."""
+
+    auth: tuple[str, ...] = ()
+    """Accounts that initiators must log in with (CHAP); empty: no authentication."""
+
+    mutual: str | None = None
+    """The account with which the target proves itself to an initiator that asks for it."""
+
+    portal_groups: tuple[int, ...] = ()
+    """Portal groups through which the target can be reached; empty: all."""
+
+    redirect: AddressText | None = None
+    """Send initiators to this address instead of logging them in."""
+
+    redirect_permanent: bool = False
+    """Whether initiators should remember the redirection."""
+
+    header_digest: Digests | None = None
+    data_digest: Digests | None = None
+
+    @model_validator(mode="after")
+    def _mutual_needs_auth(self) -> "IscsiTargetOptions":
+        if self.mutual is not None and not self.auth:
+            raise ValueError("mutual needs auth: a target proves itself only to an initiator that has done so")
+        return self

@@ -1,0 +1,319 @@
+"""The iSCSI transport as the core sees it: portals, connections, sessions."""
+
+import asyncio
+import logging
+import socket
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from pydantic import BaseModel
+from tgtcore_iscsi.addresses import target_address
+from tgtcore_iscsi.connection import Connection
+from tgtcore_iscsi.discovery_phase import DiscoveryPhase
+from tgtcore_iscsi.full_feature import FullFeature
+from tgtcore_iscsi.gatekeeper import Gatekeeper, initiator_port, own_options
+from tgtcore_iscsi.login.events import LoginDone, LoginFailed, SessionWanted
+from tgtcore_iscsi.login.policy import Refusal, Seat
+from tgtcore_iscsi.login_phase import LoginPhase
+from tgtcore_iscsi.names import InvalidName, own_name, target_port_name
+from tgtcore_iscsi.options import IscsiOptions, IscsiTargetOptions
+from tgtcore_iscsi.pdu.codes import LoginStatus
+from tgtcore_iscsi.portals import Portal, Portals
+from tgtcore_iscsi.server import Channel
+from tgtcore_iscsi.session import CommandWindow, Session, SessionKey
+from tgtcore_iscsi.sessions import Sessions
+
+from tgtcore import Draining, Host, PortalInfo, SessionInfo, Target, TargetPort, Transport, signals
+
+if TYPE_CHECKING:
+    from tgtcore_iscsi.addresses import Address
+
+_log = logging.getLogger(__name__)
+
+_TICK_S = 1.0
+_PROTOCOL_ISCSI = 5
+_LOGOUT_WITHIN_S = 3
+
+
+class Member:
+    """One connection with its socket, as the transport keeps it."""
+
+    def __init__(self, channel: Channel, connection: Connection, portal: Portal, now: float) -> None:
+        self.channel = channel
+        self.connection = connection
+        self.portal = portal
+        self.since = now
+        self.pinged = now
+        self.session: Session | None = None
+
+
+class IscsiTransport(Transport):
+    """iSCSI over TCP (RFC 7143), ErrorRecoveryLevel 0, one connection in a session."""
+
+    Options: ClassVar[type[BaseModel]] = IscsiOptions
+    TargetOptions: ClassVar[type[BaseModel]] = IscsiTargetOptions
+    protocol: ClassVar[int] = _PROTOCOL_ISCSI
+
+    options: IscsiOptions
+
+    def __init__(self, host: Host, options: BaseModel) -> None:
+        super().__init__(host, options)
+        self._portals = Portals(self._accepted)
+        self._members: dict[Channel, Member] = {}
+        self._sessions = Sessions()
+        self._ticker: asyncio.TimerHandle | None = None
+        self._idle: list[asyncio.Future[None]] = []
+
+    @classmethod
+    def check_target_name(cls, name: str) -> str | None:
+        """What is wrong with an iSCSI name."""
+        try:
+            own_name(name)
+        except InvalidName as error:
+            return str(error)
+        return None
+
+    def target_ports(self, target: Target) -> list[TargetPort]:
+        """One port for each portal group that reaches the target."""
+        groups = own_options(target).portal_groups
+        return [_port(target, tag) for tag in self._portals.groups() if not groups or tag in groups]
+
+    # ---- life -------------------------------------------------------------------------------------------------------
+
+    async def start(self) -> None:
+        """Open every portal, or none."""
+        self._portals.apply(self.options.portals, self.host.loop)
+        self._ticker = self.host.loop.call_later(_TICK_S, self._tick)
+
+    async def apply_options(self, options: BaseModel) -> None:
+        """Open and close portals; the rest is in force for the next logins."""
+        assert isinstance(options, IscsiOptions)
+        self._portals.apply(options.portals, self.host.loop)
+        self.options = options
+
+    async def stop_listening(self) -> None:
+        """Close every portal."""
+        self._portals.close()
+
+    async def drop_target(self, target: Target, timeout_s: float) -> None:
+        """Ask the target's initiators to log out, wait, then close their sessions."""
+        target.leases.shut()
+        await self._drop([pair[0] for pair in self._sessions.of_target(target)], timeout_s)
+
+    async def drop_session(self, session_id: str) -> bool:
+        """End one session at once."""
+        pair = self._sessions.by_id(int(session_id)) if session_id.isdigit() else None
+        if pair is None:
+            return False
+        await self._drop([pair[0]], 0)
+        return True
+
+    async def close(self, timeout_s: float) -> None:
+        """End every session, then every connection."""
+        self._portals.close()
+        await self._drop([session for session, _ in self._sessions], timeout_s)
+        if self._ticker is not None:
+            self._ticker.cancel()
+        for member in list(self._members.values()):
+            member.channel.close("the daemon stops")
+
+    async def _drop(self, sessions: list[Session], timeout_s: float) -> None:
+        """Ask to log out; after the time, close; return when the last task of the sessions has ended."""
+        wanted = [member for member in self._members.values() if member.session in sessions]
+        within_s = max(1, int(min(timeout_s, _LOGOUT_WITHIN_S)))
+        if timeout_s > 0:
+            for member in wanted:
+                if member.connection.session_phase is not None and not member.connection.closing:
+                    member.connection.session_phase.services.ask_to_log_out(within_s)
+            deadline = self.host.loop.time() + min(timeout_s, _LOGOUT_WITHIN_S)
+            while any(m.channel in self._members for m in wanted) and self.host.loop.time() < deadline:
+                await asyncio.sleep(0.02)
+        for session in sessions:
+            ended = self.host.loop.create_future()
+            self._sessions.end(session.key, "the session was removed", lambda ended=ended: ended.set_result(None))  # type: ignore[misc]
+            if session.nexus is not None and not session.nexus.closed:
+                session.nexus.close(lambda: None)
+            await ended
+
+    # ---- connections ------------------------------------------------------------------------------------------------
+
+    def _accepted(self, sock: socket.socket, portal: Portal) -> None:
+        if len(self._members) >= self.options.connections_max:
+            signals.emit(signals.limit_reached, self, limit="connections_max", value=self.options.connections_max)
+            sock.close()
+            return
+        channel = Channel(sock, self.host.loop, self._closed)
+        connection = Connection(str(channel.peer), self, channel.wake)
+        policy = Gatekeeper(self.host, self.options, portal, channel.peer)
+        connection.phase = LoginPhase(connection, policy, self)
+        self._members[channel] = Member(channel, connection, portal, self.host.loop.time())
+        channel.start(connection)
+
+    def _closed(self, channel: Channel, why: str) -> None:
+        member = self._members.pop(channel)
+        _log.info("%s ended: %s", member.connection, why)
+        phase = member.connection.session_phase
+        if member.session is not None:
+            self._sessions.discard(member.session)
+        if phase is not None:
+            phase.close(lambda: None)
+
+    def _tick(self) -> None:
+        """Close logins that take too long and initiators that do not answer; once a second for all connections."""
+        self._ticker = self.host.loop.call_later(_TICK_S, self._tick)
+        now = self.host.loop.time()
+        interval_s = self.options.nop_interval_s
+        for member in list(self._members.values()):
+            phase = member.connection.session_phase
+            if phase is None or member.connection.closing:
+                if now - member.since > self.options.login_timeout_s:
+                    member.channel.close("the login took too long" if phase is None else member.connection.closing)
+            elif interval_s and now - member.pinged >= interval_s:
+                member.pinged = now
+                if not phase.services.ping():
+                    member.channel.close(f"no answer to a ping within {interval_s:g} s")
+
+    def _member(self, connection: Connection) -> Member | None:
+        return next((member for member in self._members.values() if member.connection is connection), None)
+
+    # ---- logins (the Reception of the login phase) --------------------------------------------------------------------
+
+    def session_wanted(self, phase: LoginPhase, wanted: SessionWanted) -> None:
+        """Reinstate: the session that is there ends first, to its last task; then the new one has its place."""
+        target = wanted.admission.target
+        name = target.name if target is not None else ""
+        key = SessionKey(wanted.candidate.initiator_name, wanted.candidate.isid, name, wanted.admission.portal_group_tag)
+
+        def free() -> None:
+            if phase.connection.closing or self._member(phase.connection) is None:
+                return
+            try:
+                tsih = self._sessions.new_tsih()
+            except OverflowError as error:
+                phase.refuse(Refusal(LoginStatus.OUT_OF_RESOURCES, str(error)))
+                return
+            last = (wanted.cmd_sn + self.options.queue_depth - 1) & 0xFFFFFFFF
+            phase.grant(Seat(tsih, wanted.cmd_sn, last))
+
+        if target is None:
+            free()
+        else:
+            self._sessions.end(key, "the initiator has logged in again", free)
+
+    def logged_in(self, phase: LoginPhase, done: LoginDone) -> None:
+        """Open the nexus and begin the full feature phase."""
+        connection, candidate, target = phase.connection, done.candidate, done.admission.target
+        member = self._member(connection)
+        assert member is not None
+        window = CommandWindow(done.seat.exp_cmd_sn, self.options.queue_depth)
+        key = SessionKey(
+            candidate.initiator_name, candidate.isid, target.name if target else "", done.admission.portal_group_tag
+        )
+        session = Session(key, done.seat.tsih, candidate.cid, target, None, window)
+        member.pinged = self.host.loop.time()
+        if target is None:
+            addresses = self._addresses_for(member)
+            connection.enter_full_feature(DiscoveryPhase(connection, session, done.parameters, done.stat_sn, addresses))
+            return
+        try:
+            port = _port(target, done.admission.portal_group_tag)
+            session.nexus = self.host.open_nexus(target, initiator_port(candidate.initiator_name, candidate.isid, member.channel.peer), port)
+        except Draining as error:
+            connection.close_when_sent(str(error))
+            return
+        member.session = session
+        connection.enter_full_feature(
+            FullFeature(connection, session, done.parameters, done.stat_sn, self._addresses_for(member, target))
+        )
+        self._sessions.add(session, connection)
+        _log.info("%s logged in from %s", session, connection.peer)
+
+    def login_failed(self, phase: LoginPhase, failed: LoginFailed) -> None:
+        """Tell whoever listens."""
+        candidate = phase.login.candidate
+        _log.warning("login from %s refused: %s", phase.connection.peer, failed.message)
+        signals.emit(
+            signals.login_refused,
+            None,
+            initiator=candidate.initiator_name if candidate else "",
+            address=phase.connection.peer,
+            reason=failed.message,
+        )
+
+    def cold_reset(self, session: Session) -> None:
+        """TARGET COLD RESET: every session with the target ends (RFC 7143 11.5.1)."""
+        assert session.target is not None
+        for other, connection in self._sessions.of_target(session.target):
+            self._sessions.discard(other)
+            connection.close_when_sent("target cold reset")
+
+    def _addresses_for(self, member: Member, only: Target | None = None) -> Callable[[], list[tuple[str, list[str]]]]:
+        """What SendTargets says to a connection: targets that would admit this initiator, with their addresses."""
+
+        def addresses() -> list[tuple[str, list[str]]]:
+            phase = member.connection.session_phase
+            assert phase is not None
+            key = phase.session.key
+            port = initiator_port(key.initiator, key.isid, member.channel.peer)
+            where = str(member.portal.listener.address)
+            targets = [only] if only is not None else list(self.host.targets())
+            return [
+                (target.name, self._target_addresses(target, member.channel.local))
+                for target in targets
+                if target is only or self.host.admits(target, port, where)
+            ]
+
+        return addresses
+
+    def _target_addresses(self, target: Target, local: "Address") -> list[str]:
+        groups = own_options(target).portal_groups
+        return [
+            target_address(portal.address_for(local), portal.group)
+            for portal in self._portals
+            if not groups or portal.group in groups
+        ]
+
+    # ---- for show ---------------------------------------------------------------------------------------------------
+
+    def portals(self) -> list[PortalInfo]:
+        """The portals that are open."""
+        return [
+            PortalInfo(
+                str(portal.listener.address),
+                portal.group,
+                portal.options.advertise or "",
+                sum(member.portal is portal for member in self._members.values()),
+            )
+            for portal in self._portals
+        ]
+
+    def sessions(self) -> list[SessionInfo]:
+        """The normal sessions that are logged in."""
+        return [
+            SessionInfo(
+                str(session.tsih),
+                session.key.target,
+                session.key.initiator,
+                connection.peer,
+                len(session.nexus.tasks) if session.nexus else 0,
+                {"isid": session.key.isid.hex(), "portal_group": session.key.portal_group, "cid": session.cid},
+            )
+            for session, connection in self._sessions
+        ]
+
+    def urls(self, target: Target, lun: int) -> list[str]:
+        """Addresses as libiscsi and QEMU write them."""
+        groups = own_options(target).portal_groups
+        return [
+            f"iscsi://{portal.options.advertise or portal.listener.address}/{target.name}/{lun}"
+            for portal in self._portals
+            if not groups or portal.group in groups
+        ]
+
+    def statistics(self) -> dict[str, Any]:
+        """Figures for ``tgtadm stat``."""
+        return {"connections": len(self._members), "sessions": len(self._sessions)}
+
+
+def _port(target: Target, tag: int) -> TargetPort:
+    return TargetPort(target_port_name(target.name, tag), tag, tag, _PROTOCOL_ISCSI)
