@@ -79,5 +79,7 @@ def test_every_kind_of_answer_was_seen(recorded: Path) -> None:
 
 
 def test_the_decoder_agrees_on_the_statuses(recorded: Path) -> None:
-    statuses = Counter(code for line in tshark(recorded, "iscsi", "scsi.status") for code in line.split(",") if code)
+    statuses = Counter(
+        code for line in tshark(recorded, "iscsi", "iscsi.scsiresponse.status") for code in line.split(",") if code
+    )
     assert statuses["0x00"] > statuses["0x02"] > 0

@@ -111,7 +111,8 @@ def test_others_keep_their_throughput(
 ) -> None:
     throughput(daemon.url)
     before = resident(daemon.pid)
-    alone, beside = [], []
+    alone: list[float] = []
+    beside: list[float] = []
     for _ in range(_ROUNDS):
         for results, state in ((alone, nullcontext()), (beside, disturb(daemon))):
             with state:

@@ -1,0 +1,50 @@
+# Everything runs in this tree's own virtual environment, which is made when it is missing or out of date.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.installed
+RECIPES := requirements-dev.txt hatch_build.py $(wildcard pyproject.toml plugins/*/pyproject.toml plugins/backing/*/pyproject.toml)
+QUICK_TESTS := not (guest or oracle or slow or fuzz)
+
+.PHONY: help venv demo test test-all bench lint docs clean
+
+help:
+	@echo "make demo      serve a disk on loopback and use it"
+	@echo "make test      the quick tests (under five minutes)"
+	@echo "make test-all  all tests: also Linux guests, independent programs, long fuzzing"
+	@echo "make bench     measure beside Debian's tgtd (ARGS=--quick: a short run)"
+	@echo "make lint      ruff and mypy"
+	@echo "make docs      the documentation, into docs/_build/html"
+
+venv: $(STAMP)
+
+$(STAMP): $(RECIPES)
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "python 3.11 or newer is needed, not " + sys.version.split()[0])'
+	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements-dev.txt
+	touch $@
+
+demo: $(STAMP)
+	@$(BIN)/python -m tgtcore.cli.demo
+
+test: $(STAMP)
+	$(BIN)/python -m pytest -n 2 -m "$(QUICK_TESTS)"
+
+test-all: $(STAMP)
+	$(BIN)/python -m pytest
+
+bench: $(STAMP)
+	@PYTHONPATH=tests $(BIN)/python -m benchmarks $(ARGS)
+
+lint: $(STAMP)
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+	$(BIN)/mypy
+	$(BIN)/mypy tests/guest tests/oracle benchmarks
+
+docs: $(STAMP)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r docs/requirements.txt
+	$(BIN)/python -m sphinx -W --keep-going -b html docs docs/_build/html
+
+clean:
+	rm -rf $(VENV) docs/_build dist build
