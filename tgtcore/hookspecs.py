@@ -76,6 +76,7 @@ def tgt_check_config(config: Any) -> list[str]:
 
     Called at every start, reload and ``tgtd --check``.
     """
+    raise NotImplementedError
 
 
 @hookspec
@@ -110,3 +111,4 @@ def tgt_register_admin(commands: "AdminCommands") -> None:
 @hookspec
 def tgt_status(detail: bool) -> Mapping[str, Any]:
     """Figures of the whole plugin for ``tgtadm show``: section → data that JSON can carry."""
+    raise NotImplementedError

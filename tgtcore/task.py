@@ -1,8 +1,8 @@
 """A task: one SCSI command from its acceptance to its only end.
 
-A transport makes a :class:`Task` for each command that it receives and hands it to the nexus.  From then on the task ends exactly
-once, by a response or by an abort, and then its transport is told through :meth:`Task.done`.  Ending twice is a defect and raises; never
-ending shows as a lease that nobody gives back.
+A transport makes a :class:`Task` for each command that it receives and hands it to the nexus.  From then on the task
+ends exactly once, by a response or by an abort, and then its transport is told through :meth:`Task.done`.  Ending twice
+is a defect and raises; never ending shows as a lease that nobody gives back.
 """
 
 from collections.abc import Callable

@@ -5,7 +5,7 @@ import logging
 from typing import TYPE_CHECKING
 
 from tgtcore.errors import CheckCondition, ReadOnly, ReservationConflict, Unsupported
-from tgtcore.scsi import sense as asc
+from tgtcore.scsi import asc
 from tgtcore.scsi.sense import Sense, SenseKey
 from tgtcore.scsi.status import Status
 
@@ -27,7 +27,7 @@ _BY_ERRNO: dict[int, tuple[SenseKey, _Code]] = {
     errno.ENODEV: (SenseKey.NOT_READY, asc.LOGICAL_UNIT_NOT_READY_CAUSE_NOT_REPORTABLE),
     errno.ENXIO: (SenseKey.NOT_READY, asc.LOGICAL_UNIT_NOT_READY_CAUSE_NOT_REPORTABLE),
     errno.ENOMEM: (SenseKey.ABORTED_COMMAND, asc.INSUFFICIENT_RESOURCES),
-    errno.ETIMEDOUT: (SenseKey.ABORTED_COMMAND, asc.COMMAND_TIMEOUT_DURING_PROCESSING),
+    errno.ETIMEDOUT: (SenseKey.ABORTED_COMMAND, asc.LOGICAL_UNIT_COMMUNICATION_FAILURE),
     errno.EOPNOTSUPP: (SenseKey.ILLEGAL_REQUEST, asc.INVALID_COMMAND_OPERATION_CODE),
 }
 
@@ -41,31 +41,24 @@ def answer(task: "Task", error: BaseException, *, descriptor_sense: bool) -> tup
     if isinstance(error, ReservationConflict):
         return Status.RESERVATION_CONFLICT, b""
     sense = _sense(task, error)
-    return Status.CHECK_CONDITION, sense.descriptor() if descriptor_sense else sense.fixed()
+    return Status.CHECK_CONDITION, sense.encode(descriptor_sense)
 
 
 def _sense(task: "Task", error: BaseException) -> Sense:
     if isinstance(error, CheckCondition):
-        return Sense(
-            SenseKey(error.key),
-            *error.code,
-            information=error.information,
-            command_specific=error.command_specific,
-            field=error.field,
-            field_in_cdb=error.in_cdb,
-        )
+        return Sense.of(error)
     if isinstance(error, ReadOnly):
-        return Sense(SenseKey.DATA_PROTECT, *asc.WRITE_PROTECTED)
+        return Sense(SenseKey.DATA_PROTECT, asc.WRITE_PROTECTED)
     if isinstance(error, Unsupported):
-        return Sense(SenseKey.ILLEGAL_REQUEST, *asc.INVALID_COMMAND_OPERATION_CODE)
+        return Sense(SenseKey.ILLEGAL_REQUEST, asc.INVALID_COMMAND_OPERATION_CODE)
     if isinstance(error, MemoryError):
-        return Sense(SenseKey.ABORTED_COMMAND, *asc.INSUFFICIENT_RESOURCES)
+        return Sense(SenseKey.ABORTED_COMMAND, asc.INSUFFICIENT_RESOURCES)
     if isinstance(error, OSError):
         _log.warning("%s: %s", task, error)
         key, code = _BY_ERRNO.get(error.errno or 0, _medium_error(task))
-        return Sense(key, *code)
+        return Sense(key, code)
     _log.error("%s failed inside the target", task, exc_info=error)
-    return Sense(SenseKey.HARDWARE_ERROR, *asc.INTERNAL_TARGET_FAILURE)
+    return Sense(SenseKey.HARDWARE_ERROR, asc.INTERNAL_TARGET_FAILURE)
 
 
 def _medium_error(task: "Task") -> tuple[SenseKey, _Code]:

@@ -12,7 +12,7 @@ from tgtcore.leases import Leases
 from tgtcore.logical_unit.faults import answer
 from tgtcore.logical_unit.identity import Identity
 from tgtcore.reservations import Reservations
-from tgtcore.scsi import sense as asc
+from tgtcore.scsi import asc
 from tgtcore.scsi.sense import SenseKey
 from tgtcore.store import OpenStore
 from tgtcore.task import PENDING, State, Task

@@ -3,6 +3,6 @@
 from tgtcore.nexus.itl import ITLNexus
 from tgtcore.nexus.management import Tmf, TmfRequest, TmfResponse, manage
 from tgtcore.nexus.nexus import Nexus
-from tgtcore.nexus.ports import InitiatorPort, NexusIdentity, TargetPort
+from tgtcore.nexus.ports import InitiatorPort, TargetPort
 
-__all__ = ["ITLNexus", "InitiatorPort", "Nexus", "NexusIdentity", "TargetPort", "Tmf", "TmfRequest", "TmfResponse", "manage"]
+__all__ = ["ITLNexus", "InitiatorPort", "Nexus", "TargetPort", "Tmf", "TmfRequest", "TmfResponse", "manage"]

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from enum import Enum, IntEnum
 from typing import TYPE_CHECKING
 
-from tgtcore.scsi import sense as asc
+from tgtcore.scsi import asc
 from tgtcore.scsi.status import Status
 
 if TYPE_CHECKING:

@@ -7,8 +7,9 @@ from tgtcore.errors import Draining
 from tgtcore.leases import Leases
 from tgtcore.limits import TASKS_PER_NEXUS_MAX
 from tgtcore.nexus.itl import ITLNexus
-from tgtcore.nexus.ports import InitiatorPort, NexusIdentity, TargetPort
-from tgtcore.scsi import sense as asc
+from tgtcore.nexus.ports import InitiatorPort, TargetPort
+from tgtcore.reservations import NexusIdentity
+from tgtcore.scsi import asc
 from tgtcore.scsi.lun import decode_lun, encode_lun
 from tgtcore.scsi.status import Status
 
@@ -118,7 +119,7 @@ class Nexus:
         assert field not in self.itls, f"{self} has LUN {lun} already"
         itl = self.itls[field] = ITLNexus(self, lun, lu, self._commands_for(lu))
         lu.attach(itl)
-        itl.establish_attention(asc.POWER_ON_RESET_OR_BUS_DEVICE_RESET_OCCURRED)
+        itl.establish_attention(asc.POWER_ON_OR_RESET_OCCURRED)
         if news:
             self.attention(asc.REPORTED_LUNS_DATA_HAS_CHANGED, besides=itl)
         return itl

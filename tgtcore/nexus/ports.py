@@ -34,12 +34,3 @@ class TargetPort:
     relative_id: int
     group: int
     protocol: int
-
-
-@dataclass(frozen=True)
-class NexusIdentity:
-    """What a reservation belongs to: it survives sessions, connections and restarts."""
-
-    transport_id: bytes
-    relative_id: int
-    port_name: str = ""

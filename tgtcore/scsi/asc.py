@@ -26,16 +26,28 @@ OPERATION_IN_PROGRESS = _code(0x00, 0x16, "operation in progress")
 PERIPHERAL_DEVICE_WRITE_FAULT = _code(0x03, 0x00, "peripheral device write fault")
 LOGICAL_UNIT_NOT_READY_CAUSE_NOT_REPORTABLE = _code(0x04, 0x00, "logical unit not ready, cause not reportable")
 LOGICAL_UNIT_IS_IN_PROCESS_OF_BECOMING_READY = _code(0x04, 0x01, "logical unit is in process of becoming ready")
-LOGICAL_UNIT_NOT_READY_INITIALIZING_COMMAND_REQUIRED = _code(0x04, 0x02, "logical unit not ready, initializing command required")
-LOGICAL_UNIT_NOT_READY_MANUAL_INTERVENTION_REQUIRED = _code(0x04, 0x03, "logical unit not ready, manual intervention required")
+LOGICAL_UNIT_NOT_READY_INITIALIZING_COMMAND_REQUIRED = _code(
+    0x04, 0x02, "logical unit not ready, initializing command required"
+)
+LOGICAL_UNIT_NOT_READY_MANUAL_INTERVENTION_REQUIRED = _code(
+    0x04, 0x03, "logical unit not ready, manual intervention required"
+)
 LOGICAL_UNIT_NOT_READY_FORMAT_IN_PROGRESS = _code(0x04, 0x04, "logical unit not ready, format in progress")
 LOGICAL_UNIT_NOT_READY_OPERATION_IN_PROGRESS = _code(0x04, 0x07, "logical unit not ready, operation in progress")
 LOGICAL_UNIT_NOT_READY_SELF_TEST_IN_PROGRESS = _code(0x04, 0x09, "logical unit not ready, self-test in progress")
-LOGICAL_UNIT_NOT_ACCESSIBLE_ASYMMETRIC_ACCESS_STATE_TRANSITION = _code(0x04, 0x0A, "logical unit not accessible, asymmetric access state transition")
-LOGICAL_UNIT_NOT_ACCESSIBLE_TARGET_PORT_IN_STANDBY_STATE = _code(0x04, 0x0B, "logical unit not accessible, target port in standby state")
-LOGICAL_UNIT_NOT_ACCESSIBLE_TARGET_PORT_IN_UNAVAILABLE_STATE = _code(0x04, 0x0C, "logical unit not accessible, target port in unavailable state")
+LOGICAL_UNIT_NOT_ACCESSIBLE_ASYMMETRIC_ACCESS_STATE_TRANSITION = _code(
+    0x04, 0x0A, "logical unit not accessible, asymmetric access state transition"
+)
+LOGICAL_UNIT_NOT_ACCESSIBLE_TARGET_PORT_IN_STANDBY_STATE = _code(
+    0x04, 0x0B, "logical unit not accessible, target port in standby state"
+)
+LOGICAL_UNIT_NOT_ACCESSIBLE_TARGET_PORT_IN_UNAVAILABLE_STATE = _code(
+    0x04, 0x0C, "logical unit not accessible, target port in unavailable state"
+)
 LOGICAL_UNIT_NOT_READY_OFFLINE = _code(0x04, 0x12, "logical unit not ready, offline")
-LOGICAL_UNIT_NOT_READY_SPACE_ALLOCATION_IN_PROGRESS = _code(0x04, 0x14, "logical unit not ready, space allocation in progress")
+LOGICAL_UNIT_NOT_READY_SPACE_ALLOCATION_IN_PROGRESS = _code(
+    0x04, 0x14, "logical unit not ready, space allocation in progress"
+)
 LOGICAL_UNIT_NOT_READY_SANITIZE_IN_PROGRESS = _code(0x04, 0x1B, "logical unit not ready, sanitize in progress")
 LOGICAL_UNIT_COMMUNICATION_FAILURE = _code(0x08, 0x00, "logical unit communication failure")
 WRITE_ERROR = _code(0x0C, 0x00, "write error")
@@ -81,7 +93,9 @@ RESERVATIONS_PREEMPTED = _code(0x2A, 0x03, "reservations preempted")
 RESERVATIONS_RELEASED = _code(0x2A, 0x04, "reservations released")
 REGISTRATIONS_PREEMPTED = _code(0x2A, 0x05, "registrations preempted")
 ASYMMETRIC_ACCESS_STATE_CHANGED = _code(0x2A, 0x06, "asymmetric access state changed")
-IMPLICIT_ASYMMETRIC_ACCESS_STATE_TRANSITION_FAILED = _code(0x2A, 0x07, "implicit asymmetric access state transition failed")
+IMPLICIT_ASYMMETRIC_ACCESS_STATE_TRANSITION_FAILED = _code(
+    0x2A, 0x07, "implicit asymmetric access state transition failed"
+)
 CAPACITY_DATA_HAS_CHANGED = _code(0x2A, 0x09, "capacity data has changed")
 COMMAND_SEQUENCE_ERROR = _code(0x2C, 0x00, "command sequence error")
 COMMANDS_CLEARED_BY_ANOTHER_INITIATOR = _code(0x2F, 0x00, "commands cleared by another initiator")

@@ -140,9 +140,7 @@ class Sense:
 
     def _stream_bits(self) -> int:
         return (
-            _FILEMARK * self.filemark
-            | _END_OF_MEDIUM * self.end_of_medium
-            | _INCORRECT_LENGTH * self.incorrect_length
+            _FILEMARK * self.filemark | _END_OF_MEDIUM * self.end_of_medium | _INCORRECT_LENGTH * self.incorrect_length
         )
 
     def _key_specific(self) -> bytes:

@@ -56,8 +56,16 @@ def test_what_is_no_name_for_anybody(name: str) -> None:
 
 @pytest.mark.parametrize(
     "name",
-    ["iqn.2004-1.com.example", "iqn.2004-13.com.example", "iqn.04-01.com", "iqn.2004-01.", "iqn.2004-01.:disk"]
-    + ["iqn.2004-01.com.example:", "iqn.2004-01.com.example:my_disk", "iqn.2004-01.com.example:%n%n%s"],
+    [
+        "iqn.2004-1.com.example",
+        "iqn.2004-13.com.example",
+        "iqn.04-01.com",
+        "iqn.2004-01.",
+        "iqn.2004-01.:disk",
+        "iqn.2004-01.com.example:",
+        "iqn.2004-01.com.example:my_disk",
+        "iqn.2004-01.com.example:%n%n%s",
+    ],
 )
 def test_peers_may_be_sloppier_than_we_are(name: str) -> None:
     assert names.peer_name(name) == name

@@ -21,8 +21,27 @@ def test_numbers_round_trip(value: int) -> None:
 
 @pytest.mark.parametrize(
     "text",
-    ["", "-1", "+1", " 1", "1 ", "007", "00", "0x", "0b", "0xg", "1.0", "1e3", "18446744073709551616", "0x1" + "0" * 16]
-    + ["9" * 8000, "٣", "1\n", "Yes", "1~2"],
+    [
+        "",
+        "-1",
+        "+1",
+        " 1",
+        "1 ",
+        "007",
+        "00",
+        "0x",
+        "0b",
+        "0xg",
+        "1.0",
+        "1e3",
+        "18446744073709551616",
+        "0x1" + "0" * 16,
+        "9" * 8000,
+        "٣",
+        "1\n",
+        "Yes",
+        "1~2",
+    ],
 )
 def test_what_is_no_number(text: str) -> None:
     with pytest.raises(ValueError, match="number"):

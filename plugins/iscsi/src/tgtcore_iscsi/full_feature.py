@@ -1,11 +1,12 @@
 """SCSI commands of the full feature phase: commands and data-out in, tasks to the nexus, data-in and responses out."""
 
-from collections.abc import Callable
-from itertools import count
+from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING
 
+from tgtcore import Region, TaskState
 from tgtcore_iscsi.command import IscsiTask, residual
 from tgtcore_iscsi.data_out import DataOut
+from tgtcore_iscsi.discovery import FindTargets
 from tgtcore_iscsi.errors import RemoteProtocolError
 from tgtcore_iscsi.limits import BHS_BYTES, ENDED_TRANSFERS_MAX, TRANSFER_BYTES_MAX
 from tgtcore_iscsi.pdu import hot
@@ -22,8 +23,6 @@ from tgtcore_iscsi.pdu.codes import (
 from tgtcore_iscsi.phase import SessionPhase
 from tgtcore_iscsi.task_management import TaskManagement
 
-from tgtcore import Region, TaskState
-
 if TYPE_CHECKING:
     from tgtcore_iscsi.connection import Connection
     from tgtcore_iscsi.parameters import Parameters
@@ -36,15 +35,22 @@ _DATA = TaskState.DATA
 class FullFeature(SessionPhase):
     """The commands of one connection of a normal session."""
 
-    def __init__(self, connection: "Connection", session: "Session", parameters: "Parameters", stat_sn: int) -> None:
-        super().__init__(connection, session, parameters, stat_sn)
+    def __init__(
+        self,
+        connection: "Connection",
+        session: "Session",
+        parameters: "Parameters",
+        stat_sn: int,
+        find_targets: FindTargets,
+    ) -> None:
+        super().__init__(connection, session, parameters, stat_sn, find_targets)
         assert session.nexus is not None
         self.nexus = session.nexus
         self._segment_max = min(parameters.max_send_data_segment_length, parameters.max_burst_length)
         self._regions = not parameters.has_data_digest
         self._transfers: dict[int, IscsiTask] = {}
         self._ended_transfers: dict[int, None] = {}
-        self._transfer_tags = count(1)
+        self._transfer_tags = _transfer_tags()
         self._requests |= {
             Opcode.SCSI_COMMAND: self._scsi_command,
             Opcode.DATA_OUT: self._data_out,
@@ -148,14 +154,15 @@ class FullFeature(SessionPhase):
                 hot.r2t(
                     task.lun,
                     task.tag,
-                    ask.ttt & 0x7FFFFFFF,
+                    ask.ttt,
                     self.stat_sn,
                     window.exp_cmd_sn,
                     window.max_cmd_sn,
                     ask.r2t_sn,
                     ask.offset,
                     ask.length,
-                )
+                ),
+                None,
             )
 
     # ---- responses --------------------------------------------------------------------------------------------------
@@ -259,6 +266,12 @@ class FullFeature(SessionPhase):
     def close(self, then: Callable[[], None]) -> None:
         """The connection is gone or going: the nexus is lost; ``then`` when the last task has ended."""
         super().close(lambda: self.nexus.close(then))
+
+
+def _transfer_tags() -> Iterator[int]:
+    """Target transfer tags: any number but FFFFFFFFh, none twice within reach."""
+    while True:
+        yield from range(1, 0x7FFFFFFF)
 
 
 def _part(data: "bytes | bytearray | memoryview | Region", offset: int, length: int) -> "memoryview | Region":

@@ -2,15 +2,14 @@
 
 from typing import TYPE_CHECKING
 
+from tgtcore import Account, Host, InitiatorPort, Target
+from tgtcore.scsi.transport_id import iscsi_transport_id
 from tgtcore_iscsi.addresses import Address, parse_address
 from tgtcore_iscsi.chap import ChapAccount
 from tgtcore_iscsi.login.policy import CHAP, Admission, Candidate, Refusal
 from tgtcore_iscsi.options import IscsiOptions, IscsiTargetOptions
 from tgtcore_iscsi.parameters import Parameters
 from tgtcore_iscsi.pdu.codes import LoginStatus
-
-from tgtcore import Account, Host, InitiatorPort, Target
-from tgtcore.scsi.transport_id import iscsi_transport_id
 
 if TYPE_CHECKING:
     from tgtcore_iscsi.portals import Portal
@@ -50,7 +49,9 @@ class Gatekeeper:
             return Refusal(LoginStatus.NOT_FOUND, f"there is no target {candidate.target_name} here")
         own = own_options(target)
         if own.redirect is not None:
-            status = LoginStatus.TARGET_MOVED_PERMANENTLY if own.redirect_permanent else LoginStatus.TARGET_MOVED_TEMPORARILY
+            status = (
+                LoginStatus.TARGET_MOVED_PERMANENTLY if own.redirect_permanent else LoginStatus.TARGET_MOVED_TEMPORARILY
+            )
             return Refusal(status, f"{target} is at {own.redirect}", str(parse_address(own.redirect)))
         if target.leases.draining:
             return Refusal(LoginStatus.TARGET_REMOVED, f"{target} is going away")
@@ -86,7 +87,11 @@ class Gatekeeper:
         """The core decides: access list and hooks.  Anybody may look around; what he sees depends on who he is."""
         if admission.target is None:
             return True
-        return self._host.admits(admission.target, initiator_port(candidate.initiator_name, candidate.isid, self._peer), str(self._portal.listener.address))
+        return self._host.admits(
+            admission.target,
+            initiator_port(candidate.initiator_name, candidate.isid, self._peer),
+            str(self._portal.listener.address),
+        )
 
     def _account(self, names: tuple[str, ...], chap_name: str) -> Account | None:
         for name in names:

@@ -3,10 +3,10 @@
 from typing import Annotated, Literal
 
 from pydantic import AfterValidator, Field, model_validator
-from tgtcore_iscsi.addresses import parse_address
-from tgtcore_iscsi.parameters import Offer
 
 from tgtcore import Options
+from tgtcore_iscsi.addresses import parse_address
+from tgtcore_iscsi.parameters import Offer
 
 Digests = tuple[Literal["None", "CRC32C"], ...]
 
@@ -25,7 +25,7 @@ class PortalOptions(Options):
     address: AddressText = "127.0.0.1:3260"
     """Where to listen; port 0 takes a free one."""
 
-    group: int = Field(1, ge=1, le=65535)
+    group: int = Field(default=1, ge=1, le=65535)
     """Portal group tag: targets may be limited to some groups."""
 
     advertise: AddressText | None = None
@@ -47,24 +47,24 @@ class IscsiOptions(Options):
     chap_algorithms: tuple[Literal["MD5", "SHA1", "SHA-256", "SHA3-256"], ...] = ("SHA3-256", "SHA-256", "SHA1", "MD5")
     """CHAP digests that are accepted, the best first."""
 
-    queue_depth: int = Field(128, ge=1, le=1024)
+    queue_depth: int = Field(default=128, ge=1, le=1024)
     """Commands that one session may have unfinished: the size of its command window."""
 
-    login_timeout_s: float = Field(15, gt=0, le=300)
+    login_timeout_s: float = Field(default=15, gt=0, le=300)
     """A connection that has not logged in by then is closed."""
 
-    nop_interval_s: float = Field(30, ge=0, le=3600)
+    nop_interval_s: float = Field(default=30, ge=0, le=3600)
     """How often a silent initiator is pinged; 0: never."""
 
-    connections_max: int = Field(1024, ge=1, le=65536)
+    connections_max: int = Field(default=1024, ge=1, le=65536)
     """Connections at one time, logged in or not; more are closed at once."""
 
-    max_recv_data_segment_length: int = Field(262144, ge=512, le=16777215)
-    max_burst_length: int = Field(1048576, ge=512, le=16777215)
-    first_burst_length: int = Field(262144, ge=512, le=16777215)
+    max_recv_data_segment_length: int = Field(default=262144, ge=512, le=16777215)
+    max_burst_length: int = Field(default=1048576, ge=512, le=16777215)
+    first_burst_length: int = Field(default=262144, ge=512, le=16777215)
     initial_r2t: bool = False
     immediate_data: bool = True
-    max_outstanding_r2t: int = Field(16, ge=1, le=65535)
+    max_outstanding_r2t: int = Field(default=16, ge=1, le=65535)
     header_digest: Digests = ("None", "CRC32C")
     data_digest: Digests = ("None", "CRC32C")
 

@@ -7,10 +7,12 @@ from collections.abc import Callable
 from struct import Struct
 from typing import TYPE_CHECKING
 
+from tgtcore_iscsi.discovery import FindTargets
 from tgtcore_iscsi.errors import RemoteProtocolError
 from tgtcore_iscsi.limits import AHEAD_PDUS_MAX
 from tgtcore_iscsi.pdu.codes import IMMEDIATE, OPCODE_MASK, RejectReason
 from tgtcore_iscsi.services import Services
+from tgtcore_iscsi.text_phase import TextPhase
 
 if TYPE_CHECKING:
     from tgtcore_iscsi.connection import Connection
@@ -29,9 +31,17 @@ class SessionPhase:
     """The part of the full feature phase that normal and discovery sessions share.
 
     :param stat_sn: the next StatSN.
+    :param find_targets: what SendTargets may tell.
     """
 
-    def __init__(self, connection: "Connection", session: "Session", parameters: "Parameters", stat_sn: int) -> None:
+    def __init__(
+        self,
+        connection: "Connection",
+        session: "Session",
+        parameters: "Parameters",
+        stat_sn: int,
+        find_targets: FindTargets,
+    ) -> None:
         self.connection = connection
         self.session = session
         self.window = session.window
@@ -40,6 +50,8 @@ class SessionPhase:
         self.closed = False
         self.unfinished_bytes = 0
         """What all unfinished commands may still transfer."""
+        target = session.target.name if session.target is not None else ""
+        self.text = TextPhase(parameters, find_targets, session_target=target)
         self.services = Services(self)
         self._send = connection.send
         self._ahead: dict[int, bytes] = {}

@@ -5,11 +5,10 @@ import socket
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 
+from tgtcore import signals
 from tgtcore_iscsi.addresses import Address, parse_address
 from tgtcore_iscsi.options import PortalOptions
 from tgtcore_iscsi.server import Listener
-
-from tgtcore import signals
 
 
 @dataclass
@@ -35,7 +34,7 @@ class Portal:
         if self.options.advertise is not None:
             return parse_address(self.options.advertise)
         address = self.listener.address
-        return Address(local.host, address.port) if address.host in ("0.0.0.0", "::") else address  # noqa: S104
+        return Address(local.host, address.port) if address.host in ("0.0.0.0", "::") else address
 
 
 class Portals:

@@ -2,7 +2,6 @@
 
 from typing import TYPE_CHECKING
 
-from tgtcore import Tmf, TmfRequest, TmfResponse, manage
 from tgtcore_iscsi.errors import RemoteProtocolError
 from tgtcore_iscsi.pdu import requests, responses
 from tgtcore_iscsi.pdu.codes import (
@@ -12,17 +11,14 @@ from tgtcore_iscsi.pdu.codes import (
     NO_TAG,
     AsyncEvent,
     LogoutReason,
-    LogoutResponse,
+    LogoutResult,
     Opcode,
     RejectReason,
-    TaskManagementFunction,
-    TaskManagementResponse,
 )
 
 if TYPE_CHECKING:
-    from tgtcore_iscsi.full_feature import FullFeature, Request
+    from tgtcore_iscsi.phase import Request, SessionPhase
 
-_log = logging.getLogger(__name__)
 
 class Services:
     """The requests and messages of one connection besides SCSI commands, their data and task management."""
@@ -89,14 +85,14 @@ class Services:
         request = requests.LOGOUT_REQUEST.parse(buffer, at)
         self.request_over(buffer[at])
         reason = request.flags & FUNCTION_MASK
-        response = LogoutResponse.CLOSED
+        response = LogoutResult.CLOSED
         if reason == LogoutReason.REMOVE_CONNECTION_FOR_RECOVERY:
-            response = LogoutResponse.RECOVERY_NOT_SUPPORTED
+            response = LogoutResult.RECOVERY_NOT_SUPPORTED
         elif reason == LogoutReason.CLOSE_CONNECTION and request.cid != self._phase.session.cid:
-            response = LogoutResponse.CID_NOT_FOUND
+            response = LogoutResult.CID_NOT_FOUND
         elif reason not in (LogoutReason.CLOSE_SESSION, LogoutReason.CLOSE_CONNECTION):
             raise RemoteProtocolError(f"logout reason {reason}", reason=RejectReason.INVALID_PDU_FIELD)
-        if response is not LogoutResponse.CLOSED:
+        if response is not LogoutResult.CLOSED:
             self._logout_response(request.itt, response)
             return
 
@@ -106,7 +102,7 @@ class Services:
 
         self._phase.close(closed)
 
-    def _logout_response(self, itt: int, response: LogoutResponse) -> None:
+    def _logout_response(self, itt: int, response: LogoutResult) -> None:
         parameters, window = self._phase.parameters, self._window
         fields = responses.LogoutResponse(
             FINAL,
@@ -120,6 +116,27 @@ class Services:
             parameters.default_time2retain,
         )
         self._send(responses.LOGOUT_RESPONSE.build(fields), None)
+
+    def _text(self, buffer: bytearray | bytes, at: int, data_at: int, data_length: int, ahs_length: int) -> None:
+        phase = self._phase
+        if not phase.in_order(buffer, at, data_at + data_length):
+            return
+        request = requests.TEXT_REQUEST.parse(buffer, at)
+        self.request_over(buffer[at])
+        data = bytes(buffer[data_at : data_at + data_length])
+        answer = phase.text.receive(request.flags, request.itt, request.ttt, data)
+        window = self._window
+        fields = responses.TextResponse(
+            answer.flags,
+            len(answer.data),
+            0,
+            request.itt,
+            answer.ttt,
+            phase.next_stat_sn(),
+            window.exp_cmd_sn,
+            window.max_cmd_sn,
+        )
+        self._send(responses.TEXT_RESPONSE.build(fields), answer.data or None)
 
     def _snack(self, buffer: bytearray | bytes, at: int, data_at: int, data_length: int, ahs_length: int) -> None:
         """With ErrorRecoveryLevel 0 nothing is sent twice (RFC 7143 11.16)."""

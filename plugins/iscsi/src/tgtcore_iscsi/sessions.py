@@ -4,10 +4,9 @@ from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from tgtcore import Target
     from tgtcore_iscsi.connection import Connection
     from tgtcore_iscsi.session import Session, SessionKey
-
-    from tgtcore import Target
 
 _TSIH_MAX = 0xFFFF
 

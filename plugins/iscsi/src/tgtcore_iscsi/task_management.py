@@ -3,10 +3,9 @@
 import logging
 from typing import TYPE_CHECKING
 
-from tgtcore_iscsi.pdu import requests, responses
-from tgtcore_iscsi.pdu.codes import FINAL, FUNCTION_MASK, TaskManagementFunction, TaskManagementResponse
-
 from tgtcore import Tmf, TmfRequest, TmfResponse, manage
+from tgtcore_iscsi.pdu import codes, requests, responses
+from tgtcore_iscsi.pdu.codes import FINAL, FUNCTION_MASK
 
 if TYPE_CHECKING:
     from tgtcore_iscsi.full_feature import FullFeature
@@ -14,23 +13,23 @@ if TYPE_CHECKING:
 _log = logging.getLogger(__name__)
 
 _FUNCTIONS = {
-    TaskManagementFunction.ABORT_TASK: Tmf.ABORT_TASK,
-    TaskManagementFunction.ABORT_TASK_SET: Tmf.ABORT_TASK_SET,
-    TaskManagementFunction.CLEAR_TASK_SET: Tmf.CLEAR_TASK_SET,
-    TaskManagementFunction.LOGICAL_UNIT_RESET: Tmf.LOGICAL_UNIT_RESET,
-    TaskManagementFunction.TARGET_WARM_RESET: Tmf.TARGET_RESET,
-    TaskManagementFunction.TARGET_COLD_RESET: Tmf.TARGET_RESET,
+    codes.Tmf.ABORT_TASK: Tmf.ABORT_TASK,
+    codes.Tmf.ABORT_TASK_SET: Tmf.ABORT_TASK_SET,
+    codes.Tmf.CLEAR_TASK_SET: Tmf.CLEAR_TASK_SET,
+    codes.Tmf.LOGICAL_UNIT_RESET: Tmf.LOGICAL_UNIT_RESET,
+    codes.Tmf.TARGET_WARM_RESET: Tmf.TARGET_RESET,
+    codes.Tmf.TARGET_COLD_RESET: Tmf.TARGET_RESET,
 }
 _REFUSED = {
-    TaskManagementFunction.CLEAR_ACA: TaskManagementResponse.FUNCTION_NOT_SUPPORTED,
-    TaskManagementFunction.TASK_REASSIGN: TaskManagementResponse.TASK_ALLEGIANCE_REASSIGNMENT_NOT_SUPPORTED,
+    codes.Tmf.CLEAR_ACA: codes.TmfResponse.FUNCTION_NOT_SUPPORTED,
+    codes.Tmf.TASK_REASSIGN: codes.TmfResponse.TASK_ALLEGIANCE_REASSIGNMENT_NOT_SUPPORTED,
 }
 _RESPONSES = {
-    TmfResponse.FUNCTION_COMPLETE: TaskManagementResponse.FUNCTION_COMPLETE,
-    TmfResponse.FUNCTION_SUCCEEDED: TaskManagementResponse.FUNCTION_COMPLETE,
-    TmfResponse.FUNCTION_REJECTED: TaskManagementResponse.FUNCTION_REJECTED,
-    TmfResponse.INCORRECT_LOGICAL_UNIT_NUMBER: TaskManagementResponse.LUN_DOES_NOT_EXIST,
-    TmfResponse.TASK_DOES_NOT_EXIST: TaskManagementResponse.TASK_DOES_NOT_EXIST,
+    TmfResponse.FUNCTION_COMPLETE: codes.TmfResponse.FUNCTION_COMPLETE,
+    TmfResponse.FUNCTION_SUCCEEDED: codes.TmfResponse.FUNCTION_COMPLETE,
+    TmfResponse.FUNCTION_REJECTED: codes.TmfResponse.FUNCTION_REJECTED,
+    TmfResponse.INCORRECT_LOGICAL_UNIT_NUMBER: codes.TmfResponse.LUN_DOES_NOT_EXIST,
+    TmfResponse.TASK_DOES_NOT_EXIST: codes.TmfResponse.TASK_DOES_NOT_EXIST,
 }
 
 
@@ -48,9 +47,9 @@ class TaskManagement:
         request = requests.TASK_MANAGEMENT_REQUEST.parse(buffer, at)
         phase.services.request_over(buffer[at])
         try:
-            function = TaskManagementFunction(request.flags & FUNCTION_MASK)
+            function = codes.Tmf(request.flags & FUNCTION_MASK)
         except ValueError:
-            self._respond(request.itt, TaskManagementResponse.FUNCTION_NOT_SUPPORTED)
+            self._respond(request.itt, codes.TmfResponse.FUNCTION_NOT_SUPPORTED)
             return
         if function in _REFUSED:
             self._respond(request.itt, _REFUSED[function])
@@ -59,12 +58,12 @@ class TaskManagement:
 
         def answer(response: TmfResponse) -> None:
             self._respond(request.itt, _RESPONSES[response])
-            if function is TaskManagementFunction.TARGET_COLD_RESET:
+            if function is codes.Tmf.TARGET_COLD_RESET:
                 phase.connection.services.cold_reset(phase.session)
 
         manage(phase.nexus, TmfRequest(_FUNCTIONS[function], request.lun, request.referenced_task_tag), answer)
 
-    def _respond(self, itt: int, response: TaskManagementResponse) -> None:
+    def _respond(self, itt: int, response: codes.TmfResponse) -> None:
         phase = self._phase
         if phase.closed:
             return

@@ -34,7 +34,7 @@ class TextPhase:
         self.parameters = parameters
         self._find_targets = find_targets
         self._session_target = session_target
-        self._tags = itertools.cycle(range(1, NO_TAG))
+        self._tag = 0
         self._reset()
 
     def receive(self, flags: int, itt: int, ttt: int, data: bytes) -> TextAnswer:
@@ -63,7 +63,8 @@ class TextPhase:
         if ttt == NO_TAG:
             self._reset()
             self._itt = itt
-            self._ttt = next(self._tags)
+            self._tag = self._tag % (NO_TAG - 1) + 1
+            self._ttt = self._tag
         elif ttt != self._ttt or itt != self._itt:
             raise RemoteProtocolError(
                 f"text request with TTT {ttt:#x} and ITT {itt:#x} belongs to no negotiation",

@@ -3,13 +3,13 @@
 import asyncio
 import logging
 import socket
-from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from pydantic import BaseModel
-from tgtcore_iscsi.addresses import target_address
+
+from tgtcore import Draining, Host, PortalInfo, SessionInfo, Target, TargetPort, Transport, signals
 from tgtcore_iscsi.connection import Connection
-from tgtcore_iscsi.discovery_phase import DiscoveryPhase
+from tgtcore_iscsi.discovery import FindTargets, TargetRecord
 from tgtcore_iscsi.full_feature import FullFeature
 from tgtcore_iscsi.gatekeeper import Gatekeeper, initiator_port, own_options
 from tgtcore_iscsi.login.events import LoginDone, LoginFailed, SessionWanted
@@ -18,12 +18,11 @@ from tgtcore_iscsi.login_phase import LoginPhase
 from tgtcore_iscsi.names import InvalidName, own_name, target_port_name
 from tgtcore_iscsi.options import IscsiOptions, IscsiTargetOptions
 from tgtcore_iscsi.pdu.codes import LoginStatus
+from tgtcore_iscsi.phase import SessionPhase
 from tgtcore_iscsi.portals import Portal, Portals
 from tgtcore_iscsi.server import Channel
 from tgtcore_iscsi.session import CommandWindow, Session, SessionKey
 from tgtcore_iscsi.sessions import Sessions
-
-from tgtcore import Draining, Host, PortalInfo, SessionInfo, Target, TargetPort, Transport, signals
 
 if TYPE_CHECKING:
     from tgtcore_iscsi.addresses import Address
@@ -45,6 +44,8 @@ class Member:
         self.since = now
         self.pinged = now
         self.session: Session | None = None
+        self.gone: asyncio.Future[None] | None = None
+        """Set when somebody waits for the end of the connection."""
 
 
 class IscsiTransport(Transport):
@@ -62,7 +63,6 @@ class IscsiTransport(Transport):
         self._members: dict[Channel, Member] = {}
         self._sessions = Sessions()
         self._ticker: asyncio.TimerHandle | None = None
-        self._idle: list[asyncio.Future[None]] = []
 
     @classmethod
     def check_target_name(cls, name: str) -> str | None:
@@ -125,9 +125,11 @@ class IscsiTransport(Transport):
             for member in wanted:
                 if member.connection.session_phase is not None and not member.connection.closing:
                     member.connection.session_phase.services.ask_to_log_out(within_s)
-            deadline = self.host.loop.time() + min(timeout_s, _LOGOUT_WITHIN_S)
-            while any(m.channel in self._members for m in wanted) and self.host.loop.time() < deadline:
-                await asyncio.sleep(0.02)
+            gone = [self.host.loop.create_future() for _ in wanted]
+            for member, future in zip(wanted, gone, strict=True):
+                member.gone = future
+            if gone:
+                await asyncio.wait(gone, timeout=min(timeout_s, _LOGOUT_WITHIN_S))
         for session in sessions:
             ended = self.host.loop.create_future()
             self._sessions.end(session.key, "the session was removed", lambda ended=ended: ended.set_result(None))  # type: ignore[misc]
@@ -152,6 +154,8 @@ class IscsiTransport(Transport):
     def _closed(self, channel: Channel, why: str) -> None:
         member = self._members.pop(channel)
         _log.info("%s ended: %s", member.connection, why)
+        if member.gone is not None and not member.gone.done():
+            member.gone.set_result(None)
         phase = member.connection.session_phase
         if member.session is not None:
             self._sessions.discard(member.session)
@@ -182,7 +186,9 @@ class IscsiTransport(Transport):
         """Reinstate: the session that is there ends first, to its last task; then the new one has its place."""
         target = wanted.admission.target
         name = target.name if target is not None else ""
-        key = SessionKey(wanted.candidate.initiator_name, wanted.candidate.isid, name, wanted.admission.portal_group_tag)
+        key = SessionKey(
+            wanted.candidate.initiator_name, wanted.candidate.isid, name, wanted.admission.portal_group_tag
+        )
 
         def free() -> None:
             if phase.connection.closing or self._member(phase.connection) is None:
@@ -212,18 +218,21 @@ class IscsiTransport(Transport):
         session = Session(key, done.seat.tsih, candidate.cid, target, None, window)
         member.pinged = self.host.loop.time()
         if target is None:
-            addresses = self._addresses_for(member)
-            connection.enter_full_feature(DiscoveryPhase(connection, session, done.parameters, done.stat_sn, addresses))
+            connection.enter_full_feature(
+                SessionPhase(connection, session, done.parameters, done.stat_sn, self._targets_for(member))
+            )
             return
         try:
             port = _port(target, done.admission.portal_group_tag)
-            session.nexus = self.host.open_nexus(target, initiator_port(candidate.initiator_name, candidate.isid, member.channel.peer), port)
+            session.nexus = self.host.open_nexus(
+                target, initiator_port(candidate.initiator_name, candidate.isid, member.channel.peer), port
+            )
         except Draining as error:
             connection.close_when_sent(str(error))
             return
         member.session = session
         connection.enter_full_feature(
-            FullFeature(connection, session, done.parameters, done.stat_sn, self._addresses_for(member, target))
+            FullFeature(connection, session, done.parameters, done.stat_sn, self._targets_for(member))
         )
         self._sessions.add(session, connection)
         _log.info("%s logged in from %s", session, connection.peer)
@@ -247,28 +256,27 @@ class IscsiTransport(Transport):
             self._sessions.discard(other)
             connection.close_when_sent("target cold reset")
 
-    def _addresses_for(self, member: Member, only: Target | None = None) -> Callable[[], list[tuple[str, list[str]]]]:
-        """What SendTargets says to a connection: targets that would admit this initiator, with their addresses."""
+    def _targets_for(self, member: Member) -> FindTargets:
+        """What SendTargets tells on a connection: targets that would admit this initiator, with their portals."""
 
-        def addresses() -> list[tuple[str, list[str]]]:
+        def find(name: str) -> list[TargetRecord]:
             phase = member.connection.session_phase
             assert phase is not None
             key = phase.session.key
             port = initiator_port(key.initiator, key.isid, member.channel.peer)
             where = str(member.portal.listener.address)
-            targets = [only] if only is not None else list(self.host.targets())
             return [
-                (target.name, self._target_addresses(target, member.channel.local))
-                for target in targets
-                if target is only or self.host.admits(target, port, where)
+                TargetRecord(target.name, tuple(self._reachable_at(target, member.channel.local)))
+                for target in self.host.targets()
+                if name in ("", target.name) and self.host.admits(target, port, where)
             ]
 
-        return addresses
+        return find
 
-    def _target_addresses(self, target: Target, local: "Address") -> list[str]:
+    def _reachable_at(self, target: Target, local: "Address") -> "list[tuple[Address, int]]":
         groups = own_options(target).portal_groups
         return [
-            target_address(portal.address_for(local), portal.group)
+            (portal.address_for(local), portal.group)
             for portal in self._portals
             if not groups or portal.group in groups
         ]
