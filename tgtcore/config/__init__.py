@@ -1,0 +1,37 @@
+"""The configuration: read, checked against the core's models and every plugin's, written."""
+
+from tgtcore.config.check import check, plugin_names
+from tgtcore.config.defaults import default_socket, default_state_directory
+from tgtcore.config.models import (
+    EMPTY,
+    AccountConfig,
+    Config,
+    DaemonOptions,
+    LogicalUnitConfig,
+    LunMapConfig,
+    StoreConfig,
+    TargetConfig,
+)
+from tgtcore.config.reader import Source, parse, read
+from tgtcore.config.writer import to_toml, write, write_atomically
+
+__all__ = [
+    "EMPTY",
+    "AccountConfig",
+    "Config",
+    "DaemonOptions",
+    "LogicalUnitConfig",
+    "LunMapConfig",
+    "Source",
+    "StoreConfig",
+    "TargetConfig",
+    "check",
+    "default_socket",
+    "default_state_directory",
+    "parse",
+    "plugin_names",
+    "read",
+    "to_toml",
+    "write",
+    "write_atomically",
+]

@@ -1,0 +1,39 @@
+"""Relative paths in a configuration count from the folder of its file, wherever the daemon runs."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, get_args
+
+from pydantic import BaseModel
+
+
+def absolute(model: type[BaseModel], values: Any, base: Path) -> Any:
+    """A table with its paths made absolute: those of the keys that ``model`` declares as paths."""
+    if not isinstance(values, dict):
+        return values
+    made = dict(values)
+    for name in _path_keys(model):
+        value = made.get(name)
+        if isinstance(value, str) and value:
+            made[name] = str(base / Path(value).expanduser())
+    return made
+
+
+def paths_of(options: BaseModel) -> Iterator[Path]:
+    """The paths that checked options name."""
+    for name in _path_keys(type(options)):
+        value = getattr(options, name)
+        if isinstance(value, Path):
+            yield value
+
+
+def _path_keys(model: type[BaseModel]) -> Iterator[str]:
+    for name, field in model.model_fields.items():
+        if _is_path(field.annotation):
+            yield name
+
+
+def _is_path(annotation: Any) -> bool:
+    if isinstance(annotation, type) and issubclass(annotation, Path):
+        return True
+    return any(_is_path(argument) for argument in get_args(annotation))

@@ -1,0 +1,113 @@
+"""Collecting everything that is wrong with a configuration, to show it all at once."""
+
+from collections.abc import Iterable
+from typing import Any
+
+from pydantic import BaseModel, ValidationError
+from pydantic_core import ErrorDetails
+
+from tgtcore.config.positions import Place, Positions, describe
+from tgtcore.errors import ConfigError
+from tgtcore.registry import nearest
+
+_SHOWN_CHARACTERS = 60
+
+
+class Problems:
+    """The problems of one document.
+
+    :param source: the file's name as the user wrote it; empty for a configuration that is in no file.
+    :param positions: the lines of its keys, where there are any.
+    """
+
+    def __init__(self, source: str = "", positions: Positions | None = None) -> None:
+        self._source = source
+        self._positions = positions
+        self._found: dict[tuple[int, str], None] = {}
+
+    def __bool__(self) -> bool:
+        return bool(self._found)
+
+    def add(self, place: Place, message: str) -> None:
+        """Note a problem with a key."""
+        line = self._positions.line(place) if self._positions else 0
+        where = f"{self._source}:{line}: " if line else f"{self._source}: " if self._source else ""
+        key = f"{describe(place)}: " if place else ""
+        self._found[line, f"{where}{key}{message}"] = None
+
+    def raise_if_any(self) -> None:
+        """End here if there are problems.
+
+        :raises ConfigError: with all of them, in the order of the file.
+        """
+        if self._found:
+            raise ConfigError(*(text for _, text in sorted(self._found, key=lambda item: item[0])))
+
+    def check(self, place: Place, model: type[BaseModel], values: Any) -> Any:
+        """Check a table with a model: an instance, or None and a problem for each wrong key."""
+        if not isinstance(values, dict):
+            self.add(place, f"expected a table, got {_shown(values)}")
+            return None
+        try:
+            return model.model_validate(values)
+        except ValidationError as errors:
+            for error in errors.errors(include_url=False, include_context=True):
+                self.add((*place, *error["loc"]), _message(error, model, self._is_secret(place, error)))
+            return None
+
+    def unknown(self, place: Place, what: str, name: str, known: Iterable[str]) -> None:
+        """Note a reference to something that is not there."""
+        known = sorted(known)
+        self.add(place, f'there is no {what} called "{name}"{nearest(name, known)}{expected(known)}')
+
+    def _is_secret(self, place: Place, error: ErrorDetails) -> bool:
+        whole = (*place, *error["loc"])
+        return bool(whole) and (whole[0] == "accounts" or "secret" in str(whole[-1]) or "password" in str(whole[-1]))
+
+
+def expected(known: Iterable[str]) -> str:
+    """All known names as part of a message."""
+    names = list(known)
+    return f" (expected one of: {', '.join(names)})" if names else ""
+
+
+def _message(error: ErrorDetails, model: type[BaseModel], secret: bool) -> str:
+    kind = error["type"]
+    if kind == "extra_forbidden":
+        known = _keys_at(model, error["loc"][:-1])
+        name = str(error["loc"][-1])
+        return f"unknown key{nearest(name, known)}{expected(known)}"
+    if kind == "missing":
+        return "this key is missing"
+    text = error["msg"]
+    for prefix in ("Value error, ", "Assertion failed, "):
+        text = text.removeprefix(prefix)
+    text = text.replace("Input should be", "expected").rstrip(".")
+    text = text[:1].lower() + text[1:]
+    if secret or kind == "value_error" or isinstance(error["input"], dict):
+        return text
+    return f"{text}, got {_shown(error['input'])}"
+
+
+def _keys_at(model: type[BaseModel], place: tuple[str | int, ...]) -> list[str]:
+    """The keys that a model knows at a place inside it."""
+    here: Any = model
+    for part in place:
+        if isinstance(part, str) and part in getattr(here, "model_fields", {}):
+            here = _inner_model(here.model_fields[part].annotation)
+    return sorted(getattr(here, "model_fields", {}))
+
+
+def _inner_model(annotation: Any) -> Any:
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        return annotation
+    for argument in getattr(annotation, "__args__", ()):
+        found = _inner_model(argument)
+        if found is not None:
+            return found
+    return None
+
+
+def _shown(value: Any) -> str:
+    text = repr(value) if not isinstance(value, str) else f'"{value}"'
+    return text if len(text) <= _SHOWN_CHARACTERS else text[: _SHOWN_CHARACTERS - 3] + "..."

@@ -1,0 +1,88 @@
+"""Reading a configuration file."""
+
+import tomllib
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from tgtcore.config.positions import Positions
+from tgtcore.config.problems import Problems
+from tgtcore.errors import ConfigError
+from tgtcore.limits import MANAGEMENT_REQUEST_BYTES_MAX
+
+OtherReader = Callable[[Path], Mapping[str, Any] | None]
+"""Reads files that are not TOML; None for a file that it does not know."""
+
+
+@dataclass(frozen=True)
+class Source:
+    """A configuration that was read and not checked yet.
+
+    :param name: the file's name as the user gave it; empty when there is no file.
+    :param base: the folder that relative paths in it count from.
+    """
+
+    document: Mapping[str, Any]
+    base: Path
+    name: str = ""
+    positions: Positions | None = None
+
+    def problems(self) -> Problems:
+        """An empty collection of this source's problems."""
+        return Problems(self.name, self.positions)
+
+
+def read(path: Path, other: OtherReader = lambda path: None) -> Source:
+    """Read a file.
+
+    :param other: asked before TOML is tried.
+    :raises ConfigError: it can't be read, or is not TOML.
+    """
+    base = path.absolute().parent
+    try:
+        if not path.is_file():
+            path.stat()
+            raise ConfigError(f"{path}: expected a configuration file, found something else")
+        found = other(path)
+        if found is not None:
+            return Source(found, base, str(path))
+        data = path.read_bytes()
+    except OSError as error:
+        raise ConfigError(f"{path}: {(error.strerror or str(error)).lower()}") from None
+    return parse(data, base, str(path))
+
+
+def parse(data: bytes, base: Path, name: str = "") -> Source:
+    """Make a document of TOML.
+
+    :raises ConfigError: it is not TOML, or far too long.
+    """
+    prefix = f"{name}: " if name else ""
+    if len(data) > MANAGEMENT_REQUEST_BYTES_MAX:
+        raise ConfigError(
+            f"{prefix}{len(data)} bytes are too long for a configuration (at most {MANAGEMENT_REQUEST_BYTES_MAX})"
+        )
+    try:
+        text = data.decode().replace("\r\n", "\n")
+        document = tomllib.loads(text)
+        return Source(document, base, name, Positions(text))
+    except UnicodeDecodeError as error:
+        line = data.count(b"\n", 0, error.start) + 1
+        raise ConfigError(
+            f"{name}:{line}: byte {data[error.start]:02X}h is not UTF-8" if name else str(error)
+        ) from None
+    except tomllib.TOMLDecodeError as error:
+        raise ConfigError(_syntax(str(error), name)) from None
+    except RecursionError:
+        raise ConfigError(f"{prefix}the values are nested too deeply") from None
+
+
+def _syntax(message: str, name: str) -> str:
+    """tomllib ends its messages with "(at line 3, column 5)" or "(at end of document)"."""
+    text, _, place = message.rpartition(" (at ")
+    text = text[:1].lower() + text[1:]
+    if place.startswith("line "):
+        line = place.removeprefix("line ").partition(",")[0]
+        return f"{name}:{line}: not TOML: {text} ({place.rstrip(')')})"
+    return f"{name}: not TOML: {text} (at {place}" if name else f"not TOML: {message}"

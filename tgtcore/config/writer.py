@@ -1,0 +1,83 @@
+"""Writing a configuration as TOML."""
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import tomlkit
+from tomlkit.items import InlineTable, Table
+
+_TABLES_OF_TABLES = frozenset({"accounts", "logical_units", "plugin", "targets", "transports"})
+
+
+def to_toml(document: Mapping[str, Any]) -> str:
+    """A document as text: a table for each thing, small tables inside them in one line."""
+    made = tomlkit.document()
+    if "plugins" in document:
+        made["plugins"] = list(document["plugins"])
+    for key, value in document.items():
+        if key == "plugins" or value is None or value == {}:
+            continue
+        if key in _TABLES_OF_TABLES:
+            outer = tomlkit.table(is_super_table=True)
+            for name, entry in value.items():
+                outer[name] = _table(entry)
+            made[key] = outer
+        else:
+            made[key] = _table(value)
+    return tomlkit.dumps(made)
+
+
+def _table(values: Mapping[str, Any]) -> Table:
+    table = tomlkit.table()
+    for key, value in values.items():
+        if value is not None:
+            table[key] = _value(value)
+    return table
+
+
+def _value(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        inline: InlineTable = tomlkit.inline_table()
+        for key, inner in value.items():
+            if inner is not None:
+                inline[str(key)] = _value(inner)
+        return inline
+    if isinstance(value, list | tuple):
+        array = tomlkit.array()
+        for inner in value:
+            array.append(_value(inner))
+        return array
+    return value
+
+
+def write(path: Path, document: Mapping[str, Any]) -> None:
+    """Write a file so that it is there completely or not at all.
+
+    :raises OSError: it can't be written.
+    """
+    write_atomically(path, to_toml(document).encode(), 0o644)
+
+
+def write_atomically(path: Path, data: bytes, mode: int) -> None:
+    """Replace a file's content in one step, durable on return.
+
+    :raises OSError: it can't be written; the old content is still there.
+    """
+    fresh = path.with_name(f".{path.name}.{os.getpid()}")
+    descriptor = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, mode)
+    try:
+        with os.fdopen(descriptor, "wb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(fresh, path)
+    except OSError:
+        fresh.unlink(missing_ok=True)
+        raise
+    folder = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(folder)
+    finally:
+        os.close(folder)

@@ -1,0 +1,132 @@
+"""Finding and importing plugins by the names that a configuration gives (the only importer of stevedore).
+
+stevedore keeps a cache of entry points on disk that can be two minutes behind, forgets which distribution an entry belongs to,
+and only logs what goes wrong.  So the entry points are read here, handed to it, and every error is raised.
+"""
+
+import sys
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from importlib.metadata import EntryPoint, entry_points
+from types import ModuleType
+from typing import Any, NoReturn
+
+from tgtcore.errors import PluginError
+from tgtcore.hookspecs import API_VERSION
+from tgtcore.registry import nearest
+
+GROUP = "tgtcore.plugins"
+API_ATTRIBUTE = "TGTCORE_API"
+
+
+@dataclass
+class Record:
+    """An installed plugin.
+
+    :param name: what users write in ``plugins = [...]``.
+    :param module: what the entry point names.
+    """
+
+    name: str
+    distribution: str
+    version: str
+    module: str
+    plugin: ModuleType | None = None
+    """The imported module; None until the plugin is enabled."""
+    offers: dict[str, list[str]] = field(default_factory=dict)
+    """Kind → names, once the plugin has registered them."""
+    hooks: list[str] = field(default_factory=list)
+
+    @property
+    def owner(self) -> str:
+        """Distribution and version, as messages name them."""
+        return f"{self.distribution} {self.version}"
+
+    def __str__(self) -> str:
+        return f'plugin "{self.name}" ({self.owner})'
+
+
+def installed() -> dict[str, list[Record]]:
+    """Every installed plugin by name; nothing is imported.  More than one record under a name is a conflict."""
+    found: dict[str, list[Record]] = {}
+    for entry in _read():
+        found.setdefault(entry.name, []).append(_record(entry))
+    return dict(sorted(found.items()))
+
+
+def load(names: Iterable[str]) -> list[Record]:
+    """Import exactly the named plugins, in that order.
+
+    :raises PluginError: one is not installed, is there twice, can't be imported, or was made for another version of the hooks.
+    """
+    names = list(names)
+    entries = _read()
+    known = installed()
+    for name in names:
+        _check_name(name, names, known)
+    modules = _import(names, entries, known)
+    records = []
+    for name in names:
+        record = known[name][0]
+        record.plugin = modules[name]
+        _check_api(record)
+        records.append(record)
+    return records
+
+
+def _read() -> list[EntryPoint]:
+    entries: dict[tuple[str, str, str], EntryPoint] = {}
+    for entry in entry_points(group=GROUP):
+        record = _record(entry)
+        # the same distribution twice on sys.path (an editable and a plain install) is one plugin, not a conflict
+        entries.setdefault((entry.name, record.distribution, entry.value), entry)
+    return list(entries.values())
+
+
+def _record(entry: EntryPoint) -> Record:
+    distribution = entry.dist
+    if distribution is None:
+        return Record(entry.name, "unknown distribution", "?", entry.value)
+    return Record(entry.name, distribution.name, distribution.version, entry.value)
+
+
+def _check_name(name: str, names: list[str], known: dict[str, list[Record]]) -> None:
+    records = known.get(name, [])
+    if not records:
+        raise PluginError(
+            f'no installed plugin is called "{name}"{nearest(name, known)} (installed: {", ".join(known) or "none"}; '
+            f"try: pip install tgtcore-{name})"
+        )
+    if len(records) > 1:
+        owners = " and ".join(sorted(record.owner for record in records))
+        raise PluginError(f'{owners} both provide a plugin called "{name}"; uninstall one of them')
+    if names.count(name) > 1:
+        raise PluginError(f'plugin "{name}" is enabled twice; name it once')
+
+
+def _import(names: list[str], entries: list[EntryPoint], known: dict[str, list[Record]]) -> dict[str, ModuleType]:
+    from stevedore.extension import ExtensionManager
+    from stevedore.named import NamedExtensionManager
+
+    def broken(_: object, entry: EntryPoint, error: BaseException) -> NoReturn:
+        record = known[entry.name][0]
+        raise PluginError(
+            f"{record} failed to import {record.module}: {type(error).__name__}: {error}; reinstall or disable it"
+        ) from error
+
+    if not names:
+        return {}
+    ExtensionManager.ENTRY_POINT_CACHE[GROUP] = entries
+    manager: Any = NamedExtensionManager(GROUP, names, name_order=True, on_load_failure_callback=broken)
+    return {extension.name: extension.plugin for extension in manager}
+
+
+def _check_api(record: Record) -> None:
+    wanted = getattr(record.plugin, API_ATTRIBUTE, API_VERSION)
+    if wanted != API_VERSION:
+        core = sys.modules["tgtcore"]
+        place = getattr(core, "__file__", None)
+        raise PluginError(
+            f"{record} was made for version {wanted} of the plugin interface, this tgtcore ({place}) has version {API_VERSION}; "
+            "install versions of both that fit"
+        )
