@@ -1,0 +1,84 @@
+import asyncio
+import threading
+from collections.abc import Callable
+from typing import Any
+
+from tgtcore.loop import Lane, Workers
+
+WAIT_S = 10
+
+
+def with_workers(count: int, test: Callable[[Workers], Any]) -> None:
+    async def run() -> None:
+        workers = Workers(count)
+        try:
+            await asyncio.wait_for(test(workers), WAIT_S)
+        finally:
+            workers.close()
+            assert workers.join(WAIT_S)
+
+    asyncio.run(run())
+
+
+def test_results_come_back_on_the_loops_thread() -> None:
+    async def test(workers: Workers) -> None:
+        assert await workers.call(threading.get_ident) != threading.get_ident()
+        seen: list[tuple[Any, ...]] = []
+        ended = asyncio.Event()
+
+        def done(result: Any, error: BaseException | None) -> None:
+            seen.append((result, error, threading.get_ident()))
+            ended.set()
+
+        workers.run(divmod, (7, 2), done)
+        await ended.wait()
+        assert seen == [((3, 1), None, threading.get_ident())]
+
+    with_workers(1, test)
+
+
+def test_errors_come_back_too() -> None:
+    async def test(workers: Workers) -> None:
+        error = (await asyncio.gather(workers.call(divmod, 1, 0), return_exceptions=True))[0]
+        assert isinstance(error, ZeroDivisionError)
+
+    with_workers(1, test)
+
+
+def test_a_burst_of_jobs_all_come_back() -> None:
+    async def test(workers: Workers) -> None:
+        results = await asyncio.gather(*(workers.call(int, n) for n in range(1000)))
+        assert results == list(range(1000))
+
+    with_workers(4, test)
+
+
+def test_a_lane_runs_one_job_at_a_time_in_order() -> None:
+    async def test(workers: Workers) -> None:
+        lane = Lane(workers)
+        running: list[int] = []
+        order: list[int] = []
+        most = 0
+        ended = asyncio.Event()
+
+        def job(number: int) -> int:
+            nonlocal most
+            running.append(number)
+            most = max(most, len(running))
+            running.remove(number)
+            return number
+
+        def done(result: Any, error: BaseException | None) -> None:
+            order.append(result)
+            if len(order) == 50:
+                ended.set()
+
+        for number in range(50):
+            lane.run(job, (number,), done)
+        assert not lane.idle
+        await ended.wait()
+        assert order == list(range(50))
+        assert most == 1
+        assert lane.idle
+
+    with_workers(4, test)
