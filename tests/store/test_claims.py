@@ -22,7 +22,7 @@ def test_readers_share() -> None:
 def test_a_writer_is_alone(held: Claim, wanted: Claim) -> None:
     claims = Claims("store gold.img")
     claims.claim(held, "LUN 1")
-    with pytest.raises(StoreError, match="store gold.img is in use by LUN 1"):
+    with pytest.raises(StoreError, match=r"store gold\.img is in use by LUN 1"):
         claims.claim(wanted, "LUN 2")
     claims.release("LUN 1")
     claims.claim(wanted, "LUN 2")

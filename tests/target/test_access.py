@@ -35,5 +35,5 @@ def test_all_kinds_of_rules_must_hold(
 
 
 def test_a_bad_address_is_named() -> None:
-    with pytest.raises(ValueError, match="10.0.0.256"):
+    with pytest.raises(ValueError, match=r"10\.0\.0\.256"):
         AccessList.parse([], ["10.0.0.256"])
