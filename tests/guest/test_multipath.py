@@ -26,8 +26,8 @@ class Paths:
 
     def wait_active(self, count: int, timeout_s: float = 60) -> None:
         """Wait until so many paths are active and ready."""
-        active = "multipathd show paths format '%t %T' | grep -c 'active *ready'"
-        self.guest.run(f'within {int(timeout_s)} sh -c "[ $({active}) = {count} ]"', timeout_s=timeout_s + 10)
+        active = f"active() {{ [ $(multipathd show paths format '%t %T' | grep -c 'active *ready') = {count} ]; }}"
+        self.guest.run(f"{active}; within {int(timeout_s)} active", timeout_s=timeout_s + 10)
 
 
 @pytest.fixture(scope="module")
