@@ -280,8 +280,14 @@ class Client:
         assert (await self.execute(bytes(6)))[0] == 0
 
     async def ended(self) -> bytes:
-        """Everything until the target closes the connection."""
-        return await asyncio.wait_for(self.reader.read(), WAIT_S)
+        """Everything until the target closes the connection; it may do so while there is more of ours to read."""
+        got = bytearray()
+        try:
+            while piece := await asyncio.wait_for(self.reader.read(65536), WAIT_S):
+                got += piece
+        except ConnectionResetError:
+            pass
+        return bytes(got)
 
     def close(self) -> None:
         self.writer.close()

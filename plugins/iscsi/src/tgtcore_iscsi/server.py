@@ -29,6 +29,7 @@ _ROUNDS_PER_EVENT = 4
 _BACKLOG = 128
 _TEMPORARY = {errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM}
 _ACCEPT_PAUSE_S = 0.5
+_DRAIN_BYTES = 65536
 
 
 class Channel:
@@ -121,6 +122,7 @@ class Channel:
             if not self._flush():
                 return
         if connection.closing and not connection.outbound:
+            self._drain()
             self.close(connection.closing)
             return
         wants = connection.wants_input
@@ -136,6 +138,16 @@ class Channel:
                 self._loop.add_writer(self._socket, self._go_on)
             else:
                 self._loop.remove_writer(self._socket)
+
+    def _drain(self) -> None:
+        """Throw away what the peer has sent: closing with unread bytes would reset the connection and lose our last words."""
+        try:
+            self._socket.shutdown(socket.SHUT_WR)
+            for _ in range(_ROUNDS_PER_EVENT):
+                if not self._socket.recv(_DRAIN_BYTES):
+                    return
+        except OSError:
+            return
 
     # ---- sending -------------------------------------------------------------------------------------------------------
 
