@@ -46,7 +46,7 @@ class FullFeature(SessionPhase):
         super().__init__(connection, session, parameters, stat_sn, find_targets)
         assert session.nexus is not None
         self.nexus = session.nexus
-        self._segment_max = min(parameters.max_send_data_segment_length, parameters.max_burst_length)
+        self.take_parameters(parameters)
         self._regions = not parameters.has_data_digest
         self._transfers: dict[int, IscsiTask] = {}
         self._ended_transfers: dict[int, None] = {}
@@ -56,6 +56,11 @@ class FullFeature(SessionPhase):
             Opcode.DATA_OUT: self._data_out,
             Opcode.TASK_MANAGEMENT_REQUEST: TaskManagement(self).request,
         }
+
+    def take_parameters(self, parameters: "Parameters") -> None:
+        """As of now, send segments of the new length."""
+        super().take_parameters(parameters)
+        self._segment_max = min(parameters.max_send_data_segment_length, parameters.max_burst_length)
 
     # ---- requests ---------------------------------------------------------------------------------------------------
 

@@ -1,14 +1,18 @@
 """A connection that is logging in: the login state machine between the connection and the transport."""
 
+import logging
 from typing import TYPE_CHECKING, Protocol
 
 from tgtcore_iscsi.limits import BHS_BYTES
 from tgtcore_iscsi.login.events import Event, LoginDone, LoginFailed, Send, SessionWanted
-from tgtcore_iscsi.login.machine import Login
+from tgtcore_iscsi.login.machine import Login, State
 from tgtcore_iscsi.login.policy import LoginPolicy, Refusal, Seat
+from tgtcore_iscsi.pdu.codes import LoginStatus
 
 if TYPE_CHECKING:
     from tgtcore_iscsi.connection import Connection
+
+_log = logging.getLogger(__name__)
 
 
 class Reception(Protocol):
@@ -35,15 +39,27 @@ class LoginPhase:
     def request(self, buffer: bytearray, at: int, data_at: int, data_length: int, ahs_length: int) -> None:
         """Handle one login request."""
         header, data = bytes(buffer[at : at + BHS_BYTES]), bytes(buffer[data_at : data_at + data_length])
-        self._act(self.login.receive(header, data))
+        try:
+            events = self.login.receive(header, data)
+        except ValueError as error:  # an account whose secrets can't be used: the configuration's fault, not the peer's
+            _log.warning("%s: %s", self.connection, error)
+            events = self.login.refuse(Refusal(LoginStatus.TARGET_ERROR, "the target's accounts can't be used"))
+        self._act(events)
 
     def grant(self, seat: Seat) -> None:
         """There is a place for the session."""
-        self._act(self.login.grant(seat))
+        if self.waiting:
+            self._act(self.login.grant(seat))
 
     def refuse(self, refusal: Refusal) -> None:
         """There is none."""
-        self._act(self.login.refuse(refusal))
+        if self.waiting:
+            self._act(self.login.refuse(refusal))
+
+    @property
+    def waiting(self) -> bool:
+        """Whether the login still waits for its place: not when the initiator has failed meanwhile."""
+        return self.login.state is State.SEAT and not self.connection.closing
 
     def _act(self, events: list[Event]) -> None:
         for event in events:

@@ -98,6 +98,10 @@ class SessionPhase:
             data_length = int.from_bytes(pdu[5:8], "big")
             self._requests[pdu[0] & OPCODE_MASK](pdu, 0, len(pdu) - data_length, data_length, pdu[4] * 4)
 
+    def take_parameters(self, parameters: "Parameters") -> None:
+        """A text negotiation has changed what was agreed (the initiator's MaxRecvDataSegmentLength)."""
+        self.parameters = parameters
+
     def next_stat_sn(self) -> int:
         """The StatSN of the response that is being built."""
         stat_sn = self.stat_sn

@@ -125,6 +125,8 @@ class Services:
         self.request_over(buffer[at])
         data = bytes(buffer[data_at : data_at + data_length])
         answer = phase.text.receive(request.flags, request.itt, request.ttt, data)
+        if phase.text.parameters is not phase.parameters:
+            phase.take_parameters(phase.text.parameters)
         window = self._window
         fields = responses.TextResponse(
             answer.flags,
