@@ -92,8 +92,8 @@ class Leases:
         """The holders of one kind, as objects, oldest first."""
         return [holder for holder in self._held if isinstance(holder, kind)]
 
-    async def drain(self, timeout_s: float) -> None:
-        """Shut the door and wait until the last lease is given back.
+    async def drain(self, timeout_s: float | None) -> None:
+        """Shut the door and wait until the last lease is given back; with None, however long that takes.
 
         :raises DrainTimeout: after ``timeout_s`` seconds; the message names every holder.  The door stays shut.
         """

@@ -21,7 +21,11 @@ def read_secret(options: AccountOptions, environ: Mapping[str, str] = os.environ
     :raises BadSecret: it is not there, empty, too long, or others may read it.
     """
     if options.secret_file is not None:
-        return _checked(_from_file(options.secret_file), f"secret_file {options.secret_file}")
+        where = f"secret_file {options.secret_file}"
+        return _checked(
+            read_private(options.secret_file, where, SECRET_BYTES_MAX + 3).removesuffix(b"\n").removesuffix(b"\r"),
+            where,
+        )
     assert options.secret_env is not None
     value = environ.get(options.secret_env)
     if value is None:
@@ -29,19 +33,24 @@ def read_secret(options: AccountOptions, environ: Mapping[str, str] = os.environ
     return _checked(os.fsencode(value), f"environment variable {options.secret_env}")
 
 
-def _from_file(path: Path) -> bytes:
+def read_private(path: Path, where: str, bytes_max: int) -> bytes:
+    """The content of a file, up to a length, if only its owner may read it.
+
+    :param where: names the file in messages.
+    :raises BadSecret: it is not there, no regular file, or others may read it.
+    """
     try:
         with path.open("rb") as file:
             mode = os.fstat(file.fileno()).st_mode
             if not stat.S_ISREG(mode):
-                raise BadSecret(f"secret_file {path}: expected a regular file")
+                raise BadSecret(f"{where}: expected a regular file")
             if mode & (stat.S_IRWXG | stat.S_IRWXO):
                 raise BadSecret(
-                    f"secret_file {path}: others may read it (mode {stat.S_IMODE(mode):04o}); expected 0600, try: chmod 600 {path}"
+                    f"{where}: others may read it (mode {stat.S_IMODE(mode):04o}); expected 0600, try: chmod 600 {path}"
                 )
-            return file.read(SECRET_BYTES_MAX + 3).removesuffix(b"\n").removesuffix(b"\r")
+            return file.read(bytes_max)
     except OSError as error:
-        raise BadSecret(f"secret_file {path}: {(error.strerror or str(error)).lower()}") from None
+        raise BadSecret(f"{where}: {(error.strerror or str(error)).lower()}") from None
 
 
 def _checked(secret: bytes, where: str) -> bytes:

@@ -1,10 +1,12 @@
 """A store in use: the author's object with its name, leases, claims, threads and the emulation of what it lacks."""
 
 from collections.abc import Callable, Iterable
+from itertools import islice
 from typing import Any
 
 from tgtcore.errors import ReadOnly, Unsupported
 from tgtcore.leases import Leases
+from tgtcore.limits import EXTENTS_PER_CALL_MAX
 from tgtcore.loop import Done, Lane, Workers
 from tgtcore.store.claims import Claims
 from tgtcore.store.contract import Buffer, Concurrency, Extent, Features, Store
@@ -21,9 +23,18 @@ class OpenStore:
     :param name: as in the configuration or the file's path; used in messages.
     :param workers: the daemon's threads.
     :param read_only: refuse writes although the store could take them.
+    :param concurrency: that of the strictest store in a stack; by default, the store's own.
     """
 
-    def __init__(self, name: str, store: Store, workers: Workers, *, read_only: bool = False) -> None:
+    def __init__(
+        self,
+        name: str,
+        store: Store,
+        workers: Workers,
+        *,
+        read_only: bool = False,
+        concurrency: Concurrency | None = None,
+    ) -> None:
         self.name = name
         self.store = store
         self.features = store.features()
@@ -31,7 +42,7 @@ class OpenStore:
             self.features &= Features.EXTENTS
         self.leases = Leases(f"store {name}")
         self.claims = Claims(f"store {name}")
-        lane: Lane | Workers = workers if store.concurrency is Concurrency.PARALLEL else Lane(workers)
+        lane: Lane | Workers = workers if (concurrency or store.concurrency) is Concurrency.PARALLEL else Lane(workers)
         self._run = lane.run
         self.read = store.read
         self.read_nowait = store.read_nowait
@@ -99,7 +110,9 @@ class OpenStore:
     def extents(self, offset: int, length: int) -> Iterable[Extent]:
         """As :meth:`Store.extents`; a store that can't tell has everything allocated."""
         if Features.EXTENTS in self.features:
-            return self.store.extents(offset, length)
+            return tuple(
+                islice(self.store.extents(offset, length), EXTENTS_PER_CALL_MAX)
+            )  # a generator would block later
         return (Extent(offset, length, True),)
 
     def resize(self, size_bytes: int) -> None:

@@ -1,0 +1,1 @@
+"""The command lines: tgtd, which serves, and tgtadm, which manages it."""

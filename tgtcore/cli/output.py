@@ -1,0 +1,84 @@
+"""Showing results: tables for people, JSON for programs."""
+
+import json
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import click
+
+
+def show(result: Any, columns: Sequence[str] = (), *, as_json: bool) -> None:
+    """Print a result.
+
+    :param columns: of a list of objects, what to show and in which order; by default everything.
+    """
+    if as_json:
+        click.echo(json.dumps(result, indent=2, default=str))
+    elif isinstance(result, list) and all(isinstance(row, Mapping) for row in result):
+        _show_table(result, columns)
+    elif isinstance(result, str):
+        click.echo(result)
+    else:
+        click.echo("\n".join(_lines(result)))
+
+
+def _show_table(rows: list[Mapping[str, Any]], columns: Sequence[str]) -> None:
+    if not rows:
+        click.echo("nothing")
+        return
+    from rich.box import SIMPLE_HEAD
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+    names = list(columns) or list(rows[0])
+    table = Table(box=SIMPLE_HEAD, pad_edge=False)
+    for name in names:
+        numeric = all(isinstance(row.get(name), int) for row in rows)
+        table.add_column(name.replace("_", " "), justify="right" if numeric else "left", overflow="fold")
+    for row in rows:
+        table.add_row(*(Text(_cell(name, row.get(name))) for name in names))
+    console = Console()
+    if not console.is_terminal:
+        console.width = 250  # whoever reads a pipe wants whole lines
+    console.print(table)
+
+
+def _cell(name: str, value: Any) -> str:
+    if value is None or value == "":
+        return "-"
+    if name.endswith("_bytes") and isinstance(value, int):
+        return size_text(value)
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, Mapping):
+        return ", ".join(f"{key}: {_cell(str(key), inner)}" for key, inner in value.items())
+    if isinstance(value, list):
+        return ", ".join(_cell("", inner) for inner in value)
+    return str(value)
+
+
+def _lines(value: Any, indent: str = "") -> list[str]:
+    """Nested data as indented lines."""
+    if not isinstance(value, Mapping):
+        return [f"{indent}{_cell('', value)}"]
+    lines = []
+    for key, inner in value.items():
+        nested = isinstance(inner, Mapping) or (isinstance(inner, list) and inner and isinstance(inner[0], Mapping))
+        if not nested:
+            lines.append(f"{indent}{key}: {_cell(str(key), inner)}")
+            continue
+        lines.append(f"{indent}{key}:")
+        for entry in inner if isinstance(inner, list) else [inner]:
+            lines += _lines(entry, indent + "  ")
+    return lines
+
+
+def size_text(size_bytes: int) -> str:
+    """A size with the largest unit that fits: 1.50 GiB."""
+    size = float(size_bytes)
+    for unit in ("B", "KiB", "MiB", "GiB"):
+        if abs(size) < 1024:
+            return f"{size:g} {unit}" if unit == "B" else f"{size:.2f} {unit}"
+        size /= 1024
+    return f"{size:.2f} TiB"

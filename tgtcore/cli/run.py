@@ -1,0 +1,96 @@
+"""Running the daemon in the foreground: signals, readiness, the management socket, the end."""
+
+import asyncio
+import gc
+import logging
+import os
+import signal
+import sys
+from collections.abc import Callable
+from contextlib import AsyncExitStack
+from pathlib import Path
+
+from tgtcore.cli.logs import set_up_logging
+from tgtcore.config import Config, Source, default_socket, read
+from tgtcore.daemon import Daemon
+from tgtcore.errors import TgtError
+from tgtcore.management.server import Server
+from tgtcore.management.verbs import run as run_verb
+from tgtcore.plugins import Plugins
+
+_log = logging.getLogger("tgtd")
+
+Ready = Callable[[Daemon, Path], None]
+"""Called once, when everything is served; with the path of the management socket."""
+
+
+def run(plugins: Plugins, config: Config, ready: Ready, *, reload_from: Path | None = None) -> int:
+    """Serve until a signal comes; returns the exit status.
+
+    :param reload_from: the file that SIGHUP reads again.
+    :raises TgtError: something could not be started; nothing is left behind.
+    """
+    set_up_logging(config.daemon.log_level, config.daemon.log_format)
+    return asyncio.run(_Running(plugins, config, ready, reload_from).run())
+
+
+class _Running:
+    def __init__(self, plugins: Plugins, config: Config, ready: Ready, reload_from: Path | None) -> None:
+        self._plugins = plugins
+        self._config = config
+        self._ready = ready
+        self._reload_from = reload_from
+        self._socket = config.daemon.socket or default_socket()
+        self._asked_to_stop = asyncio.Event()
+        self._reloading: set[asyncio.Task[None]] = set()
+
+    async def run(self) -> int:
+        daemon = Daemon(self._plugins, self._config)
+        self._catch_signals(daemon)
+        async with AsyncExitStack() as stack:
+            server = Server(self._socket, lambda request: run_verb(daemon, request.verb, request.arguments))
+            await server.start()
+            stack.push_async_callback(server.stop)
+            await daemon.start()
+            gc.collect()
+            gc.freeze()  # what was built at the start stays: the collector need not look at it again
+            self._ready(daemon, self._socket)
+            await self._asked_to_stop.wait()
+            left = await daemon.stop()
+        for holder in left:
+            _log.error("still in use at the end: %s", holder)
+        return 1 if left else 0
+
+    # ---- signals ------------------------------------------------------------------------------------------------------
+
+    def _catch_signals(self, daemon: Daemon) -> None:
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, self._stop, number)
+        loop.add_signal_handler(signal.SIGHUP, self._reload, daemon)
+
+    def _stop(self, number: int) -> None:
+        """The first signal drains, the second one ends the process."""
+        if self._asked_to_stop.is_set():
+            self._socket.unlink(missing_ok=True)
+            sys.stdout.flush()
+            os._exit(128 + number)
+        _log.info("stopping: letting initiators finish")
+        self._asked_to_stop.set()
+
+    def _reload(self, daemon: Daemon) -> None:
+        if self._reload_from is None:
+            _log.warning("there is no configuration file to read again")
+            return
+        task = asyncio.ensure_future(self._reload_now(daemon, self._reload_from))
+        self._reloading.add(task)
+        task.add_done_callback(self._reloading.discard)
+
+    async def _reload_now(self, daemon: Daemon, path: Path) -> None:
+        try:
+            source: Source = read(path, self._plugins.load_config)
+            steps = await daemon.apply(source)
+        except (TgtError, OSError) as error:
+            _log.error("the configuration was not reloaded: %s", error)
+        else:
+            _log.info("the configuration was reloaded: %d changes", len(steps))

@@ -1,0 +1,7 @@
+"""The daemon: start, run, change, drain, stop; the order of things."""
+
+from tgtcore.daemon.compare import Action, Kind, Step
+from tgtcore.daemon.daemon import Daemon, Edit
+from tgtcore.daemon.load import load_file, load_source
+
+__all__ = ["Action", "Daemon", "Edit", "Kind", "Step", "load_file", "load_source"]

@@ -1,0 +1,194 @@
+"""What must be done to get from one configuration to another: only what differs, in an order in which it can be done."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from enum import Enum
+from typing import Any
+
+from tgtcore.config import Config, LogicalUnitConfig, TargetConfig
+from tgtcore.errors import ConfigError
+
+
+class Kind(Enum):
+    """What a step is about; the value is shown to users."""
+
+    ACCOUNT = "account"
+    TRANSPORT = "transport"
+    LOGICAL_UNIT = "logical unit"
+    TARGET = "target"
+    LUN = "LUN"
+    DAEMON = "daemon"
+    PLUGIN = "plugin"
+
+
+class Action(Enum):
+    """What a step does; the value is shown to users."""
+
+    ADD = "add"
+    REMOVE = "remove"
+    CHANGE = "change"
+
+
+@dataclass(frozen=True)
+class Step:
+    """One change.
+
+    :param name: the thing, by its name in the configuration.
+    :param detail: what is changed, for people.
+    :param old: what it was made from, where it existed.
+    :param new: what it is made from, where it will exist.
+    :param place: of a LUN: index of the LUN map, LUN, logical unit.
+    """
+
+    action: Action
+    kind: Kind
+    name: str
+    detail: str = ""
+    old: Any = None
+    new: Any = None
+    place: tuple[int, int, str] | None = None
+
+    def __str__(self) -> str:
+        return f"{self.action.value} {self.kind.value} {self.name}{f': {self.detail}' if self.detail else ''}"
+
+
+_RESTART_KEYS = ("socket", "state_directory", "workers")
+
+
+def compare(old: Config, new: Config) -> list[Step]:
+    """The steps from one configuration to another.
+
+    Portals of running transports come first, since they fail most often; then new things, as far as they do not need what is going
+    away; then removals; then the rest.  New transports come last, so that nobody is let in before all is there.
+
+    :raises ConfigError: something differs that can't change while the daemon runs.
+    """
+    _check_fixed(old, new)
+    reopened = _reopened(old, new)
+    remade = {
+        name for name, target in new.targets.items() if name in old.targets and _must_remake(old.targets[name], target)
+    }
+    early, late = _added_units(old, new, reopened)
+    steps: list[Step] = []
+    steps += _simple(Kind.DAEMON, {"": old.daemon}, {"": new.daemon})
+    steps += _simple(Kind.PLUGIN, old.plugin, new.plugin)
+    steps += [step for step in _simple(Kind.TRANSPORT, old.transports, new.transports) if step.action is Action.CHANGE]
+    steps += _simple(Kind.ACCOUNT, old.accounts, new.accounts)
+    steps += [_add_unit(new.logical_units[name]) for name in early]
+    steps += _luns(Action.REMOVE, old, new, reopened, remade)
+    steps += _removed_targets(old, new, remade)
+    steps += _removed_units(old, new, reopened)
+    steps += [_add_unit(new.logical_units[name]) for name in late]
+    steps += _new_targets(old, new, remade)
+    steps += _luns(Action.ADD, new, old, reopened, remade)
+    steps += [
+        step for step in _simple(Kind.TRANSPORT, old.transports, new.transports) if step.action is not Action.CHANGE
+    ]
+    return steps
+
+
+def _check_fixed(old: Config, new: Config) -> None:
+    if not old.plugins:
+        return  # nothing runs yet
+    problems = []
+    if set(old.plugins) != set(new.plugins):
+        problems.append(
+            f"plugins: {', '.join(old.plugins)} can't become {', '.join(new.plugins)} while the daemon runs; restart it"
+        )
+    problems += [
+        f"daemon.{key}: can't change while the daemon runs; restart it"
+        for key in _RESTART_KEYS
+        if getattr(old.daemon, key) != getattr(new.daemon, key)
+    ]
+    if problems:
+        raise ConfigError(*problems)
+
+
+def _simple(kind: Kind, old: Any, new: Any) -> Iterator[Step]:
+    for name in new:
+        if name not in old:
+            yield Step(Action.ADD, kind, name, new=new[name])
+        elif new[name] != old[name]:
+            yield Step(Action.CHANGE, kind, name, _differing(old[name], new[name]), old[name], new[name])
+    for name in old:
+        if name not in new:
+            yield Step(Action.REMOVE, kind, name, old=old[name])
+
+
+def _differing(old: Any, new: Any) -> str:
+    """The names of the fields that differ; never their values, which may be secrets."""
+    fields = getattr(type(old), "model_fields", None) or getattr(old, "__dataclass_fields__", {})
+    return ", ".join(name for name in fields if getattr(old, name) != getattr(new, name, None))
+
+
+def _reopened(old: Config, new: Config) -> set[str]:
+    """Logical units that are made anew because something about them differs."""
+    return {
+        name
+        for name, unit in new.logical_units.items()
+        if name in old.logical_units and old.logical_units[name] != unit
+    }
+
+
+def _added_units(old: Config, new: Config, reopened: set[str]) -> tuple[list[str], list[str]]:
+    """New logical units: those that can be opened at once, and those that need a file which another one still has."""
+    leaving = [unit for name, unit in old.logical_units.items() if name not in new.logical_units or name in reopened]
+    held = {path for unit in leaving if unit.store for path in unit.store.paths}
+    early, late = [], []
+    for name, unit in new.logical_units.items():
+        if name in reopened or (name not in old.logical_units and unit.store and unit.store.paths & held):
+            late.append(name)
+        elif name not in old.logical_units:
+            early.append(name)
+    return early, late
+
+
+def _add_unit(unit: LogicalUnitConfig) -> Step:
+    return Step(Action.ADD, Kind.LOGICAL_UNIT, unit.name, str(unit.store or ""), new=unit)
+
+
+def _removed_units(old: Config, new: Config, reopened: set[str]) -> Iterator[Step]:
+    for name, unit in old.logical_units.items():
+        if name in reopened:
+            yield Step(
+                Action.REMOVE, Kind.LOGICAL_UNIT, name, f"to change {_differing(unit, new.logical_units[name])}", unit
+            )
+        elif name not in new.logical_units:
+            yield Step(Action.REMOVE, Kind.LOGICAL_UNIT, name, old=unit)
+
+
+def _must_remake(old: TargetConfig, new: TargetConfig) -> bool:
+    """Another transport, or other people in the private LUN maps: who sees what can't be changed under a session."""
+    return old.transport != new.transport or [one.initiators for one in old.maps()] != [
+        one.initiators for one in new.maps()
+    ]
+
+
+def _removed_targets(old: Config, new: Config, remade: set[str]) -> Iterator[Step]:
+    for name, target in old.targets.items():
+        if name in remade:
+            yield Step(Action.REMOVE, Kind.TARGET, name, "to change its transport or private LUN maps", target)
+        elif name not in new.targets:
+            yield Step(Action.REMOVE, Kind.TARGET, name, old=target)
+
+
+def _new_targets(old: Config, new: Config, remade: set[str]) -> Iterator[Step]:
+    for name, target in new.targets.items():
+        before = old.targets.get(name)
+        if before is None or name in remade:
+            yield Step(Action.ADD, Kind.TARGET, name, new=target)
+        else:
+            fields = [key for key in ("alias", "options", "allow") if getattr(before, key) != getattr(target, key)]
+            if fields:
+                yield Step(Action.CHANGE, Kind.TARGET, name, ", ".join(fields), before, target)
+
+
+def _luns(action: Action, these: Config, others: Config, reopened: set[str], remade: set[str]) -> Iterator[Step]:
+    """LUNs that one configuration has and the other has not, in targets that stay."""
+    for name, target in these.targets.items():
+        if name in remade or name not in others.targets:
+            continue
+        for index, (here, there) in enumerate(zip(target.maps(), others.targets[name].maps(), strict=True)):
+            for lun, unit in here.luns.items():
+                if there.luns.get(lun) != unit or unit in reopened:
+                    yield Step(action, Kind.LUN, name, f"LUN {lun}, logical unit {unit}", place=(index, lun, unit))

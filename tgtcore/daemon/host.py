@@ -1,0 +1,75 @@
+"""What the daemon offers to one transport."""
+
+import asyncio
+from collections.abc import Iterable
+
+from tgtcore.daemon.inventory import Inventory
+from tgtcore.device import CommandTable
+from tgtcore.device.absent import answer_absent
+from tgtcore.logical_unit import LogicalUnit
+from tgtcore.nexus import InitiatorPort, Nexus, TargetPort
+from tgtcore.target import Target
+from tgtcore.transport import Account
+
+
+class TransportHost:
+    """The :class:`~tgtcore.transport.Host` of one transport.
+
+    :param name: the transport's registered name.
+    """
+
+    def __init__(self, name: str, inventory: Inventory) -> None:
+        self._name = name
+        self._inventory = inventory
+        self._tables: dict[LogicalUnit, CommandTable] = {}
+
+    @property
+    def loop(self) -> asyncio.AbstractEventLoop:
+        """The event loop."""
+        return self._inventory.loop
+
+    def targets(self) -> Iterable[Target]:
+        """The targets of this transport."""
+        return [target for target in self._inventory.targets.values() if target.transport == self._name]
+
+    def find_target(self, name: str) -> Target | None:
+        """A target of this transport by name."""
+        target = self._inventory.targets.get(name)
+        return target if target is not None and target.transport == self._name else None
+
+    def account(self, name: str) -> Account | None:
+        """A configured account."""
+        found = self._inventory.accounts.get(name)
+        return Account(found.user, found.secret) if found else None
+
+    def admits(self, target: Target, initiator_port: InitiatorPort, portal: str) -> bool:
+        """The access list has an opinion only on whom it admits; plugins may admit others, and refuse anybody."""
+        opinions = self._inventory.plugins.authorize_login(target, initiator_port, portal)
+        if target.access.admits(initiator_port.name, initiator_port.address):
+            opinions.append(True)
+        return bool(opinions) and all(opinions)
+
+    def open_nexus(self, target: Target, initiator_port: InitiatorPort, target_port: TargetPort) -> Nexus:
+        """Open an I_T nexus.
+
+        :raises Draining: the target is going away.
+        """
+        nexus = Nexus(target, initiator_port, target_port, self._commands_for, answer_absent)
+        target.nexus_opened(nexus)
+        return nexus
+
+    def forget(self, lu: LogicalUnit) -> None:
+        """A logical unit is gone."""
+        self._tables.pop(lu, None)
+
+    def _commands_for(self, lu: LogicalUnit) -> CommandTable:
+        """The opcode table of a logical unit on this transport; plugins amend it once."""
+        table = self._tables.get(lu)
+        if table is None:
+            plugins = self._inventory.plugins
+            table = lu.commands
+            if plugins.amends_commands():
+                table = table.copy()
+                plugins.amend_commands(self._name, lu, table)
+            self._tables[lu] = table
+        return table

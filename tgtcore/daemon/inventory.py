@@ -1,0 +1,72 @@
+"""Everything that the daemon has built and not yet removed."""
+
+import asyncio
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from tgtcore.config import AccountConfig, LogicalUnitConfig
+from tgtcore.leases import Holder, Leases
+from tgtcore.logical_unit import LogicalUnit
+from tgtcore.loop import Workers
+from tgtcore.plugins import Plugins
+from tgtcore.store import OpenStore
+from tgtcore.target import LunMap, Target
+from tgtcore.transport import Transport
+
+if TYPE_CHECKING:
+    from tgtcore.daemon.host import TransportHost
+    from tgtcore.daemon.identities import Identities
+    from tgtcore.daemon.stores import Stack
+
+
+@dataclass
+class Unit:
+    """A logical unit with what stands beneath it."""
+
+    config: LogicalUnitConfig
+    lu: LogicalUnit
+    store: OpenStore | None
+    stack: "Stack | None"
+
+
+@dataclass
+class Inventory:
+    """What exists now, by the names of the configuration."""
+
+    loop: asyncio.AbstractEventLoop
+    plugins: Plugins
+    workers: Workers
+    identities: "Identities"
+    drain_s: float
+    accounts: dict[str, AccountConfig] = field(default_factory=dict)
+    units: dict[str, Unit] = field(default_factory=dict)
+    targets: dict[str, Target] = field(default_factory=dict)
+    transports: dict[str, Transport] = field(default_factory=dict)
+    hosts: "dict[str, TransportHost]" = field(default_factory=dict)
+
+    def next_tid(self) -> int:
+        """The smallest target number that is free."""
+        taken = {target.tid for target in self.targets.values()}
+        return next(number for number in range(1, len(taken) + 2) if number not in taken)
+
+    def places_of(self, lu: LogicalUnit) -> Iterator[tuple[Target, LunMap, int]]:
+        """Where a logical unit is mapped."""
+        for target in self.targets.values():
+            for lun_map in target.maps():
+                for lun, mapped in lun_map.luns().items():
+                    if mapped is lu:
+                        yield target, lun_map, lun
+
+    def leases(self) -> Iterator[Leases]:
+        """The leases that tasks and sessions hold; idle things have none."""
+        for unit in self.units.values():
+            yield unit.lu.leases
+        for target in self.targets.values():
+            yield target.leases
+            for nexus in target.nexuses:
+                yield nexus.leases
+
+    def holders(self) -> list[tuple[str, Holder]]:
+        """What is in use, and by whom."""
+        return [(leases.what, holder) for leases in self.leases() for holder in leases.holders()]

@@ -1,0 +1,78 @@
+"""Opening and closing a stack of stores: a store, and the formats and filters that stand on it."""
+
+import contextlib
+from pathlib import Path
+from typing import Any
+
+from tgtcore.config import StoreConfig
+from tgtcore.errors import StoreError, TgtError
+from tgtcore.registry import Registry
+from tgtcore.store import Concurrency, Store
+
+
+class Stack:
+    """Opened stores that stand on each other.
+
+    :param stores: the lowest first.
+    """
+
+    def __init__(self, stores: list[Store]) -> None:
+        self.stores = stores
+
+    @property
+    def top(self) -> Store:
+        """What the logical unit sees."""
+        return self.stores[-1]
+
+    @property
+    def concurrency(self) -> Concurrency:
+        """The strictest of the stack."""
+        parallel = all(store.concurrency is Concurrency.PARALLEL for store in self.stores)
+        return Concurrency.PARALLEL if parallel else Concurrency.SERIAL
+
+    def close_bases(self) -> None:
+        """Close everything beneath the top, downwards; the top was closed before."""
+        with contextlib.ExitStack() as closing:
+            for store in self.stores[:-1]:
+                closing.callback(store.close)
+
+
+def open_stack(registry: Registry, config: StoreConfig, what: str) -> Stack:
+    """Open a stack of stores, or none of it; runs on a worker thread.
+
+    :param what: whose stores they are, for messages.
+    :raises StoreError: one can't be opened; those beneath it are closed again.
+    """
+    layers = [config]
+    while layers[0].base is not None:
+        layers.insert(0, layers[0].base)
+    with contextlib.ExitStack() as undo:
+        stores: list[Store] = []
+        for layer in layers:
+            try:
+                stores.append(_open(registry, layer, stores))
+            except (OSError, TgtError, ValueError) as error:
+                raise StoreError(f"{what}: store {layer}: {describe(error)}") from error
+            undo.callback(stores[-1].close)
+        undo.pop_all()
+    return Stack(stores)
+
+
+def _open(registry: Registry, config: StoreConfig, beneath: list[Store]) -> Store:
+    simple = registry.stores.get(config.type)
+    if simple is not None:
+        make: Any = simple
+        made: Store = make(config.options)
+        return made
+    layer = registry.formats.get(config.type) or registry.filters.get(config.type)
+    assert layer is not None, f"{config.type} was checked"
+    return layer(beneath[-1], config.options)
+
+
+def describe(error: BaseException) -> str:
+    """An error of the operating system in our style; any other one in its own words."""
+    if isinstance(error, OSError) and error.strerror:
+        where = f"{Path(error.filename)}: " if isinstance(error.filename, str) else ""
+        text = error.strerror
+        return f"{where}{text[:1].lower()}{text[1:]}"
+    return str(error) or type(error).__name__

@@ -1,0 +1,100 @@
+"""Making and removing logical units."""
+
+from typing import Any
+
+from tgtcore import signals
+from tgtcore.config import LogicalUnitConfig
+from tgtcore.daemon.inventory import Inventory, Unit
+from tgtcore.daemon.stores import Stack, describe, open_stack
+from tgtcore.errors import ConfigError, StoreError, TgtError
+from tgtcore.logical_unit import Identity, LogicalUnit
+from tgtcore.store import Claim, OpenStore
+
+
+async def add_unit(inventory: Inventory, config: LogicalUnitConfig) -> None:
+    """Open the stores of a logical unit and make it, or leave nothing behind.
+
+    :raises StoreError: a store can't be opened.
+    :raises ConfigError: the device type can't work with the store.
+    """
+    what = f"logical unit {config.name}"
+    unique_id = config.unique_id or inventory.identities.get(config.name)
+    stack: Stack | None = None
+    store: OpenStore | None = None
+    if config.store is not None:
+        stack = await inventory.workers.call(open_stack, inventory.plugins.registry, config.store, what)
+        assert stack is not None
+        store = OpenStore(
+            config.name, stack.top, inventory.workers, read_only=config.read_only, concurrency=stack.concurrency
+        )
+        signals.emit(signals.store_opened, store)
+    try:
+        lu = _make(inventory, config, unique_id, store)
+    except BaseException as error:
+        await _close_stores(inventory, store, stack)
+        if isinstance(error, TgtError | ValueError | OSError):
+            raise ConfigError(f"{what}: {describe(error)}") from error
+        raise
+    inventory.units[config.name] = Unit(config, lu, store, stack)
+    signals.emit(signals.lu_added, lu)
+
+
+def _make(inventory: Inventory, config: LogicalUnitConfig, unique_id: bytes, store: OpenStore | None) -> LogicalUnit:
+    device_type = inventory.plugins.registry.device_types.get(config.device_type)
+    assert device_type is not None, f"{config.device_type} was checked"
+    identity = Identity.make(config.name, unique_id, **dict(config.names))
+    lu = LogicalUnit(identity, device_type, store, config.options)
+    if store is not None:
+        store.claims.claim(Claim.WRITE_EXCLUSIVE if store.writable else Claim.READ_SHARED, str(lu))
+    return lu
+
+
+async def remove_unit(inventory: Inventory, name: str) -> None:
+    """Drain a logical unit that is mapped nowhere, close it and its stores; returns when the last lease is back."""
+    unit = inventory.units[name]
+    lu = unit.lu
+    signals.emit(signals.drain_started, lu)
+    lu.leases.shut()
+    for task in lu.tasks():
+        task.abort(None)
+    await lu.leases.drain(None)
+    lu.close()
+    del inventory.units[name]
+    for host in inventory.hosts.values():
+        host.forget(lu)
+    await _close_stores(inventory, unit.store, unit.stack)
+    signals.emit(signals.drain_finished, lu)
+    signals.emit(signals.lu_removed, lu)
+
+
+async def resize_unit(inventory: Inventory, name: str, size_bytes: int) -> int:
+    """Change the size of a logical unit's store; initiators are told.  Returns the size that it has now.
+
+    :raises StoreError: the store can't, or won't.
+    """
+    unit = inventory.units[name]
+    store = unit.store
+    if store is None:
+        raise StoreError(f"{unit.lu} has no store")
+    old_bytes = store.size_bytes
+    with store.leases.lease(f"resize of {unit.lu}"):
+        try:
+            await inventory.workers.call(store.resize, size_bytes)
+        except (OSError, ValueError) as error:
+            raise StoreError(f"{unit.lu}: {describe(error)}") from error
+    changed: Any = getattr(unit.lu.device, "capacity_changed", None)
+    if changed is not None:
+        changed()
+    signals.emit(signals.lu_resized, unit.lu, old_bytes=old_bytes, new_bytes=store.size_bytes)
+    return store.size_bytes
+
+
+async def _close_stores(inventory: Inventory, store: OpenStore | None, stack: Stack | None) -> None:
+    if store is None or stack is None:
+        return
+    await store.leases.drain(None)
+    try:
+        await inventory.workers.call(store.close)
+    finally:
+        await inventory.workers.call(stack.close_bases)
+        signals.emit(signals.store_closed, store)

@@ -1,0 +1,1 @@
+"""Managing a running daemon: the socket, its protocol and the verbs."""

@@ -1,0 +1,164 @@
+"""The management socket: a UNIX socket that only the daemon's own user and root may use."""
+
+import asyncio
+import contextlib
+import fcntl
+import logging
+import os
+import socket
+import stat
+import struct
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from typing import Any
+
+from tgtcore import signals
+from tgtcore.errors import ConfigError, TgtError
+from tgtcore.limits import MANAGEMENT_CLIENTS_MAX, MANAGEMENT_REQUEST_BYTES_MAX
+from tgtcore.management.protocol import Code, Request, VerbError, error_line, parse_request, result_line
+
+_log = logging.getLogger(__name__)
+
+IDLE_S = 600.0
+"""A client that says nothing for this long is disconnected."""
+
+_CREDENTIALS = struct.Struct("3i")
+
+Answer = Callable[[Request], Awaitable[Any]]
+"""Runs one verb."""
+
+
+class Server:
+    """Listens for management clients.
+
+    :param path: the socket; its folder is made if it is missing.
+    :param answer: runs a request and returns the result or raises.
+    """
+
+    def __init__(self, path: Path, answer: Answer, *, idle_s: float = IDLE_S) -> None:
+        self.path = path
+        self._answer = answer
+        self._idle_s = idle_s
+        self._clients: set[asyncio.Task[None]] = set()
+        self._server: asyncio.AbstractServer | None = None
+        self._lock = -1
+
+    async def start(self) -> None:
+        """Begin to listen.
+
+        :raises ConfigError: the socket can't be made, or another daemon has it.
+        """
+        try:
+            self.path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+            self._lock = _locked(self.path.with_name(self.path.name + ".lock"), self.path)
+            sock = _bound(self.path)
+            self._server = await asyncio.start_unix_server(self._serve, sock=sock, limit=MANAGEMENT_REQUEST_BYTES_MAX)
+        except OSError as error:
+            await self.stop()
+            raise ConfigError(f"management socket {self.path}: {(error.strerror or str(error)).lower()}") from None
+        except ConfigError:
+            await self.stop()
+            raise
+
+    async def stop(self) -> None:
+        """Take no more clients, end those that are there and remove the socket; idempotent."""
+        if self._server is not None:
+            self._server.close()
+            self.path.unlink(missing_ok=True)
+            self._server = None
+        for client in list(self._clients):
+            client.cancel()
+        if self._clients:
+            await asyncio.wait(self._clients)
+        if self._lock >= 0:
+            with contextlib.suppress(OSError):
+                self.path.with_name(self.path.name + ".lock").unlink()
+            os.close(self._lock)
+            self._lock = -1
+
+    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        task = asyncio.current_task()
+        assert task is not None
+        self._clients.add(task)
+        try:
+            await self._talk(reader, writer)
+        except (OSError, asyncio.CancelledError):
+            pass  # the client has gone, or the daemon goes
+        finally:
+            self._clients.discard(task)
+            writer.close()
+
+    async def _talk(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        refusal = self._refusal(writer)
+        if refusal is not None:
+            writer.write(error_line(0, refusal))
+            await writer.drain()
+            return
+        while True:
+            try:
+                line = await asyncio.wait_for(reader.readline(), self._idle_s)
+            except (TimeoutError, ValueError) as error:
+                text = (
+                    "nothing was asked for too long" if isinstance(error, TimeoutError) else "the request is too long"
+                )
+                writer.write(error_line(0, VerbError(Code.PROTOCOL, text)))
+                await writer.drain()
+                return
+            if not line.endswith(b"\n"):
+                return
+            writer.write(await self._respond(line))
+            await writer.drain()
+
+    def _refusal(self, writer: asyncio.StreamWriter) -> VerbError | None:
+        if len(self._clients) > MANAGEMENT_CLIENTS_MAX:
+            signals.emit(signals.limit_reached, self, limit="MANAGEMENT_CLIENTS_MAX", value=MANAGEMENT_CLIENTS_MAX)
+            return VerbError(Code.BUSY, f"{MANAGEMENT_CLIENTS_MAX} management clients are connected already")
+        sock: socket.socket = writer.get_extra_info("socket")
+        _, uid, _ = _CREDENTIALS.unpack(sock.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _CREDENTIALS.size))
+        if uid not in (0, os.getuid()):
+            return VerbError(
+                Code.NOT_PERMITTED, f"user {uid} may not manage this daemon; user {os.getuid()} and root may"
+            )
+        return None
+
+    async def _respond(self, line: bytes) -> bytes:
+        number = 0
+        try:
+            request = parse_request(line)
+            number = request.id
+            return result_line(number, await self._answer(request))
+        except (TgtError, OSError) as error:
+            return error_line(number, error)
+        except Exception as error:
+            _log.exception("a management verb failed")
+            return error_line(
+                number, VerbError(Code.FAILED, f"the daemon failed inside: {type(error).__name__}: {error}")
+            )
+
+
+def _locked(lock: Path, path: Path) -> int:
+    """Hold a lock as long as the socket is ours: two daemons that start at once must not both remove it."""
+    descriptor = os.open(lock, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        os.close(descriptor)
+        raise ConfigError(f"management socket {path}: another tgtd is using it") from None
+    return descriptor
+
+
+def _bound(path: Path) -> socket.socket:
+    with contextlib.suppress(FileNotFoundError):
+        if not stat.S_ISSOCK(path.lstat().st_mode):
+            raise ConfigError(f"management socket {path}: there is a file of that name which is no socket")
+        path.unlink()
+    sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    try:
+        os.fchmod(sock.fileno(), 0o600)  # before it has a name: nobody gets in between
+        sock.bind(str(path))
+        os.chmod(path, 0o600)
+        sock.setblocking(False)
+    except BaseException:
+        sock.close()
+        raise
+    return sock

@@ -1,0 +1,101 @@
+"""The table of verbs: each is a function with a model of its arguments; the command line is made of the same table."""
+
+import inspect
+from collections.abc import Callable, Coroutine
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+from pydantic import BaseModel, Field
+
+from tgtcore.config.problems import Problems
+from tgtcore.daemon import Daemon, Step
+from tgtcore.management.protocol import Code, VerbError
+from tgtcore.options import NoOptions
+from tgtcore.registry import nearest
+
+_A = TypeVar("_A", bound=BaseModel)
+Handler = Callable[[Daemon, Any], Coroutine[Any, Any, Any]]
+
+
+@dataclass(frozen=True)
+class Verb:
+    """One verb.
+
+    :param name: its words, such as ``lun add``.
+    :param columns: what a table of its result shows, in order; empty: the result is shown as it is.
+    """
+
+    name: str
+    help: str
+    handler: Handler
+    arguments: type[BaseModel]
+    columns: tuple[str, ...] = ()
+
+
+VERBS: dict[str, Verb] = {}
+"""All verbs of the core by name."""
+
+
+def verb(
+    name: str, help: str, arguments: type[BaseModel] = NoOptions, columns: tuple[str, ...] = ()
+) -> Callable[[Handler], Handler]:
+    """Put a function into the table."""
+
+    def mark(handler: Handler) -> Handler:
+        assert name not in VERBS, f"the verb {name} is there twice"
+        VERBS[name] = Verb(name, help, handler, arguments, columns)
+        return handler
+
+    return mark
+
+
+def argument(help: str, default: Any = ..., **rules: Any) -> Any:
+    """A field of an arguments model with its help; without a default it is required."""
+    if default is ...:
+        return Field(description=help, **rules)
+    return Field(default=default, description=help, **rules)
+
+
+async def run(daemon: Daemon, name: str, arguments: dict[str, Any]) -> Any:
+    """Run a verb of the core or of a plugin.
+
+    :raises TgtError: it failed, is not known, or its arguments are wrong.
+    """
+    known = VERBS.get(name)
+    if known is not None:
+        return await known.handler(daemon, checked(name, known.arguments, arguments))
+    found = daemon.plugins.admin.found()
+    offered = found.get(name)
+    if offered is None:
+        raise VerbError(Code.NOT_FOUND, f'there is no verb "{name}"{nearest(name, [*VERBS, *found])}')
+    result = offered.handler(checked(name, offered.arguments, arguments))
+    return await result if inspect.isawaitable(result) else result
+
+
+def checked(name: str, model: type[_A], arguments: dict[str, Any]) -> _A:
+    """The arguments of a verb.
+
+    :raises ConfigError: every wrong one.
+    """
+    problems = Problems(name)
+    made = problems.check((), model, arguments)
+    problems.raise_if_any()
+    assert isinstance(made, model)
+    return made
+
+
+def steps_shown(steps: list[Step]) -> list[dict[str, str]]:
+    """What was done, for people and programs."""
+    return [
+        {"action": step.action.value, "kind": step.kind.value, "name": step.name, "detail": step.detail}
+        for step in steps
+    ]
+
+
+def missing(what: str, name: str, known: Any) -> VerbError:
+    """There is no such thing."""
+    names = [str(one) for one in known]
+    return VerbError(Code.NOT_FOUND, f'there is no {what} called "{name}"{nearest(name, names)}')
+
+
+STEPS = ("action", "kind", "name", "detail")
