@@ -1,6 +1,20 @@
 """A SCSI target framework: the front door, everything that a plugin may import besides ``tgtcore.scsi`` and ``tgtcore.testing``."""
 
-from tgtcore.device import BoundCommand, Command, CommandTable, DeviceType, command
+from tgtcore.device import (
+    BoundCommand,
+    Command,
+    CommandTable,
+    DeviceType,
+    LogPage,
+    SharedCommands,
+    VpdPage,
+    command,
+    invalid_cdb_field,
+    invalid_parameter,
+    out_of_range,
+    parameter_list_length_error,
+    write_protected,
+)
 from tgtcore.errors import (
     CheckCondition,
     ConfigError,
@@ -19,6 +33,7 @@ from tgtcore.logical_unit import Identity, LogicalUnit
 from tgtcore.nexus import InitiatorPort, ITLNexus, Nexus, TargetPort, Tmf, TmfRequest, TmfResponse, manage
 from tgtcore.options import NoOptions, Options
 from tgtcore.reservations import ReservationClass
+from tgtcore.sizes import Size
 from tgtcore.store import (
     Buffer,
     Concurrency,
@@ -59,6 +74,7 @@ __all__ = [
     "Identity",
     "InitiatorPort",
     "Leases",
+    "LogPage",
     "LogicalUnit",
     "Nexus",
     "NoOptions",
@@ -71,6 +87,8 @@ __all__ = [
     "ReservationClass",
     "ReservationConflict",
     "SessionInfo",
+    "SharedCommands",
+    "Size",
     "Store",
     "StoreError",
     "Target",
@@ -83,7 +101,13 @@ __all__ = [
     "TmfResponse",
     "Transport",
     "Unsupported",
+    "VpdPage",
     "command",
     "hookimpl",
+    "invalid_cdb_field",
+    "invalid_parameter",
     "manage",
+    "out_of_range",
+    "parameter_list_length_error",
+    "write_protected",
 ]

@@ -77,6 +77,8 @@ class Task:
     """The I_T_L nexus; None when the LUN has no logical unit."""
     command: Any = None
     """The entry of the opcode table."""
+    arguments: Any = None
+    """What the check of the CDB found out, kept for the handler."""
     enabled = False
     """Whether the task set has let it start."""
     dormant = False

@@ -2,7 +2,7 @@
 
 A device type is a class; its methods marked with :func:`~tgtcore.device.command` are its opcode table.  One instance serves one
 logical unit.  Handlers run on the loop's thread and must not block: work that may goes through ``task.offload(function, ...)``.
-Commands that every device type shares are in :class:`~tgtcore.device.primary.PrimaryCommands`.
+Commands that every device type shares are in :class:`~tgtcore.device.shared.SharedCommands`.
 """
 
 from abc import ABC
@@ -65,6 +65,21 @@ class DeviceType(ABC):
 
     def reset(self) -> None:
         """The logical unit was reset (SAM-5 6.3.3): go back to saved or default parameters."""
+        return
+
+    def check_size(self, size_bytes: int) -> None:
+        """Refuse a size that the device can't have, before the store is resized.
+
+        :raises ConfigError: what is wrong with it.
+        """
+        return
+
+    def capacity_changed(self) -> None:
+        """The store has another size now."""
+        return
+
+    def online_changed(self) -> None:
+        """The logical unit was taken offline or back online; look at ``lu.online``."""
         return
 
     def nexus_lost(self, nexus: Any) -> None:

@@ -1,13 +1,15 @@
 """The logical unit: checks that come before every command, dispatch, and the end of tasks."""
 
-import logging
-from collections.abc import Callable
+import asyncio
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from pydantic import BaseModel
 
+from tgtcore import signals
+from tgtcore.aborting import abort_all, told_others
 from tgtcore.device import CommandTable, DeviceType
-from tgtcore.errors import CheckCondition, ReservationConflict
+from tgtcore.errors import CheckCondition, ConfigError, ReservationConflict
 from tgtcore.leases import Leases
 from tgtcore.logical_unit.faults import answer
 from tgtcore.logical_unit.identity import Identity
@@ -22,7 +24,7 @@ if TYPE_CHECKING:
     from tgtcore.device import BoundCommand
     from tgtcore.nexus import ITLNexus
 
-_log = logging.getLogger(__name__)
+VpdPages = Callable[[str], Mapping[int, bytes]]
 
 
 class LogicalUnit:
@@ -51,7 +53,9 @@ class LogicalUnit:
         self.task_aborted_status = False
         """TAS of the control mode page: tell nexuses whose tasks another nexus aborted."""
         self.online = True
-        """False: every media access is answered NOT READY, by administrative wish."""
+        """False: every media access is answered NOT READY; change it by :meth:`set_online`."""
+        self.extra_vpd_pages: VpdPages = _no_vpd_pages
+        """Further VPD pages for a transport, by its registered name."""
         self.accepted = 0
         """Tasks ever accepted; ``accepted == ended + len(tasks())`` always."""
         self.ended = 0
@@ -170,6 +174,52 @@ class LogicalUnit:
             if itl is not besides:
                 itl.establish_attention(code)
 
+    def abort_tasks(self, chosen: "Callable[[Task], bool]", by: "ITLNexus", then: Callable[[], None]) -> None:
+        """Abort some of the tasks, as :func:`~tgtcore.aborting.abort_all` does.
+
+        :param by: the nexus that caused it; initiators of other nexuses are told if TAS is one.
+        """
+        tasks = [task for task in self.tasks() if chosen(task)]
+        abort_all(tasks, told_others(by), then)
+
+    def set_online(self, online: bool) -> None:
+        """Take the logical unit offline (every access to the medium is answered NOT READY) or back online."""
+        self.online = online
+        self.device.online_changed()
+
+    async def resize(self, size_bytes: int) -> None:
+        """Change the size of the store, and tell every initiator CAPACITY DATA HAS CHANGED.
+
+        :raises ConfigError: the device can't have that size.
+        :raises StoreError: the store can't have it; an ``OSError`` means the same.
+        """
+        store = self.store
+        if store is None:
+            raise ConfigError(f"{self} has no store that could be resized")
+        self.device.check_size(size_bytes)
+        old_bytes = store.size_bytes
+        finished: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+
+        def done(result: Any, error: BaseException | None) -> None:
+            self._resized(old_bytes)
+            if finished.cancelled():
+                return
+            if error is None:
+                finished.set_result(None)
+            else:
+                finished.set_exception(error)
+
+        store.run(store.resize, (size_bytes,), done)
+        await finished
+
+    def _resized(self, old_bytes: int) -> None:
+        assert self.store is not None
+        if self.store.size_bytes == old_bytes:
+            return
+        self.device.capacity_changed()
+        self.attention(asc.CAPACITY_DATA_HAS_CHANGED)
+        signals.emit(signals.lu_resized, self, old_bytes=old_bytes, new_bytes=self.store.size_bytes)
+
     def reset(self) -> None:
         """What a logical unit reset does besides aborting tasks (SAM-5 6.3.3)."""
         self.reservations.reset()
@@ -183,6 +233,10 @@ class LogicalUnit:
         if self.store is not None:
             self.store.claims.release(str(self))
             self.store.leases.give(self)
+
+
+def _no_vpd_pages(transport: str) -> Mapping[int, bytes]:
+    return {}
 
 
 def _unknown(commands: CommandTable, cdb: bytes) -> CheckCondition:

@@ -3,13 +3,13 @@
 A function that aborts tasks is answered only when every one of them has ended, so that no write lands after the answer.
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from dataclasses import dataclass
 from enum import Enum, IntEnum
 from typing import TYPE_CHECKING
 
+from tgtcore.aborting import abort_all, in_silence, told_others
 from tgtcore.scsi import asc
-from tgtcore.scsi.status import Status
 
 if TYPE_CHECKING:
     from tgtcore.nexus.itl import ITLNexus
@@ -76,41 +76,11 @@ def manage(nexus: "Nexus", request: TmfRequest, answer: Answer) -> None:
         _ON_LOGICAL_UNIT[function](itl, answer)
 
 
-def abort_all(tasks: Iterable["Task"], status: "Callable[[Task], int | None]", then: Callable[[], None]) -> None:
-    """Abort tasks; ``then`` when the last of them has ended.
-
-    :param status: what the initiator of a task is told: TASK ABORTED, or None for nothing.
-    """
-    remaining = 1
-
-    def one_ended() -> None:
-        nonlocal remaining
-        remaining -= 1
-        if remaining == 0:
-            then()
-
-    for task in list(tasks):
-        if not task.abort(status(task)):
-            remaining += 1
-            task.when_ended(one_ended)
-    one_ended()
-
-
-def _in_silence(task: "Task") -> int | None:
-    return None
-
-
-def _told_others(itl: "ITLNexus") -> "Callable[[Task], int | None]":
-    """SAM-5 5.3.1: with TAS, tasks of other nexuses end with TASK ABORTED; without it, or for one's own, in silence."""
-    told = Status.TASK_ABORTED if itl.lu.task_aborted_status else None
-    return lambda task: None if task.nexus is itl.nexus else told
-
-
 def _abort_task(task: "Task | None", answer: Answer) -> None:
     if task is None:
         answer(TmfResponse.TASK_DOES_NOT_EXIST)
     else:
-        abort_all([task], _in_silence, lambda: answer(TmfResponse.FUNCTION_COMPLETE))
+        abort_all([task], in_silence, lambda: answer(TmfResponse.FUNCTION_COMPLETE))
 
 
 def _query_task(task: "Task | None", answer: Answer) -> None:
@@ -118,12 +88,12 @@ def _query_task(task: "Task | None", answer: Answer) -> None:
 
 
 def _abort_task_set(itl: "ITLNexus", answer: Answer) -> None:
-    abort_all(itl.nexus.tasks_of(itl), _in_silence, lambda: answer(TmfResponse.FUNCTION_COMPLETE))
+    abort_all(itl.nexus.tasks_of(itl), in_silence, lambda: answer(TmfResponse.FUNCTION_COMPLETE))
 
 
 def _clear_task_set(itl: "ITLNexus", answer: Answer) -> None:
     tasks = itl.lu.tasks()
-    status = _told_others(itl)
+    status = told_others(itl)
     if not itl.lu.task_aborted_status:
         for other in {task.itl for task in tasks if task.itl is not None and task.nexus is not itl.nexus}:
             other.establish_attention(asc.COMMANDS_CLEARED_BY_ANOTHER_INITIATOR)
@@ -135,7 +105,7 @@ def _logical_unit_reset(itl: "ITLNexus", answer: Answer) -> None:
         itl.lu.reset()
         answer(TmfResponse.FUNCTION_COMPLETE)
 
-    abort_all(itl.lu.tasks(), _told_others(itl), done)
+    abort_all(itl.lu.tasks(), told_others(itl), done)
 
 
 def _query_task_set(itl: "ITLNexus", answer: Answer) -> None:
@@ -153,7 +123,7 @@ def _clear_aca(itl: "ITLNexus", answer: Answer) -> None:
 
 
 def _nexus_reset(nexus: "Nexus", answer: Answer) -> None:
-    abort_all(nexus.tasks.values(), _in_silence, lambda: answer(TmfResponse.FUNCTION_COMPLETE))
+    abort_all(nexus.tasks.values(), in_silence, lambda: answer(TmfResponse.FUNCTION_COMPLETE))
 
 
 def _target_reset(nexus: "Nexus", answer: Answer) -> None:

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING
 
+from tgtcore.aborting import abort_all, in_silence
 from tgtcore.errors import Draining
 from tgtcore.leases import Leases
 from tgtcore.limits import TASKS_PER_NEXUS_MAX
@@ -127,20 +128,13 @@ class Nexus:
     def withdraw(self, lun: int, then: Callable[[], None]) -> None:
         """Take a logical unit away now: new tasks find none, unfinished ones are aborted; ``then`` when they have ended."""
         itl = self.itls.pop(_field(lun))
-        tasks = [task for task in self.tasks_of(itl) if not task.abort(None)]
-        remaining = len(tasks) + 1
 
-        def one_ended() -> None:
-            nonlocal remaining
-            remaining -= 1
-            if remaining == 0:
-                itl.lu.detach(itl)
-                self.attention(asc.REPORTED_LUNS_DATA_HAS_CHANGED)
-                then()
+        def gone() -> None:
+            itl.lu.detach(itl)
+            self.attention(asc.REPORTED_LUNS_DATA_HAS_CHANGED)
+            then()
 
-        for task in tasks:
-            task.when_ended(one_ended)
-        one_ended()
+        abort_all(self.tasks_of(itl), in_silence, gone)
 
     def attention(self, code: tuple[int, int], *, besides: ITLNexus | None = None) -> None:
         """Establish a unit attention condition for every logical unit of this nexus."""
@@ -160,19 +154,7 @@ class Nexus:
         Idempotent: a second call only adds its ``then``.
         """
         self.leases.shut()
-        busy = [task for task in list(self.tasks.values()) if not task.abort(None)]
-        remaining = len(busy)
-
-        def one_ended() -> None:
-            nonlocal remaining
-            remaining -= 1
-            if remaining == 0:
-                self._gone(then)
-
-        for task in busy:
-            task.when_ended(one_ended)
-        if not busy:
-            self._gone(then)
+        abort_all(self.tasks.values(), in_silence, lambda: self._gone(then))
 
     def _gone(self, then: Callable[[], None]) -> None:
         if not self.closed:

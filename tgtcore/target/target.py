@@ -1,6 +1,6 @@
 """The target: a name that initiators log in to, its LUN maps, its access list and its nexuses."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 from pydantic import BaseModel
@@ -13,7 +13,7 @@ from tgtcore.target.luns import LunMap
 
 if TYPE_CHECKING:
     from tgtcore.logical_unit import LogicalUnit
-    from tgtcore.nexus import Nexus
+    from tgtcore.nexus import Nexus, TargetPort
 
 
 class Target:
@@ -36,6 +36,8 @@ class Target:
         """The LUNs of initiators that have no map of their own."""
         self.private_luns: list[LunMap] = []
         """Maps for some initiators only; the first that fits is used instead of ``luns``."""
+        self.ports: Callable[[], Sequence[TargetPort]] = tuple
+        """The target ports through which it can be reached now."""
         self.leases = Leases(str(self))
         self.nexuses: list[Nexus] = []
 

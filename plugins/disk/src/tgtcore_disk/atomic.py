@@ -1,0 +1,93 @@
+"""COMPARE AND WRITE and ORWRITE (SBC-4 5.3, 5.9): read-modify-write that no other command comes between."""
+
+from typing import Any
+
+from tgtcore import PENDING, Buffer, ReservationClass, Task, command, invalid_cdb_field
+from tgtcore_disk.compare import first_difference, miscompare
+from tgtcore_disk.fields import length_byte
+from tgtcore_disk.transfer import FUA, TransferCommands
+
+COMPARE_AND_WRITE_BLOCKS_MAX = 255
+_NUMBER_OF_BLOCKS_BYTE = 13
+
+
+class AtomicCommands(TransferCommands):
+    """COMPARE AND WRITE and ORWRITE (16)."""
+
+    def wants_compare_and_write(self, task: Task) -> int:
+        """Check the CDB; the data-out holds the compared blocks and then the written ones."""
+        cdb = task.cdb
+        lba, blocks = int.from_bytes(cdb[2:10], "big"), cdb[_NUMBER_OF_BLOCKS_BYTE]
+        self.check_range(lba, blocks)
+        self.check_writable()
+        task.arguments = lba, blocks, cdb[1]
+        return blocks << self.shift << 1
+
+    @command(
+        0x89, "89 18 FF FF FF FF FF FF FF FF 00 00 00 FF 3F 00",
+        reservation=ReservationClass.WRITE, wants=wants_compare_and_write,
+    )  # fmt: skip
+    def compare_and_write(self, task: Task) -> Any:
+        """COMPARE AND WRITE: all blocks or none."""
+        lba, blocks, flags = task.arguments
+        offset, length = lba << self.shift, blocks << self.shift
+        data = self._complete(task, 2 * length, _NUMBER_OF_BLOCKS_BYTE)
+        if not length:
+            return None
+        self.check_range(lba, blocks)
+        if not self.ranges.admit(task, offset, offset + length, alone=True):
+            return PENDING
+        durable = bool(flags & FUA) or self.write_through
+        if not durable:
+            found = self._read_nowait(offset, length)
+            if found is not None:
+                _compare(data[:length], found)
+                if self._write_nowait(offset, data[length:]):
+                    return None
+        return self.slowly(
+            task, offset, length, self._compare_and_write, offset, data[:length], data[length:], durable, alone=True
+        )
+
+    def _compare_and_write(self, offset: int, expected: memoryview, written: memoryview, durable: bool) -> None:
+        _compare(expected, self.store.read(offset, len(expected)))
+        self._write(offset, written, durable)
+
+    @command(
+        0x8B, "8B 18 FF FF FF FF FF FF FF FF FF FF FF FF 3F 00",
+        reservation=ReservationClass.WRITE, wants=TransferCommands.wants_write,
+    )  # fmt: skip
+    def orwrite(self, task: Task) -> Any:
+        """ORWRITE: each bit of the blocks becomes the OR of itself and the data-out's."""
+        lba, blocks, flags = task.arguments
+        offset, length = lba << self.shift, blocks << self.shift
+        data = self._complete(task, length, length_byte(task.cdb[0]))
+        if not length:
+            return None
+        self.check_range(lba, blocks)
+        if not self.ranges.admit(task, offset, offset + length, alone=True):
+            return PENDING
+        durable = bool(flags & FUA) or self.write_through
+        return self.slowly(task, offset, length, self._orwrite, offset, data, durable, alone=True)
+
+    def _orwrite(self, offset: int, data: memoryview, durable: bool) -> None:
+        found = int.from_bytes(self.store.read(offset, len(data)), "big")
+        self._write(offset, (found | int.from_bytes(data, "big")).to_bytes(len(data), "big"), durable)
+
+    def _write(self, offset: int, data: Buffer, durable: bool) -> None:
+        if durable:
+            self.store.write_through(offset, data)
+        else:
+            self.store.write(offset, data)
+
+    def _complete(self, task: Task, length: int, field: int) -> memoryview:
+        """The data-out, which must be complete: doing this in part would be something else."""
+        data = self.whole_blocks(task, length)
+        if len(data) != length:
+            raise invalid_cdb_field(field)
+        return data
+
+
+def _compare(expected: Buffer, found: Buffer) -> None:
+    difference = first_difference(expected, found)
+    if difference is not None:
+        raise miscompare(difference)

@@ -1,0 +1,29 @@
+"""The disk: every command, page and habit of it in one class."""
+
+from tgtcore_disk.atomic import AtomicCommands
+from tgtcore_disk.cache import CacheCommands
+from tgtcore_disk.capacity import CapacityCommands
+from tgtcore_disk.format_unit import FormatCommands
+from tgtcore_disk.log_pages import DiskLogPages
+from tgtcore_disk.mode_pages import DiskModePages
+from tgtcore_disk.provisioning import ProvisioningCommands
+from tgtcore_disk.start_stop import StartStopCommands
+from tgtcore_disk.verify import VerifyCommands
+from tgtcore_disk.vpd_pages import DiskVpdPages
+from tgtcore_disk.write_same import WriteSameCommands
+
+
+class Disk(
+    DiskVpdPages,
+    DiskModePages,
+    DiskLogPages,
+    VerifyCommands,
+    AtomicCommands,
+    WriteSameCommands,
+    ProvisioningCommands,
+    CacheCommands,
+    CapacityCommands,
+    StartStopCommands,
+    FormatCommands,
+):
+    """A direct access block device (SBC-4) on a store."""

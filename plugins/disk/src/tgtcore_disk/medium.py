@@ -1,0 +1,178 @@
+"""The medium of a disk: its blocks, what keeps commands from them, and how slow work is started."""
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+from pydantic import BaseModel
+
+from tgtcore import (
+    CheckCondition,
+    ConfigError,
+    Features,
+    LogicalUnit,
+    OpenStore,
+    SharedCommands,
+    Task,
+    out_of_range,
+    write_protected,
+)
+from tgtcore.scsi import asc
+from tgtcore.scsi.sense import SenseKey
+from tgtcore_disk.options import DiskOptions
+from tgtcore_disk.ranges import Ranges
+
+Obstacle = tuple[SenseKey, tuple[int, int]]
+
+OFFLINE: Obstacle = (SenseKey.NOT_READY, asc.LOGICAL_UNIT_NOT_READY_OFFLINE)
+EJECTED: Obstacle = (SenseKey.NOT_READY, asc.MEDIUM_NOT_PRESENT)
+FORMATTING: Obstacle = (SenseKey.NOT_READY, asc.LOGICAL_UNIT_NOT_READY_FORMAT_IN_PROGRESS)
+STOPPED: Obstacle = (SenseKey.NOT_READY, asc.LOGICAL_UNIT_NOT_READY_INITIALIZING_COMMAND_REQUIRED)
+
+PIECE_BYTES = 1024 * 1024
+"""Long operations work in pieces of this size, so that they can be aborted and use little memory."""
+
+_ZERO_BYTES = 64 * 1024 * 1024
+"""As PIECE_BYTES, for unmapping and zeroing, which most stores do at once."""
+
+_PHYSICAL_BYTES_MAX = 4096
+_UNMAP_GRANULARITY_BYTES_MAX = 1024 * 1024
+
+
+class Medium(SharedCommands):
+    """The part of a disk that all its commands stand on.  Positions and lengths in bytes unless named otherwise."""
+
+    code = 0x00
+    Options = DiskOptions
+    options: DiskOptions
+    store: OpenStore
+
+    def __init__(self, lu: LogicalUnit, store: OpenStore | None, options: BaseModel) -> None:
+        if store is None:
+            raise ConfigError(f"{lu}: a disk needs a store")
+        super().__init__(lu, store, options)
+        self.block_bytes = self.options.block_size
+        self.shift = self.block_bytes.bit_length() - 1
+        self._check_store(store)
+        self.blocks = 0
+        self.size_bytes = 0
+        self.capacity_changed()
+        self.max_blocks = self.options.max_transfer_bytes >> self.shift
+        self.physical_bytes = self.options.physical_block_size or self._preferred(_PHYSICAL_BYTES_MAX)
+        self.unmap_bytes = self._preferred(_UNMAP_GRANULARITY_BYTES_MAX)
+        can_unmap = Features.UNMAP in store.features
+        self.thin = can_unmap if self.options.thin is None else self.options.thin
+        if self.thin and not can_unmap and store.writable:
+            raise ConfigError(f"{lu}: thin = true, but {store} can't give space back")
+        self.removable = self.options.removable
+        self.read_only = self.options.read_only or not store.writable
+        self.software_write_protected = False
+        self.write_through = not self.options.write_cache
+        self.ranges = Ranges(self._again)
+        self.obstacles: list[Obstacle] = []
+        """Why the medium can't be accessed, the first one counts; empty: it can."""
+
+    def _check_store(self, store: OpenStore) -> None:
+        if self.block_bytes % store.store.block_bytes:
+            raise ConfigError(
+                f"{self.lu}: block_size is {self.block_bytes}, expected a multiple of the {store.store.block_bytes} bytes "
+                f"that {store} works in"
+            )
+        self.check_size(store.size_bytes)
+
+    def check_size(self, size_bytes: int) -> None:
+        """Refuse a size that the disk can't have.
+
+        :raises ConfigError: not a whole number of blocks, or none.
+        """
+        if size_bytes < self.block_bytes or size_bytes % self.block_bytes:
+            raise ConfigError(
+                f"{self.lu}: {self.store} has {size_bytes} bytes, expected a multiple of block_size ({self.block_bytes})"
+            )
+
+    def _preferred(self, at_most: int) -> int:
+        return max(self.block_bytes, min(self.store.store.preferred_bytes, at_most))
+
+    def capacity_changed(self) -> None:
+        """The store has another size now."""
+        self.blocks = self.store.size_bytes >> self.shift
+        self.size_bytes = self.blocks << self.shift
+
+    @property
+    def write_protected(self) -> bool:
+        """Whether writes are refused."""
+        return self.read_only or self.software_write_protected
+
+    # ---- obstacles ------------------------------------------------------------------------------------------------
+
+    def check_ready(self) -> None:
+        """Refuse while the medium can't be accessed."""
+        if self.obstacles:
+            raise CheckCondition(*self.obstacles[0])
+
+    def obstruct(self, obstacle: Obstacle) -> None:
+        """From now on commands that access the medium are refused for this reason."""
+        if obstacle not in self.obstacles:
+            self.obstacles.append(obstacle)
+            self.obstacles.sort(key=_PRECEDENCE.index)
+
+    def clear(self, obstacle: Obstacle) -> None:
+        """This reason is gone."""
+        if obstacle in self.obstacles:
+            self.obstacles.remove(obstacle)
+
+    def online_changed(self) -> None:
+        """The logical unit was taken offline or back online."""
+        if self.lu.online:
+            self.clear(OFFLINE)
+        else:
+            self.obstruct(OFFLINE)
+
+    def check_range(self, lba: int, blocks: int) -> None:
+        """Refuse an access to blocks that can't be accessed.
+
+        :raises CheckCondition: NOT READY or LOGICAL BLOCK ADDRESS OUT OF RANGE.
+        """
+        self.check_ready()
+        if lba + blocks > self.blocks:
+            raise out_of_range()
+
+    def check_writable(self) -> None:
+        """Refuse a write to a protected medium, or to none.
+
+        :raises CheckCondition: NOT READY or DATA PROTECT.
+        """
+        self.check_ready()
+        if self.read_only or self.software_write_protected:
+            raise write_protected()
+
+    # ---- slow work --------------------------------------------------------------------------------------------------
+
+    def slowly(
+        self, task: Task, offset: int, length: int, work: Callable[..., Any], *args: Any, alone: bool = False
+    ) -> Any:
+        """Run ``work(*args)`` on a worker and end the task with it; the range is in use until then."""
+        self.ranges.hold(task, offset, offset + length, alone=alone)
+        return task.offload(work, *args)
+
+    def _again(self, task: Task) -> None:
+        if task.abort_status is not None:
+            task.finish(0, b"")
+        else:
+            self.lu.execute(task)
+
+    def pieces(self, task: Task, offset: int, length: int, at_most: int = PIECE_BYTES) -> Iterator[tuple[int, int]]:
+        """Cut a range into pieces for one store call each; ends early when the task was aborted."""
+        while length and task.abort_status is None:
+            piece = min(length, at_most)
+            yield offset, piece
+            offset += piece
+            length -= piece
+
+    def zero(self, task: Task, offset: int, length: int, *, unmap: bool) -> None:
+        """Make a range read as zeroes, giving its space back or keeping it; for workers."""
+        work = self.store.unmap if unmap else self.store.write_zeroes
+        for start, piece in self.pieces(task, offset, length, _ZERO_BYTES):
+            work(start, piece)
+
+
+_PRECEDENCE = [OFFLINE, EJECTED, FORMATTING, STOPPED]

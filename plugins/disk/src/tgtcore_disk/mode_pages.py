@@ -1,0 +1,49 @@
+"""The mode pages of a disk (SBC-4 6.5, SPC-5 7.5)."""
+
+from tgtcore.scsi.control import CONTROL_KEY, SWP, control_extension_page, control_page, is_set
+from tgtcore.scsi.mode import ModePage, block_descriptor
+from tgtcore_disk.medium import Medium
+
+_ERROR_RECOVERY, _CACHING, _EXCEPTIONS = 0x01, 0x08, 0x1C
+_CACHING_KEY = (_CACHING, 0)
+_WCE = (0, 0x04)
+_WP, _DPOFUA = 0x80, 0x10
+_AWRE = 0x80
+
+
+class DiskModePages(Medium):
+    """Read-Write Error Recovery, Caching (WCE can be changed), Control (SWP too) and Informational Exceptions Control."""
+
+    def mode_pages(self) -> list[ModePage]:
+        """The pages."""
+        return [
+            ModePage(_ERROR_RECOVERY, 0, bytes((_AWRE,)) + bytes(9), bytes(10)),
+            self._caching_page(),
+            control_page(software_write_protect=True),
+            control_extension_page(),
+            ModePage(_EXCEPTIONS, 0, bytes(10), bytes(10)),
+        ]
+
+    def _caching_page(self) -> ModePage:
+        default, changeable = bytearray(18), bytearray(18)
+        if self.options.write_cache and self.store.writable:
+            default[_WCE[0]] |= _WCE[1]
+        if self.store.writable:
+            changeable[_WCE[0]] |= _WCE[1]
+        return ModePage(_CACHING, 0, bytes(default), bytes(changeable))
+
+    def apply_mode(self, key: tuple[int, int], values: bytes) -> None:
+        """WCE: without it every write is durable when it ends.  SWP: writes are refused."""
+        super().apply_mode(key, values)
+        if key == _CACHING_KEY:
+            self.write_through = not is_set(values, _WCE)
+        elif key == CONTROL_KEY:
+            self.software_write_protected = is_set(values, SWP)
+
+    def mode_device_specific(self) -> int:
+        """WP and DPOFUA."""
+        return (_WP if self.write_protected else 0) | _DPOFUA
+
+    def mode_block_descriptor(self, *, long: bool) -> bytes:
+        """Number and length of the blocks."""
+        return block_descriptor(self.blocks, self.block_bytes, long=long)

@@ -1,0 +1,140 @@
+"""UNMAP and GET LBA STATUS (SBC-4 5.35, 5.6): thin provisioning."""
+
+import struct
+from collections.abc import Iterator
+from typing import Any
+
+from tgtcore import (
+    PENDING,
+    ReservationClass,
+    Task,
+    command,
+    invalid_parameter,
+    out_of_range,
+    parameter_list_length_error,
+)
+from tgtcore_disk.medium import Medium
+
+UNMAP_DESCRIPTORS_MAX = 256
+UNMAP_BYTES_MAX = 2 * 1024 * 1024 * 1024
+"""Reported as MAXIMUM UNMAP LBA COUNT, for all descriptors together."""
+
+_ANCHOR = 0x01
+_HEADER = struct.Struct(">HH4x")
+_DESCRIPTOR = struct.Struct(">QI4x")
+_STATUS_HEADER = struct.Struct(">I4x")
+_STATUS = struct.Struct(">QIB3x")
+_MAPPED, _DEALLOCATED = 0, 1
+_EXTENT_BLOCKS_MAX = 0xFFFF_FFFF
+_DESCRIPTORS_MAX = 1024
+"""As many as one answer has; an initiator asks again from where it ended."""
+
+
+class ProvisioningCommands(Medium):
+    """UNMAP and GET LBA STATUS, of a thin disk only."""
+
+    @property
+    def unmap_blocks_max(self) -> int:
+        """MAXIMUM UNMAP LBA COUNT."""
+        return UNMAP_BYTES_MAX >> self.shift
+
+    def command_features(self) -> set[str]:
+        """Whether the disk is thin."""
+        return super().command_features() | ({"thin"} if self.thin else set())
+
+    def wants_unmap(self, task: Task) -> int:
+        """The parameter list length."""
+        self.check_writable()
+        return int.from_bytes(task.cdb[7:9], "big")
+
+    @command(
+        0x42, "42 01 00 00 00 00 3F FF FF 00",
+        reservation=ReservationClass.WRITE, wants=wants_unmap, timeout_s=60, feature="thin",
+    )  # fmt: skip
+    def unmap(self, task: Task) -> Any:
+        """UNMAP: every descriptor is checked before anything is done."""
+        ranges = self._unmap_ranges(bytes(task.data_out or b"")[: task.wanted_out], task.wanted_out)
+        if not ranges:
+            return None
+        self.check_ready()
+        first = min(offset for offset, _ in ranges)
+        end = max(offset + length for offset, length in ranges)
+        if self.ranges.contended and not self.ranges.admit(task, first, end):
+            return PENDING
+        return self.slowly(task, first, end - first, self._unmap, task, ranges, not task.cdb[1] & _ANCHOR)
+
+    def _unmap(self, task: Task, ranges: list[tuple[int, int]], unmap: bool) -> None:
+        for offset, length in ranges:
+            self.zero(task, offset, length, unmap=unmap)
+        if self.write_through:
+            self.store.flush()
+
+    def _unmap_ranges(self, data: bytes, wanted: int) -> list[tuple[int, int]]:
+        """Offsets and lengths in a parameter list."""
+        if not wanted:
+            return []
+        if len(data) < _HEADER.size:
+            raise parameter_list_length_error()
+        data_length, descriptors_length = _HEADER.unpack_from(data)
+        if data_length + 2 > len(data) or descriptors_length + _HEADER.size > data_length + 2:
+            raise parameter_list_length_error()
+        count = descriptors_length // _DESCRIPTOR.size  # an incomplete last one is ignored
+        if count > UNMAP_DESCRIPTORS_MAX:
+            raise invalid_parameter(2)
+        ranges = []
+        total = 0
+        for at in range(_HEADER.size, _HEADER.size + count * _DESCRIPTOR.size, _DESCRIPTOR.size):
+            lba, blocks = _DESCRIPTOR.unpack_from(data, at)
+            total += blocks
+            if total > self.unmap_blocks_max:
+                raise invalid_parameter(at + 8)
+            if lba + blocks > self.blocks:
+                raise out_of_range()
+            if blocks:
+                ranges.append((lba << self.shift, blocks << self.shift))
+        return ranges
+
+    @command(
+        0x9E, "9E 12 FF FF FF FF FF FF FF FF FF FF FF FF 00 00",
+        service_action=0x12, reservation=ReservationClass.READ, feature="thin",
+    )  # fmt: skip
+    def get_lba_status(self, task: Task) -> Any:
+        """GET LBA STATUS: which blocks have space, from an address on."""
+        lba = int.from_bytes(task.cdb[2:10], "big")
+        room = int.from_bytes(task.cdb[10:14], "big")
+        self.check_ready()
+        if lba >= self.blocks:
+            raise out_of_range()
+        count = max(1, min((room - _STATUS_HEADER.size) // _STATUS.size, _DESCRIPTORS_MAX))
+        return task.offload(self._lba_status, lba, room, count)
+
+    def _lba_status(self, lba: int, room: int, count: int) -> bytes:
+        descriptors = b""
+        for _, (first, blocks, status) in zip(range(count), self._runs(lba), strict=False):
+            descriptors += _STATUS.pack(first, blocks, status)
+        return (_STATUS_HEADER.pack(len(descriptors) + 4) + descriptors)[:room]
+
+    def _runs(self, lba: int) -> Iterator[tuple[int, int, int]]:
+        """Runs of blocks of one status, from ``lba`` on; a block with space in any part of it is mapped."""
+        start = end = lba
+        status = _MAPPED
+        while end < self.blocks:
+            found_end, found = self._status_at(end)
+            if found != status or found_end - start > _EXTENT_BLOCKS_MAX:
+                if end > start:
+                    yield start, end - start, status
+                start, status = end, found
+            end = min(found_end, start + _EXTENT_BLOCKS_MAX)
+        yield start, end - start, status
+
+    def _status_at(self, lba: int) -> tuple[int, int]:
+        """Up to where the status of a block goes on, and which it is."""
+        offset = lba << self.shift
+        for extent in self.store.extents(offset, self.size_bytes - offset):
+            end = extent.offset + extent.length
+            if extent.allocated:
+                return min(self.blocks, -(-end >> self.shift)), _MAPPED
+            if end >> self.shift > lba:
+                return end >> self.shift, _DEALLOCATED
+            return lba + 1, _MAPPED  # the block is cut by the end of a hole
+        return self.blocks, _MAPPED

@@ -1,0 +1,68 @@
+"""START STOP UNIT (SBC-4 5.31) and PREVENT ALLOW MEDIUM REMOVAL (SPC-5 6.16)."""
+
+from typing import Any
+
+from tgtcore import CheckCondition, ReservationClass, Task, command, invalid_cdb_field
+from tgtcore.scsi import asc
+from tgtcore.scsi.sense import SenseKey
+from tgtcore_disk.medium import EJECTED, STOPPED, Medium
+
+_START, _LOEJ, _NO_FLUSH = 0x01, 0x02, 0x04
+_PREVENT_BYTE = 4
+
+
+class StartStopCommands(Medium):
+    """START STOP UNIT; for a removable medium LOEJ and PREVENT ALLOW MEDIUM REMOVAL."""
+
+    def command_features(self) -> set[str]:
+        """Whether the medium is removable."""
+        return super().command_features() | ({"removable"} if self.removable else set())
+
+    @command(0x1B, "1B 01 00 00 07 00", reservation=ReservationClass.WRITE, timeout_s=60)
+    def start_stop_unit(self, task: Task) -> Any:
+        """START STOP UNIT; stopping makes everything durable first.  IMMED ends the command when the work is done."""
+        what = task.cdb[4]
+        if what & _LOEJ and not self.removable:
+            raise invalid_cdb_field(4, 1)
+        if what & _START:
+            self._start(load=bool(what & _LOEJ))
+            return None
+        if what & _LOEJ and self._removal_prevented():
+            raise CheckCondition(SenseKey.ILLEGAL_REQUEST, asc.MEDIUM_REMOVAL_PREVENTED)
+        stop = EJECTED if what & _LOEJ else STOPPED
+        if what & _NO_FLUSH and not what & _LOEJ:
+            self.obstruct(stop)
+            return None
+        task.when_ended(lambda: None if task.status else self.obstruct(stop))
+        return task.offload(self.store.flush)
+
+    def _start(self, *, load: bool) -> None:
+        if load and EJECTED in self.obstacles:
+            self.clear(EJECTED)
+            self.lu.attention(asc.MEDIUM_MAY_HAVE_CHANGED)
+        self.check_loaded()
+        self.clear(STOPPED)
+
+    def check_loaded(self) -> None:
+        """Refuse while there is no medium."""
+        if EJECTED in self.obstacles:
+            raise CheckCondition(*EJECTED)
+
+    @command(0x1E, "1E 00 00 00 03 00", reservation=ReservationClass.WRITE, feature="removable")
+    def prevent_allow_medium_removal(self, task: Task) -> None:
+        """PREVENT ALLOW MEDIUM REMOVAL, remembered for each I_T nexus."""
+        prevent = task.cdb[_PREVENT_BYTE] & 3
+        if prevent > 1:
+            raise invalid_cdb_field(_PREVENT_BYTE, 1)
+        assert task.itl is not None
+        task.itl.prevents_removal = bool(prevent)
+
+    def _removal_prevented(self) -> bool:
+        return any(itl.prevents_removal for itl in self.lu.itls.values())
+
+    def reset(self) -> None:
+        """A reset ends every prevention (SPC-5 6.16) and starts the unit again."""
+        super().reset()
+        self.clear(STOPPED)
+        for itl in self.lu.itls.values():
+            itl.prevents_removal = False

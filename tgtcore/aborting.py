@@ -1,0 +1,47 @@
+"""Aborting tasks: in which order, what their initiators are told, and when it is over."""
+
+from collections.abc import Callable, Iterable
+from typing import TYPE_CHECKING
+
+from tgtcore.scsi.status import Status
+
+if TYPE_CHECKING:
+    from tgtcore.nexus import ITLNexus
+    from tgtcore.task import Task
+
+
+def abort_all(tasks: Iterable["Task"], status: "Callable[[Task], int | None]", then: Callable[[], None]) -> None:
+    """Abort tasks; ``then`` when the last of them has ended.
+
+    :param status: what the initiator of a task is told: TASK ABORTED, or None for nothing.
+    """
+    remaining = 1
+
+    def one_ended() -> None:
+        nonlocal remaining
+        remaining -= 1
+        if remaining == 0:
+            then()
+
+    for task in _in_safe_order(tasks):
+        if not task.abort(status(task)):
+            remaining += 1
+            task.when_ended(one_ended)
+    one_ended()
+
+
+def _in_safe_order(tasks: Iterable["Task"]) -> list["Task"]:
+    """Those that have not started come first, the youngest before the others, so that no abort lets another of them start."""
+    youngest_first = list(tasks)[::-1]
+    return sorted(youngest_first, key=lambda task: not task.dormant)
+
+
+def in_silence(task: "Task") -> int | None:
+    """The initiator of an aborted task is told nothing."""
+    return None
+
+
+def told_others(itl: "ITLNexus") -> "Callable[[Task], int | None]":
+    """SAM-5 5.3.1: with TAS, tasks of other nexuses end with TASK ABORTED; without it, or for one's own, in silence."""
+    told = Status.TASK_ABORTED if itl.lu.task_aborted_status else None
+    return lambda task: None if task.nexus is itl.nexus else told

@@ -1,0 +1,35 @@
+"""The Control mode pages that all device types share (SPC-5 7.5.10, 7.5.11), and what their bits do."""
+
+from tgtcore.scsi.mode import ModePage
+
+CONTROL = 0x0A
+CONTROL_KEY = (CONTROL, 0x00)
+D_SENSE = (0, 0x04)
+"""Where a bit is in the page's values: byte and mask."""
+SWP = (2, 0x08)
+TAS = (3, 0x40)
+
+_GLTSD = 0x02
+_UNRESTRICTED_REORDERING = 0x10
+_EXTENSION_BYTES = 28
+
+
+def control_page(*, software_write_protect: bool) -> ModePage:
+    """The Control mode page; D_SENSE and TAS can be changed, SWP where the device type has it."""
+    default = bytearray(10)
+    default[0] = _GLTSD  # nothing is saved, so saving is disabled for all
+    default[1] = _UNRESTRICTED_REORDERING
+    changeable = bytearray(10)
+    for byte, mask in (D_SENSE, TAS, *([SWP] if software_write_protect else [])):
+        changeable[byte] |= mask
+    return ModePage(CONTROL, 0x00, bytes(default), bytes(changeable))
+
+
+def control_extension_page() -> ModePage:
+    """The Control Extension mode page: nothing of it is in use."""
+    return ModePage(CONTROL, 0x01, bytes(_EXTENSION_BYTES), bytes(_EXTENSION_BYTES))
+
+
+def is_set(values: bytes, bit: tuple[int, int]) -> bool:
+    """Whether a bit of a page's values is one."""
+    return bool(values[bit[0]] & bit[1])
