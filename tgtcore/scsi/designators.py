@@ -1,5 +1,6 @@
 """Designation descriptors: the names of a logical unit and of its ports (SPC-5 7.7.6)."""
 
+import hashlib
 from enum import IntEnum
 
 from tgtcore.scsi.parameters import ascii_field
@@ -55,8 +56,11 @@ def t10_vendor_id(vendor: str, text: str) -> bytes:
 
 
 def naa_locally_assigned(unique_id: bytes) -> bytes:
-    """NAA 3h: 60 bits of the unique id, which no registration authority has given (SPC-5 7.7.6.6.4)."""
-    number = int.from_bytes(unique_id[:8], "big") & (1 << 60) - 1
+    """NAA 3h: 60 bits that no registration authority has given (SPC-5 7.7.6.6.4).
+
+    They are a digest of the whole id: ids that differ in their last byte only must not look like paths to one logical unit.
+    """
+    number = int.from_bytes(hashlib.sha256(unique_id).digest()[:8], "big") & (1 << 60) - 1
     value = (_NAA_LOCALLY_ASSIGNED << 60 | number).to_bytes(8, "big")
     return designator(DesignatorType.NAA, value, code_set=_BINARY, association=Association.LOGICAL_UNIT)
 

@@ -62,7 +62,9 @@ class ModePage:
 
 
 def selected(pages: Iterable[ModePage], code: int, subcode: int) -> list[ModePage]:
-    """The pages that a MODE SENSE asks for, in ascending order (SPC-5 table 219)."""
+    """The pages that a MODE SENSE asks for, in ascending order; none if there is no such page (SPC-5 table 219)."""
+    if code == ALL_PAGES and subcode not in (0, ALL_SUBPAGES):
+        return []  # reserved
     return [
         page
         for page in sorted(pages, key=lambda page: page.key)
@@ -135,6 +137,8 @@ def _pages(data: bytes, at: int) -> Iterator[SelectedPage]:
         if data[at] & _SPF:
             need(data, at + 4, "mode subpage header")
             subcode, head, length = data[at + 1], 4, int.from_bytes(data[at + 2 : at + 4], "big")
+            if not subcode:
+                raise ParameterError("subpage 00h has no subpage header, expected SPF to be zero", byte=at, bit=6)
         need(data, at + head + length, "mode page")
         yield SelectedPage(data[at] & 0x3F, subcode, data[at + head : at + head + length], at + head)
         at += head + length
@@ -148,7 +152,7 @@ def check_changes(page: ModePage, current: bytes, change: SelectedPage) -> bytes
     if len(change.values) != len(current):
         raise ParameterError(
             f"mode page {page.code:02X}h of {len(change.values)} bytes, expected {len(current)}",
-            byte=change.at - 1,
+            byte=change.at - (2 if page.subcode else 1),
         )
     for number, (old, new, mask) in enumerate(zip(current, change.values, page.changeable, strict=True)):
         wrong = (old ^ new) & ~mask & 0xFF

@@ -38,16 +38,21 @@ def unit_serial_number(serial: str) -> bytes:
 
 @dataclass(frozen=True, kw_only=True)
 class ExtendedInquiry:
-    """Page 86h (SPC-5 7.7.7); times in minutes."""
+    """Page 86h (SPC-5 7.7.7); times in minutes.
+
+    :param unit_attention_sense: UASK_SUP: sense key specific data comes with UNIT ATTENTION; :class:`~tgtcore.scsi.sense.Sense`
+        sends none.
+    :param clears_attention_by_lun: LUICLR: REPORT LUNS clears its attention on every logical unit of the nexus.
+    :param sense_bytes_max: longest sense data, 0: not reported.
+    """
 
     head_of_queue: bool = True
     ordered: bool = True
     simple: bool = True
-    unit_attention_sense: bool = True
+    unit_attention_sense: bool = False
     clears_attention_by_lun: bool = False
     write_uncorrectable: bool = False
     volatile_cache: bool = False
-    nexus_loss_cleared_by_reset: bool = False
     extended_self_test_min: int = 0
     sense_bytes_max: int = 0
 
@@ -55,7 +60,7 @@ class ExtendedInquiry:
         """The page's bytes."""
         data = bytearray(60)
         data[1] = self.unit_attention_sense << 5 | self.head_of_queue << 2 | self.ordered << 1 | int(self.simple)
-        data[2] = int(self.volatile_cache)
+        data[2] = self.write_uncorrectable << 3 | self.volatile_cache
         data[3] = int(self.clears_attention_by_lun)
         data[6:8] = self.extended_self_test_min.to_bytes(2, "big")
         data[9] = self.sense_bytes_max
@@ -90,7 +95,11 @@ def port_designators(port: Port) -> bytes:
 
 @dataclass(frozen=True, kw_only=True)
 class BlockLimits:
-    """Page B0h (SBC-4 6.6.4); lengths in logical blocks, 0: not reported (not supported for the last five)."""
+    """Page B0h (SBC-4 6.6.4); lengths in logical blocks, 0: not reported (not supported for the last five).
+
+    :param unmap_alignment: None: not reported.
+    :param write_same_zero_means_zero: WSNZ: WRITE SAME of zero blocks is refused and does not mean the rest of the medium.
+    """
 
     optimal_granularity: int = 0
     transfer_max: int = 0
