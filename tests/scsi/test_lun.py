@@ -46,3 +46,13 @@ def test_what_is_no_lun_of_ours(field: str) -> None:
 def test_numbers_out_of_range(lun: int) -> None:
     with pytest.raises(InvalidLun, match="expected 0 to 16383"):
         encode_lun(lun)
+
+
+@given(st.binary(max_size=9))
+def test_decoding_ends_with_a_number_or_an_error(field: bytes) -> None:
+    try:
+        lun = decode_lun(field)
+    except InvalidLun as error:
+        assert "LUN field" in str(error)
+    else:
+        assert decode_lun(encode_lun(lun)) == lun
