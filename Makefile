@@ -25,7 +25,7 @@ $(STAMP): $(RECIPES)
 	touch $@
 
 demo: $(STAMP)
-	@$(BIN)/python -m tgtcore.cli.demo
+	@$(BIN)/python contrib/demo.py
 
 test: $(STAMP)
 	$(BIN)/python -m pytest -n 2 -m "$(QUICK_TESTS)"

@@ -35,3 +35,6 @@ MANAGEMENT_REQUEST_BYTES_MAX = 1024 * 1024
 
 MANAGEMENT_CLIENTS_MAX = 64
 """Connections to the management socket at one time."""
+
+EXTENTS_PER_CALL_MAX = 1024
+"""Extents taken from a store at once; a fragmented image has millions, and the caller asks again where they end."""

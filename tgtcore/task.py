@@ -9,6 +9,7 @@ from collections.abc import Callable
 from enum import Enum, IntEnum
 from typing import TYPE_CHECKING, Any
 
+from tgtcore.scsi.cdb import command_name
 from tgtcore.scsi.status import Status
 
 if TYPE_CHECKING:
@@ -107,7 +108,7 @@ class Task:
         self.expected_in = expected_in
 
     def __str__(self) -> str:
-        return f"task 0x{self.tag:x} (opcode {self.cdb[0]:02X}h, {self.nexus})"
+        return f"task 0x{self.tag:x} ({command_name(self.cdb)}, {self.nexus})"
 
     def done(self) -> None:
         """The task has ended: send the response.  Called once, on the loop's thread.

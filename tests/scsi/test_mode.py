@@ -43,7 +43,6 @@ def test_a_page_whose_mask_does_not_fit_is_a_defect() -> None:
         (0x08, 0xFF, [CACHING]),
         (0x08, 0x01, []),
         (0x1C, 0x00, []),
-        (0x3F, 0x01, []),
     ],
 )
 def test_which_pages_a_mode_sense_asks_for(code: int, subcode: int, found: list[ModePage]) -> None:

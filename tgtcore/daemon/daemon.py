@@ -129,27 +129,34 @@ class Daemon:
         :raises DrainTimeout: all was done, but something removed is still in use.
         """
         async with self._lock:
-            if self.stopping:
-                raise ConfigError("the daemon is stopping; no changes any more")
-            config = check_source(source, self._plugins)
-            steps = compare(self._config, config)
-            if dry_run:
-                return steps
-            try:
-                await self._applier.apply(steps)
-            except DrainTimeout:
-                self._config = config
-                raise
+            return await self._apply(source, dry_run)
+
+    async def edit(self, edit: Edit, base: Path = Path("/")) -> list[Step]:
+        """Change the configuration in force by a function on its document; otherwise as :meth:`apply`.
+
+        :param base: the folder that relative paths count from, in what the function adds.
+        """
+        async with self._lock:
+            document = copy.deepcopy(dict(self._config.document))
+            edit(document)
+            return await self._apply(Source(document, base), dry_run=False)
+
+    async def _apply(self, source: Source, dry_run: bool) -> list[Step]:
+        if self.stopping:
+            raise ConfigError("the daemon is stopping; no changes any more")
+        config = check_source(source, self._plugins)
+        steps = compare(self._config, config)
+        if dry_run:
+            return steps
+        try:
+            await self._applier.apply(steps)
+        except DrainTimeout:
             self._config = config
+            raise
+        self._config = config
         if steps:
             signals.emit(signals.config_reloaded, self)
         return steps
-
-    async def edit(self, edit: Edit) -> list[Step]:
-        """Change the configuration in force by a function on its document; otherwise as :meth:`apply`."""
-        document = copy.deepcopy(dict(self._config.document))
-        edit(document)
-        return await self.apply(Source(document, Path("/")))
 
     async def resize(self, name: str, size_bytes: int) -> int:
         """Change the size of a logical unit's store; returns the size that it has now.

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from tgtcore.errors import CheckCondition, ReadOnly, ReservationConflict, Unsupported
 from tgtcore.scsi import asc
+from tgtcore.scsi.cdb import describe_cdb
 from tgtcore.scsi.sense import Sense, SenseKey
 from tgtcore.scsi.status import Status
 
@@ -57,7 +58,7 @@ def _sense(task: "Task", error: BaseException) -> Sense:
         _log.warning("%s: %s", task, error)
         key, code = _BY_ERRNO.get(error.errno or 0, _medium_error(task))
         return Sense(key, code)
-    _log.error("%s failed inside the target", task, exc_info=error)
+    _log.error("%s failed inside the target: %s", task, describe_cdb(task.cdb), exc_info=error)
     return Sense(SenseKey.HARDWARE_ERROR, asc.INTERNAL_TARGET_FAILURE)
 
 

@@ -55,16 +55,12 @@ class ModePage:
             return bytes((_SPF | self.code, self.subcode)) + len(values).to_bytes(2, "big") + values
         return bytes((self.code, len(values))) + values
 
-    @property
-    def header_bytes(self) -> int:
-        """How long the page header is."""
-        return 4 if self.subcode else 2
-
 
 def selected(pages: Iterable[ModePage], code: int, subcode: int) -> list[ModePage]:
-    """The pages that a MODE SENSE asks for, in ascending order; none if there is no such page (SPC-5 table 219)."""
-    if code == ALL_PAGES and subcode not in (0, ALL_SUBPAGES):
-        return []  # reserved
+    """The pages that a MODE SENSE asks for, in ascending order; none if there is no such page (SPC-5 table 219).
+
+    The caller refuses ``ALL_PAGES`` with any subpage code but 00h and FFh: those are reserved.
+    """
     return [
         page
         for page in sorted(pages, key=lambda page: page.key)

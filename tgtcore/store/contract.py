@@ -18,6 +18,9 @@ method                    if it is missing
 
 Blocking methods are called on worker threads: one at a time when ``concurrency`` is SERIAL, several at once when it is PARALLEL.
 The ``*_nowait`` methods and ``region`` are called on the loop's thread, also while blocking methods run, and must never block.
+
+The core checks ranges: they lie within ``size_bytes``, are never empty and are aligned to ``block_bytes``.  Test a store with
+:class:`tgtcore.testing.store.StoreConformance`.
 """
 
 from abc import ABC, abstractmethod
@@ -109,7 +112,7 @@ class Store(ABC):
             )
 
     def features(self) -> Features:
-        """What this store offers: by default, what its class defines.
+        """What this store offers: by default, what its class defines.  Asked once, when the store has been made.
 
         An instance that can do less (opened read-only, a device without discard) overrides this and removes flags.
         """
@@ -122,14 +125,17 @@ class Store(ABC):
 
     @abstractmethod
     def read(self, offset: int, length: int) -> Buffer:
-        """Exactly ``length`` bytes at ``offset``; the range lies within ``size_bytes``."""
+        """Exactly ``length`` bytes at ``offset``, which later writes don't change; a medium that ends early is an error."""
 
     def write(self, offset: int, data: Buffer) -> None:
         """Store all of ``data`` at ``offset``; a later ``read`` returns it, a later ``flush`` makes it durable."""
         raise NotImplementedError
 
     def flush(self) -> None:
-        """Return when every write that returned before this call is durable."""
+        """Return when every write that returned before this call is durable.
+
+        After a failure that may have lost writes, later calls fail too: no success may ever follow for the writes that were lost.
+        """
         raise NotImplementedError
 
     def write_through(self, offset: int, data: Buffer) -> None:
@@ -145,7 +151,10 @@ class Store(ABC):
         raise NotImplementedError
 
     def extents(self, offset: int, length: int) -> Iterable[Extent]:
-        """Adjacent extents that cover the range from ``offset`` on, in order; may stop early, but covers at least some."""
+        """Adjacent extents that cover the range from ``offset`` on, in order and none beyond it.
+
+        May stop early, but covers at least some; only the first :data:`~tgtcore.limits.EXTENTS_PER_CALL_MAX` are taken.
+        """
         raise NotImplementedError
 
     def resize(self, size_bytes: int) -> None:
@@ -161,11 +170,17 @@ class Store(ABC):
         return None
 
     def write_nowait(self, offset: int, data: Buffer) -> bool:
-        """``write`` if it needs no waiting, else False (and nothing was written); runs on the loop's thread."""
+        """``write`` if it needs no waiting, else False; runs on the loop's thread.
+
+        After False the core calls ``write`` with the same data, so some of it may have been written already.
+        """
         return False
 
     def region(self, offset: int, length: int) -> Region | None:
-        """A file range with the same bytes, if they are in memory already; runs on the loop's thread."""
+        """A file range with the same bytes, if they are in memory already; runs on the loop's thread.
+
+        The file stays open until ``close``.
+        """
         return None
 
 

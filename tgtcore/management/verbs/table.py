@@ -49,11 +49,15 @@ def verb(
     return mark
 
 
-def argument(help: str, default: Any = ..., **rules: Any) -> Any:
-    """A field of an arguments model with its help; without a default it is required."""
+def argument(help: str, default: Any = ..., *, positional: bool = False, **rules: Any) -> Any:
+    """A field of an arguments model with its help; without a default it is required.
+
+    :param positional: on a command line it stands without ``--name``, as required ones do.
+    """
+    extra: Any = {"positional": positional or default is ...}
     if default is ...:
-        return Field(description=help, **rules)
-    return Field(default=default, description=help, **rules)
+        return Field(description=help, json_schema_extra=extra, **rules)
+    return Field(default=default, description=help, json_schema_extra=extra, **rules)
 
 
 async def run(daemon: Daemon, name: str, arguments: dict[str, Any]) -> Any:

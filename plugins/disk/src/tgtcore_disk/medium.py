@@ -64,7 +64,7 @@ class Medium(SharedCommands):
         if self.thin and not can_unmap and store.writable:
             raise ConfigError(f"{lu}: thin = true, but {store} can't give space back")
         self.removable = self.options.removable
-        self.read_only = self.options.read_only or not store.writable
+        self.read_only = not store.writable
         self.software_write_protected = False
         self.write_through = not self.options.write_cache
         self.ranges = Ranges(self._again)

@@ -17,7 +17,6 @@ class DiskOptions(Options):
         None, ge=512, le=65536, description="physical block size; by default what the store prefers, 4096 at most"
     )
     thin: bool | None = Field(None, description="offer UNMAP; by default whether the store can give space back")
-    read_only: bool = Field(False, description="refuse every write")
     removable: bool = Field(False, description="the medium can be ejected and loaded by initiators")
     write_cache: bool = Field(True, description="a write may end before it is durable, until SYNCHRONIZE CACHE")
     rotation_rate: int | None = Field(

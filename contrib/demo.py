@@ -1,0 +1,127 @@
+"""Serve a disk, use it as an initiator would, and go on serving it: what ``make demo`` runs.
+
+The daemon is the real one, started as anybody would start it; the initiator is the small one of tgtcore-iscsi.
+"""
+
+import hashlib
+import json
+import os
+import signal
+import subprocess
+import sys
+import sysconfig
+import tempfile
+import time
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+from rich.console import Console
+from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TransferSpeedColumn
+from tgtcore_iscsi.addresses import Address
+from tgtcore_iscsi.initiator.client import Client
+
+INITIATOR = "iqn.2026-11.org.example:demo"
+CHUNK_BYTES = 1024 * 1024
+BLOCK_BYTES = 512
+TEST_BYTES = 256 * CHUNK_BYTES
+STEP_BYTES = 1024 * CHUNK_BYTES // 256
+"""The written chunks are spread over the whole disk."""
+
+console = Console()
+
+
+def cdb_10(opcode: int, offset: int, length: int) -> bytes:
+    lba, blocks = offset // BLOCK_BYTES, length // BLOCK_BYTES
+    return bytes((opcode, 0)) + lba.to_bytes(4, "big") + b"\0" + blocks.to_bytes(2, "big") + b"\0"
+
+
+def serve(folder: Path) -> tuple[subprocess.Popen[str], dict[str, Any]]:
+    tgtd = Path(sysconfig.get_path("scripts"), "tgtd")
+    command = [str(tgtd), "serve", str(folder / "disk.img"), "--size", "1G", "--portal", "127.0.0.1:0", "--json"]
+    daemon = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+    assert daemon.stdout is not None
+    line = daemon.stdout.readline()
+    if not line:
+        sys.exit(f"tgtd has ended with exit status {daemon.wait()}")
+    return daemon, json.loads(line)
+
+
+def expect_good(what: str, outcome: Any) -> bytes:
+    if outcome.status:
+        sys.exit(f"{what} ended with status {outcome.status:02X}h, sense data {outcome.sense.hex()}")
+    return bytes(outcome.data)
+
+
+def pattern(number: int) -> bytes:
+    seed = hashlib.sha256(number.to_bytes(4, "big")).digest()
+    return hashlib.shake_128(seed).digest(CHUNK_BYTES)
+
+
+def use(client: Client) -> dict[str, float]:
+    client.execute(bytes(6))  # takes the power on attention
+    expect_good("TEST UNIT READY", client.execute(bytes(6)))
+    inquiry = expect_good("INQUIRY", client.execute(bytes((0x12, 0, 0, 0, 96, 0)), room=96))
+    capacity = expect_good("READ CAPACITY", client.execute(bytes((0x25,)) + bytes(9), room=8))
+    blocks = int.from_bytes(capacity[:4], "big") + 1
+    console.print(f"  found {inquiry[8:32].decode().strip()}, {blocks * BLOCK_BYTES >> 20} MiB")
+    seconds = {}
+    columns = (TextColumn("  {task.description:<10}"), BarColumn(), DownloadColumn(), TransferSpeedColumn())
+    with Progress(*columns, console=console) as progress:
+        for verb, opcode in (("writing", 0x2A), ("reading", 0x28)):
+            bar = progress.add_task(verb, total=TEST_BYTES)
+            spent = 0.0
+            for number in range(TEST_BYTES // CHUNK_BYTES):
+                cdb, content = cdb_10(opcode, number * STEP_BYTES, CHUNK_BYTES), pattern(number)
+                began = time.perf_counter()
+                if opcode == 0x2A:
+                    expect_good("WRITE", client.execute(cdb, out=content))
+                elif expect_good("READ", client.execute(cdb, room=CHUNK_BYTES)) != content:
+                    sys.exit(f"what was read at offset {number * STEP_BYTES} is not what was written there")
+                spent += time.perf_counter() - began
+                progress.advance(bar, CHUNK_BYTES)
+            seconds[verb] = spent
+    expect_good("SYNCHRONIZE CACHE", client.execute(bytes((0x35,)) + bytes(9)))
+    return seconds
+
+
+def main() -> None:
+    with tempfile.TemporaryDirectory(prefix="tgtcore-demo-") as folder:
+        console.print("[bold]serving[/] a thin disk of 1 GiB")
+        began = time.perf_counter()
+        daemon, ready = serve(Path(folder))
+        try:
+            url = ready["urls"][0]
+            console.print(f"  {url} (ready after {time.perf_counter() - began:.2f} s)")
+            parts = urlsplit(url)
+            assert parts.hostname is not None
+            assert parts.port is not None
+            client = Client(Address(parts.hostname, parts.port), parts.path.split("/")[1], INITIATOR)
+            console.print("[bold]logged in[/] as an initiator")
+            seconds = use(client)
+            client.close()
+            report = ", ".join(f"{verb} {TEST_BYTES / 2**20 / spent:.0f} MiB/s" for verb, spent in seconds.items())
+            console.print(f"[bold green]verified[/] {TEST_BYTES >> 20} MiB: {report}")
+            target = parts.path.split("/")[1]
+            console.print("[bold]attach it[/] with one of")
+            console.print(f"  qemu-system-x86_64 -drive file={url},format=raw,if=virtio", soft_wrap=True)
+            console.print(
+                f"  iscsiadm -m discovery -t st -p {parts.netloc} && iscsiadm -m node -T {target} -p {parts.netloc} -l",
+                soft_wrap=True,
+            )
+            if sys.stdin.isatty():
+                console.print("serving until Ctrl-C")
+                daemon.wait()
+        except KeyboardInterrupt:
+            pass
+        finally:
+            if daemon.poll() is None:
+                daemon.send_signal(signal.SIGTERM)
+            status = daemon.wait(30)
+        console.print(f"the daemon has drained and ended with exit status {status}")
+        sys.exit(status)
+
+
+if __name__ == "__main__":
+    os.environ.setdefault("PYTHONUNBUFFERED", "1")
+    main()

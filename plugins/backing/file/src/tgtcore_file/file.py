@@ -1,0 +1,244 @@
+"""The store ``file``: an image file or a block device, through the page cache."""
+
+import errno
+import os
+import stat
+from time import monotonic
+
+from tgtcore import Buffer, Concurrency, Extent, Features, Region, Store
+from tgtcore_file.block_device import BlockDevice
+from tgtcore_file.durability import Durability
+from tgtcore_file.extents import allocated_extents
+from tgtcore_file.opening import opened
+from tgtcore_file.options import FileOptions
+from tgtcore_file.probes import can_zero_range, punches_holes, reads_without_waiting
+from tgtcore_file.syscalls import PUNCH_HOLE, ZERO_RANGE, PageCache, fallocate
+
+_REGION_BYTES_MIN = 32 * 1024
+"""A shorter answer is cheaper copied than sent from the file."""
+
+_INLINE_WRITE_BYTES_MAX = 64 * 1024
+_INLINE_WRITE_SLOW_S = 0.002
+_INLINE_WRITE_PAUSE_FACTOR = 100
+_INLINE_WRITE_PAUSE_S_MAX = 1.0
+"""After an inline write that took so long (the kernel throttles writers) there is none for a hundred times as long."""
+
+_PAGE_MASK = 4095
+_ZEROES = bytes(64 * 1024)
+
+
+class FileStore(Store):
+    """An image file or a block device.
+
+    All of the file's bytes are the medium; locked while it is open.
+
+    :raises StoreError: it can't be opened, made or locked, or it is not an image.
+    """
+
+    Options = FileOptions
+    concurrency = Concurrency.PARALLEL
+
+    def __init__(self, options: FileOptions) -> None:
+        self._path = options.path
+        self._preallocate = options.preallocate
+        self._fd = opened(options)
+        try:
+            self._learn(options)
+        except BaseException:
+            os.close(self._fd)
+            raise
+
+    def _learn(self, options: FileOptions) -> None:
+        fd = self._fd
+        status = os.fstat(fd)
+        self.size_bytes = os.lseek(fd, 0, os.SEEK_END)
+        self._device = BlockDevice(status.st_rdev) if stat.S_ISBLK(status.st_mode) else None
+        self._features = Features.NONE if self._device or options.preallocate else Features.EXTENTS
+        if not options.read_only:
+            self._features |= Features.WRITE | Features.WRITE_THROUGH | Features.RESIZE | self._clearing()
+        if self._device:
+            self.rotational = self._device.rotational
+            self.preferred_bytes = self._device.physical_bytes
+        elif status.st_blksize & (status.st_blksize - 1) == 0:
+            self.preferred_bytes = status.st_blksize
+        self._granule = self._device.logical_bytes if self._device else 1
+        self._durability = Durability(fd, self._path)
+        self._cache = PageCache(fd)
+        self._reads_nowait = reads_without_waiting(fd)
+        self._writes_nowait = True
+        self._no_inline_write_before = 0.0
+
+    def _clearing(self) -> Features:
+        found = Features.NONE
+        if self._device or can_zero_range(self._fd, self.size_bytes):
+            found |= Features.WRITE_ZEROES
+        gives_back = self._device.gives_space_back if self._device else punches_holes(self._fd, self.size_bytes)
+        if gives_back and not self._preallocate:
+            found |= Features.UNMAP
+        return found
+
+    def features(self) -> Features:
+        """What the file system or the device can do; see the README."""
+        return self._features
+
+    def read(self, offset: int, length: int) -> Buffer:
+        """As in the contract.
+
+        :raises OSError: EIO when the file has become shorter since it was opened.
+        """
+        data = os.pread(self._fd, length, offset)
+        return data if len(data) == length else self._read_on(data, offset, length)
+
+    def _read_on(self, data: bytes, offset: int, length: int) -> bytes:
+        pieces = [data]
+        while data and (length := length - len(data)):
+            offset += len(data)
+            data = os.pread(self._fd, length, offset)
+            pieces.append(data)
+        if length:
+            raise OSError(
+                errno.EIO,
+                f"{self._path} ends at byte {offset}, expected {self.size_bytes} bytes: it was made shorter while in use",
+            )
+        return b"".join(pieces)
+
+    def read_nowait(self, offset: int, length: int) -> Buffer | None:
+        """Bytes that are in memory; anything else, errors too, is for ``read``."""
+        if not self._reads_nowait:
+            return self._read_cached(offset, length)
+        data = bytearray(length)
+        try:
+            if os.preadv(self._fd, (data,), offset, os.RWF_NOWAIT) == length:
+                return data
+        except OSError:
+            pass
+        return None
+
+    def _read_cached(self, offset: int, length: int) -> Buffer | None:
+        """For file systems without RWF_NOWAIT (tmpfs)."""
+        if not self._cache.holds(offset, length):
+            return None
+        data = os.pread(self._fd, length, offset)
+        return data if len(data) == length else None
+
+    def region(self, offset: int, length: int) -> Region | None:
+        """Long ranges that are in memory."""
+        if length >= _REGION_BYTES_MIN and self._cache.holds(offset, length):
+            return Region(self._fd, offset, length)
+        return None
+
+    def write(self, offset: int, data: Buffer) -> None:
+        """Into the page cache."""
+        self._write(offset, data, 0)
+
+    def _write(self, offset: int, data: Buffer, flags: int) -> None:
+        rest = memoryview(data)
+        while rest:
+            written = os.pwritev(self._fd, (rest,), offset, flags)
+            if not written:
+                raise OSError(errno.EIO, f"{self._path} took nothing of {len(rest)} bytes at offset {offset}")
+            rest = rest[written:]
+            offset += written
+
+    def write_nowait(self, offset: int, data: Buffer) -> bool:
+        """Short writes into the page cache, unless they have lately had to wait there."""
+        length = len(data)
+        if length > _INLINE_WRITE_BYTES_MAX:
+            return False
+        if self._writes_nowait:
+            try:
+                return os.pwritev(self._fd, (data,), offset, os.RWF_NOWAIT) == length
+            except BlockingIOError:
+                return False
+            except OSError as error:
+                if error.errno != errno.EOPNOTSUPP:
+                    raise
+                self._writes_nowait = False  # ext4, tmpfs: there a plain write of short data hardly ever waits
+        started = monotonic()
+        if started < self._no_inline_write_before:
+            return False
+        if (offset | length) & _PAGE_MASK and not self._cache.holds(offset, length):
+            return False  # the rest of the page would have to be read first
+        written = os.pwrite(self._fd, data, offset)
+        ended = monotonic()
+        if (took := ended - started) > _INLINE_WRITE_SLOW_S:
+            pause = min(took * _INLINE_WRITE_PAUSE_FACTOR, _INLINE_WRITE_PAUSE_S_MAX)
+            self._no_inline_write_before = ended + pause
+        return written == length
+
+    def write_through(self, offset: int, data: Buffer) -> None:
+        """Durable on return, without flushing the rest of the file."""
+        self._durability.check()
+        try:
+            self._write(offset, data, os.RWF_DSYNC)
+        except OSError as error:
+            self._write(offset, data, 0)  # fails too where the medium did not take the data: then nothing else is lost
+            self._durability.lose(error)
+            raise
+
+    def flush(self) -> None:
+        """As in the contract; after one failure every later flush fails, until the store is opened again."""
+        self._durability.flush()
+
+    def unmap(self, offset: int, length: int) -> None:
+        """Punch a hole."""
+        self._clear(PUNCH_HOLE, offset, length)
+
+    def write_zeroes(self, offset: int, length: int) -> None:
+        """Zero a range without writing it, where the file system or the device can."""
+        self._clear(ZERO_RANGE, offset, length)
+
+    def _clear(self, mode: int, offset: int, length: int) -> None:
+        """Devices clear whole sectors: the ends that are none are written."""
+        end = offset + length
+        first = min(-(-offset // self._granule) * self._granule, end)
+        last = max(end // self._granule * self._granule, first)
+        self._write_zero_bytes(offset, first - offset)
+        if last > first:
+            try:
+                fallocate(self._fd, mode, first, last - first)
+            except OSError as error:
+                if error.errno != errno.EOPNOTSUPP:
+                    raise
+                self._write_zero_bytes(first, last - first)  # a device may notice only now that it can't
+        self._write_zero_bytes(last, end - last)
+
+    def _write_zero_bytes(self, offset: int, length: int) -> None:
+        zeroes = memoryview(_ZEROES)
+        while length:
+            piece = min(length, len(zeroes))
+            self._write(offset, zeroes[:piece], 0)
+            offset, length = offset + piece, length - piece
+
+    def extents(self, offset: int, length: int) -> list[Extent]:
+        """Data and holes, as the file system tells them."""
+        return allocated_extents(self._fd, offset, length)
+
+    def resize(self, size_bytes: int) -> None:
+        """Change the file's size; a device's can only be looked up again, after it was changed elsewhere.
+
+        :raises OSError: EINVAL for another size than the device has, ENOSPC and EFBIG for one that does not fit.
+        """
+        if self._device:
+            found = os.lseek(self._fd, 0, os.SEEK_END)
+            if found != size_bytes:
+                raise OSError(
+                    errno.EINVAL,
+                    f"{self._path} is a block device of {found} bytes, not {size_bytes}; resize the device first",
+                )
+        else:
+            self._resize_file(size_bytes)
+        self.size_bytes = size_bytes
+
+    def _resize_file(self, size_bytes: int) -> None:
+        os.ftruncate(self._fd, size_bytes)
+        if self._preallocate and size_bytes > self.size_bytes:
+            try:
+                os.posix_fallocate(self._fd, self.size_bytes, size_bytes - self.size_bytes)
+            except OSError:
+                os.ftruncate(self._fd, self.size_bytes)
+                raise
+
+    def close(self) -> None:
+        """Close the file, which unlocks it."""
+        os.close(self._fd)

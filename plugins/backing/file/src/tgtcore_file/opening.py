@@ -1,0 +1,106 @@
+"""Opening, locking and making images; every failure is one sentence that names the file."""
+
+import errno
+import os
+import stat
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+from tgtcore import StoreError
+from tgtcore_file.locks import lock
+from tgtcore_file.options import FileOptions
+
+_KINDS = {
+    stat.S_IFDIR: "a directory",
+    stat.S_IFCHR: "a character device",
+    stat.S_IFIFO: "a named pipe",
+    stat.S_IFSOCK: "a socket",
+}
+_REASONS = {
+    errno.EBUSY: "the system uses it (mounted, swap, or part of a RAID or volume group); expected a device that nobody uses",
+    errno.ENOENT: "its folder does not exist",
+    errno.EACCES: "permission denied; expected one that may be read and written, or read_only = true",
+    errno.EROFS: "its file system is read-only; expected one that may be written, or read_only = true",
+}
+
+
+def opened(options: FileOptions) -> int:
+    """The descriptor of an image that is locked and not empty; it is made first if that is asked for.
+
+    :raises StoreError: it can't be opened, made or locked, or it is not an image.
+    """
+    with _failures(options.path, "opened"):
+        try:
+            kind = os.stat(options.path).st_mode
+        except FileNotFoundError:
+            if not options.create or options.read_only:
+                raise StoreError(f"{options.path}: no such file; expected an image or {_cure(options)}") from None
+            return _made(options)
+        return _existing(options, kind)
+
+
+def _cure(options: FileOptions) -> str:
+    return "read_only = false" if options.create else 'create = true with a size, such as size = "10G"'
+
+
+def _existing(options: FileOptions, kind: int) -> int:
+    path = options.path
+    if not (stat.S_ISREG(kind) or stat.S_ISBLK(kind)):
+        raise StoreError(f"{path} is {_KINDS.get(stat.S_IFMT(kind), 'special')}; expected a file or a block device")
+    flags = os.O_CLOEXEC | (os.O_RDONLY if options.read_only else os.O_RDWR)
+    if stat.S_ISBLK(kind) and not options.read_only:
+        flags |= os.O_EXCL  # refused while a file system on it is mounted
+    fd = os.open(path, flags)
+    with _closed_on_failure(fd):
+        if stat.S_IFMT(os.fstat(fd).st_mode) != stat.S_IFMT(kind):
+            raise StoreError(f"{path} was replaced while it was opened")
+        lock(fd, path, read_only=options.read_only)
+        if not os.lseek(fd, 0, os.SEEK_END):
+            raise StoreError(f"{path} is empty; expected an image of the size that the disk shall have")
+    return fd
+
+
+def _made(options: FileOptions) -> int:
+    path, size = options.path, options.size
+    assert size is not None, "the options model asks for it"
+    with _failures(path, "made"):
+        fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+        with _closed_on_failure(fd, made=path):
+            lock(fd, path, read_only=False)
+            os.ftruncate(fd, size)
+            if options.preallocate:
+                os.posix_fallocate(fd, 0, size)
+            os.fsync(fd)
+            _sync_folder(path.parent)
+    return fd
+
+
+def _sync_folder(folder: Path) -> None:
+    """Until then a power cut may take the new file away, with flushed data in it."""
+    fd = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        os.fsync(fd)
+    finally:
+        os.close(fd)
+
+
+@contextmanager
+def _closed_on_failure(fd: int, made: Path | None = None) -> Iterator[None]:
+    try:
+        yield
+    except BaseException:
+        if made:
+            with suppress(OSError):
+                os.unlink(made)
+        os.close(fd)
+        raise
+
+
+@contextmanager
+def _failures(path: Path, what: str) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        reason = _REASONS.get(error.errno or 0, error.strerror)
+        raise StoreError(f"{path} can't be {what}: {reason}") from error

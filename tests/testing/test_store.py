@@ -1,0 +1,207 @@
+"""The kit is judged too: each careless store must be caught by the test that is meant for it."""
+
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tgtcore.store import Buffer, Extent, Features, Region, Store
+from tgtcore.testing.ram import RamStore
+from tgtcore.testing.store import StoreConformance
+
+
+class ReadsShort(RamStore):
+    def read(self, offset: int, length: int) -> Buffer:
+        return super().read(offset, length)[:65536]
+
+
+class ReadsLiveMemory(RamStore):
+    def read(self, offset: int, length: int) -> Buffer:
+        return memoryview(self.content)[offset : offset + length]
+
+
+class WritesTooMuch(RamStore):
+    def write(self, offset: int, data: Buffer) -> None:
+        super().write(offset, bytes(data) + b"!" * (offset + len(data) < self.size_bytes))
+
+
+class KeepsTheBuffer(RamStore):
+    latest: tuple[int, Buffer] | None = None
+
+    def write(self, offset: int, data: Buffer) -> None:
+        self.read(0, 1)
+        self.latest = offset, data
+
+    def read(self, offset: int, length: int) -> Buffer:
+        if self.latest:
+            super().write(*self.latest)
+        return super().read(offset, length)
+
+
+class DropsNowaitWrites(RamStore):
+    def write_nowait(self, offset: int, data: Buffer) -> bool:
+        return True
+
+
+class StaleNowaitReads(RamStore):
+    def read_nowait(self, offset: int, length: int) -> Buffer | None:
+        return bytes(length)
+
+
+class DropsWriteThrough(RamStore):
+    def write_through(self, offset: int, data: Buffer) -> None: ...
+
+
+class UnmapsNothing(RamStore):
+    def unmap(self, offset: int, length: int) -> None: ...
+
+
+class UnmapsWholePagesOnly(RamStore):
+    def unmap(self, offset: int, length: int) -> None:
+        first, end = -(-offset // 4096) * 4096, (offset + length) // 4096 * 4096
+        super().unmap(first, max(end - first, 0))
+
+
+class ZeroesTooMuch(RamStore):
+    def write_zeroes(self, offset: int, length: int) -> None:
+        super().write_zeroes(offset // 4096 * 4096, length)
+
+
+class ExtentsWithAGap(RamStore):
+    def extents(self, offset: int, length: int) -> tuple[Extent]:
+        return (Extent(offset + 1, length - 1, True),)
+
+
+class ExtentsBeyondTheRange(RamStore):
+    def extents(self, offset: int, length: int) -> tuple[Extent]:
+        return (Extent(offset, length + 1, True),)
+
+
+class ExtentsOfNothing(RamStore):
+    def extents(self, offset: int, length: int) -> tuple[Any]:
+        return ()  # type: ignore[return-value]
+
+
+class CallsDataAHole(RamStore):
+    def extents(self, offset: int, length: int) -> tuple[Extent]:
+        return (Extent(offset, length, False),)
+
+
+class KeepsTheOldTail(RamStore):
+    def resize(self, size_bytes: int) -> None:
+        self.content.extend(bytes(max(size_bytes - len(self.content), 0)))
+        self.size_bytes = size_bytes
+
+
+class ForgetsItsNewSize(RamStore):
+    def resize(self, size_bytes: int) -> None:
+        size = self.size_bytes
+        super().resize(size_bytes)
+        self.size_bytes = size
+
+
+class ReadOnlyButThin(RamStore):
+    def features(self) -> Features:
+        return super().features() & ~Features.WRITE
+
+
+class OddGeometry(RamStore):
+    block_bytes = 3
+
+
+class WrongRegion(RamStore):
+    def __init__(self, size_bytes: int) -> None:
+        super().__init__(size_bytes)
+        self._fd = os.memfd_create("region")
+        os.pwrite(self._fd, b"?" * size_bytes, 0)
+
+    def region(self, offset: int, length: int) -> Region | None:
+        return Region(self._fd, offset, length)
+
+    def close(self) -> None:
+        os.close(self._fd)
+
+
+Kit = Callable[[StoreConformance, Any], None]
+_CLEARED = StoreConformance.test_cleared_ranges_read_as_zeroes
+
+
+def _clears(how: str) -> Kit:
+    return lambda kit, mirror: _CLEARED(kit, mirror, how)
+
+
+CAUGHT: list[tuple[type[RamStore], Kit, str]] = [
+    (ReadsShort, StoreConformance.test_a_new_store_holds_what_it_should, "gave 65536 bytes, expected"),
+    (ReadsLiveMemory, StoreConformance.test_what_was_read_does_not_change, "later write changed"),
+    (WritesTooMuch, StoreConformance.test_writes_read_back_and_leave_the_rest_alone, "byte 1 is 0x21, expected 0x00"),
+    (KeepsTheBuffer, StoreConformance.test_a_written_buffer_is_not_kept, "read: byte 0 is 0x00"),
+    (DropsNowaitWrites, StoreConformance.test_nowait_and_blocking_forms_agree, "read: byte 0 is 0x00"),
+    (StaleNowaitReads, StoreConformance.test_writes_read_back_and_leave_the_rest_alone, "read_nowait: byte 0"),
+    (DropsWriteThrough, StoreConformance.test_write_through_writes, "read: byte 0"),
+    (UnmapsNothing, _clears("unmap"), "expected 0x00"),
+    (UnmapsWholePagesOnly, _clears("unmap"), "expected 0x00"),
+    (ZeroesTooMuch, _clears("write_zeroes"), "is 0x00, expected"),
+    (ExtentsWithAGap, StoreConformance.test_extents_cover_and_tell_the_truth, "begins elsewhere"),
+    (ExtentsBeyondTheRange, StoreConformance.test_extents_cover_and_tell_the_truth, "ends beyond"),
+    (ExtentsOfNothing, StoreConformance.test_extents_cover_and_tell_the_truth, "covers nothing"),
+    (CallsDataAHole, StoreConformance.test_extents_cover_and_tell_the_truth, r"allocated=False\): byte 0"),
+    (KeepsTheOldTail, StoreConformance.test_a_longer_store_ends_in_zeroes, "expected 0x00"),
+    (ForgetsItsNewSize, StoreConformance.test_a_longer_store_ends_in_zeroes, "size_bytes must tell"),
+    (ReadOnlyButThin, StoreConformance.test_features_are_what_the_class_defines_or_less, "without WRITE"),
+    (OddGeometry, StoreConformance.test_geometry, "block_bytes is 3, expected a power of two"),
+    (WrongRegion, StoreConformance.test_a_new_store_holds_what_it_should, "region: byte 0 is 0x3f"),
+]
+
+
+def _kit(cls: type[RamStore]) -> StoreConformance:
+    kit = StoreConformance()
+    kit.make_store = lambda folder: cls(512 * 1024)  # type: ignore[method-assign]
+    return kit
+
+
+@pytest.mark.parametrize(("careless", "test", "message"), CAUGHT, ids=[case[0].__name__ for case in CAUGHT])
+def test_a_careless_store_is_caught(careless: type[RamStore], test: Kit, message: str, tmp_path: Path) -> None:
+    kit = _kit(careless)
+    with kit.opened(tmp_path) as mirror, pytest.raises(AssertionError, match=message):
+        test(kit, mirror)
+
+
+@pytest.mark.parametrize("careless", [UnmapsWholePagesOnly, DropsWriteThrough])
+def test_random_operations_find_it_too(careless: type[RamStore], tmp_path: Path) -> None:
+    with pytest.raises(AssertionError, match=r"byte .* expected"):
+        _kit(careless).test_random_operations(tmp_path)
+
+
+def test_a_store_that_forgets_is_not_persistent(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    kit = _kit(RamStore)
+    monkeypatch.setattr(StoreConformance, "persistent", True)
+    with pytest.raises(AssertionError, match="read: byte 0 is 0x00"):
+        kit.test_content_outlives_the_store(tmp_path)
+
+
+def test_an_offer_without_a_method_is_caught(tmp_path: Path) -> None:
+    class Boastful(Store):
+        size_bytes = 512 * 1024
+
+        def read(self, offset: int, length: int) -> bytes:
+            return bytes(length)
+
+        def features(self) -> Features:
+            return Features.WRITE
+
+    kit = StoreConformance()
+    kit.make_store = lambda folder: Boastful()  # type: ignore[method-assign]
+    with kit.opened(tmp_path) as mirror, pytest.raises(AssertionError, match="does not define"):
+        kit.test_features_are_what_the_class_defines_or_less(mirror)
+
+
+@pytest.mark.parametrize("missing", ["pytest", "hypothesis"])
+def test_without_its_libraries_the_kit_says_what_to_install(missing: str) -> None:
+    script = f"import sys; sys.modules[{missing!r}] = None; import tgtcore.testing.store"
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=30, check=False)
+    assert done.returncode == 1
+    assert f"the conformance kit needs {missing}; install what it uses with: pip install pytest" in done.stderr

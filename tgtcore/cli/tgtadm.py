@@ -1,0 +1,107 @@
+"""``tgtadm``: manages a running tgtd."""
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import click
+
+from tgtcore.cli.exits import reported
+from tgtcore.cli.output import show
+from tgtcore.cli.verb_commands import add_verbs
+from tgtcore.config import default_socket
+from tgtcore.errors import ConfigError
+from tgtcore.management.client import Client
+from tgtcore.management.verbs import VERBS, Verb
+
+_CONTEXT = {"help_option_names": ["-h", "--help"], "max_content_width": 120}
+
+
+@dataclass(frozen=True)
+class _Settings:
+    socket: Path
+    as_json: bool
+
+
+class _Anywhere(click.Group):
+    """Takes ``--json`` after a command as well as before it."""
+
+    def parse_args(self, context: click.Context, args: list[str]) -> list[str]:
+        """Move ``--json`` to the front; a value that looks like it has to follow ``--``."""
+        plain = args[: args.index("--")] if "--" in args else args
+        if "--json" in plain[1:]:
+            args.remove("--json")
+            args.insert(0, "--json")
+        return super().parse_args(context, args)
+
+
+@click.group(cls=_Anywhere, context_settings=_CONTEXT)
+@click.option("--socket", type=click.Path(path_type=Path), metavar="PATH", help="The management socket of the daemon.")
+@click.option("--json", "as_json", is_flag=True, help="JSON for programs.")
+@click.version_option(package_name="tgtcore", prog_name="tgtadm")
+@click.pass_context
+def main(context: click.Context, socket: Path | None, as_json: bool) -> None:
+    """Manage a running tgtd.
+
+    The socket is --socket, or $TGTCORE_SOCKET, or the place where a tgtd of the same user has it by default.
+    """
+    context.obj = _Settings(socket or default_socket(), as_json)
+
+
+def _call(verb: Verb, arguments: dict[str, Any]) -> None:
+    """Run a verb and show its result."""
+    settings: _Settings = click.get_current_context().obj
+    with reported(as_json=settings.as_json), Client(settings.socket) as client:
+        result = client.call(verb.name, arguments)
+    show(result, verb.columns, as_json=settings.as_json)
+
+
+add_verbs(main, _call)
+
+
+@main.command()
+@click.argument("file", type=click.Path(path_type=Path))
+@click.option("--dry-run", is_flag=True, help="Only show what would change.")
+def apply(file: Path, dry_run: bool) -> None:
+    """Serve what a configuration FILE says, changing only what differs."""
+    settings: _Settings = click.get_current_context().obj
+    with reported(as_json=settings.as_json):
+        try:
+            text = file.read_text()
+        except UnicodeDecodeError:
+            raise ConfigError(f"{file}: not UTF-8") from None
+    folder = os.path.dirname(os.path.abspath(file))
+    _call(VERBS["apply"], {"text": text, "name": str(file), "folder": folder, "dry_run": dry_run})
+
+
+@main.command()
+@click.argument("file", type=click.Path(path_type=Path), metavar="FILE")
+def save(file: Path) -> None:
+    """Write the configuration in force to FILE; - is the standard output."""
+    settings: _Settings = click.get_current_context().obj
+    with reported(as_json=settings.as_json):
+        with Client(settings.socket) as client:
+            text: str = client.call("save")
+        if str(file) == "-":
+            click.echo(text, nl=False)
+            return
+        from tgtcore.config import write_atomically
+
+        write_atomically(file, text.encode(), 0o644)
+    show({"saved": str(file)}, as_json=settings.as_json)
+
+
+@main.command()
+@click.argument("words", nargs=-1, required=True, metavar="VERB... [KEY=VALUE...]")
+def run(words: tuple[str, ...]) -> None:
+    """Run any verb, those of plugins included: tgtadm verbs lists them."""
+    from tgtcore.management.edits import assign
+
+    settings: _Settings = click.get_current_context().obj
+    name = " ".join(word for word in words if "=" not in word)
+    with reported(as_json=settings.as_json):
+        arguments = assign(word for word in words if "=" in word)
+        with Client(settings.socket) as client:
+            result = client.call(name, arguments)
+    show(result, as_json=settings.as_json)

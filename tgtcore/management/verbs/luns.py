@@ -1,0 +1,86 @@
+"""Verbs on LUNs: which logical unit is found where."""
+
+from typing import Any
+
+from tgtcore.daemon import Daemon
+from tgtcore.errors import ConfigError
+from tgtcore.limits import LUNS_PER_TARGET_MAX
+from tgtcore.management.edits import lun_table
+from tgtcore.management.protocol import Code, VerbError
+from tgtcore.management.verbs.table import STEPS, argument, steps_shown, verb
+from tgtcore.management.verbs.targets import target_called
+from tgtcore.management.verbs.units import unit_called
+from tgtcore.options import Options
+
+
+class SomeTarget(Options):
+    """Arguments of ``lun list``."""
+
+    target: str | None = argument("only the LUNs of this target", None)
+
+
+class Lun(Options):
+    """Arguments that name a LUN."""
+
+    target: str = argument("the target")
+    lun: int = argument("the LUN", ge=0, lt=LUNS_PER_TARGET_MAX)
+    map: int = argument("0 for the LUNs of everybody, n for the n-th private map", 0, ge=0)
+
+
+class NewLun(Lun):
+    """Arguments of ``lun add``."""
+
+    unit: str = argument("the logical unit")
+
+
+@verb("lun list", "List the LUNs.", SomeTarget, ("target", "lun", "unit", "size_bytes", "initiators"))
+async def list_luns(daemon: Daemon, wanted: SomeTarget) -> list[dict[str, Any]]:
+    """One row for each LUN of each map."""
+    names = [wanted.target] if wanted.target is not None else list(daemon.inventory.targets)
+    return [
+        {
+            "target": name,
+            "lun": lun,
+            "unit": lu.name,
+            "size_bytes": lu.store.size_bytes if lu.store else None,
+            "map": index,
+            "initiators": list(lun_map.initiators),
+        }
+        for name in names
+        for index, lun_map in enumerate(target_called(daemon, name).maps())
+        for lun, lu in lun_map.luns().items()
+    ]
+
+
+@verb("lun add", "Map a logical unit into a target; initiators are told.", NewLun, STEPS)
+async def add_lun(daemon: Daemon, new: NewLun) -> list[dict[str, str]]:
+    """Map a logical unit."""
+    target = target_called(daemon, new.target)
+    _check_map(target, new.map)
+    unit_called(daemon, new.unit)
+
+    def edit(document: dict[str, Any]) -> None:
+        luns = lun_table(document, new.target, new.map)
+        if str(new.lun) in luns:
+            raise ConfigError(f'target {new.target}: LUN {new.lun} is "{luns[str(new.lun)]}" already')
+        luns[str(new.lun)] = new.unit
+
+    return steps_shown(await daemon.edit(edit))
+
+
+@verb("lun remove", "Take a LUN away; its tasks are aborted, initiators are told.", Lun, STEPS)
+async def remove_lun(daemon: Daemon, old: Lun) -> list[dict[str, str]]:
+    """Unmap a logical unit; it stays, mapped elsewhere or nowhere."""
+    target = target_called(daemon, old.target)
+    _check_map(target, old.map)
+    if old.lun not in list(target.maps())[old.map]:
+        raise VerbError(Code.NOT_FOUND, f"target {old.target} has no LUN {old.lun}")
+    steps = await daemon.edit(lambda document: lun_table(document, old.target, old.map).__delitem__(str(old.lun)))
+    return steps_shown(steps)
+
+
+def _check_map(target: Any, index: int) -> None:
+    if index > len(target.private_luns):
+        raise VerbError(
+            Code.NOT_FOUND, f"{target} has {len(target.private_luns)} private LUN maps, there is no number {index}"
+        )

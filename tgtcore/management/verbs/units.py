@@ -1,0 +1,127 @@
+"""Verbs on logical units."""
+
+from pathlib import Path
+from typing import Any
+
+from tgtcore.daemon import Daemon
+from tgtcore.management.edits import assign, lun_table, new_entry, remove_entry
+from tgtcore.management.protocol import Code, VerbError
+from tgtcore.management.verbs.table import STEPS, argument, missing, steps_shown, verb
+from tgtcore.options import Options
+from tgtcore.sizes import Size
+
+
+class NewUnit(Options):
+    """Arguments of ``lu add``."""
+
+    name: str = argument("what to call it")
+    keys: tuple[str, ...] = argument(
+        "configuration keys, such as store.type=file store.path=disk.img", (), positional=True
+    )
+    device_type: str = argument("its device type", "disk")
+    cwd: str = argument("the folder that relative paths count from", "/")
+
+
+class UnitName(Options):
+    """Arguments that name a logical unit."""
+
+    name: str = argument("the logical unit")
+
+
+class RemovedUnit(UnitName):
+    """Arguments of ``lu remove``."""
+
+    force: bool = argument("take it out of every target first", False)
+
+
+class NewSize(UnitName):
+    """Arguments of ``lu resize``."""
+
+    size: Size = argument("how large it shall be, such as 20G")
+
+
+@verb("lu list", "List the logical units.", columns=("name", "device_type", "size_bytes", "state", "store", "luns"))
+async def list_units(daemon: Daemon, _: Options) -> list[dict[str, Any]]:
+    """One row for each logical unit."""
+    return [_row(daemon, name) for name in daemon.inventory.units]
+
+
+@verb("lu show", "Show everything about a logical unit.", UnitName)
+async def show_unit(daemon: Daemon, wanted: UnitName) -> dict[str, Any]:
+    """The row of one logical unit, with its identity, its sessions and its figures."""
+    unit = unit_called(daemon, wanted.name)
+    identity = unit.lu.identity
+    return {
+        **_row(daemon, wanted.name),
+        "unique_id": identity.unique_id.hex(),
+        "serial": identity.serial,
+        "vendor": identity.vendor,
+        "product": identity.product,
+        "revision": identity.revision,
+        "options": unit.config.options.model_dump(mode="json"),
+        "device": unit.lu.device.statistics(),
+        "nexuses": [
+            {"initiator": itl.nexus.initiator_port.name, "lun": itl.lun, **itl.statistics()}
+            for itl in unit.lu.itls.values()
+        ],
+    }
+
+
+@verb("lu add", "Make a logical unit; its keys are those of the configuration.", NewUnit, STEPS)
+async def add_unit(daemon: Daemon, new: NewUnit) -> list[dict[str, str]]:
+    """Make a logical unit, mapped nowhere yet."""
+    values = {"device_type": new.device_type, **assign(new.keys)}
+    steps = await daemon.edit(lambda document: new_entry(document, "logical_units", new.name, values), Path(new.cwd))
+    return steps_shown(steps)
+
+
+@verb("lu remove", "Remove a logical unit and close its store.", RemovedUnit, STEPS)
+async def remove_unit(daemon: Daemon, old: RemovedUnit) -> list[dict[str, str]]:
+    """Remove a logical unit that is mapped nowhere, or take it out of every target first."""
+    unit = unit_called(daemon, old.name)
+    places = [
+        (target.name, list(target.maps()).index(one), lun) for target, one, lun in daemon.inventory.places_of(unit.lu)
+    ]
+    if places and not old.force:
+        where = ", ".join(f"LUN {lun} of {target}" for target, _, lun in places)
+        raise VerbError(Code.BUSY, f'logical unit "{old.name}" is {where}; remove that first, or use --force')
+
+    def edit(document: dict[str, Any]) -> None:
+        for target, index, lun in places:
+            lun_table(document, target, index).pop(str(lun), None)
+        remove_entry(document, "logical_units", old.name)
+
+    return steps_shown(await daemon.edit(edit))
+
+
+@verb("lu resize", "Change the size of a logical unit; initiators are told.", NewSize)
+async def resize_unit(daemon: Daemon, new: NewSize) -> dict[str, Any]:
+    """Change the size of the store beneath a logical unit."""
+    unit_called(daemon, new.name)
+    return {"name": new.name, "size_bytes": await daemon.resize(new.name, new.size)}
+
+
+def unit_called(daemon: Daemon, name: str) -> Any:
+    """A logical unit by name.
+
+    :raises VerbError: there is none.
+    """
+    unit = daemon.inventory.units.get(name)
+    if unit is None:
+        raise missing("logical unit", name, daemon.inventory.units)
+    return unit
+
+
+def _row(daemon: Daemon, name: str) -> dict[str, Any]:
+    unit = daemon.inventory.units[name]
+    places = [f"{target.name}/{lun}" for target, _, lun in daemon.inventory.places_of(unit.lu)]
+    return {
+        "name": name,
+        "device_type": unit.config.device_type,
+        "size_bytes": unit.store.size_bytes if unit.store else None,
+        "state": "going away" if unit.lu.leases.draining else "online" if unit.lu.online else "offline",
+        "read_only": unit.config.read_only,
+        "store": str(unit.config.store) if unit.config.store else None,
+        "luns": places,
+        "tasks": len(unit.lu.leases),
+    }

@@ -1,0 +1,111 @@
+"""Verbs on the daemon as a whole: what it serves, how it is, and its configuration."""
+
+import os
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+from tgtcore.config import parse, to_toml
+from tgtcore.daemon import Daemon
+from tgtcore.logical_unit import LogicalUnit
+from tgtcore.management.verbs.table import STEPS, VERBS, Verb, argument, run, steps_shown, verb
+from tgtcore.options import Options
+from tgtcore.registry import AdminCommand
+
+
+class NewConfig(Options):
+    """Arguments of ``apply``."""
+
+    text: str = argument("the configuration, as TOML")
+    name: str = argument("the file's name, for messages", "")
+    folder: str = argument("the folder that relative paths count from", "/")
+    dry_run: bool = argument("only show what would change", False)
+
+
+class Detail(Options):
+    """Arguments of ``show``."""
+
+    detail: bool = argument("everything that plugins tell", False)
+
+
+@verb("show", "Show what is served.", Detail)
+async def show(daemon: Daemon, wanted: Detail) -> dict[str, Any]:
+    """Targets, logical units, portals and sessions in one answer."""
+    found = {
+        table: await run(daemon, name, {})
+        for table, name in (
+            ("targets", "target list"),
+            ("luns", "lun list"),
+            ("logical_units", "lu list"),
+            ("portals", "portal list"),
+            ("sessions", "session list"),
+        )
+    }
+    return {"daemon": _daemon(daemon), **found, **daemon.plugins.status(detail=wanted.detail)}
+
+
+@verb("stat", "Show figures: uptime, transports, logical units, and what is in use.")
+async def stat(daemon: Daemon, _: Options) -> dict[str, Any]:
+    """Counters, and every lease that a task or a session holds."""
+    inventory = daemon.inventory
+    return {
+        "daemon": _daemon(daemon),
+        "transports": {name: transport.statistics() for name, transport in inventory.transports.items()},
+        "logical_units": {name: _figures(unit.lu) for name, unit in inventory.units.items()},
+        "leases": [
+            {"what": what, "holder": holder.name, "age_s": round(holder.age_s, 3)}
+            for what, holder in inventory.holders()
+        ],
+    }
+
+
+@verb("plugin list", "List the enabled plugins.", columns=("name", "distribution", "version", "offers", "hooks"))
+async def list_plugins(daemon: Daemon, _: Options) -> list[dict[str, Any]]:
+    """One row for each plugin."""
+    return [
+        {
+            "name": record.name,
+            "distribution": record.distribution,
+            "version": record.version,
+            "offers": record.offers,
+            "hooks": record.hooks,
+        }
+        for record in daemon.plugins.records
+    ]
+
+
+@verb("verbs", "List the verbs, those of plugins included.", columns=("verb", "help"))
+async def list_verbs(daemon: Daemon, _: Options) -> list[dict[str, Any]]:
+    """One row for each verb."""
+    every: dict[str, Verb | AdminCommand] = {**VERBS, **daemon.plugins.admin.found()}
+    return [
+        {"verb": name, "help": one.help, "arguments": one.arguments.model_json_schema()}
+        for name, one in sorted(every.items())
+    ]
+
+
+@verb("apply", "Serve what a configuration says, changing only what differs.", NewConfig, STEPS)
+async def apply(daemon: Daemon, new: NewConfig) -> list[dict[str, str]]:
+    """Compare a configuration with the one in force and carry out the differences."""
+    source = parse(new.text.encode(), Path(new.folder), new.name)
+    return steps_shown(await daemon.apply(source, dry_run=new.dry_run))
+
+
+@verb("save", "Show the configuration in force as TOML.")
+async def save(daemon: Daemon, _: Options) -> str:
+    """The configuration in force; the client writes it where its user wants."""
+    return to_toml(daemon.config.document)
+
+
+def _daemon(daemon: Daemon) -> dict[str, Any]:
+    return {
+        "version": version("tgtcore"),
+        "pid": os.getpid(),
+        "uptime_s": round(daemon.inventory.loop.time() - daemon.started_at, 1),
+        "state": "stopping" if daemon.stopping else "serving",
+        "plugins": daemon.plugins.names,
+    }
+
+
+def _figures(lu: LogicalUnit) -> dict[str, Any]:
+    return {"accepted": lu.accepted, "ended": lu.ended, "tasks": len(lu.leases), **lu.device.statistics()}

@@ -1,0 +1,11 @@
+"""What authors of plugins test with: conformance kits for each contract, and fakes that pass them.
+
+The kits need pytest, those with random tests also hypothesis; nothing here is imported by a running daemon.
+"""
+
+import sys
+
+_KITS = ("tgtcore.testing.store", "tgtcore.testing.store_model")
+
+if (_pytest := sys.modules.get("pytest")) is not None:  # a failed assertion then shows its values
+    _pytest.register_assert_rewrite(*_KITS)
