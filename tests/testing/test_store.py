@@ -48,7 +48,7 @@ class DropsNowaitWrites(RamStore):
 
 
 class StaleNowaitReads(RamStore):
-    def read_nowait(self, offset: int, length: int) -> Buffer | None:
+    def read_nowait(self, offset: int, length: int) -> Buffer:
         return bytes(length)
 
 

@@ -179,7 +179,7 @@ class Store(ABC):
     def region(self, offset: int, length: int) -> Region | None:
         """A file range with the same bytes, if they are in memory already; runs on the loop's thread.
 
-        The file stays open until ``close``.
+        The file stays open until ``close``.  Someone may make it shorter meanwhile: whoever sends a region must expect its end.
         """
         return None
 

@@ -4,7 +4,7 @@ Subclass it in a test module::
 
     class TestMyStore(StoreConformance):
         def make_store(self, folder: Path) -> Store:
-            return MyStore(MyOptions(path=folder / "image", size="2M"))
+            return MyStore(MyOptions(path=folder / "image", size=2 << 20))
 
 What a store does not offer is not tested; pytest shows it as skipped.
 """

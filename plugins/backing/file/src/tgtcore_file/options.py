@@ -12,10 +12,12 @@ class FileOptions(Options):
     """``type = "file"``."""
 
     path: Path = Field(description="image file or block device")
-    create: bool = Field(False, description="make the file if it is not there")
-    size: Size | None = Field(None, description="size of a file that is made; an existing file keeps its own")
-    preallocate: bool = Field(False, description="reserve space for all of a file that is made, and never give it back")
-    read_only: bool = Field(False, description="open for reading, beside other readers; nothing is made")
+    create: bool = Field(default=False, description="make the file if it is not there")
+    size: Size | None = Field(default=None, description="size of a file that is made; an existing file keeps its own")
+    preallocate: bool = Field(
+        default=False, description="reserve space for all of a file that is made, and never give it back"
+    )
+    read_only: bool = Field(default=False, description="open for reading, beside other readers; nothing is made")
 
     @model_validator(mode="after")
     def _created_with_a_size(self) -> Self:
@@ -30,7 +32,9 @@ class MemoryOptions(Options):
     """``type = "memory"``."""
 
     size: Size = Field(description="size of the medium")
-    limit: Size | None = Field(None, description="most memory for its content; a write beyond fails with ENOSPC")
+    limit: Size | None = Field(
+        default=None, description="most memory for its content; a write beyond fails with ENOSPC"
+    )
 
 
 class NullOptions(Options):

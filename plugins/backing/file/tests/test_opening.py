@@ -1,0 +1,122 @@
+import errno
+import os
+import socket
+from pathlib import Path
+from typing import Any
+
+import pytest
+from pytest_mock import MockerFixture
+from tgtcore_file.opening import opened
+from tgtcore_file.options import FileOptions
+
+from tgtcore import StoreError
+
+
+def _open(path: Path, **keys: Any) -> int:
+    return opened(FileOptions(path=path, **keys))
+
+
+def test_a_file_is_made_sparse_private_and_not_inherited(tmp_path: Path) -> None:
+    fd = _open(tmp_path / "disk.img", create=True, size=1 << 40)
+    status = os.fstat(fd)
+    assert status.st_size == 1 << 40
+    assert status.st_blocks * 512 < 1 << 20
+    assert status.st_mode & 0o777 == 0o600
+    assert not os.get_inheritable(fd)
+    os.close(fd)
+
+
+def test_a_preallocated_file_has_its_space(tmp_path: Path) -> None:
+    fd = _open(tmp_path / "disk.img", create=True, size=1 << 20, preallocate=True)
+    assert os.fstat(fd).st_blocks * 512 >= 1 << 20
+    os.close(fd)
+
+
+def test_a_file_that_is_there_keeps_its_size(tmp_path: Path) -> None:
+    path = tmp_path / "disk.img"
+    path.write_bytes(b"x" * 1000)
+    fd = _open(path, create=True, size="1G")
+    assert os.fstat(fd).st_size == 1000
+    os.close(fd)
+
+
+@pytest.mark.parametrize("read_only", [False, True])
+def test_a_missing_file_is_made_only_on_request(tmp_path: Path, read_only: bool) -> None:
+    path = tmp_path / "disk.img"
+    with pytest.raises(StoreError, match=r"disk.img: no such file; expected an image or create = true with a size"):
+        _open(path, read_only=read_only)
+    assert not path.exists()
+
+
+def test_nothing_is_made_for_reading(tmp_path: Path) -> None:
+    with pytest.raises(StoreError, match="no such file; expected an image or read_only = false"):
+        _open(tmp_path / "disk.img", create=True, size="1M", read_only=True)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_missing_folder_is_told_from_a_missing_file(tmp_path: Path) -> None:
+    with pytest.raises(StoreError, match=r"disk.img can't be made: its folder does not exist"):
+        _open(tmp_path / "missing" / "disk.img", create=True, size="1M")
+
+
+def test_what_is_no_image_is_refused(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    (tmp_path / "empty").touch()
+    with socket.socket(socket.AF_UNIX) as listener:
+        listener.bind(str(tmp_path / "s"))
+        for name, message in {
+            ".": "is a directory; expected a file or a block device",
+            "pipe": "is a named pipe; expected",
+            "s": "is a socket; expected",
+            "empty": "empty is empty; expected an image of the size",
+        }.items():
+            with pytest.raises(StoreError, match=message):
+                _open(tmp_path / name)
+    with pytest.raises(StoreError, match="is a character device"):
+        _open(Path("/dev/null"))
+
+
+@pytest.mark.parametrize(
+    ("code", "message"),
+    [
+        (errno.EACCES, "can't be opened: permission denied; expected one that may be read and written, or read_only"),
+        (errno.EROFS, "can't be opened: its file system is read-only; expected one that may be written, or read_only"),
+        (errno.EBUSY, "can't be opened: the system uses it"),
+        (errno.EIO, "can't be opened: Input/output error"),
+    ],
+)
+def test_failures_to_open_say_what_to_do(tmp_path: Path, mocker: MockerFixture, code: int, message: str) -> None:
+    path = tmp_path / "disk.img"
+    path.write_bytes(b"x")
+    mocker.patch("os.open", side_effect=OSError(code, os.strerror(code)))
+    with pytest.raises(StoreError, match=f"disk.img {message}"):
+        _open(path)
+
+
+@pytest.mark.parametrize(
+    ("call", "code"), [("posix_fallocate", errno.ENOSPC), ("ftruncate", errno.EFBIG), ("fsync", errno.EIO)]
+)
+def test_a_half_made_file_is_removed(tmp_path: Path, mocker: MockerFixture, call: str, code: int) -> None:
+    before = len(os.listdir("/proc/self/fd"))
+    mocker.patch(f"os.{call}", side_effect=OSError(code, os.strerror(code)))
+    with pytest.raises(StoreError, match=f"disk.img can't be made: {os.strerror(code)}"):
+        _open(tmp_path / "disk.img", create=True, size="1M", preallocate=True)
+    assert list(tmp_path.iterdir()) == []
+    assert len(os.listdir("/proc/self/fd")) == before
+
+
+def test_a_file_that_was_there_is_never_removed(tmp_path: Path, mocker: MockerFixture) -> None:
+    path = tmp_path / "disk.img"
+    path.write_bytes(b"x")
+    mocker.patch("os.lseek", side_effect=OSError(errno.EIO, "Input/output error"))
+    with pytest.raises(StoreError, match="can't be opened"):
+        _open(path, create=True, size="1M")
+    assert path.read_bytes() == b"x"
+
+
+def test_a_file_replaced_while_it_is_opened_is_refused(tmp_path: Path, mocker: MockerFixture) -> None:
+    path = tmp_path / "disk.img"
+    path.write_bytes(b"x")
+    mocker.patch("os.fstat", return_value=os.stat(tmp_path))
+    with pytest.raises(StoreError, match="was replaced while it was opened"):
+        _open(path)
