@@ -16,12 +16,12 @@ def page(initiator: Initiator, code: int) -> bytes:
 def test_standard_data(initiator: Initiator) -> None:
     data = initiator.execute("12 00 00 ff ff").data
     assert data[0] == 0x03
-    assert data[2] == 0x07
+    assert data[2] == 0x06
     assert data[4] == len(data) - 5
     assert data[5] >> 4 & 3 == 1  # implicit asymmetric access, which REPORT TARGET PORT GROUPS explains
     assert data[7] & 0x02
     assert data[8:36] == b"ACME    ANVIL           1.0 "
-    assert data[58:64] == bytes.fromhex("00a0 0960 05c0")
+    assert data[58:64] == bytes.fromhex("00a0 0960 0460")
 
 
 def test_a_page_code_without_evpd_is_refused(initiator: Initiator) -> None:

@@ -1,14 +1,9 @@
 import pytest
+from support.registrants import ALICE, BOB, CAROL, plan, registered
 
 from tgtcore.errors import ReservationConflict
-from tgtcore.reservations import NexusIdentity, Outcome, Request, ReservationClass, Reservations, State
-from tgtcore.scsi.persistent import InAction, OutAction, ReservationType, ReserveOutParameters
-from tgtcore.scsi.transport_id import iscsi_transport_id
-
-ALICE = NexusIdentity(iscsi_transport_id("iqn.2025-01.example:alice", bytes(6)), 1, "port 1")
-BOB = NexusIdentity(iscsi_transport_id("iqn.2025-01.example:bob", bytes(6)), 1, "port 1")
-CAROL = NexusIdentity(iscsi_transport_id("iqn.2025-01.example:carol", bytes(6)), 1, "port 1")
-KEYS = {ALICE: 0xA, BOB: 0xB}
+from tgtcore.reservations import NexusIdentity, ReservationClass, Reservations, State
+from tgtcore.scsi.persistent import InAction, OutAction, ReservationType
 
 EXCLUSIVE = {
     ReservationType.EXCLUSIVE_ACCESS,
@@ -18,23 +13,9 @@ EXCLUSIVE = {
 HOLDER_ONLY = {ReservationType.WRITE_EXCLUSIVE, ReservationType.EXCLUSIVE_ACCESS}
 
 
-def out(
-    reservations: Reservations, nexus: NexusIdentity, action: OutAction, kind: int = 0, key: int = 0, new: int = 0
-) -> Outcome:
-    parameters = ReserveOutParameters(key=key, service_key=new)
-    request = Request(nexus=nexus, action=action, scope=0, type=kind, parameters=parameters, target_ports={1: "port 1"})
-    outcome = reservations.persistent_reserve_out(request)
-    reservations.adopt(outcome)
-    return outcome
-
-
 def reserved(kind: ReservationType) -> Reservations:
     """Alice and Bob are registered, Carol is not, and Alice has reserved."""
-    reservations = Reservations()
-    for nexus, key in KEYS.items():
-        out(reservations, nexus, OutAction.REGISTER, new=key)
-    out(reservations, ALICE, OutAction.RESERVE, kind, key=0xA)
-    return reservations
+    return registered({ALICE: 0xA, BOB: 0xB}, kind)
 
 
 # ---- RESERVE and RELEASE --------------------------------------------------------------------------------------------
@@ -94,22 +75,32 @@ def test_while_reserve_is_in_effect_persistent_reservations_are_out_of_reach() -
     reservations.reserve(ALICE)
     for nexus in (ALICE, BOB):
         with pytest.raises(ReservationConflict):
-            out(reservations, nexus, OutAction.REGISTER, new=1)
+            plan(reservations, nexus, OutAction.REGISTER, new=1)
     with pytest.raises(ReservationConflict):
         reservations.persistent_reserve_in(InAction.READ_KEYS, can_persist=False)
     reservations.release(ALICE)
-    out(reservations, BOB, OutAction.REGISTER, new=1)
+    reservations.adopt(plan(reservations, BOB, OutAction.REGISTER, new=1))
     assert reservations.state.registrations == {BOB: 1}
 
 
 def test_while_somebody_is_registered_reserve_and_release_conflict() -> None:
-    reservations = Reservations()
-    out(reservations, BOB, OutAction.REGISTER, new=0xB)
+    reservations = registered({BOB: 0xB})
     for nexus in (ALICE, BOB):
         with pytest.raises(ReservationConflict):
             reservations.reserve(nexus)
         with pytest.raises(ReservationConflict):
             reservations.release(nexus)
+
+
+def test_who_reserved_while_a_registration_was_being_saved_can_release() -> None:
+    reservations = Reservations()
+    registration = plan(reservations, BOB, OutAction.REGISTER, new=0xB)
+    reservations.reserve(ALICE)
+    reservations.adopt(registration)
+    assert reservations.conflict(BOB, ReservationClass.WRITE)
+    reservations.release(ALICE)
+    assert not reservations.active
+    assert reservations.state.registrations == {BOB: 0xB}
 
 
 @pytest.mark.parametrize("kind", ReservationType)
@@ -144,8 +135,7 @@ def test_the_conflict_table(kind: ReservationType, command: ReservationClass) ->
 
 
 def test_registrations_alone_keep_nobody_out() -> None:
-    reservations = Reservations()
-    out(reservations, ALICE, OutAction.REGISTER, new=0xA)
+    reservations = registered({ALICE: 0xA})
     assert not reservations.active
     assert not reservations.conflict(CAROL, ReservationClass.WRITE)
 
@@ -163,23 +153,16 @@ def test_nexus_loss_and_reset_leave_registrations_and_reservation(kind: Reservat
 
 def test_who_registers_gets_access_at_once_and_loses_it_at_once() -> None:
     reservations = reserved(ReservationType.EXCLUSIVE_ACCESS_REGISTRANTS_ONLY)
-    out(reservations, CAROL, OutAction.REGISTER, new=0xC)
+    reservations.adopt(plan(reservations, CAROL, OutAction.REGISTER, new=0xC))
     assert not reservations.conflict(CAROL, ReservationClass.WRITE)
-    out(reservations, CAROL, OutAction.REGISTER, key=0xC)
+    reservations.adopt(plan(reservations, CAROL, OutAction.REGISTER, key=0xC))
     assert reservations.conflict(CAROL, ReservationClass.WRITE)
 
 
 def test_an_outcome_changes_nothing_until_it_is_adopted_and_fits_only_its_own_state() -> None:
     reservations = Reservations()
-
-    def request(nexus: NexusIdentity) -> Request:
-        parameters = ReserveOutParameters(key=0, service_key=1)
-        return Request(
-            nexus=nexus, action=OutAction.REGISTER, scope=0, type=0, parameters=parameters, target_ports={1: "port 1"}
-        )
-
-    first = reservations.persistent_reserve_out(request(ALICE))
-    second = reservations.persistent_reserve_out(request(BOB))
+    first = plan(reservations, ALICE, OutAction.REGISTER, new=1)
+    second = plan(reservations, BOB, OutAction.REGISTER, new=1)
     assert reservations.state == State()
     reservations.adopt(first)
     with pytest.raises(AssertionError, match="have changed"):

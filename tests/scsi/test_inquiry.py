@@ -11,7 +11,7 @@ def disk(**fields: object) -> bytes:
 def test_a_plain_disk() -> None:
     data = disk()
     assert len(data) == 96
-    assert data[:8].hex() == "00000712" + "5b000002"
+    assert data[:8].hex() == "00000612" + "5b000002"
     assert data[8:36] == b"ACME    DISK            1   "
     assert not any(data[36:])
 

@@ -96,7 +96,7 @@ class InquiryCommands(DeviceType):
         if page:
             raise invalid_cdb_field(2)
         protocol = _PROTOCOL_VERSIONS.get(task.nexus.target_port.protocol)
-        versions = (VersionDescriptor.SAM_5, *([protocol] if protocol else []), VersionDescriptor.SPC_5, *self.versions)
+        versions = (VersionDescriptor.SAM_5, *([protocol] if protocol else []), VersionDescriptor.SPC_4, *self.versions)
         return replace(self.standard_inquiry(), versions=versions).encode()
 
     def _vpd(self, task: Task, code: int) -> bytes:

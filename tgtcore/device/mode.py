@@ -6,6 +6,7 @@ from tgtcore.device.command import command
 from tgtcore.device.contract import DeviceType
 from tgtcore.device.refusals import invalid_cdb_field, invalid_parameter, parameter_list_length_error
 from tgtcore.errors import CheckCondition
+from tgtcore.reservations import ReservationClass
 from tgtcore.scsi import asc
 from tgtcore.scsi.control import CONTROL_KEY, D_SENSE, TAS, control_extension_page, control_page, is_set
 from tgtcore.scsi.mode import (
@@ -65,8 +66,8 @@ class ModeCommands(DeviceType):
 
     # ---- MODE SENSE -----------------------------------------------------------------------------------------------
 
-    @command(0x1A, "1A 08 FF FF FF 00")
-    @command(_MODE_SENSE_10, "5A 18 FF FF 00 00 00 FF FF 00")
+    @command(0x1A, "1A 08 FF FF FF 00", reservation=ReservationClass.READ)
+    @command(_MODE_SENSE_10, "5A 18 FF FF 00 00 00 FF FF 00", reservation=ReservationClass.READ)
     def mode_sense(self, task: Task) -> None:
         """MODE SENSE."""
         cdb = task.cdb
@@ -108,8 +109,10 @@ class ModeCommands(DeviceType):
             raise invalid_cdb_field(1, 4)
         return length
 
-    @command(0x15, "15 11 00 00 FF 00", wants=wants_mode_select)
-    @command(_MODE_SELECT_10, "55 11 00 00 00 00 00 FF FF 00", wants=wants_mode_select)
+    @command(0x15, "15 11 00 00 FF 00", reservation=ReservationClass.WRITE, wants=wants_mode_select)
+    @command(
+        _MODE_SELECT_10, "55 11 00 00 00 00 00 FF FF 00", reservation=ReservationClass.WRITE, wants=wants_mode_select
+    )
     def mode_select(self, task: Task) -> None:
         """MODE SELECT: everything is checked before anything changes; the other nexuses are told."""
         data = bytes(task.data_out or b"")[: task.wanted_out]
@@ -126,7 +129,7 @@ class ModeCommands(DeviceType):
             self.lu.attention(asc.MODE_PARAMETERS_CHANGED, besides=task.itl)
 
     def _changes(self, select: ModeSelect) -> dict[Key, bytes]:
-        if select.descriptor and select.descriptor != self.mode_block_descriptor(long=select.long):
+        if select.descriptor and not self._descriptor_fits(select):
             raise invalid_parameter(select.descriptor_at)
         changes: dict[Key, bytes] = {}
         for change in select.pages:
@@ -136,6 +139,13 @@ class ModeCommands(DeviceType):
                 raise invalid_parameter(change.at - (4 if change.subcode else 2), 5)
             changes[key] = check_changes(page, changes.get(key, self._values[key]), change)
         return {key: values for key, values in changes.items() if values != self._values[key]}
+
+    def _descriptor_fits(self, select: ModeSelect) -> bool:
+        """Whether a block descriptor leaves the medium as it is; no blocks or all ones mean those there are (SBC-4 6.4.2)."""
+        own = self.mode_block_descriptor(long=select.long)
+        width = len(own) // 2
+        blocks, rest = select.descriptor[:width], select.descriptor[width:]
+        return bool(own) and rest == own[width:] and blocks in (own[:width], bytes(width), b"\xff" * width)
 
     def _apply(self, changes: dict[Key, bytes]) -> None:
         self._values.update(changes)

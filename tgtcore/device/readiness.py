@@ -3,6 +3,7 @@
 from tgtcore.device.command import command
 from tgtcore.device.contract import DeviceType
 from tgtcore.errors import CheckCondition
+from tgtcore.reservations import ReservationClass
 from tgtcore.scsi import asc
 from tgtcore.scsi.sense import Sense, SenseKey
 from tgtcore.task import Task
@@ -21,7 +22,7 @@ class ReadinessCommands(DeviceType):
         if not self.lu.online:
             raise CheckCondition(SenseKey.NOT_READY, asc.LOGICAL_UNIT_NOT_READY_OFFLINE)
 
-    @command(0x00, "00 00 00 00 00 00")
+    @command(0x00, "00 00 00 00 00 00", reservation=ReservationClass.READINESS)
     def test_unit_ready(self, task: Task) -> None:
         """TEST UNIT READY."""
         self.check_ready()
@@ -39,7 +40,7 @@ class ReadinessCommands(DeviceType):
             sense = Sense.of(condition)
         task.data_in = sense.encode(bool(task.cdb[1] & _DESC))[: task.cdb[4]]
 
-    @command(0x1D, "1D 14 00 00 00 00", timeout_s=60)
+    @command(0x1D, "1D 14 00 00 00 00", reservation=ReservationClass.WRITE, timeout_s=60)
     def send_diagnostic(self, task: Task) -> None:
         """SEND DIAGNOSTIC: only the default self-test, which passes when the device is ready (SPC-5 6.42)."""
         self.check_ready()

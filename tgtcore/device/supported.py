@@ -3,6 +3,7 @@
 from tgtcore.device.command import BoundCommand, CommandTable, command
 from tgtcore.device.contract import DeviceType
 from tgtcore.device.refusals import invalid_cdb_field
+from tgtcore.reservations import ReservationClass
 from tgtcore.scsi.rsoc import (
     ReportingOptions,
     SupportedCommand,
@@ -24,7 +25,7 @@ _TMFS_SECOND = 0x04 | 0x02 | 0x01
 class SupportedCommands(DeviceType):
     """What the logical unit can do, as it says itself."""
 
-    @command(0xA3, "A3 0C 87 FF FF FF FF FF FF FF 00 00", service_action=0x0C)
+    @command(0xA3, "A3 0C 87 FF FF FF FF FF FF FF 00 00", service_action=0x0C, reservation=ReservationClass.READ)
     def report_supported_operation_codes(self, task: Task) -> None:
         """REPORT SUPPORTED OPERATION CODES: all commands, or one with its CDB usage data."""
         assert task.itl is not None
@@ -39,7 +40,7 @@ class SupportedCommands(DeviceType):
             data = not_supported_data() if found is None else _supported(found).one(timeouts=timeouts)
         task.data_in = data[: int.from_bytes(cdb[6:10], "big")]
 
-    @command(0xA3, "A3 0D 80 00 00 00 FF FF FF FF 00 00", service_action=0x0D)
+    @command(0xA3, "A3 0D 80 00 00 00 FF FF FF FF 00 00", service_action=0x0D, reservation=ReservationClass.READ)
     def report_supported_task_management_functions(self, task: Task) -> None:
         """REPORT SUPPORTED TASK MANAGEMENT FUNCTIONS."""
         data = supported_tmfs_data(_TMFS_FIRST, _TMFS_SECOND, extended=bool(task.cdb[2] & _REPD))

@@ -13,6 +13,8 @@ from tgtcore.errors import CheckCondition, ConfigError, ReservationConflict
 from tgtcore.leases import Leases
 from tgtcore.logical_unit.faults import answer
 from tgtcore.logical_unit.identity import Identity
+from tgtcore.logical_unit.saved_state import SavedState
+from tgtcore.loop import Done
 from tgtcore.reservations import Reservations
 from tgtcore.scsi import asc
 from tgtcore.scsi.sense import SenseKey
@@ -34,17 +36,29 @@ class LogicalUnit:
     :param device_type: the class of its device.
     :param store: an opened store, or None.
     :param options: the device type's options.
+    :param saved_state: where reservations are kept over power loss; None: they can't be.
     :raises ConfigError: options and store do not fit.
+    :raises OSError: what was saved can't be read.
+    :raises ValueError: what was saved is damaged.
     """
 
     def __init__(
-        self, identity: Identity, device_type: type[DeviceType], store: OpenStore | None, options: BaseModel
+        self,
+        identity: Identity,
+        device_type: type[DeviceType],
+        store: OpenStore | None,
+        options: BaseModel,
+        *,
+        saved_state: SavedState | None = None,
     ) -> None:
         self.identity = identity
         self.name = identity.name
         self.store = store
         self.leases = Leases(str(self))
+        self.saved_state = saved_state
         self.reservations = Reservations()
+        if saved_state is not None:
+            self.reservations.restore(saved_state.load())
         self.task_set = TaskSet(self._start)
         self.itls: dict[Any, ITLNexus] = {}
         """By nexus: everyone who has this logical unit mapped."""
@@ -85,7 +99,7 @@ class LogicalUnit:
             task.command = self._check(task, itl)
         except (CheckCondition, ReservationConflict) as refusal:
             task.state = State.NEW
-            self._fail(task, refusal)
+            self.fail(task, refusal)
             return
         if self.task_set.admit(task):
             self._start(task)
@@ -111,7 +125,7 @@ class LogicalUnit:
             try:
                 wanted = task.wanted_out = wants(task)
             except Exception as error:
-                self._fail(task, error)
+                self.fail(task, error)
                 return
             have = 0 if task.data_out is None else len(task.data_out)
             if have < wanted and have < task.expected_out:
@@ -126,7 +140,7 @@ class LogicalUnit:
         try:
             result = task.command.handler(task)
         except Exception as error:
-            self._fail(task, error)
+            self.fail(task, error)
             return
         if result is not PENDING:
             task.finish(0, b"")
@@ -136,12 +150,22 @@ class LogicalUnit:
 
         def done(result: Any, error: BaseException | None) -> None:
             if error is not None:
-                self._fail(task, error)
+                self.fail(task, error)
             else:
                 task.complete(result)
 
-        assert self.store is not None, f"{self} has no store to run work in"
-        self.store.run(function, args, done)
+        self.run(function, args, done)
+
+    def run(self, function: Callable[..., Any], args: tuple[Any, ...], done: Done) -> None:
+        """Call ``function(*args)`` where it may block, then ``done`` on the loop's thread; without a store, here and now."""
+        if self.store is not None:
+            self.store.run(function, args, done)
+            return
+        try:
+            result, failure = function(*args), None
+        except Exception as error:
+            result, failure = None, error
+        done(result, failure)
 
     def task_ended(self, task: Task) -> None:
         """Let a task go; called by :meth:`Task.finish` only."""
@@ -152,7 +176,8 @@ class LogicalUnit:
         elif task.dormant:
             self.task_set.withdraw(task)
 
-    def _fail(self, task: Task, error: BaseException) -> None:
+    def fail(self, task: Task, error: BaseException) -> None:
+        """End a task with what an error means to its initiator."""
         task.data_in = None
         task.finish(*answer(task, error, descriptor_sense=self.descriptor_sense))
 

@@ -42,7 +42,7 @@ class Nexus:
         self.target = target
         self.initiator_port = initiator_port
         self.target_port = target_port
-        self.identity = NexusIdentity(initiator_port.transport_id, target_port.relative_id, initiator_port.name)
+        self.identity = NexusIdentity(initiator_port.transport_id, target_port.relative_id, target_port.name)
         self.leases = Leases(str(self))
         self.tasks: dict[int, Task] = {}
         """Unfinished tasks by tag, oldest first."""
@@ -84,6 +84,12 @@ class Nexus:
         if itl is not None:
             itl.lu.task_ended(task)
             itl.commands_ended += 1
+            if task.status:
+                itl.errors += 1
+            if task.data_in is not None:
+                itl.bytes_in += len(task.data_in)
+            if task.wanted_out:
+                itl.bytes_out += min(task.wanted_out, task.expected_out)
         del self.tasks[task.tag]
         self.leases.give(task)
 

@@ -72,10 +72,12 @@ class Reservations:
     def release(self, identity: NexusIdentity) -> None:
         """RELEASE (SPC-2 7.16): from anyone but the holder it does nothing, and is no error.
 
-        :raises ReservationConflict: somebody is registered.
+        :raises ReservationConflict: somebody is registered, and the nexus has no access by that.
         """
-        if not self._compatible(identity):
-            self.nexus_lost(identity)
+        if self._holder == identity:
+            self.reset()
+        else:
+            self._compatible(identity)
 
     def _compatible(self, identity: NexusIdentity) -> bool:
         """Whether RESERVE and RELEASE do nothing, because persistent reservations give the nexus access (SPC-5 5.14.3).

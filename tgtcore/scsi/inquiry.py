@@ -6,7 +6,7 @@ from enum import IntEnum
 
 from tgtcore.scsi.parameters import ascii_field
 
-_VERSION_SPC5 = 0x07
+_VERSION_SPC4 = 0x06
 _RESPONSE_DATA_FORMAT = 0x02
 _HISUP = 0x10
 _CMDQUE = 0x02
@@ -28,7 +28,9 @@ class VersionDescriptor(IntEnum):
 
     SAM_5 = 0x00A0
     ISCSI = 0x0960
+    SPC_4 = 0x0460
     SPC_5 = 0x05C0
+    SBC_3 = 0x04C0
     SBC_4 = 0x0600
     SRP = 0x0940
 
@@ -66,7 +68,7 @@ class StandardInquiry:
         data = bytearray(_BYTES)
         data[0] = self.qualifier << 5 | self.device_type
         data[1] = _RMB if self.removable else 0
-        data[2] = _VERSION_SPC5
+        data[2] = _VERSION_SPC4
         data[3] = _HISUP | _RESPONSE_DATA_FORMAT
         data[4] = _BYTES - 5
         data[5] = self.target_port_groups << 4 | self.third_party_copy << 3 | self.protect
