@@ -105,6 +105,17 @@ FORMATTED = ((0, bytes(SIZE)),)
 FUA = "08"
 BYTCHK = "02"
 
+REGISTER_OUT = Case("5f 06 00 00 00 00000018", bytes(15) + b"\1" + bytes(8))
+UNREGISTER_OUT = Case("5f 06 00 00 00 00000018", bytes(24))
+RESERVE_OUT = {
+    action: [
+        REGISTER_OUT,
+        Case(f"5f {action:02x} 01 00 00 00000018", bytes(7) + b"\1" + bytes(7) + b"\1" + bytes(8), status=status),
+        UNREGISTER_OUT,
+    ]
+    for action, status in [(1, Status.GOOD), (2, Status.GOOD), (3, Status.GOOD), (4, Status.GOOD), (5, Status.GOOD)]
+}
+
 CASES: dict[tuple[int, int | None], list[Case]] = {
     (0x00, None): [Case("00")],
     (0x03, None): [Case("03 00 00 00 ff")],
@@ -117,6 +128,8 @@ CASES: dict[tuple[int, int | None], list[Case]] = {
     (0x0A, None): [Case("0a 000010 02", TWO, WRITTEN)],
     (0x12, None): [Case("12 00 00 00 60")],
     (0x15, None): [Case("15 10 00 00 04", bytes(4))],
+    (0x16, None): [Case("16")],
+    (0x17, None): [Case("17")],
     (0x1A, None): [Case("1a 00 3f 00 ff")],
     (0x1B, None): [Case("1b 00 00 00 00"), Case("1b 00 00 00 01")],
     (0x1D, None): [Case("1d 04")],
@@ -147,7 +160,11 @@ CASES: dict[tuple[int, int | None], list[Case]] = {
     ],
     (0x4D, None): [Case("4d 00 40 00 00 00 00 00 ff")],
     (0x55, None): [Case("55 10 00 00 00 00 00 0008", bytes(8))],
+    (0x56, None): [Case("56")],
+    (0x57, None): [Case("57")],
     (0x5A, None): [Case("5a 00 3f ff 00 00 00 00 ff")],
+    **{(0x5E, action): [Case(f"5e {action:02x} 00 00 00 00 00 00 ff")] for action in range(4)},
+    **{(0x5F, action): RESERVE_OUT.get(action, [REGISTER_OUT, UNREGISTER_OUT]) for action in range(8)},
     (0x88, None): [Case(f"88 00 {LBA8} 00000002", answer=READ), Case(f"88 {FUA} {LBA8} 00000002", answer=READ)],
     (0x89, None): [
         Case(f"89 00 {LBA8} 000000 02", READ + TWO, WRITTEN),

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from tgtcore import PENDING, Buffer, ReservationClass, Task, command, invalid_cdb_field
+from tgtcore import PENDING, Buffer, ReservationClass, Task, command
 from tgtcore_disk.compare import first_difference, miscompare
 from tgtcore_disk.fields import length_byte
 from tgtcore_disk.transfer import FUA, TransferCommands
@@ -21,7 +21,7 @@ class AtomicCommands(TransferCommands):
         self.check_range(lba, blocks)
         self.check_writable()
         task.arguments = lba, blocks, cdb[1]
-        return blocks << self.shift << 1
+        return self.exactly(task, blocks << self.shift << 1, _NUMBER_OF_BLOCKS_BYTE)
 
     @command(
         0x89, "89 18 FF FF FF FF FF FF FF FF 00 00 00 FF 3F 00",
@@ -31,7 +31,7 @@ class AtomicCommands(TransferCommands):
         """COMPARE AND WRITE: all blocks or none."""
         lba, blocks, flags = task.arguments
         offset, length = lba << self.shift, blocks << self.shift
-        data = self._complete(task, 2 * length, _NUMBER_OF_BLOCKS_BYTE)
+        data = memoryview(task.data_out or b"")
         if not length:
             return None
         self.check_range(lba, blocks)
@@ -52,15 +52,19 @@ class AtomicCommands(TransferCommands):
         _compare(expected, self.store.read(offset, len(expected)))
         self._write(offset, written, durable)
 
+    def wants_orwrite(self, task: Task) -> int:
+        """Check the CDB; how many bytes of data-out it asks for."""
+        return self.exactly(task, self.wants_write(task), length_byte(task.cdb[0]))
+
     @command(
         0x8B, "8B 18 FF FF FF FF FF FF FF FF FF FF FF FF 3F 00",
-        reservation=ReservationClass.WRITE, wants=TransferCommands.wants_write,
+        reservation=ReservationClass.WRITE, wants=wants_orwrite,
     )  # fmt: skip
     def orwrite(self, task: Task) -> Any:
         """ORWRITE: each bit of the blocks becomes the OR of itself and the data-out's."""
         lba, blocks, flags = task.arguments
         offset, length = lba << self.shift, blocks << self.shift
-        data = self._complete(task, length, length_byte(task.cdb[0]))
+        data = memoryview(task.data_out or b"")
         if not length:
             return None
         self.check_range(lba, blocks)
@@ -78,13 +82,6 @@ class AtomicCommands(TransferCommands):
             self.store.write_through(offset, data)
         else:
             self.store.write(offset, data)
-
-    def _complete(self, task: Task, length: int, field: int) -> memoryview:
-        """The data-out, which must be complete: doing this in part would be something else."""
-        data = self.whole_blocks(task, length)
-        if len(data) != length:
-            raise invalid_cdb_field(field)
-        return data
 
 
 def _compare(expected: Buffer, found: Buffer) -> None:

@@ -14,13 +14,18 @@ _LBPME, _LBPRZ = 0x8000, 0x4000
 class CapacityCommands(Medium):
     """READ CAPACITY (10) and (16)."""
 
-    @command(0x25, "25 00 00 00 00 00 00 00 00 00", reservation=ReservationClass.ALWAYS)
+    @command(0x25, "25 00 00 00 00 00 00 00 00 00", reservation=ReservationClass.READINESS)
     def read_capacity_10(self, task: Task) -> None:
         """READ CAPACITY (10): FFFFFFFFh when the last address does not fit."""
         self.check_ready()
         task.data_in = _CAPACITY_10.pack(min(self.blocks - 1, _LBA_MAX_10), self.block_bytes)
 
-    @command(0x9E, "9E 10 00 00 00 00 00 00 00 00 FF FF FF FF 00 00", service_action=0x10)
+    @command(
+        0x9E,
+        "9E 10 00 00 00 00 00 00 00 00 FF FF FF FF 00 00",
+        service_action=0x10,
+        reservation=ReservationClass.READINESS,
+    )
     def read_capacity_16(self, task: Task) -> None:
         """READ CAPACITY (16)."""
         self.check_ready()

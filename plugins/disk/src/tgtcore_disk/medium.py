@@ -13,6 +13,7 @@ from tgtcore import (
     OpenStore,
     SharedCommands,
     Task,
+    invalid_cdb_field,
     out_of_range,
     write_protected,
 )
@@ -144,6 +145,16 @@ class Medium(SharedCommands):
         self.check_ready()
         if self.read_only or self.software_write_protected:
             raise write_protected()
+
+    def exactly(self, task: Task, wanted: int, field: int) -> int:
+        """How many bytes of data-out a command asks for that makes no sense with less or more of them.
+
+        :param field: the byte of the CDB that the length comes from.
+        :raises CheckCondition: the initiator sends another number.
+        """
+        if task.expected_out != wanted:
+            raise invalid_cdb_field(field)
+        return wanted
 
     # ---- slow work --------------------------------------------------------------------------------------------------
 

@@ -16,7 +16,7 @@ from tgtcore import (
 from tgtcore_disk.medium import Medium
 
 UNMAP_DESCRIPTORS_MAX = 256
-UNMAP_BYTES_MAX = 2 * 1024 * 1024 * 1024
+UNMAP_BLOCKS_MAX = 1024 * 1024
 """Reported as MAXIMUM UNMAP LBA COUNT, for all descriptors together."""
 
 _ANCHOR = 0x01
@@ -32,11 +32,6 @@ _DESCRIPTORS_MAX = 1024
 
 class ProvisioningCommands(Medium):
     """UNMAP and GET LBA STATUS, of a thin disk only."""
-
-    @property
-    def unmap_blocks_max(self) -> int:
-        """MAXIMUM UNMAP LBA COUNT."""
-        return UNMAP_BYTES_MAX >> self.shift
 
     def command_features(self) -> set[str]:
         """Whether the disk is thin."""
@@ -86,7 +81,7 @@ class ProvisioningCommands(Medium):
         for at in range(_HEADER.size, _HEADER.size + count * _DESCRIPTOR.size, _DESCRIPTOR.size):
             lba, blocks = _DESCRIPTOR.unpack_from(data, at)
             total += blocks
-            if total > self.unmap_blocks_max:
+            if total > UNMAP_BLOCKS_MAX:
                 raise invalid_parameter(at + 8)
             if lba + blocks > self.blocks:
                 raise out_of_range()

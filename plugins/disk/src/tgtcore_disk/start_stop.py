@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from tgtcore import CheckCondition, ReservationClass, Task, command, invalid_cdb_field
+from tgtcore import CheckCondition, ReservationClass, ReservationConflict, Task, command, invalid_cdb_field
 from tgtcore.scsi import asc
 from tgtcore.scsi.sense import SenseKey
 from tgtcore_disk.medium import EJECTED, STOPPED, Medium
@@ -18,10 +18,16 @@ class StartStopCommands(Medium):
         """Whether the medium is removable."""
         return super().command_features() | ({"removable"} if self.removable else set())
 
-    @command(0x1B, "1B 01 00 00 07 00", reservation=ReservationClass.WRITE, timeout_s=60)
+    def _check_reservation(self, task: Task, kind: ReservationClass) -> None:
+        """For commands whose fields decide what a reservation does to them (SBC-4 table 13)."""
+        if self.lu.reservations.conflict(task.nexus.identity, kind):
+            raise ReservationConflict(f"{task}: {self.lu} is reserved")
+
+    @command(0x1B, "1B 01 00 00 07 00", timeout_s=60)
     def start_stop_unit(self, task: Task) -> Any:
         """START STOP UNIT; stopping makes everything durable first.  IMMED ends the command when the work is done."""
         what = task.cdb[4]
+        self._check_reservation(task, ReservationClass.READINESS if what == _START else ReservationClass.WRITE)
         if what & _LOEJ and not self.removable:
             raise invalid_cdb_field(4, 1)
         if what & _START:
@@ -48,12 +54,14 @@ class StartStopCommands(Medium):
         if EJECTED in self.obstacles:
             raise CheckCondition(*EJECTED)
 
-    @command(0x1E, "1E 00 00 00 03 00", reservation=ReservationClass.WRITE, feature="removable")
+    @command(0x1E, "1E 00 00 00 03 00", feature="removable")
     def prevent_allow_medium_removal(self, task: Task) -> None:
         """PREVENT ALLOW MEDIUM REMOVAL, remembered for each I_T nexus."""
         prevent = task.cdb[_PREVENT_BYTE] & 3
         if prevent > 1:
             raise invalid_cdb_field(_PREVENT_BYTE, 1)
+        if prevent:
+            self._check_reservation(task, ReservationClass.WRITE)
         assert task.itl is not None
         task.itl.prevents_removal = bool(prevent)
 

@@ -29,15 +29,15 @@ class TransferCommands(Medium):
         cdb = task.cdb
         lba, blocks, flags = fields_of[cdb[0]](cdb)
         if lba + blocks > self.blocks or blocks > self.max_blocks or self.obstacles:
-            raise self.refusal(cdb, blocks)
+            raise self.refusal(cdb, lba, blocks)
         if not blocks:
             return None
-        self.reads += 1
-        self.blocks_read += blocks
         offset = lba << self.shift
         length = blocks << self.shift
         if self.ranges.contended and not self.ranges.admit(task, offset, offset + length):
             return PENDING
+        self.reads += 1
+        self.blocks_read += blocks
         if flags & FUA:
             return self.slowly(task, offset, length, self._read_durable, offset, length)
         if length >= _REGION_BYTES_MIN and task.accepts_region:
@@ -61,7 +61,7 @@ class TransferCommands(Medium):
         cdb = task.cdb
         lba, blocks, _ = fields = fields_of[cdb[0]](cdb)
         if lba + blocks > self.blocks or blocks > self.max_blocks or self.obstacles:
-            raise self.refusal(cdb, blocks)
+            raise self.refusal(cdb, lba, blocks)
         if self.read_only or self.software_write_protected:
             self.check_writable()
         task.arguments = fields
@@ -85,11 +85,11 @@ class TransferCommands(Medium):
             return None
         if lba + blocks > self.blocks or self.obstacles:  # it was checked, but that was before the data came
             self.check_range(lba, blocks)
-        self.writes += 1
-        self.blocks_written += blocks
         offset = lba << self.shift
         if self.ranges.contended and not self.ranges.admit(task, offset, offset + length):
             return PENDING
+        self.writes += 1
+        self.blocks_written += length >> self.shift
         if flags & FUA or self.write_through:
             return self.slowly(task, offset, length, self.store.write_through, offset, data)
         if self._write_nowait(offset, data):
@@ -101,10 +101,10 @@ class TransferCommands(Medium):
         data = memoryview(b"" if task.data_out is None else task.data_out)
         return data[: min(length, len(data) >> self.shift << self.shift)]
 
-    def refusal(self, cdb: bytes, blocks: int) -> CheckCondition:
+    def refusal(self, cdb: bytes, lba: int, blocks: int) -> CheckCondition:
         """Why a transfer can't be done."""
         if self.obstacles:
             return CheckCondition(*self.obstacles[0])
-        if blocks > self.max_blocks:
-            return invalid_cdb_field(length_byte(cdb[0]))
-        return out_of_range()
+        if lba + blocks > self.blocks:
+            return out_of_range()
+        return invalid_cdb_field(length_byte(cdb[0]))

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from tgtcore import PENDING, Buffer, ReservationClass, Task, command, invalid_cdb_field, out_of_range
+from tgtcore import PENDING, Buffer, ReservationClass, Task, command, invalid_cdb_field
 from tgtcore_disk.compare import first_difference, miscompare
 from tgtcore_disk.fields import fields_of, length_byte
 from tgtcore_disk.medium import PIECE_BYTES
@@ -28,7 +28,7 @@ class VerifyCommands(TransferCommands):
         if byte_check == _RESERVED:
             raise invalid_cdb_field(1, 2)
         if lba + blocks > self.blocks or self.obstacles or (byte_check == _ALL_BLOCKS and blocks > self.max_blocks):
-            raise out_of_range() if lba + blocks > self.blocks else self.refusal(task.cdb, blocks)
+            raise self.refusal(task.cdb, lba, blocks)
         wanted = {_NO_COMPARISON: 0, _ALL_BLOCKS: blocks, _ONE_BLOCK: min(blocks, 1)}[byte_check]
         return wanted << self.shift
 

@@ -13,8 +13,8 @@ from tgtcore.scsi.vpd import (
     block_device_characteristics,
 )
 from tgtcore_disk.atomic import COMPARE_AND_WRITE_BLOCKS_MAX, AtomicCommands
-from tgtcore_disk.provisioning import UNMAP_DESCRIPTORS_MAX, ProvisioningCommands
-from tgtcore_disk.write_same import WriteSameCommands
+from tgtcore_disk.provisioning import UNMAP_BLOCKS_MAX, UNMAP_DESCRIPTORS_MAX, ProvisioningCommands
+from tgtcore_disk.write_same import WRITE_SAME_BLOCKS_MAX, WriteSameCommands
 
 _SPINNING = 7200
 _OPTIMAL_TRANSFER_BYTES = 1024 * 1024
@@ -23,7 +23,7 @@ _OPTIMAL_TRANSFER_BYTES = 1024 * 1024
 class DiskVpdPages(AtomicCommands, WriteSameCommands, ProvisioningCommands):
     """Standard INQUIRY data and the pages 86h, B0h, B1h and B2h of a disk."""
 
-    versions = (VersionDescriptor.SBC_4,)
+    versions = (VersionDescriptor.SBC_3,)
 
     def standard_inquiry(self) -> StandardInquiry:
         """As every device's, with RMB."""
@@ -48,12 +48,12 @@ class DiskVpdPages(AtomicCommands, WriteSameCommands, ProvisioningCommands):
             transfer_max=self.max_blocks,
             transfer_optimal=min(self.max_blocks, _OPTIMAL_TRANSFER_BYTES >> self.shift),
             compare_and_write_max=COMPARE_AND_WRITE_BLOCKS_MAX,
-            write_same_max=self.write_same_blocks_max,
+            write_same_max=WRITE_SAME_BLOCKS_MAX,
         )
         if self.thin:
             limits = replace(
                 limits,
-                unmap_blocks_max=self.unmap_blocks_max,
+                unmap_blocks_max=UNMAP_BLOCKS_MAX,
                 unmap_descriptors_max=UNMAP_DESCRIPTORS_MAX,
                 unmap_granularity=self.unmap_bytes >> self.shift,
                 unmap_alignment=0,

@@ -6,19 +6,14 @@ from tgtcore import PENDING, ReservationClass, Task, command, invalid_cdb_field
 from tgtcore_disk.fields import fields_of, length_byte
 from tgtcore_disk.medium import PIECE_BYTES, Medium
 
-WRITE_SAME_BYTES_MAX = 256 * 1024 * 1024
-"""Reported as MAXIMUM WRITE SAME LENGTH: what a slow store can still write within the command timeout."""
+WRITE_SAME_BLOCKS_MAX = 32 * 1024
+"""Reported as MAXIMUM WRITE SAME LENGTH: what a slow store can still write well within the command timeout."""
 
 _NDOB, _UNMAP, _ANCHOR = 0x01, 0x08, 0x10
 
 
 class WriteSameCommands(Medium):
     """WRITE SAME (10) and (16)."""
-
-    @property
-    def write_same_blocks_max(self) -> int:
-        """MAXIMUM WRITE SAME LENGTH."""
-        return WRITE_SAME_BYTES_MAX >> self.shift
 
     def wants_write_same(self, task: Task) -> int:
         """Check the CDB; how many bytes of data-out it asks for."""
@@ -28,11 +23,11 @@ class WriteSameCommands(Medium):
             raise invalid_cdb_field(1, 3 if flags & _UNMAP else 4)
         if flags & _ANCHOR and not flags & _UNMAP:
             raise invalid_cdb_field(1, 4)
-        if not 0 < blocks <= self.write_same_blocks_max:  # WSNZ is one: zero does not mean the rest of the medium
+        if not 0 < blocks <= WRITE_SAME_BLOCKS_MAX:  # WSNZ is one: zero does not mean the rest of the medium
             raise invalid_cdb_field(length_byte(cdb[0]))
         self.check_range(lba, blocks)
         self.check_writable()
-        return 0 if flags & _NDOB else self.block_bytes
+        return self.exactly(task, 0 if flags & _NDOB else self.block_bytes, length_byte(cdb[0]))
 
     @command(
         0x41, "41 18 FF FF FF FF 3F FF FF 00", reservation=ReservationClass.WRITE, wants=wants_write_same, timeout_s=120
@@ -44,9 +39,7 @@ class WriteSameCommands(Medium):
     def write_same(self, task: Task) -> Any:
         """WRITE SAME.  UNMAP gives space back only where the blocks read as the pattern afterwards, that is for zeroes."""
         lba, blocks, flags = task.arguments
-        pattern = bytes(self.block_bytes) if flags & _NDOB else bytes(task.data_out or b"")[: self.block_bytes]
-        if len(pattern) < self.block_bytes:
-            raise invalid_cdb_field(length_byte(task.cdb[0]))
+        pattern = bytes(self.block_bytes) if flags & _NDOB else bytes(task.data_out or b"")
         self.check_range(lba, blocks)
         offset, length = lba << self.shift, blocks << self.shift
         if self.ranges.contended and not self.ranges.admit(task, offset, offset + length):

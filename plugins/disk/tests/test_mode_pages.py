@@ -1,0 +1,87 @@
+import pytest
+from tgtcore_disk import Disk, DiskOptions
+
+from tgtcore.scsi import asc
+from tgtcore.scsi.sense import SenseKey
+from tgtcore.scsi.status import Status
+from tgtcore.testing.initiator import Initiator, bench
+from tgtcore.testing.ram import RamStore
+
+WRITE = "2a 00 00000000 00 0001"
+WCE, SWP = 0x04, 0x08
+
+
+def page(initiator: Initiator, code: int, control: int = 0) -> bytearray:
+    return bytearray(initiator.execute(bytes((0x1A, 0x08, control << 6 | code, 0, 0xFF, 0))).data[4:])
+
+
+def select(initiator: Initiator, data: bytes, header: bytes = bytes(4)) -> tuple[int, int, int]:
+    whole = header + data
+    return initiator.execute(bytes((0x15, 0x10, 0, 0, len(whole), 0)), whole).code
+
+
+def test_the_pages(initiator: Initiator) -> None:
+    data, codes, at = initiator.execute("1a 08 3f 00 ff").data, [], 4
+    while at < len(data):
+        codes.append(data[at])
+        at += 2 + data[at + 1]
+    assert codes == [0x01, 0x08, 0x0A, 0x1C]
+
+
+@pytest.mark.parametrize(("options", "bit"), [(DiskOptions(), WCE), (DiskOptions(write_cache=False), 0)])
+def test_write_cache(initiator: Initiator, options: DiskOptions, bit: int) -> None:
+    assert page(initiator, 0x08)[2] == bit
+    assert page(initiator, 0x08, 1)[2] == WCE
+
+
+def test_the_write_cache_can_be_disabled_and_comes_back_with_a_reset(initiator: Initiator, disk: Disk) -> None:
+    caching = page(initiator, 0x08)
+    caching[2] &= ~WCE
+    assert select(initiator, bytes(caching)) == (0, 0, 0)
+    assert disk.write_through
+    disk.lu.reset()
+    assert not disk.write_through
+
+
+def test_software_write_protection(initiator: Initiator, store: RamStore) -> None:
+    control = page(initiator, 0x0A)
+    control[4] |= SWP
+    assert select(initiator, bytes(control)) == (0, 0, 0)
+    assert initiator.execute(WRITE, b"x" * 512).code == (SenseKey.DATA_PROTECT, *asc.WRITE_PROTECTED)
+    assert initiator.execute("1a 00 08 00 ff").data[2] == 0x90
+    control[4] &= ~SWP
+    assert select(initiator, bytes(control)) == (0, 0, 0)
+    assert initiator.execute(WRITE, b"x" * 512).status is Status.GOOD
+    assert store.content[0] == ord("x")
+
+
+def test_block_descriptors(initiator: Initiator) -> None:
+    assert initiator.execute("1a 00 08 00 ff").data[3:12] == bytes.fromhex("08 00000800 00 000200")
+    long = initiator.execute("5a 10 08 00 00 00 00 00 ff").data
+    assert long[4] == 1
+    assert long[6:24] == bytes.fromhex("0010 0000000000000800 00000000 00000200")
+
+
+@pytest.mark.parametrize(
+    ("descriptor", "fits"),
+    [
+        ("00000800 00 000200", True),
+        ("00000000 00 000200", True),
+        ("ffffffff 00 000200", True),
+        ("00000400 00 000200", False),
+        ("00000800 00 001000", False),
+        ("00000800 01 000200", False),
+    ],
+)
+def test_the_medium_cannot_be_given_other_blocks(initiator: Initiator, descriptor: str, fits: bool) -> None:
+    code = select(initiator, b"", header=b"\0\0\0\x08" + bytes.fromhex(descriptor))
+    assert code == ((0, 0, 0) if fits else (SenseKey.ILLEGAL_REQUEST, *asc.INVALID_FIELD_IN_PARAMETER_LIST))
+
+
+def test_a_read_only_disk_has_no_write_cache() -> None:
+    with bench() as made:
+        made.add(Disk, RamStore(), read_only=True)
+        initiator = made.initiator()
+        assert page(initiator, 0x08)[2] == 0
+        assert page(initiator, 0x08, 1)[2] == 0
+        assert initiator.execute("1a 00 08 00 ff").data[2] & 0x80
