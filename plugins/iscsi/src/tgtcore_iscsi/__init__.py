@@ -1,6 +1,6 @@
 """iSCSI over TCP (RFC 7143), a transport plugin of tgtcore."""
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from tgtcore import hookimpl
 
@@ -14,3 +14,11 @@ def tgt_register_transports(registry: "Registry") -> None:
     from tgtcore_iscsi.transport import IscsiTransport
 
     registry.transport("iscsi", IscsiTransport)
+
+
+@hookimpl
+def tgt_check_config(config: Any) -> list[str]:
+    """Accounts and portal groups that are named must be there."""
+    from tgtcore_iscsi.check import problems
+
+    return problems(config)

@@ -60,13 +60,28 @@ class IscsiOptions(Options):
     """Connections at one time, logged in or not; more are closed at once."""
 
     max_recv_data_segment_length: int = Field(default=262144, ge=512, le=16777215)
+    """The longest data segment of a PDU that we take, in bytes (MaxRecvDataSegmentLength)."""
+
     max_burst_length: int = Field(default=1048576, ge=512, le=16777215)
+    """The most data of one R2T or one data-in sequence, in bytes (MaxBurstLength)."""
+
     first_burst_length: int = Field(default=262144, ge=512, le=16777215)
+    """The most data-out that may be sent without R2T, in bytes (FirstBurstLength)."""
+
     initial_r2t: bool = False
+    """Whether data-out always waits for R2T, except immediate data (InitialR2T)."""
+
     immediate_data: bool = True
+    """Whether a command may carry data-out with it (ImmediateData)."""
+
     max_outstanding_r2t: int = Field(default=16, ge=1, le=65535)
+    """R2Ts that one command may have unanswered (MaxOutstandingR2T)."""
+
     header_digest: Digests = ("None", "CRC32C")
+    """Header digests that are accepted, the best first (HeaderDigest)."""
+
     data_digest: Digests = ("None", "CRC32C")
+    """Data digests that are accepted, the best first (DataDigest)."""
 
     @model_validator(mode="after")
     def _fits_the_standard(self) -> "IscsiOptions":
@@ -109,7 +124,10 @@ class IscsiTargetOptions(Options):
     """Whether initiators should remember the redirection."""
 
     header_digest: Digests | None = None
+    """Header digests of this target; the transport's by default."""
+
     data_digest: Digests | None = None
+    """Data digests of this target; the transport's by default."""
 
     @model_validator(mode="after")
     def _mutual_needs_auth(self) -> "IscsiTargetOptions":

@@ -255,5 +255,5 @@ def _listen(address: Address) -> socket.socket:
         sock.listen(_BACKLOG)
     except OSError as error:
         sock.close()
-        raise OSError(error.errno, f"portal {address}: {error.strerror or error}") from None
+        raise OSError(error.errno, f"portal {address}: {(error.strerror or str(error)).lower()}") from None
     return sock
