@@ -35,7 +35,7 @@ class Wishes:
 def document(wishes: Wishes, folder: Path) -> dict[str, Any]:
     """The configuration that serves what is wished.
 
-    :param folder: private to this daemon: its management socket and its state.
+    :param folder: private to this daemon: its management socket and its secrets.
     :raises ConfigError: every wish that can't be granted.
     """
     problems = _problems(wishes)
@@ -44,7 +44,6 @@ def document(wishes: Wishes, folder: Path) -> dict[str, Any]:
         "plugins": ["iscsi", "disk", "file"],
         "daemon": {
             "socket": str(folder / "tgtd.sock"),
-            "state_directory": str(folder),
             "drain_s": 5,
             "log_level": "warning",
         },

@@ -15,7 +15,7 @@ from tgtcore.cli.exits import reported
 if TYPE_CHECKING:
     from tgtcore.cli.run import Ready
 
-_FILE = click.Path(path_type=Path)
+_FILE = click.Path(path_type=Path, readable=False)
 _CONTEXT = {"help_option_names": ["-h", "--help"], "max_content_width": 120}
 
 

@@ -22,10 +22,10 @@ class DaemonOptions(Options):
     """Keys of ``[daemon]``."""
 
     socket: Path | None = None
-    """The management socket; see :func:`tgtcore.config.defaults.default_socket`."""
+    """The management socket; by default in a place of the user who runs the daemon."""
 
     state_directory: Path | None = None
-    """Where identities and reservations are kept; see :func:`tgtcore.config.defaults.default_state_directory`."""
+    """Where identities and reservations are kept; by default in a place of the user who runs the daemon."""
 
     workers: int = Field(default=8, ge=1, le=WORKER_THREADS_MAX)
     """Threads for storage calls that block."""

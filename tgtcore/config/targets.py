@@ -26,9 +26,9 @@ def check_target(name: str, table: Any, registry: Registry, problems: Problems, 
         place, TargetKeys, {key: value for key, value in table.items() if key in _CORE_KEYS}
     )
     options = _check_transport(place, table, registry, problems)
+    luns = _check_luns((*place, "luns"), table.get("luns", {}), units, problems)
     if keys is None:
         return None
-    luns = _check_luns((*place, "luns"), keys.luns, units, problems)
     private = tuple(
         LunMapConfig(
             tuple(pattern.lower() for pattern in one.initiators),

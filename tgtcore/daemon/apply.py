@@ -57,16 +57,26 @@ class Applier:
                 raise
             done.append(step)
             _log.info("done: %s", step)
+        try:
+            self._inventory.identities.keep()
+        except ConfigError:
+            await self._undo(done)
+            raise
         if overdue:
             holders = [holder for error in overdue for holder in error.holders]
             raise DrainTimeout("\n".join(str(error) for error in overdue), holders)
 
     async def settle(self, timeout_s: float) -> None:
-        """Wait for removals that took too long when they were asked for."""
-        if self._lingering:
-            await asyncio.wait(self._lingering.values(), timeout=timeout_s)
+        """Wait for removals that took too long when they were asked for, then give them up."""
+        tasks = list(self._lingering.values())
+        if tasks:
+            _, late = await asyncio.wait(tasks, timeout=timeout_s)
+            for task in late:
+                task.cancel()
+            await asyncio.gather(*late, return_exceptions=True)
 
     async def _undo(self, done: list[Step]) -> None:
+        self._inventory.identities.forget()
         for step in reversed(done):
             inverse = Step(_INVERSE[step.action], step.kind, step.name, step.detail, step.new, step.old, step.place)
             try:

@@ -82,7 +82,8 @@ class Daemon:
             identities = Identities(self.state_directory)
             workers = Workers(self._first.daemon.workers, loop)
             building.push_async_callback(self._end_workers, workers)
-            self.inventory = Inventory(loop, self._plugins, workers, identities, self._first.daemon.drain_s)
+            drain_s = self._first.daemon.drain_s
+            self.inventory = Inventory(loop, self._plugins, workers, identities, self.state_directory, drain_s)
             self._applier = Applier(self.inventory)
             building.push_async_callback(self._remove_all)
             await self._applier.apply(compare(EMPTY, self._first))

@@ -14,30 +14,41 @@ _VERSION = 1
 class Identities:
     """Name of a logical unit → 16 bytes.
 
-    :param directory: the daemon's state directory; made when the first id is.
+    :param directory: the daemon's state directory; made when there is an id to remember.
     :raises ConfigError: the file is there and can't be used.
     """
 
     def __init__(self, directory: Path) -> None:
         self._path = directory / FILE
-        self._known = self._read()
+        self._kept = self._read()
+        self._known = dict(self._kept)
 
     def get(self, name: str) -> bytes:
-        """The id of a logical unit, made now if it has none yet.
-
-        :raises ConfigError: it can't be remembered.
-        """
+        """The id of a logical unit, made now if it has none yet; :meth:`keep` makes sure that it stays."""
         if name not in self._known:
             self._known[name] = uuid.uuid4().hex
-            try:
-                self._write()
-            except OSError as error:
-                del self._known[name]
-                raise ConfigError(
-                    f"{self._path}: {(error.strerror or str(error)).lower()}; give logical unit {name} a unique_id, "
-                    "or the daemon a state_directory that it may write to"
-                ) from None
         return bytes.fromhex(self._known[name])
+
+    def keep(self) -> None:
+        """Remember the ids that were made: what was asked for has succeeded.
+
+        :raises ConfigError: they can't be remembered.
+        """
+        if self._known == self._kept:
+            return
+        try:
+            self._write()
+        except OSError as error:
+            names = ", ".join(sorted(set(self._known) - set(self._kept)))
+            raise ConfigError(
+                f"{self._path}: {(error.strerror or str(error)).lower()}; give each logical unit ({names}) a unique_id, "
+                "or the daemon a state_directory that it may write to"
+            ) from None
+        self._kept = dict(self._known)
+
+    def forget(self) -> None:
+        """Forget the ids that were made since the last :meth:`keep`: what was asked for has failed."""
+        self._known = dict(self._kept)
 
     def _read(self) -> dict[str, str]:
         try:

@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tgtcore.config import AccountConfig, LogicalUnitConfig
@@ -38,6 +39,7 @@ class Inventory:
     plugins: Plugins
     workers: Workers
     identities: "Identities"
+    state_directory: Path
     drain_s: float
     accounts: dict[str, AccountConfig] = field(default_factory=dict)
     units: dict[str, Unit] = field(default_factory=dict)

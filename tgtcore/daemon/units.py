@@ -1,10 +1,9 @@
 """Making and removing logical units."""
 
-from typing import Any
-
 from tgtcore import signals
 from tgtcore.config import LogicalUnitConfig
 from tgtcore.daemon.inventory import Inventory, Unit
+from tgtcore.daemon.saved_state import SavedState
 from tgtcore.daemon.stores import Stack, describe, open_stack
 from tgtcore.errors import ConfigError, StoreError, TgtError
 from tgtcore.logical_unit import Identity, LogicalUnit
@@ -43,9 +42,11 @@ def _make(inventory: Inventory, config: LogicalUnitConfig, unique_id: bytes, sto
     device_type = inventory.plugins.registry.device_types.get(config.device_type)
     assert device_type is not None, f"{config.device_type} was checked"
     identity = Identity.make(config.name, unique_id, **dict(config.names))
-    lu = LogicalUnit(identity, device_type, store, config.options)
+    saved = SavedState(inventory.state_directory, unique_id)
+    lu = LogicalUnit(identity, device_type, store, config.options, saved_state=saved)
     if store is not None:
         store.claims.claim(Claim.WRITE_EXCLUSIVE if store.writable else Claim.READ_SHARED, str(lu))
+    lu.extra_vpd_pages = lambda transport: inventory.plugins.vpd_pages(transport, lu)
     return lu
 
 
@@ -71,21 +72,17 @@ async def resize_unit(inventory: Inventory, name: str, size_bytes: int) -> int:
     """Change the size of a logical unit's store; initiators are told.  Returns the size that it has now.
 
     :raises StoreError: the store can't, or won't.
+    :raises ConfigError: the device can't have that size.
     """
     unit = inventory.units[name]
     store = unit.store
     if store is None:
         raise StoreError(f"{unit.lu} has no store")
-    old_bytes = store.size_bytes
     with store.leases.lease(f"resize of {unit.lu}"):
         try:
-            await inventory.workers.call(store.resize, size_bytes)
+            await unit.lu.resize(size_bytes)
         except (OSError, ValueError) as error:
             raise StoreError(f"{unit.lu}: {describe(error)}") from error
-    changed: Any = getattr(unit.lu.device, "capacity_changed", None)
-    if changed is not None:
-        changed()
-    signals.emit(signals.lu_resized, unit.lu, old_bytes=old_bytes, new_bytes=store.size_bytes)
     return store.size_bytes
 
 
@@ -93,8 +90,12 @@ async def _close_stores(inventory: Inventory, store: OpenStore | None, stack: St
     if store is None or stack is None:
         return
     await store.leases.drain(None)
+    failure: Exception | None = None
     try:
         await inventory.workers.call(store.close)
-    finally:
-        await inventory.workers.call(stack.close_bases)
-        signals.emit(signals.store_closed, store)
+    except Exception as error:  # what stands beneath is closed all the same
+        failure = error
+    await inventory.workers.call(stack.close_bases)
+    signals.emit(signals.store_closed, store)
+    if failure is not None:
+        raise StoreError(f"{store} was not closed cleanly: {describe(failure)}") from failure

@@ -22,6 +22,8 @@ _log = logging.getLogger(__name__)
 IDLE_S = 600.0
 """A client that says nothing for this long is disconnected."""
 
+_FAREWELL_S = 1.0
+
 _CREDENTIALS = struct.Struct("3i")
 
 Answer = Callable[[Request], Awaitable[Any]]
@@ -91,8 +93,7 @@ class Server:
     async def _talk(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         refusal = self._refusal(writer)
         if refusal is not None:
-            writer.write(error_line(0, refusal))
-            await writer.drain()
+            await self._part(reader, writer, refusal)
             return
         while True:
             try:
@@ -101,13 +102,21 @@ class Server:
                 text = (
                     "nothing was asked for too long" if isinstance(error, TimeoutError) else "the request is too long"
                 )
-                writer.write(error_line(0, VerbError(Code.PROTOCOL, text)))
-                await writer.drain()
+                await self._part(reader, writer, VerbError(Code.PROTOCOL, text))
                 return
             if not line.endswith(b"\n"):
                 return
             writer.write(await self._respond(line))
             await writer.drain()
+
+    async def _part(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, why: VerbError) -> None:
+        """Say why the connection ends, and let the client hear it: closing over unread bytes would throw the answer away."""
+        writer.write(error_line(0, why))
+        writer.write_eof()
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(_FAREWELL_S):
+                while await reader.read(65536):
+                    pass
 
     def _refusal(self, writer: asyncio.StreamWriter) -> VerbError | None:
         if len(self._clients) > MANAGEMENT_CLIENTS_MAX:

@@ -1,0 +1,53 @@
+"""Results for people and for programs."""
+
+import json
+
+import pytest
+
+from tgtcore.cli.output import show, size_text
+
+
+def shown(capsys: pytest.CaptureFixture[str], result: object, *columns: str, as_json: bool = False) -> str:
+    show(result, columns, as_json=as_json)
+    return capsys.readouterr().out
+
+
+ROWS = [
+    {"name": "a [b]", "size_bytes": 1536 << 20, "luns": [], "on": True},
+    {"name": "c", "size_bytes": None, "luns": [1, 2], "on": False},
+]
+
+
+def test_lists_are_tables(capsys: pytest.CaptureFixture[str]) -> None:
+    head, _, first, second, *_ = [
+        line.strip() for line in shown(capsys, ROWS, "name", "size_bytes", "luns", "on").splitlines() if line.strip()
+    ]
+    assert head.split() == ["name", "size", "bytes", "luns", "on"]
+    assert first.split("  ")[0] == "a [b]"
+    assert "1.50 GiB" in first
+    assert second.split() == ["c", "-", "1,", "2", "no"]
+
+
+def test_an_empty_list_says_so(capsys: pytest.CaptureFixture[str]) -> None:
+    assert shown(capsys, []) == "nothing\n"
+    assert json.loads(shown(capsys, [], as_json=True)) == []
+
+
+def test_programs_get_everything(capsys: pytest.CaptureFixture[str]) -> None:
+    assert json.loads(shown(capsys, ROWS, "name", as_json=True)) == ROWS
+
+
+def test_nested_data_are_indented_lines(capsys: pytest.CaptureFixture[str]) -> None:
+    text = shown(capsys, {"a": 1, "b": {"size_bytes": 2048}, "rows": [{"x": None}], "none": []})
+    assert text == "a: 1\nb:\n  size_bytes: 2.00 KiB\nrows:\n  x: -\nnone: \n"
+
+
+def test_text_is_shown_as_it_is(capsys: pytest.CaptureFixture[str]) -> None:
+    assert shown(capsys, "text") == "text\n"
+
+
+@pytest.mark.parametrize(
+    ("size", "text"), [(0, "0 B"), (1023, "1023 B"), (1024, "1.00 KiB"), (3 << 30, "3.00 GiB"), (5 << 40, "5.00 TiB")]
+)
+def test_sizes_have_units(size: int, text: str) -> None:
+    assert size_text(size) == text

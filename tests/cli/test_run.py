@@ -1,0 +1,25 @@
+"""The end of the daemon: in order, or at once."""
+
+import signal
+from pathlib import Path
+
+from support.process import Tgtd
+
+SERVE = ("serve", "a.img", "--size", "1M", "--portal", "127.0.0.1:0", "--json")
+
+
+def test_the_second_signal_ends_at_once(tmp_path: Path) -> None:
+    """Both are sent while the process stands still, so that they arrive before the first one has drained anything."""
+    with Tgtd(*SERVE, cwd=tmp_path) as tgtd:
+        for number in (signal.SIGSTOP, signal.SIGINT, signal.SIGTERM, signal.SIGCONT):
+            tgtd.process.send_signal(number)
+        assert tgtd.process.wait(20) in (130, 143)
+        assert not Path(tgtd.ready["socket"]).exists()
+
+
+def test_a_hangup_without_a_file_is_harmless(tmp_path: Path) -> None:
+    with Tgtd(*SERVE, cwd=tmp_path) as tgtd:
+        tgtd.process.send_signal(signal.SIGHUP)
+        assert tgtd.admin("lu", "list")[0]["name"] == "disk0"
+        assert tgtd.stop() == 0
+        assert "there is no configuration file to read again" in tgtd.log

@@ -1,0 +1,126 @@
+"""tgtd as its users run it."""
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import time
+from pathlib import Path
+
+import pytest
+from support.process import BIN, Tgtd, run
+
+SERVE = ("serve", "a.img", "--size", "8M", "--portal", "127.0.0.1:0", "--json")
+
+
+@pytest.fixture
+def private(tmp_path: Path) -> dict[str, str]:
+    """An environment in which private folders lie in the test's own."""
+    runtime = tmp_path / "runtime"
+    runtime.mkdir()
+    return {"XDG_RUNTIME_DIR": str(runtime)}
+
+
+def test_an_image_is_made_served_and_left_in_order(tmp_path: Path, private: dict[str, str]) -> None:
+    with Tgtd(*SERVE, cwd=tmp_path, env=private) as tgtd:
+        assert tgtd.ready["ready"] is True
+        assert tgtd.ready["pid"] == tgtd.process.pid
+        (url,) = tgtd.ready["urls"]
+        host, port = url.split("/")[2].rsplit(":", 1)
+        with socket.create_connection((host, int(port)), timeout=5):
+            pass
+        assert tgtd.admin("lu", "list")[0]["size_bytes"] == 8 << 20
+        assert tgtd.stop() == 0
+        assert "Traceback" not in tgtd.log
+    assert (tmp_path / "a.img").stat().st_size == 8 << 20
+    assert os.listdir(tmp_path / "runtime") == []
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_the_first_signal_drains(tmp_path: Path, private: dict[str, str], number: signal.Signals) -> None:
+    with Tgtd(*SERVE, cwd=tmp_path, env=private) as tgtd:
+        assert tgtd.stop(number) == 0
+
+
+def test_people_are_told_how_to_attach(tmp_path: Path, private: dict[str, str]) -> None:
+    command: list[str | Path] = [BIN / "tgtd", *SERVE[:-1]]
+    environment = {**os.environ, **private, "PYTHONUNBUFFERED": "1"}
+    process = subprocess.Popen(command, cwd=tmp_path, env=environment, stdout=subprocess.PIPE, text=True)
+    try:
+        assert process.stdout is not None
+        lines = []
+        for line in process.stdout:
+            lines.append(line)
+            if line.startswith("ready"):
+                break
+        text = "".join(lines)
+        for part in (
+            "disk0, 0.01 GiB: iscsi://127.0.0.1:",
+            "iscsiadm -m node -T iqn.",
+            "qemu-system-x86_64 -drive file=iscsi://",
+            "tgtadm --socket",
+        ):
+            assert part in text
+    finally:
+        process.terminate()
+        _, _ = process.communicate(timeout=20)
+    assert process.returncode == 0
+
+
+def test_a_hangup_reads_the_file_again(tmp_path: Path) -> None:
+    config = tmp_path / "c.toml"
+    config.write_text(
+        'plugins = ["iscsi", "disk", "file"]\n[daemon]\nsocket = "s"\nstate_directory = "state"\n'
+        '[logical_units.a]\ndevice_type = "disk"\nstore = { type = "memory", size = "1M" }\n'
+    )
+    with Tgtd("--config", config, "--json", cwd=tmp_path) as tgtd:
+        first = config.read_text()
+        config.write_text(first + '[logical_units.b]\ndevice_type = "disk"\nstore = { type = "memory", size = "1M" }\n')
+        tgtd.process.send_signal(signal.SIGHUP)
+        deadline = time.monotonic() + 10
+        while "the configuration was reloaded" not in tgtd.log and time.monotonic() < deadline:
+            time.sleep(0.02)
+        assert [row["name"] for row in tgtd.admin("lu", "list")] == ["a", "b"]
+        config.write_text(first + "typo = 1\n")
+        tgtd.process.send_signal(signal.SIGHUP)
+        while "was not reloaded" not in tgtd.log and time.monotonic() < deadline:
+            time.sleep(0.02)
+        assert "c.toml:8" in tgtd.log
+        assert [row["name"] for row in tgtd.admin("lu", "list")] == ["a", "b"]
+        assert tgtd.stop() == 0
+
+
+def test_a_good_file_is_checked_without_serving(tmp_path: Path) -> None:
+    config = tmp_path / "c.toml"
+    config.write_text('plugins = ["file"]\n')
+    done = run("tgtd", "--check", config)
+    assert (done.returncode, done.stdout) == (0, f"{config}: no problems (0 targets, 0 logical units)\n")
+    assert json.loads(run("tgtd", "--json", "--check", config).stdout)["ok"] is True
+
+
+def test_installed_plugins_are_listed() -> None:
+    rows = json.loads(run("tgtd", "plugins", "--json").stdout)
+    found = {row["name"]: row["offers"] for row in rows}
+    assert found["iscsi"] == {"transport": ["iscsi"]}
+    assert found["disk"] == {"device type": ["disk"]}
+    assert set(found["file"]["store"]) == {"file", "memory", "null"}
+
+
+@pytest.mark.parametrize("words", [[], ["--config", "x", "serve", "y"], ["serve"], ["--nonsense"]])
+def test_wrong_usage_is_exit_status_2(words: list[str], tmp_path: Path) -> None:
+    done = run("tgtd", *words, cwd=tmp_path)
+    assert done.returncode == 2
+    assert "Usage: tgtd" in done.stderr
+
+
+def test_it_starts_quickly_and_stays_small(tmp_path: Path, private: dict[str, str]) -> None:
+    took = []
+    for _ in range(3):
+        started = time.monotonic()
+        with Tgtd(*SERVE, cwd=tmp_path, env=private) as tgtd:
+            took.append(time.monotonic() - started)
+            status = Path(f"/proc/{tgtd.process.pid}/status").read_text()
+    assert min(took) < 0.7
+    (resident,) = [int(line.split()[1]) for line in status.splitlines() if line.startswith("VmRSS:")]
+    assert resident < 80 * 1024

@@ -1,0 +1,66 @@
+"""Problems are collected, placed and shown in order."""
+
+import pytest
+
+from tgtcore.config.positions import Positions
+from tgtcore.config.problems import Problems
+from tgtcore.errors import ConfigError
+from tgtcore.options import Options
+
+
+class Inner(Options):
+    level: int = 1
+
+
+class Outer(Options):
+    inner: tuple[Inner, ...] = ()
+    password: int = 0
+
+
+TEXT = "[a]\nx = 1\n[b]\ny = 2\n"
+
+
+def shown(problems: Problems) -> tuple[str, ...]:
+    with pytest.raises(ConfigError) as caught:
+        problems.raise_if_any()
+    return caught.value.problems
+
+
+def test_without_problems_nothing_is_raised() -> None:
+    problems = Problems()
+    problems.raise_if_any()
+    assert not problems
+
+
+def test_problems_are_in_the_order_of_the_file_and_there_once() -> None:
+    problems = Problems("c.toml", Positions(TEXT))
+    problems.add(("b", "y"), "second")
+    problems.add(("a", "x"), "first")
+    problems.add(("a", "x"), "first")
+    assert shown(problems) == ("c.toml:2: a.x: first", "c.toml:4: b.y: second")
+
+
+def test_without_a_file_the_place_is_enough() -> None:
+    problems = Problems()
+    problems.add(("a", "x"), "wrong")
+    assert shown(problems) == ("a.x: wrong",)
+
+
+def test_models_inside_models_offer_their_own_keys() -> None:
+    problems = Problems()
+    assert problems.check(("t",), Outer, {"inner": [{"level": 1}, {"levle": 2}]}) is None
+    assert shown(problems) == ('t.inner[1].levle: unknown key; did you mean "level"? (expected one of: level)',)
+
+
+def test_long_values_are_cut_and_secrets_not_shown() -> None:
+    problems = Problems()
+    problems.check(("t",), Outer, {"password": "hush" * 100, "inner": [{"level": "x" * 1000}]})
+    text = "\n".join(shown(problems))
+    assert "hush" not in text
+    assert len(text) < 300
+
+
+def test_what_is_no_table_is_said() -> None:
+    problems = Problems()
+    assert problems.check(("t",), Outer, [1]) is None
+    assert shown(problems) == ("t: expected a table, got [1]",)

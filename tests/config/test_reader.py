@@ -1,0 +1,46 @@
+"""Reading configuration files."""
+
+from pathlib import Path
+
+import pytest
+
+from tgtcore.config import parse, read
+from tgtcore.errors import ConfigError
+from tgtcore.limits import MANAGEMENT_REQUEST_BYTES_MAX
+
+
+def test_a_file_is_read_with_its_folder(tmp_path: Path) -> None:
+    path = tmp_path / "c.toml"
+    path.write_text("plugins = []\r\n[daemon]\r\n")
+    source = read(path)
+    assert (source.document, source.base, source.name) == ({"plugins": [], "daemon": {}}, tmp_path, str(path))
+
+
+def test_another_reader_is_asked_first(tmp_path: Path) -> None:
+    path = tmp_path / "c.ini"
+    path.write_text("not toml")
+    assert read(path, lambda path: {"plugins": [path.suffix]}).document == {"plugins": [".ini"]}
+    with pytest.raises(ConfigError, match=r"not TOML"):
+        read(path)
+
+
+BROKEN = {
+    "no TOML": (b"a = 1\nb ==\n", r"^c.toml:2: not TOML: "),
+    "an open string": (b'a = "x', r"^c.toml: not TOML: unterminated string"),
+    "no text": (b"a = 1\nb = '\xff'\n", r"^c.toml:2: byte FFh is not UTF-8"),
+    "nested too deeply": (b"a = " + b"[" * 100_000, r"^c.toml: the values are nested too deeply"),
+    "too long": (b"#" * (MANAGEMENT_REQUEST_BYTES_MAX + 1), r"^c.toml: 1048577 bytes are too long"),
+}
+
+
+@pytest.mark.parametrize(("data", "message"), BROKEN.values(), ids=BROKEN)
+def test_a_broken_file_is_explained(data: bytes, message: str) -> None:
+    with pytest.raises(ConfigError, match=message):
+        parse(data, Path("/"), "c.toml")
+
+
+def test_a_file_that_can_not_be_read_is_named(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match=r"nothing.toml: no such file or directory"):
+        read(tmp_path / "nothing.toml")
+    with pytest.raises(ConfigError, match=r"expected a configuration file"):
+        read(tmp_path)

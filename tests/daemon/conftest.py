@@ -1,0 +1,84 @@
+"""A daemon in memory, started from TOML."""
+
+from collections.abc import AsyncIterator, Awaitable, Callable
+from pathlib import Path
+from types import ModuleType
+from typing import cast
+
+import pytest_asyncio
+from support.fakes import FakeStore, FakeTransport, fake_plugins
+
+from tgtcore.config import parse
+from tgtcore.daemon import Daemon, Step
+from tgtcore.daemon.load import check_source
+
+CONFIG = """
+plugins = ["fake"]
+[daemon]
+state_directory = "STATE"
+workers = 2
+drain_s = 0.2
+[transports.fake]
+portals = [{ address = "one" }]
+[logical_units.a]
+device_type = "fake"
+store = { type = "memory" }
+[logical_units.b]
+device_type = "fake"
+store = { type = "through", base = { type = "memory" } }
+[targets."t.one"]
+transport = "fake"
+luns = ["a", "b"]
+allow = { initiators = ["*"] }
+"""
+
+
+class Running:
+    """A started daemon with the things that tests look at."""
+
+    def __init__(self, daemon: Daemon, text: str, folder: Path) -> None:
+        self.daemon = daemon
+        self.text = text
+        self.folder = folder
+
+    @property
+    def transport(self) -> FakeTransport:
+        return cast(FakeTransport, self.daemon.inventory.transports["fake"])
+
+    async def apply(self, *replacements: tuple[str, str], dry_run: bool = False) -> list[Step]:
+        """Apply the configuration with some texts replaced by others."""
+        text = self.text
+        for old, new in replacements:
+            assert old in text, old
+            text = text.replace(old, new)
+        return await self.daemon.apply(parse(text.encode(), self.folder), dry_run=dry_run)
+
+
+Start = Callable[..., Awaitable[Running]]
+
+
+@pytest_asyncio.fixture
+async def start(tmp_path: Path) -> AsyncIterator[Start]:
+    """Starts a daemon; at the end of the test it stops, and nothing may be left."""
+    running: list[Daemon] = []
+    FakeStore.opened.clear()
+
+    async def begin(text: str = CONFIG, *plugins: ModuleType) -> Running:
+        text = text.replace("STATE", str(tmp_path / "state"))
+        enabled = fake_plugins(*plugins)
+        config = check_source(parse(text.encode(), tmp_path, "c.toml"), enabled)
+        daemon = Daemon(enabled, config)
+        await daemon.start()
+        running.append(daemon)
+        return Running(daemon, text, tmp_path)
+
+    yield begin
+    for daemon in running:
+        if not daemon.stopping:
+            assert await daemon.stop() == []
+        assert all(store.closed for store in FakeStore.opened)
+
+
+@pytest_asyncio.fixture
+async def running(start: Start) -> Running:
+    return await start()

@@ -1,0 +1,99 @@
+"""What transports are offered."""
+
+from types import ModuleType
+from typing import Any
+
+import pytest
+from daemon.conftest import CONFIG, Running, Start
+
+from tgtcore import Account, hookimpl
+from tgtcore.errors import Draining
+from tgtcore.nexus import InitiatorPort
+
+
+def plugin(**hooks: Any) -> ModuleType:
+    module = ModuleType("extra")
+    for name, function in hooks.items():
+        setattr(module, name, hookimpl(function))
+    return module
+
+
+EXTRA = CONFIG.replace('["fake"]', '["fake", "extra"]')
+PORT = InitiatorPort("host", b"host", "10.0.0.1")
+
+
+@pytest.mark.asyncio
+async def test_targets_are_found_by_their_own_transport(running: Running) -> None:
+    host = running.transport.host
+    target = host.find_target("t.one")
+    assert target is not None
+    assert list(host.targets()) == [target]
+    assert host.find_target("t.two") is None
+    target.transport = "other"
+    assert host.find_target("t.one") is None
+    assert list(host.targets()) == []
+
+
+@pytest.mark.asyncio
+async def test_accounts_have_their_user_and_secret(start: Start, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ALICE", "a secret")
+    running = await start(
+        CONFIG.replace("[transports.fake]", '[accounts.a]\nuser = "alice"\nsecret_env = "ALICE"\n[transports.fake]')
+    )
+    assert running.transport.host.account("a") == Account("alice", b"a secret")
+    assert running.transport.host.account("b") is None
+
+
+@pytest.mark.asyncio
+@pytest.mark.parametrize(
+    ("rule", "opinion", "admitted"),
+    [
+        ('["*"]', None, True),
+        ('["*"]', True, True),
+        ('["*"]', False, False),
+        ('["other"]', None, False),
+        ('["other"]', True, True),
+        ('["other"]', False, False),
+        ("[]", None, False),
+    ],
+)
+async def test_nobody_is_admitted_unless_someone_says_yes_and_nobody_no(
+    start: Start, rule: str, opinion: bool | None, admitted: bool
+) -> None:
+    running = await start(EXTRA.replace('["*"]', rule), plugin(tgt_authorize_login=lambda: opinion))
+    target = running.transport.host.find_target("t.one")
+    assert target is not None
+    assert running.transport.host.admits(target, PORT, "portal") is admitted
+
+
+@pytest.mark.asyncio
+async def test_a_target_that_goes_away_takes_no_nexus(running: Running) -> None:
+    running.daemon.inventory.targets["t.one"].leases.shut()
+    with pytest.raises(Draining):
+        running.transport.log_in("t.one", "host")
+
+
+@pytest.mark.asyncio
+async def test_commands_are_amended_once_for_a_transport(start: Start) -> None:
+    asked: list[str] = []
+
+    def amend(transport: str, lu: Any, commands: Any) -> None:
+        asked.append(f"{transport} {lu.name}")
+        assert commands is not lu.commands
+        commands.slots[0] = None
+
+    running = await start(EXTRA, plugin(tgt_amend_commands=amend))
+    for name in ("one", "two"):
+        nexus = running.transport.log_in("t.one", name)
+        assert nexus is not None
+        itl = nexus.itl(0)
+        assert itl is not None
+        assert not itl.commands.has_opcode(0)
+    assert asked == ["fake a", "fake b"]
+    assert running.daemon.inventory.units["a"].lu.commands.has_opcode(0)
+
+
+@pytest.mark.asyncio
+async def test_plugins_may_add_vpd_pages(start: Start) -> None:
+    running = await start(EXTRA, plugin(tgt_vpd_pages=lambda transport, lu: {0xC0: f"{transport} {lu.name}".encode()}))
+    assert running.daemon.inventory.units["a"].lu.extra_vpd_pages("fake") == {0xC0: b"fake a"}

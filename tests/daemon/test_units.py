@@ -1,0 +1,83 @@
+"""Logical units, and what they remember over a restart."""
+
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import pytest
+from daemon.conftest import Running, Start
+from support.process import Tgtd
+from tgtcore_iscsi.addresses import Address
+from tgtcore_iscsi.initiator.client import Client
+
+from tgtcore.errors import ConfigError
+from tgtcore.store import Claim
+
+TARGET = "iqn.2025-01.example:a"
+CONFIG = f"""
+plugins = ["iscsi", "disk", "file"]
+[daemon]
+socket = "tgtd.sock"
+state_directory = "state"
+[transports.iscsi]
+portals = [{{ address = "127.0.0.1:0" }}]
+[logical_units.a]
+device_type = "disk"
+store = {{ type = "memory", size = "1M" }}
+[targets."{TARGET}"]
+transport = "iscsi"
+luns = ["a"]
+allow = {{ initiators = ["*"] }}
+"""
+TEST_UNIT_READY = bytes(6)
+INQUIRY_83 = bytes.fromhex("12 01 83 00ff 00")
+READ_KEYS = bytes.fromhex("5e 00 0000000000 0100 00")
+REGISTER = bytes.fromhex("5f 00 00 00 00 00000018 00")
+KEY = bytes.fromhex("00c0ffee00c0ffee")
+KEEP = bytes(8) + KEY + bytes(4) + b"\x01" + bytes(3)
+"""Register a key, and activate persistence through power loss."""
+
+
+def log_in(tgtd: Tgtd) -> Client:
+    parts = urlsplit(tgtd.ready["urls"][0])
+    assert parts.hostname
+    assert parts.port
+    client = Client(Address(parts.hostname, parts.port), TARGET, "iqn.2025-01.example:test")
+    client.execute(TEST_UNIT_READY)  # takes the unit attention of power on
+    return client
+
+
+def test_identity_and_reservations_survive_a_restart(tmp_path: Path) -> None:
+    (tmp_path / "c.toml").write_text(CONFIG)
+    seen = []
+    for life in range(2):
+        with Tgtd("--config", "c.toml", "--json", cwd=tmp_path) as tgtd:
+            client = log_in(tgtd)
+            if life == 0:
+                assert client.execute(REGISTER, out=KEEP).status == 0
+            seen.append((client.execute(INQUIRY_83, room=255).data, client.execute(READ_KEYS, room=256).data[8:16]))
+            client.close()
+            assert tgtd.stop() == 0, tgtd.log
+    assert seen[0] == seen[1]
+    assert seen[0][1] == KEY
+
+
+@pytest.mark.asyncio
+async def test_reservations_that_can_not_be_read_stop_the_start(start: Start) -> None:
+    first = await start()
+    unique_id = first.daemon.inventory.units["b"].lu.identity.unique_id
+    await first.daemon.stop()
+    damaged = first.folder / "state" / "reservations" / f"{unique_id.hex()}.json"
+    damaged.parent.mkdir()
+    damaged.write_text("{}")
+    with pytest.raises(ConfigError, match=r"logical unit b: .*saved reservations can't be read"):
+        await start()
+
+
+@pytest.mark.asyncio
+async def test_a_store_is_claimed_by_its_logical_unit(running: Running) -> None:
+    units = running.daemon.inventory.units
+    claims = {name: unit.store.claims.claimants() for name, unit in units.items() if unit.store is not None}
+    assert claims == {
+        "a": {"logical unit a": Claim.WRITE_EXCLUSIVE},
+        "b": {"logical unit b": Claim.READ_SHARED},
+    }

@@ -1,0 +1,78 @@
+"""Lines of the management protocol."""
+
+import json
+
+import pytest
+
+from tgtcore.errors import ConfigError, DrainTimeout, PluginError, StoreError
+from tgtcore.management.protocol import (
+    Code,
+    Request,
+    VerbError,
+    code_of,
+    error_line,
+    parse_request,
+    parse_response,
+    request_line,
+    result_line,
+)
+
+MALFORMED = [
+    b"",
+    b"\n",
+    b"not json\n",
+    b"[]\n",
+    b"3\n",
+    b"{}\n",
+    b'{"version": 2, "verb": "show"}\n',
+    b'{"version": 1}\n',
+    b'{"version": 1, "verb": 3}\n',
+    b'{"version": 1, "verb": "show", "arguments": []}\n',
+    b'{"version": 1, "verb": "show", "id": "x"}\n',
+    b'{"version": 1, "verb": "\xff"}\n',
+    b"[" * 100_000 + b"\n",
+    b'{"version":' + b"9" * 10_000 + b"}\n",
+]
+
+
+def test_requests_and_results_read_back_as_they_were() -> None:
+    request = Request("lun list", {"target": "x"}, 7)
+    assert parse_request(request_line(request)) == request
+    assert parse_response(result_line(7, [1, {"a": None}])) == [1, {"a": None}]
+
+
+@pytest.mark.parametrize("line", MALFORMED)
+def test_malformed_requests_are_refused(line: bytes) -> None:
+    with pytest.raises(VerbError) as caught:
+        parse_request(line)
+    assert caught.value.code is Code.PROTOCOL
+
+
+@pytest.mark.parametrize("line", [b"", b"x\n", b"[]\n", b"3\n"])
+def test_malformed_responses_are_refused(line: bytes) -> None:
+    with pytest.raises(VerbError, match="the daemon's answer is not understood"):
+        parse_response(line)
+
+
+@pytest.mark.parametrize(
+    ("error", "code"),
+    [
+        (ConfigError("x", "y"), Code.CONFIG),
+        (PluginError("x"), Code.PLUGIN),
+        (DrainTimeout("x"), Code.BUSY),
+        (StoreError("x"), Code.FAILED),
+        (VerbError(Code.NOT_FOUND, "x"), Code.NOT_FOUND),
+        (PermissionError(13, "x"), Code.NOT_PERMITTED),
+    ],
+)
+def test_every_error_keeps_its_code_and_problems_on_the_way(error: Exception, code: Code) -> None:
+    assert code_of(error) is code
+    with pytest.raises(VerbError) as caught:
+        parse_response(error_line(3, error))
+    assert caught.value.code is code
+    assert caught.value.problems == tuple(getattr(error, "problems", (str(error),)))
+
+
+def test_exit_statuses_are_distinct() -> None:
+    assert sorted(code.exit_status for code in Code) == [1, 2, 3, 4, 5, 6, 7, 8]
+    assert json.loads(error_line(0, ConfigError("x")))["error"]["code"] == "config"

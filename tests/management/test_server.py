@@ -1,0 +1,160 @@
+"""The management socket: who may use it, and what a hostile client can't do."""
+
+import asyncio
+import json
+import os
+import socket
+import stat
+import struct
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import pytest_asyncio
+from pytest_mock import MockerFixture
+
+from tgtcore.errors import ConfigError
+from tgtcore.limits import MANAGEMENT_REQUEST_BYTES_MAX
+from tgtcore.management.client import Client
+from tgtcore.management.protocol import Code, Request, VerbError, request_line
+from tgtcore.management.server import Server
+
+
+async def echo(request: Request) -> Any:
+    if request.verb == "refuse":
+        raise ConfigError("one", "two")
+    if request.verb == "fail":
+        raise ZeroDivisionError("inside")
+    return {"verb": request.verb, **request.arguments}
+
+
+@pytest_asyncio.fixture
+async def server(tmp_path: Path) -> AsyncIterator[Server]:
+    made = Server(tmp_path / "run" / "tgtd.sock", echo, idle_s=0.3)
+    await made.start()
+    yield made
+    await made.stop()
+    assert list(made.path.parent.iterdir()) == []
+
+
+async def ask(server: Server, *lines: bytes) -> list[Any]:
+    reader, writer = await asyncio.open_unix_connection(str(server.path))
+    writer.writelines(lines)
+    answers = []
+    async with asyncio.timeout(5):
+        while line := await reader.readline():
+            answers.append(json.loads(line))
+    writer.close()
+    return answers
+
+
+def call(path: Path, verb: str, arguments: dict[str, Any]) -> Any:
+    with Client(path, timeout_s=5) as client:
+        return client.call(verb, arguments)
+
+
+@pytest.mark.asyncio
+async def test_a_verb_is_answered(server: Server) -> None:
+    assert await asyncio.to_thread(call, server.path, "show", {"a": 1}) == {"verb": "show", "a": 1}
+    with pytest.raises(VerbError) as caught:
+        await asyncio.to_thread(call, server.path, "refuse", {})
+    assert (caught.value.code, caught.value.problems) == (Code.CONFIG, ("one", "two"))
+
+
+@pytest.mark.asyncio
+async def test_a_defect_in_a_verb_is_logged_and_the_daemon_goes_on(
+    server: Server, caplog: pytest.LogCaptureFixture
+) -> None:
+    with pytest.raises(VerbError, match="the daemon failed inside: ZeroDivisionError"):
+        await asyncio.to_thread(call, server.path, "fail", {})
+    assert "a management verb failed" in caplog.messages
+    assert await asyncio.to_thread(call, server.path, "show", {}) == {"verb": "show"}
+
+
+@pytest.mark.asyncio
+async def test_only_the_owner_can_reach_the_socket(server: Server) -> None:
+    assert stat.S_IMODE(server.path.stat().st_mode) == 0o600
+    assert stat.S_IMODE(server.path.parent.stat().st_mode) == 0o700
+
+
+@pytest.mark.asyncio
+async def test_another_user_is_refused(server: Server, mocker: MockerFixture) -> None:
+    mocker.patch.object(socket.socket, "getsockopt", return_value=struct.pack("3i", 1, 4242, 4242))
+    (answer,) = await ask(server, request_line(Request("show")))
+    assert answer["error"]["code"] == "not-permitted"
+    assert answer["error"]["message"] == f"user 4242 may not manage this daemon; user {os.getuid()} and root may"
+
+
+@pytest.mark.asyncio
+async def test_a_request_that_is_too_long_ends_the_connection(server: Server) -> None:
+    (answer,) = await ask(server, b"x" * (MANAGEMENT_REQUEST_BYTES_MAX + 2) + b"\n")
+    assert answer["error"]["message"] == "the request is too long"
+
+
+@pytest.mark.asyncio
+async def test_nonsense_is_answered_and_the_next_request_works(server: Server) -> None:
+    lines = (b"nonsense\n", b"[" * 50_000 + b"\n", request_line(Request("show", {}, 5)))
+    first, second, third, _ = await ask(server, *lines)
+    assert first["error"]["code"] == second["error"]["code"] == "protocol"
+    assert (third["id"], third["result"]) == (5, {"verb": "show"})
+
+
+@pytest.mark.asyncio
+async def test_a_silent_client_is_sent_away(server: Server) -> None:
+    (answer,) = await ask(server)
+    assert answer["error"]["message"] == "nothing was asked for too long"
+
+
+@pytest.mark.asyncio
+async def test_half_a_request_is_no_request(server: Server) -> None:
+    _, writer = await asyncio.open_unix_connection(str(server.path))
+    writer.write(request_line(Request("show"))[:-1])
+    writer.close()
+    await writer.wait_closed()
+    assert await asyncio.to_thread(call, server.path, "show", {}) == {"verb": "show"}
+
+
+@pytest.mark.asyncio
+async def test_there_is_a_limit_on_clients(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("tgtcore.management.server.MANAGEMENT_CLIENTS_MAX", 1)
+    reader, writer = await asyncio.open_unix_connection(str(server.path))
+    writer.write(request_line(Request("show")))
+    await reader.readline()
+    (answer,) = await ask(server, request_line(Request("show")))
+    assert answer["error"]["code"] == "busy"
+    writer.close()
+
+
+@pytest.mark.asyncio
+async def test_a_second_daemon_is_refused_and_the_first_one_not_disturbed(server: Server) -> None:
+    with pytest.raises(ConfigError, match="another tgtd is using it"):
+        await Server(server.path, echo).start()
+    assert await asyncio.to_thread(call, server.path, "show", {}) == {"verb": "show"}
+
+
+@pytest.mark.asyncio
+async def test_a_socket_that_a_killed_daemon_left_is_replaced(tmp_path: Path) -> None:
+    path = tmp_path / "tgtd.sock"
+    with socket.socket(socket.AF_UNIX) as old:
+        old.bind(str(path))
+    server = Server(path, echo)
+    await server.start()
+    assert await asyncio.to_thread(call, path, "show", {}) == {"verb": "show"}
+    await server.stop()
+
+
+@pytest.mark.asyncio
+async def test_a_file_in_the_way_is_left_alone(tmp_path: Path) -> None:
+    path = tmp_path / "tgtd.sock"
+    path.write_text("precious")
+    with pytest.raises(ConfigError, match="there is a file of that name which is no socket"):
+        await Server(path, echo).start()
+    assert path.read_text() == "precious"
+    assert os.listdir(tmp_path) == [path.name]
+
+
+@pytest.mark.asyncio
+async def test_a_path_that_is_too_long_is_an_error(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match=r"management socket .*: "):
+        await Server(tmp_path / ("x" * 200), echo).start()

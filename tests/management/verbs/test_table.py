@@ -1,0 +1,52 @@
+"""The table of verbs."""
+
+from typing import Any
+
+import pytest
+from management.conftest import Managed
+
+from tgtcore.errors import ConfigError
+from tgtcore.management.protocol import Code, VerbError
+from tgtcore.management.verbs import VERBS
+from tgtcore.options import Options
+
+
+class Arguments(Options):
+    name: str
+
+
+@pytest.mark.asyncio
+async def test_an_unknown_verb_gets_the_nearest_one(manage: Managed) -> None:
+    with pytest.raises(VerbError, match='there is no verb "lun lst"; did you mean "lun list"') as caught:
+        await manage("lun lst")
+    assert caught.value.code is Code.NOT_FOUND
+
+
+@pytest.mark.asyncio
+async def test_every_wrong_argument_is_shown(manage: Managed) -> None:
+    with pytest.raises(ConfigError) as caught:
+        await manage("lun add", target="t.one", lun=-1, unti="a")
+    assert len(caught.value.problems) == 3
+    assert any('lun add: unti: unknown key; did you mean "unit"?' in problem for problem in caught.value.problems)
+
+
+@pytest.mark.asyncio
+async def test_verbs_of_plugins_run_too_whether_they_wait_or_not(manage: Managed) -> None:
+    async def later(arguments: Any) -> str:
+        return f"later {arguments.name}"
+
+    manage.daemon.plugins.admin.add(
+        "acme now", lambda arguments: f"now {arguments.name}", help="now", arguments=Arguments
+    )
+    manage.daemon.plugins.admin.add("acme later", later, help="later", arguments=Arguments)
+    assert await manage("acme now", name="x") == "now x"
+    assert await manage("acme later", name="x") == "later x"
+    with pytest.raises(ConfigError, match="acme now: name: this key is missing"):
+        await manage("acme now")
+
+
+def test_every_argument_of_every_verb_is_explained() -> None:
+    for verb in VERBS.values():
+        assert verb.help.endswith(".")
+        for name, field in verb.arguments.model_fields.items():
+            assert field.description, f"{verb.name}: {name}"

@@ -1,0 +1,51 @@
+"""Verbs on portals and sessions."""
+
+import pytest
+from management.conftest import Managed
+
+from tgtcore.errors import ConfigError
+from tgtcore.management.protocol import Code, VerbError
+
+pytestmark = pytest.mark.asyncio
+
+
+async def test_portals_are_listed_opened_and_closed(manage: Managed) -> None:
+    await manage("portal add", address="two", transport="fake", group=2)
+    assert [row["address"] for row in await manage("portal list")] == ["one", "two"]
+    await manage("portal remove", address="one", transport="fake")
+    assert manage.transport.open == ["two"]
+    assert manage.daemon.config.document["transports"]["fake"]["portals"] == [{"address": "two", "group": 2}]
+
+
+async def test_a_portal_that_can_not_be_opened_changes_nothing(manage: Managed) -> None:
+    with pytest.raises(ConfigError, match="transport fake: portal taken"):
+        await manage("portal add", address="taken", transport="fake")
+    with pytest.raises(ConfigError, match="portal one is open already"):
+        await manage("portal add", address="one", transport="fake")
+    assert manage.transport.open == ["one"]
+
+
+async def test_sessions_are_listed_and_dropped(manage: Managed) -> None:
+    nexus = manage.transport.log_in("t.one", "host")
+    assert nexus is not None
+    (row,) = await manage("session list", target="t.one")
+    assert (row["id"], row["initiator"], row["target"]) == ("host", "host", "t.one")
+    assert await manage("session list", target="t.two") == []
+    assert await manage("session drop", id="host", transport="fake") == {"dropped": "host"}
+    assert nexus.closed
+    assert await manage("session list") == []
+
+
+@pytest.mark.parametrize(
+    ("verb", "arguments"),
+    [
+        ("session drop", {"id": "x", "transport": "fake"}),
+        ("session drop", {"id": "x", "transport": "none"}),
+        ("portal remove", {"address": "x", "transport": "fake"}),
+        ("portal add", {"address": "x", "transport": "none"}),
+    ],
+)
+async def test_what_is_not_there_is_its_own_error(manage: Managed, verb: str, arguments: dict[str, str]) -> None:
+    with pytest.raises(VerbError) as caught:
+        await manage(verb, **arguments)
+    assert caught.value.code is Code.NOT_FOUND

@@ -1,0 +1,83 @@
+"""tgtd and tgtadm as processes, with every wait bounded."""
+
+import json
+import os
+import selectors
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any, Self
+
+BIN = Path(sys.executable).parent
+_WAIT_S = 20
+
+
+def run(program: str, *arguments: str | Path, env: dict[str, str] | None = None, cwd: Path | None = None) -> Any:
+    """Run a program to its end."""
+    return subprocess.run(
+        [BIN / program, *arguments],
+        capture_output=True,
+        text=True,
+        timeout=_WAIT_S,
+        check=False,
+        cwd=cwd,
+        env={**os.environ, **(env or {})},
+    )
+
+
+class Tgtd:
+    """A tgtd that is ready; at the end it is stopped, and killed if it does not."""
+
+    def __init__(self, *arguments: str | Path, cwd: Path, env: dict[str, str] | None = None) -> None:
+        self._log = cwd / "tgtd.log"
+        with self._log.open("w") as errors:
+            self.process = subprocess.Popen(
+                [BIN / "tgtd", *arguments],
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.PIPE,
+                stderr=errors,
+                text=True,
+                cwd=cwd,
+                env={**os.environ, **(env or {})},
+            )
+        assert self.process.stdout is not None
+        with selectors.DefaultSelector() as selector:
+            selector.register(self.process.stdout, selectors.EVENT_READ)
+            line = self.process.stdout.readline() if selector.select(_WAIT_S) else ""
+        if not line:
+            self._end()
+            raise AssertionError(f"tgtd did not get ready: {self.log}")
+        self.ready: dict[str, Any] = json.loads(line)
+
+    @property
+    def log(self) -> str:
+        return self._log.read_text()
+
+    def admin(self, *words: str | Path, status: int = 0) -> Any:
+        """Run tgtadm and return what it says as JSON."""
+        done = run("tgtadm", "--socket", self.ready["socket"], *words, "--json")
+        assert done.returncode == status, done.stderr
+        return json.loads(done.stdout)
+
+    def stop(self, signal_number: int = 15) -> int:
+        self.process.send_signal(signal_number)
+        return self.process.wait(_WAIT_S)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self.process.poll() is None:
+            self.process.terminate()
+        self._end()
+
+    def _end(self) -> None:
+        try:
+            self.process.wait(_WAIT_S)
+        except subprocess.TimeoutExpired:
+            self.process.kill()
+            self.process.wait(_WAIT_S)
+            raise
+        finally:
+            assert self.process.stdout is not None
+            self.process.stdout.close()
