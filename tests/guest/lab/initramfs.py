@@ -1,5 +1,6 @@
 """The guest's root file system: chosen files of Debian packages, their libraries, kernel modules, our own files."""
 
+import glob
 import os
 import re
 import shutil
@@ -76,11 +77,12 @@ class Selection:
     def add_patterns(self, patterns: Iterable[str]) -> None:
         """Choose by glob patterns; LabError for one that fits nothing, as a package may have been changed."""
         for pattern in patterns:
-            found = list(self._tree.glob(pattern))
+            # not Path.glob, which follows a link like systemd-udevd -> /bin/udevadm to this machine's own root
+            found = glob.glob(pattern, root_dir=self._tree)
             if not found and "*" not in pattern and "/rules.d/" not in pattern:
                 raise LabError(f"no package of the guest has {pattern}")
-            for path in found:
-                self.add(str(path.relative_to(self._tree)))
+            for name in found:
+                self.add(name)
 
     def add(self, name: str) -> None:
         """Choose one file by its path in the tree."""
