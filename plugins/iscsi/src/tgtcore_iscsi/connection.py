@@ -76,7 +76,6 @@ class Connection:
         self._header_digest = False
         self._data_digest = False
         self._data_segment_max = LOGIN_DATA_SEGMENT_BYTES_MAX
-        self._buffer_kept = False
 
     def __str__(self) -> str:
         return f"connection from {self.peer}"
@@ -146,10 +145,6 @@ class Connection:
             inbound.consumed(at)
         except RemoteProtocolError as error:
             self._broken(error, bytes(inbound.buffer[at : at + BHS_BYTES]))
-        finally:
-            if self._buffer_kept:
-                self._buffer_kept = False
-                inbound.give_away()
 
     def has_complete_pdu(self) -> bool:
         """Whether :meth:`parse` would find something to do in what was received already."""
@@ -166,10 +161,6 @@ class Connection:
         if data_length:
             total += ((data_length + 3) & ~3) + (DIGEST_BYTES if self._data_digest else 0)
         return total
-
-    def keep_buffer(self) -> None:
-        """A task that goes on has a view of the receive buffer: leave the buffer to it after this round."""
-        self._buffer_kept = True
 
     def _check_header(self, buffer: bytearray, at: int, end: int) -> None:
         if not digest_matches(buffer, end, memoryview(buffer)[at:end]):

@@ -121,7 +121,7 @@ class FullFeature(SessionPhase):
         self._ended_transfers.pop(task.tag, None)
         self.nexus.submit(task)
         if data_length and task.data_out is data and task.state is not TaskState.ENDED:
-            self.connection.keep_buffer()
+            self.connection.inbound.keep()
 
     def want_data(self, task: IscsiTask) -> None:
         """The command can go on when it has ``wanted_out`` bytes, or as many as the initiator is going to send."""

@@ -1,7 +1,7 @@
 """The receive buffer of a connection: bytes come in anywhere, whole PDUs go out.
 
-The buffer is filled by one ``recv_into`` per readiness event and parsed in place.  A PDU whose data is kept by a task that has not
-ended keeps the old buffer alive; :meth:`Inbound.give_away` then starts a new one.
+The buffer is filled by one ``recv_into`` per readiness event and parsed in place.  A task that has not ended may keep a view of its
+data: :meth:`Inbound.keep` promises that those bytes stay as they are, so the buffer is then filled to its end only once.
 """
 
 from tgtcore_iscsi.limits import BHS_BYTES
@@ -16,7 +16,7 @@ class Inbound:
     :param capacity: bytes to begin with; it grows to what :meth:`need` asks for.
     """
 
-    __slots__ = ("_missing", "_view", "buffer", "capacity", "end", "start")
+    __slots__ = ("_kept", "_missing", "_view", "buffer", "capacity", "end", "start")
 
     def __init__(self, capacity: int) -> None:
         self.capacity = max(capacity, BHS_BYTES)
@@ -27,6 +27,7 @@ class Inbound:
         self.end = 0
         """Where the next byte goes."""
         self._missing = 0
+        self._kept = False
 
     def space(self) -> memoryview:
         """Where to receive: never empty."""
@@ -41,41 +42,37 @@ class Inbound:
 
     def need(self, total: int) -> None:
         """The PDU at ``start`` has ``total`` bytes and is not complete: make sure that it fits."""
-        have = self.end - self.start
-        self._missing = total - have
-        if total > self.capacity:
-            self._replace(max(total, self.capacity))
-        elif self.start + total > self.capacity:
-            self.buffer[:have] = self.buffer[self.start : self.end]
-            self.start, self.end = 0, have
+        self._missing = total - (self.end - self.start)
+        if total > self.capacity - self.start:
+            self._rewind(max(total, self.capacity))
 
     def consumed(self, start: int) -> None:
         """Everything before ``start`` was dealt with."""
         self._missing = 0
-        if start == self.end:
+        if start == self.end and not self._kept:
             self.start = self.end = 0
-        else:
-            self.start = start
-            if self.capacity - start < BHS_BYTES:
-                self.need(BHS_BYTES)
-                self._missing = 0
+            return
+        self.start = start
+        if self.capacity - start < BHS_BYTES or (start == self.end and start > self.capacity // 2):
+            self._rewind(self.capacity)
 
     def grow(self, capacity: int) -> None:
         """Make the buffer at least this large."""
         if capacity > self.capacity:
-            self._replace(capacity)
+            self._rewind(capacity)
 
-    def give_away(self) -> None:
-        """Leave the buffer to the views that were taken of it and go on in a new one."""
-        self._replace(self.capacity)
+    def keep(self) -> None:
+        """Somebody keeps a view of what was received: those bytes don't change any more."""
+        self._kept = True
 
-    def view(self, start: int, end: int) -> memoryview:
-        """Bytes of the buffer without a copy; whoever keeps them must see to :meth:`give_away`."""
-        return self._view[start:end]
-
-    def _replace(self, capacity: int) -> None:
-        fresh = bytearray(capacity)
+    def _rewind(self, capacity: int) -> None:
+        """Go on at the start: of this buffer, or of a new one if that has to be larger or views of this one are kept."""
         have = self.end - self.start
-        fresh[:have] = self._view[self.start : self.end]
-        self.buffer, self._view, self.capacity = fresh, memoryview(fresh), capacity
+        rest = self._view[self.start : self.end]
+        if self._kept or capacity > self.capacity:
+            self.buffer = bytearray(capacity)
+            self._view = memoryview(self.buffer)
+            self.capacity = capacity
+            self._kept = False
+        self._view[:have] = rest
         self.start, self.end = 0, have
