@@ -1,7 +1,6 @@
 from collections.abc import Iterator
 
 import pytest
-
 from tgtcore_iscsi.inbound import Inbound
 from tgtcore_iscsi.limits import BHS_BYTES
 
