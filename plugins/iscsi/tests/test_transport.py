@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import threading
 from typing import TYPE_CHECKING
 
 import pytest
@@ -133,6 +134,58 @@ async def test_a_second_login_reinstates_the_session(rig: "Rig", client: "Client
     await other.ready()
     assert len(rig.transport.sessions()) == 1
     other.close()
+
+
+async def _hold_a_write(rig: "Rig", client: "Client", monkeypatch: pytest.MonkeyPatch) -> threading.Event:
+    """Start a write that a worker does not finish before the returned event is set."""
+    under_way, let_go = threading.Event(), threading.Event()
+    write = rig.ram.write
+
+    def held(offset: int, data: bytes) -> None:
+        under_way.set()
+        let_go.wait(10)
+        write(offset, data)
+
+    monkeypatch.setattr(rig.ram, "write", held)
+    await client.login()
+    await client.ready()
+    client.command(write_10(0, 1), out=b"o" * BLOCK, immediate=BLOCK)
+    assert await asyncio.to_thread(under_way.wait, 5)
+    monkeypatch.setattr(rig.ram, "write", write)
+    return let_go
+
+
+@pytest.mark.parametrize("lost", [True, False], ids=["connection lost", "connection there"])
+async def test_no_write_of_a_former_session_lands_after_a_new_login(
+    rig: "Rig", client: "Client", monkeypatch: pytest.MonkeyPatch, lost: bool
+) -> None:
+    let_go = await _hold_a_write(rig, client, monkeypatch)
+    if lost:
+        client.close()
+    others = [await type(client).connect(rig) for _ in range(2)]
+    logins = [asyncio.ensure_future(other.login()) for other in others]
+    done, _ = await asyncio.wait(logins, timeout=0.3)
+    assert not done, "logged in while a write of the former session was under way"
+    let_go.set()
+    statuses = [await asyncio.wait_for(login, 5) for login in logins]
+    assert statuses == [LoginStatus.SUCCESS] * 2
+    assert bytes(rig.ram.content[:BLOCK]) == b"o" * BLOCK
+    assert len(rig.transport.sessions()) == 1, "the later of the two has reinstated the earlier"
+    for other in others:
+        other.close()
+
+
+async def test_a_dropped_session_is_gone_when_its_last_write_has_ended(
+    rig: "Rig", client: "Client", monkeypatch: pytest.MonkeyPatch
+) -> None:
+    let_go = await _hold_a_write(rig, client, monkeypatch)
+    (session,) = rig.transport.sessions()
+    dropped = asyncio.ensure_future(rig.transport.drop_session(session.id))
+    assert await client.ended() == b""
+    assert not dropped.done()
+    let_go.set()
+    assert await asyncio.wait_for(dropped, 5)
+    assert rig.transport.sessions() == []
 
 
 async def test_a_command_outside_the_window_is_ignored(rig: "Rig", client: "Client") -> None:

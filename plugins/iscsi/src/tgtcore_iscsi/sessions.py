@@ -12,7 +12,11 @@ _TSIH_MAX = 0xFFFF
 
 
 class Sessions:
-    """Every normal session that is logged in, with its connection."""
+    """Every normal session with its connection, from its login until its last task has ended.
+
+    A session whose connection is lost stays as long as a worker is busy for it: a new session of the same initiator port must
+    not begin before, or a write of the old one could land after the new one's.
+    """
 
     def __init__(self) -> None:
         self._by_key: dict[SessionKey, tuple[Session, Connection]] = {}
@@ -53,21 +57,22 @@ class Sessions:
         assert session.key not in self._by_key, f"{session} is there already"
         self._by_key[session.key] = session, connection
 
-    def discard(self, session: "Session") -> None:
-        """A session is over; idempotent."""
+    def end(self, session: "Session", then: Callable[[], None] = lambda: None) -> None:
+        """Abort the tasks of a session; when the last has ended, the session is gone and ``then`` is called."""
+        pair = self._by_key.get(session.key)
+        if pair is None or pair[0] is not session:
+            then()
+            return
+        phase = pair[1].session_phase
+        assert phase is not None
+
+        def gone() -> None:
+            self._discard(session)
+            then()
+
+        phase.close(gone)
+
+    def _discard(self, session: "Session") -> None:
         pair = self._by_key.get(session.key)
         if pair is not None and pair[0] is session:
             del self._by_key[session.key]
-
-    def end(self, key: "SessionKey", why: str, then: Callable[[], None]) -> None:
-        """End the session with an identity, if there is one; ``then`` when its last task has ended."""
-        pair = self._by_key.get(key)
-        if pair is None:
-            then()
-            return
-        session, connection = pair
-        self.discard(session)
-        phase = connection.session_phase
-        assert phase is not None
-        phase.close(then)
-        connection.close_when_sent(why)

@@ -3,6 +3,7 @@
 import asyncio
 import logging
 import socket
+from functools import partial
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from pydantic import BaseModel
@@ -130,11 +131,14 @@ class IscsiTransport(Transport):
                 member.gone = future
             if gone:
                 await asyncio.wait(gone, timeout=min(timeout_s, _LOGOUT_WITHIN_S))
-        for session in sessions:
-            ended = self.host.loop.create_future()
-            self._sessions.end(session.key, "the session was removed", lambda ended=ended: ended.set_result(None))  # type: ignore[misc]
-            if session.nexus is not None and not session.nexus.closed:
-                session.nexus.close(lambda: None)
+        ends = []
+        for session, connection in self._sessions:
+            if session in sessions:
+                ended = self.host.loop.create_future()
+                ends.append(ended)
+                connection.close_when_sent("the session was removed")
+                self._sessions.end(session, partial(ended.set_result, None))
+        for ended in ends:
             await ended
 
     # ---- connections ------------------------------------------------------------------------------------------------
@@ -156,11 +160,8 @@ class IscsiTransport(Transport):
         _log.info("%s ended: %s", member.connection, why)
         if member.gone is not None and not member.gone.done():
             member.gone.set_result(None)
-        phase = member.connection.session_phase
         if member.session is not None:
-            self._sessions.discard(member.session)
-        if phase is not None:
-            phase.close(lambda: None)
+            self._sessions.end(member.session)
 
     def _tick(self) -> None:
         """Close logins that take too long and initiators that do not answer; once a second for all connections."""
@@ -190,8 +191,13 @@ class IscsiTransport(Transport):
             wanted.candidate.initiator_name, wanted.candidate.isid, name, wanted.admission.portal_group_tag
         )
 
-        def free() -> None:
+        def seat() -> None:
             if phase.connection.closing or self._member(phase.connection) is None:
+                return
+            former = self._sessions.find(key)
+            if former is not None:
+                former[1].close_when_sent("the initiator has logged in again")
+                self._sessions.end(former[0], seat)
                 return
             try:
                 tsih = self._sessions.new_tsih()
@@ -201,10 +207,7 @@ class IscsiTransport(Transport):
             last = (wanted.cmd_sn + self.options.queue_depth - 1) & 0xFFFFFFFF
             phase.grant(Seat(tsih, wanted.cmd_sn, last))
 
-        if target is None:
-            free()
-        else:
-            self._sessions.end(key, "the initiator has logged in again", free)
+        seat()
 
     def logged_in(self, phase: LoginPhase, done: LoginDone) -> None:
         """Open the nexus and begin the full feature phase."""
@@ -252,8 +255,7 @@ class IscsiTransport(Transport):
     def cold_reset(self, session: Session) -> None:
         """TARGET COLD RESET: every session with the target ends (RFC 7143 11.5.1)."""
         assert session.target is not None
-        for other, connection in self._sessions.of_target(session.target):
-            self._sessions.discard(other)
+        for _, connection in self._sessions.of_target(session.target):
             connection.close_when_sent("target cold reset")
 
     def _targets_for(self, member: Member) -> FindTargets:
