@@ -22,7 +22,14 @@ class ConfigError(TgtError):
 
 
 class PluginError(TgtError):
-    """A plugin cannot be used: fix the installation.  The message names distribution and version."""
+    """A plugin cannot be used: fix the installation.  The message names distribution and version.
+
+    :param problems: every problem found, one sentence each; they are shown together.
+    """
+
+    def __init__(self, *problems: str) -> None:
+        super().__init__("\n".join(problems))
+        self.problems = problems
 
 
 class StoreError(TgtError):

@@ -4,7 +4,7 @@ All hooks run on the control path, synchronously, with arguments by name; an imp
 need.  An exception stops what is being done and names the plugin.  Mark implementations with ``@hookimpl``.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
 import pluggy
@@ -17,6 +17,9 @@ if TYPE_CHECKING:
     from tgtcore.nexus import InitiatorPort
     from tgtcore.registry import AdminCommands, OptionsRegistry, Registry
     from tgtcore.target import Target
+
+Problem = tuple[tuple[str | int, ...], str]
+"""What :func:`tgt_check_config` finds."""
 
 PROJECT = "tgtcore"
 API_VERSION = 1
@@ -71,10 +74,11 @@ def tgt_load_config(path: "Path") -> Mapping[str, Any] | None:
 
 
 @hookspec
-def tgt_check_config(config: Any) -> list[str]:
-    """Say what is wrong with a configuration that no key by itself shows: one sentence for each problem, all shown together.
+def tgt_check_config(config: Any) -> "Iterable[Problem]":
+    """Say what is wrong with a configuration that no key by itself shows: place and sentence of each problem.
 
-    Called at every start, reload and ``tgtd --check``.
+    A place is the keys from the top, such as ``("targets", "iqn.2025-01.example:a", "auth")``; users see its line.  Called at every
+    start, reload and ``tgtd --check``.
     """
     raise NotImplementedError
 

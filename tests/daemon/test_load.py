@@ -11,6 +11,7 @@ from tgtcore import hookimpl
 from tgtcore.config import parse
 from tgtcore.daemon.load import check_source, load_file
 from tgtcore.errors import ConfigError, PluginError
+from tgtcore.hookspecs import Problem
 
 
 def test_plugins_of_a_file_are_loaded_before_it_is_checked(tmp_path: Path) -> None:
@@ -21,21 +22,26 @@ def test_plugins_of_a_file_are_loaded_before_it_is_checked(tmp_path: Path) -> No
     assert config.plugins == ("file",)
 
 
-def test_a_plugin_that_is_not_installed_is_a_plugin_error(tmp_path: Path) -> None:
+def test_plugins_that_are_not_installed_are_one_plugin_error(tmp_path: Path) -> None:
     path = tmp_path / "c.toml"
-    path.write_text('plugins = ["flie"]\n')
-    with pytest.raises(PluginError, match='no installed plugin is called "flie"; did you mean "file"'):
+    path.write_text('\nplugins = ["flie", "disk", "quantum"]\n')
+    with pytest.raises(PluginError) as caught:
         load_file(path)
+    flie, quantum = caught.value.problems
+    assert flie.startswith(
+        f'{path}:2: plugins: no installed plugin is called "flie"; did you mean "file"? (installed: '
+    )
+    assert '"quantum"; try: pip install tgtcore-quantum (installed: ' in quantum
 
 
 def test_what_plugins_find_wrong_is_shown_together() -> None:
     module: Any = ModuleType("strict")
 
     @hookimpl
-    def tgt_check_config(config: object) -> list[str]:
-        return ["one thing", "another thing"]
+    def tgt_check_config(config: object) -> list[Problem]:
+        return [(("targets", "a"), "another thing"), (("plugins",), "one thing")]
 
     module.tgt_check_config = tgt_check_config
     with pytest.raises(ConfigError) as caught:
-        check_source(parse(b'plugins = ["fake", "strict"]', Path("/"), "c.toml"), fake_plugins(module))
-    assert caught.value.problems == ("c.toml: one thing", "c.toml: another thing")
+        check_source(parse(b'\nplugins = ["fake", "strict"]', Path("/"), "c.toml"), fake_plugins(module))
+    assert caught.value.problems == ("c.toml:1: targets.a: another thing", "c.toml:2: plugins: one thing")

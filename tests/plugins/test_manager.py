@@ -46,9 +46,10 @@ def test_a_loaded_plugin_is_news() -> None:
 
 
 def test_every_plugin_checks_the_configuration() -> None:
-    one = module("one", tgt_check_config=lambda config: ["first"])
-    two = module("two", tgt_check_config=lambda config: ["second", "third"])
-    assert sorted(fake_plugins(one, two).check_config(None)) == ["first", "second", "third"]
+    one = module("one", tgt_check_config=lambda config: [(("a",), "first")])
+    two = module("two", tgt_check_config=lambda config: [((), "second"), ((), "third")])
+    found = fake_plugins(one, two).check_config(None)
+    assert sorted(found) == [((), "second"), ((), "third"), (("a",), "first")]
 
 
 def test_the_first_plugin_that_knows_a_file_reads_it(tmp_path: Any) -> None:

@@ -1,6 +1,6 @@
 """Collecting everything that is wrong with a configuration, to show it all at once."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from pydantic import BaseModel, ValidationError
@@ -12,17 +12,32 @@ from tgtcore.registry import nearest
 
 _SHOWN_CHARACTERS = 60
 
+_EXPECTED = {
+    "bool_type": "expected true or false",
+    "dict_type": "expected a table",
+    "int_type": "expected a whole number",
+    "list_type": "expected a list",
+    "model_type": "expected a table",
+    "string_type": "expected text in quotes",
+    "tuple_type": "expected a list",
+}
+"""What the model's types are called in TOML."""
+
 
 class Problems:
     """The problems of one document.
 
     :param source: the file's name as the user wrote it; empty for a configuration that is in no file.
     :param positions: the lines of its keys, where there are any.
+    :param words: what the user calls a place and everything below it, where that is not its key.
     """
 
-    def __init__(self, source: str = "", positions: Positions | None = None) -> None:
+    def __init__(
+        self, source: str = "", positions: Positions | None = None, words: Mapping[Place, str] | None = None
+    ) -> None:
         self._source = source
         self._positions = positions
+        self._words = words or {}
         self._found: dict[tuple[int, str], None] = {}
 
     def __bool__(self) -> bool:
@@ -32,16 +47,24 @@ class Problems:
         """Note a problem with a key."""
         line = self._positions.line(place) if self._positions else 0
         where = f"{self._source}:{line}: " if line else f"{self._source}: " if self._source else ""
-        key = f"{describe(place)}: " if place else ""
+        key = f"{self._described(place)}: " if place else ""
         self._found[line, f"{where}{key}{message}"] = None
+
+    def _described(self, place: Place) -> str:
+        named = (place[:depth] for depth in range(len(place), 0, -1))
+        return next((self._words[outer] for outer in named if outer in self._words), describe(place))
+
+    def found(self) -> list[str]:
+        """All problems, in the order of the file."""
+        return [text for _, text in sorted(self._found, key=lambda item: item[0])]
 
     def raise_if_any(self) -> None:
         """End here if there are problems.
 
-        :raises ConfigError: with all of them, in the order of the file.
+        :raises ConfigError: with all of them.
         """
         if self._found:
-            raise ConfigError(*(text for _, text in sorted(self._found, key=lambda item: item[0])))
+            raise ConfigError(*self.found())
 
     def check(self, place: Place, model: type[BaseModel], values: Any) -> Any:
         """Check a table with a model: an instance, or None and a problem for each wrong key."""
@@ -79,7 +102,7 @@ def _message(error: ErrorDetails, model: type[BaseModel], secret: bool) -> str:
         return f"unknown key{nearest(name, known)}{expected(known)}"
     if kind == "missing":
         return "this key is missing"
-    text = error["msg"]
+    text = _EXPECTED.get(kind) or error["msg"]
     for prefix in ("Value error, ", "Assertion failed, "):
         text = text.removeprefix(prefix)
     text = text.replace("Input should be", "expected").rstrip(".")

@@ -2,11 +2,11 @@
 
 import tomllib
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from tgtcore.config.positions import Positions
+from tgtcore.config.positions import Place, Positions
 from tgtcore.config.problems import Problems
 from tgtcore.errors import ConfigError
 from tgtcore.limits import MANAGEMENT_REQUEST_BYTES_MAX
@@ -21,16 +21,18 @@ class Source:
 
     :param name: the file's name as the user gave it; empty when there is no file.
     :param base: the folder that relative paths in it count from.
+    :param words: what the user calls a place of a document that is in no file, such as ``--portal 10.0.0.1``.
     """
 
     document: Mapping[str, Any]
     base: Path
     name: str = ""
     positions: Positions | None = None
+    words: Mapping[Place, str] = field(default_factory=dict)
 
     def problems(self) -> Problems:
         """An empty collection of this source's problems."""
-        return Problems(self.name, self.positions)
+        return Problems(self.name, self.positions, self.words)
 
 
 def read(path: Path, other: OtherReader = lambda path: None) -> Source:

@@ -4,7 +4,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from tgtcore.config import Config, Source, check, plugin_names, read
-from tgtcore.errors import ConfigError
+from tgtcore.errors import PluginError
 from tgtcore.plugins import Plugins
 
 
@@ -22,7 +22,14 @@ def load_file(path: Path, readers: Iterable[str] = ()) -> tuple[Plugins, Config]
 
 def load_source(source: Source) -> tuple[Plugins, Config]:
     """The same for a configuration that was read already."""
-    plugins = Plugins.load(plugin_names(source))
+    names = plugin_names(source)
+    try:
+        plugins = Plugins.load(names)
+    except PluginError as error:
+        problems = source.problems()
+        for problem in error.problems:
+            problems.add(("plugins",), problem)
+        raise PluginError(*problems.found()) from error
     return plugins, check_source(source, plugins)
 
 
@@ -32,8 +39,8 @@ def check_source(source: Source, plugins: Plugins) -> Config:
     :raises ConfigError: every problem.
     """
     config = check(source, plugins.registry, plugins.options.model)
-    problems = plugins.check_config(config)
-    if problems:
-        prefix = f"{source.name}: " if source.name else ""
-        raise ConfigError(*(prefix + problem for problem in problems))
+    problems = source.problems()
+    for place, problem in plugins.check_config(config):
+        problems.add(place, problem)
+    problems.raise_if_any()
     return config

@@ -5,7 +5,7 @@ and only logs what goes wrong.  So the entry points are read here, handed to it,
 """
 
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from importlib.metadata import EntryPoint, entry_points
 from types import ModuleType
@@ -57,13 +57,15 @@ def installed() -> dict[str, list[Record]]:
 def load(names: Iterable[str]) -> list[Record]:
     """Import exactly the named plugins, in that order.
 
-    :raises PluginError: one is not installed, is there twice, can't be imported, or was made for another version of the hooks.
+    :raises PluginError: all that are not installed or there twice; else the first one that can't be imported or was made for
+        another version of the hooks.
     """
     names = list(names)
     entries = _read()
     known = installed()
-    for name in names:
-        _check_name(name, names, known)
+    problems = [problem for name in dict.fromkeys(names) for problem in _problems(name, names, known)]
+    if problems:
+        raise PluginError(*problems)
     modules = _import(names, entries, known)
     records = []
     for name in names:
@@ -90,18 +92,16 @@ def _record(entry: EntryPoint) -> Record:
     return Record(entry.name, distribution.name, distribution.version, entry.value)
 
 
-def _check_name(name: str, names: list[str], known: dict[str, list[Record]]) -> None:
+def _problems(name: str, names: list[str], known: dict[str, list[Record]]) -> Iterator[str]:
     records = known.get(name, [])
     if not records:
-        raise PluginError(
-            f'no installed plugin is called "{name}"{nearest(name, known)} (installed: {", ".join(known) or "none"}; '
-            f"try: pip install tgtcore-{name})"
-        )
+        hint = nearest(name, known) or f"; try: pip install tgtcore-{name}"
+        yield f'no installed plugin is called "{name}"{hint} (installed: {", ".join(known) or "none"})'
     if len(records) > 1:
         owners = " and ".join(sorted(record.owner for record in records))
-        raise PluginError(f'{owners} both provide a plugin called "{name}"; uninstall one of them')
+        yield f'{owners} both provide a plugin called "{name}"; uninstall one of them'
     if names.count(name) > 1:
-        raise PluginError(f'plugin "{name}" is enabled twice; name it once')
+        yield f'plugin "{name}" is enabled twice; name it once'
 
 
 def _import(names: list[str], entries: list[EntryPoint], known: dict[str, list[Record]]) -> dict[str, ModuleType]:

@@ -75,8 +75,8 @@ class Plugins:
         found: Mapping[str, Any] | None = self._manager.hook.tgt_load_config(path=path)
         return found
 
-    def check_config(self, config: Any) -> list[str]:
-        """What plugins find wrong with a configuration."""
+    def check_config(self, config: Any) -> list[hookspecs.Problem]:
+        """What plugins find wrong with a configuration: place and sentence."""
         return [problem for problems in self._manager.hook.tgt_check_config(config=config) for problem in problems]
 
     def amends_commands(self) -> bool:

@@ -6,6 +6,7 @@ from tgtcore import hookimpl
 
 if TYPE_CHECKING:
     from tgtcore.registry import Registry
+    from tgtcore_iscsi.check import Problem
 
 
 @hookimpl
@@ -17,8 +18,8 @@ def tgt_register_transports(registry: "Registry") -> None:
 
 
 @hookimpl
-def tgt_check_config(config: Any) -> list[str]:
-    """Accounts and portal groups that are named must be there."""
+def tgt_check_config(config: Any) -> "list[Problem]":
+    """Accounts and portal groups that are named must be there; targets and portals must differ."""
     from tgtcore_iscsi.check import problems
 
     return problems(config)
