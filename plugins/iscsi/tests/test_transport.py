@@ -244,3 +244,16 @@ async def test_a_target_that_goes_away_asks_to_log_out(rig: "Rig", client: "Clie
     assert await client.ended() == b""
     with pytest.raises(Draining):
         rig.host.target.leases.take("a newcomer")
+
+
+async def test_no_command_is_accepted_after_a_logout(
+    rig: "Rig", client: "Client", monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    let_go = await _hold_a_write(rig, client, monkeypatch)
+    accepted = rig.lu.accepted
+    client.send(pdu.logout_request(0, itt=99, cmd_sn=client.cmd_sn, exp_stat_sn=client.exp_stat_sn))
+    client.command(read_10(0, 1), room=BLOCK)
+    assert await client.ended() == b""
+    let_go.set()
+    assert rig.lu.accepted == accepted
+    assert [record.message for record in caplog.records if record.exc_info] == []

@@ -116,4 +116,5 @@ class SessionPhase:
         """The connection is gone or going; ``then`` when the last task has ended.  May be called more than once."""
         self.closed = True
         self._ahead.clear()
+        self._requests.clear()  # RFC 7143 11.14: no request may follow the one to log out
         then()
