@@ -119,11 +119,25 @@ class TestFirstRequest:
         play.says(("InitiatorName", longest), ("TargetName", DISK), nsg=3)
         assert play.granted().candidate.initiator_name == longest
 
-    @pytest.mark.parametrize("key", ["InitiatorName", "TargetName", "SessionType"])
-    def test_who_and_what_may_not_come_later(self, play: Any, key: str) -> None:
+    @pytest.mark.parametrize(
+        ("key", "value"),
+        [
+            ("InitiatorName", HOST + "2"),
+            ("TargetName", DISK + "2"),
+            ("SessionType", "Discovery"),
+            ("SessionType", "Normal"),
+        ],
+    )
+    def test_who_and_what_may_not_come_later(self, play: Any, key: str, value: str) -> None:
         play.says(("InitiatorName", HOST), ("TargetName", DISK)).response()
-        text = {"InitiatorName": HOST, "TargetName": DISK, "SessionType": "Discovery"}
-        play.says((key, text[key]), nsg=3).fails(LoginStatus.INITIATOR_ERROR, key)
+        play.says((key, value), nsg=3).fails(LoginStatus.INITIATOR_ERROR, key)
+
+    def test_who_and_what_may_be_said_again_word_for_word(self, play: Any) -> None:
+        same = (("InitiatorName", HOST), ("SessionType", "Discovery"))
+        play.says(*same, ("AuthMethod", "CHAP,None"), csg=0, nsg=1).hears(("AuthMethod", "None"), csg=0, nsg=1)
+        play.says(*same, ("HeaderDigest", "None"), nsg=3)
+        assert play.granted().candidate.discovery
+        assert play.hears_keys()["HeaderDigest"] == "None"
 
     def test_operational_keys_have_no_place_in_the_security_stage(self, play: Any) -> None:
         play.begins(("MaxBurstLength", "512"), csg=0, nsg=1).fails(LoginStatus.INITIATOR_ERROR, "MaxBurstLength")

@@ -32,6 +32,7 @@ class Exchange:
         base = None if session is None else session.for_new_connection()
         self._negotiation = Negotiation(admission.offer, discovery=candidate.discovery, base=base)
         self._gate = KeyGate(leading=session is None)
+        self._identity: Pairs = []
         self._begun = False
 
     @property
@@ -75,13 +76,19 @@ class Exchange:
         return pairs
 
     def _take_keys(self, pairs: Pairs, stage: Stage) -> tuple[Pairs, dict[str, str]]:
-        """Return the answers to operational and unknown keys, and the security keys unanswered."""
+        """Return the answers to operational and unknown keys, and the security keys unanswered.
+
+        libiscsi says again who it is when it comes from AuthMethod=None to the operational stage.  6.3 forbids to declare a key
+        twice; a declaration that is the same word for word changes nothing and is passed over, any other ends the login.
+        """
         answers: Pairs = []
         security: dict[str, str] = {}
         for name, value in pairs:
-            if self._negotiation.take_answer(name, value):
+            if self._negotiation.take_answer(name, value) or (self._begun and (name, value) in self._identity):
                 continue
             key = self._gate.admit(name, value, stage)
+            if not self._begun and key is not None and key.use is Use.FIRST:
+                self._identity.append((name, value))
             if key is None:
                 answers.append((name, NOT_UNDERSTOOD))
             elif key.use is Use.SECURITY:
