@@ -25,8 +25,16 @@ def test_another_reader_is_asked_first(tmp_path: Path) -> None:
 
 
 BROKEN = {
-    "no TOML": (b"a = 1\nb ==\n", r"^c.toml:2: not TOML: "),
-    "an open string": (b'a = "x', r"^c.toml: not TOML: unterminated string"),
+    "no TOML": (
+        b"a = 1\nb ==\n",
+        r'^c.toml:2: not TOML: expected a value, such as "text", 5, true or .* \(column 4\)$',
+    ),
+    "text without quotes": (b"a = disk\n", r'^c.toml:1: not TOML: expected a value, such as "text"'),
+    "a key without a value": (b"= 1\n", r"^c.toml:1: not TOML: expected KEY = VALUE or \[TABLE\]"),
+    "a key twice": (b"a = 1\na = 2\n", r"^c.toml:2: not TOML: this key is there already"),
+    "a table twice": (b'[a."b.c"]\n[a."b.c"]\n', r'^c.toml:2: not TOML: the table a."b.c" is there already'),
+    "an open list": (b"a = [\n1\n\n", r"^c.toml:2: not TOML: unclosed array"),
+    "an open string": (b'a = "x', r"^c.toml:1: not TOML: unterminated string \(the text ends\)$"),
     "no text": (b"a = 1\nb = '\xff'\n", r"^c.toml:2: byte FFh is not UTF-8"),
     "nested too deeply": (b"a = " + b"[" * 100_000, r"^c.toml: the values are nested too deeply"),
     "too long": (b"#" * (MANAGEMENT_REQUEST_BYTES_MAX + 1), r"^c.toml: 1048577 bytes are too long"),

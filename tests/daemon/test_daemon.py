@@ -42,9 +42,9 @@ FAILURES = {
     "a portal": ('address = "one"', 'address = "taken"'),
 }
 MESSAGES = {
-    "a store": "logical unit b: store memory(): /x/disk.img: no such file or directory",
-    "a base": "logical unit b: store memory(): /x/disk.img: no such file or directory",
-    "a device": "logical unit b: this device refuses the store",
+    "a store": "logical unit b: store memory: /x/disk.img: no such file or directory",
+    "a base": "logical unit b: store memory: /x/disk.img: no such file or directory",
+    "a device": "logical unit b on through(memory()): this device refuses the store",
     "a portal": "transport fake: portal taken: address already in use",
 }
 

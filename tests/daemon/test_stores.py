@@ -29,7 +29,7 @@ def test_a_stack_is_opened_from_below() -> None:
 
 
 def test_a_store_that_fails_is_named_with_its_user() -> None:
-    with pytest.raises(StoreError, match=r"logical unit a: store memory\(\): /x: no such file or directory"):
+    with pytest.raises(StoreError, match=r"logical unit a: store memory: /x: no such file or directory"):
         open_stack(REGISTRY, stacked(fails="/x"), "logical unit a")
 
 
@@ -41,7 +41,7 @@ def test_what_stands_beneath_a_failure_is_closed_again(monkeypatch: pytest.Monke
     FakeStore.opened.clear()
     with pytest.raises(StoreError, match="not an image"):
         open_stack(REGISTRY, stacked(), "logical unit a")
-    assert [store.closed for store in FakeStore.opened] == [True]
+    assert [(store.unmade, store.closed) for store in FakeStore.opened] == [(True, True)]
 
 
 def test_the_strictest_store_decides_how_many_calls_may_be_under_way() -> None:

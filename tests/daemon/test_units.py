@@ -5,11 +5,14 @@ from urllib.parse import urlsplit
 
 import pytest
 from daemon.conftest import Running, Start
+from support.fakes import FakeStore
 from support.process import Tgtd
 from tgtcore_iscsi.addresses import Address
 from tgtcore_iscsi.initiator.client import Client
 
-from tgtcore.errors import ConfigError
+from tgtcore import signals
+from tgtcore.errors import ConfigError, StoreError
+from tgtcore.logical_unit import LogicalUnit
 from tgtcore.store import Claim
 
 TARGET = "iqn.2025-01.example:a"
@@ -69,7 +72,7 @@ async def test_reservations_that_can_not_be_read_stop_the_start(start: Start) ->
     damaged = first.folder / "state" / "reservations" / f"{unique_id.hex()}.json"
     damaged.parent.mkdir()
     damaged.write_text("{}")
-    with pytest.raises(ConfigError, match=r"logical unit b: .*saved reservations can't be read"):
+    with pytest.raises(ConfigError, match=r"logical unit b on through\(memory\(\)\): .*saved reservations can't be read"):
         await start()
 
 
@@ -81,3 +84,24 @@ async def test_a_store_is_claimed_by_its_logical_unit(running: Running) -> None:
         "a": {"logical unit a": Claim.WRITE_EXCLUSIVE},
         "b": {"logical unit b": Claim.READ_SHARED},
     }
+
+
+FAILING = (
+    "[targets",
+    '[logical_units.new]\ndevice_type = "fake"\nstore = { type = "memory", size = 4096 }\n'
+    '[logical_units.bad]\ndevice_type = "fake"\nstore = { type = "memory", size = 4096, fails = "/x" }\n[targets',
+)
+
+
+@pytest.mark.asyncio
+@pytest.mark.parametrize("commands", [0, 1])
+async def test_what_was_made_for_a_change_that_failed_goes_again_unless_it_was_used(
+    running: Running, commands: int
+) -> None:
+    def use(lu: LogicalUnit) -> None:
+        lu.accepted = lu.ended = commands
+
+    with signals.lu_added.connected_to(use), pytest.raises(StoreError, match="logical unit bad"):
+        await running.apply(FAILING)
+    assert [store.unmade for store in FakeStore.opened] == [False, False, commands == 0]
+    assert [store.closed for store in FakeStore.opened] == [False, False, True]

@@ -42,7 +42,7 @@ class FakeStore(Store):
             raise OSError(2, "No such file or directory", options.fails)
         self.size_bytes = options.size
         self.data = bytearray(options.size)
-        self.closed = False
+        self.closed = self.unmade = False
         FakeStore.opened.append(self)
 
     def read(self, offset: int, length: int) -> bytes:
@@ -57,6 +57,10 @@ class FakeStore(Store):
     def resize(self, size_bytes: int) -> None:
         self.data = bytearray(size_bytes)
         self.size_bytes = size_bytes
+
+    def unmake(self) -> None:
+        assert not self.closed
+        self.unmade = True
 
     def close(self) -> None:
         self.closed = True

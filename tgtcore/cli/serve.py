@@ -9,6 +9,7 @@ from typing import Any
 from uuid import UUID
 
 from tgtcore.cli.chap_file import keep_secret, read_chap_file
+from tgtcore.config.positions import Place
 from tgtcore.errors import ConfigError
 from tgtcore.logical_unit.identity import derived_unique_id
 
@@ -59,6 +60,17 @@ def document(wishes: Wishes, folder: Path) -> dict[str, Any]:
     if problems:
         raise ConfigError(*problems)
     return made
+
+
+def words(wishes: Wishes) -> dict[Place, str]:
+    """What the command line calls the places of its configuration, for messages."""
+    called: dict[Place, str] = {("targets", wishes.target): f"--target {wishes.target}"}
+    for number, portal in enumerate(wishes.portals):
+        called["transports", "iscsi", "portals", number] = f"--portal {portal}"
+    for name, image in zip(_names(wishes.images), wishes.images, strict=True):
+        called["logical_units", name] = str(image)
+        called["logical_units", name, "store", "size"] = f"--size {wishes.size}"
+    return called
 
 
 def private_folder() -> Path:

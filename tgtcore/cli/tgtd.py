@@ -102,7 +102,7 @@ def serve(
     Listens on 127.0.0.1:3260 and admits everybody there; a portal on another address wants --chap-file or --allow.
     """
     from tgtcore.cli.run import run
-    from tgtcore.cli.serve import TARGET, Wishes, document
+    from tgtcore.cli.serve import TARGET, Wishes, document, words
     from tgtcore.config import Source
     from tgtcore.daemon import load_source
 
@@ -114,7 +114,7 @@ def serve(
             target=target or TARGET,
             **wishes,  # type: ignore[arg-type]
         )
-        plugins, config = load_source(Source(document(wanted, folder), Path.cwd()))
+        plugins, config = load_source(Source(document(wanted, folder), Path.cwd(), words=words(wanted)))
         status = run(plugins, config, _ready(as_json))
     sys.exit(status)
 

@@ -46,7 +46,7 @@ class Problems:
     def add(self, place: Place, message: str) -> None:
         """Note a problem with a key."""
         line = self._positions.line(place) if self._positions else 0
-        where = f"{self._source}:{line}: " if line else f"{self._source}: " if self._source else ""
+        where = f"{self._source}:{line}: " if line and self._source else f"{self._source}: " if self._source else ""
         key = f"{self._described(place)}: " if place else ""
         self._found[line, f"{where}{key}{message}"] = None
 

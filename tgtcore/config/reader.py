@@ -1,15 +1,26 @@
 """Reading a configuration file."""
 
+import ast
+import re
 import tomllib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from tgtcore.config.positions import Place, Positions
+from tgtcore.config.positions import Place, Positions, describe
 from tgtcore.config.problems import Problems
 from tgtcore.errors import ConfigError
 from tgtcore.limits import MANAGEMENT_REQUEST_BYTES_MAX
+
+_PLACE = re.compile(r"line (\d+), column (\d+)")
+_TWICE = re.compile(r"Cannot declare (\(.*\)) twice")
+_WORDS = {
+    "Cannot overwrite a value": "this key is there already",
+    "Invalid statement": "expected KEY = VALUE or [TABLE]",
+    "Invalid value": 'expected a value, such as "text", 5, true or ["a", "b"]',
+    "Invalid initial character for a key part": "expected a key; within { } there are no line breaks",
+}
 
 OtherReader = Callable[[Path], Mapping[str, Any] | None]
 """Reads files that are not TOML; None for a file that it does not know."""
@@ -75,16 +86,19 @@ def parse(data: bytes, base: Path, name: str = "") -> Source:
             f"{name}:{line}: byte {data[error.start]:02X}h is not UTF-8" if name else str(error)
         ) from None
     except tomllib.TOMLDecodeError as error:
-        raise ConfigError(_syntax(str(error), name)) from None
+        raise ConfigError(_syntax(str(error), name, text.rstrip().count("\n") + 1)) from None
     except RecursionError:
         raise ConfigError(f"{prefix}the values are nested too deeply") from None
 
 
-def _syntax(message: str, name: str) -> str:
-    """tomllib ends its messages with "(at line 3, column 5)" or "(at end of document)"."""
-    text, _, place = message.rpartition(" (at ")
-    text = text[:1].lower() + text[1:]
-    if place.startswith("line "):
-        line = place.removeprefix("line ").partition(",")[0]
-        return f"{name}:{line}: not TOML: {text} ({place.rstrip(')')})"
-    return f"{name}: not TOML: {text} (at {place}" if name else f"not TOML: {message}"
+def _syntax(message: str, name: str, last_line: int) -> str:
+    """tomllib's message in our words; it ends with "(at line 3, column 5)" or "(at end of document)"."""
+    text, _, place = message.removesuffix(")").rpartition(" (at ")
+    found = _PLACE.fullmatch(place)
+    line, column = found.groups() if found else (str(last_line), "")
+    twice = _TWICE.fullmatch(text)
+    if twice:
+        text = f"the table {describe(ast.literal_eval(twice[1]))} is there already"
+    text = _WORDS.get(text, text[:1].lower() + text[1:])
+    where = f"{name}:{line}: " if name else f"line {line}: "
+    return f"{where}not TOML: {text} ({f'column {column}' if column else 'the text ends'})"

@@ -56,12 +56,13 @@ class Applier:
                 await self._undo(done)
                 raise
             done.append(step)
-            _log.info("done: %s", step)
+            _log.debug("done: %s", step)
         try:
             self._inventory.identities.keep()
         except ConfigError:
             await self._undo(done)
             raise
+        self._inventory.keep_units()
         if overdue:
             holders = [holder for error in overdue for holder in error.holders]
             raise DrainTimeout("\n".join(str(error) for error in overdue), holders)

@@ -49,7 +49,8 @@ class Step:
     place: tuple[int, int, str] | None = None
 
     def __str__(self) -> str:
-        return f"{self.action.value} {self.kind.value} {self.name}{f': {self.detail}' if self.detail else ''}"
+        what = " ".join(filter(None, (self.action.value, self.kind.value, self.name)))
+        return f"{what}: {self.detail}" if self.detail else what
 
 
 _RESTART_KEYS = ("socket", "state_directory", "workers")

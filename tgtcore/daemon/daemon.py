@@ -156,6 +156,7 @@ class Daemon:
             raise
         self._config = config
         if steps:
+            _log.info("changed: %s", "; ".join(map(str, steps)))
             signals.emit(signals.config_reloaded, self)
         return steps
 

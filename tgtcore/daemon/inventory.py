@@ -29,6 +29,8 @@ class Unit:
     lu: LogicalUnit
     store: OpenStore | None
     stack: "Stack | None"
+    kept: bool = False
+    """Whether everything that was asked for together with it has succeeded; until then it may have to go again."""
 
 
 @dataclass
@@ -51,6 +53,11 @@ class Inventory:
         """The smallest target number that is free."""
         taken = {target.tid for target in self.targets.values()}
         return next(number for number in range(1, len(taken) + 2) if number not in taken)
+
+    def keep_units(self) -> None:
+        """What was asked for has succeeded: from now on the units that were made for it stay."""
+        for unit in self.units.values():
+            unit.kept = True
 
     def places_of(self, lu: LogicalUnit) -> Iterator[tuple[Target, LunMap, int]]:
         """Where a logical unit is mapped."""

@@ -30,6 +30,11 @@ class Stack:
         parallel = all(store.concurrency is Concurrency.PARALLEL for store in self.stores)
         return Concurrency.PARALLEL if parallel else Concurrency.SERIAL
 
+    def unmake(self) -> None:
+        """Remove what making these stores has made: what they were opened for has failed."""
+        for store in reversed(self.stores):
+            store.unmake()
+
     def close_bases(self) -> None:
         """Close everything beneath the top, downwards; the top was closed before."""
         with contextlib.ExitStack() as closing:
@@ -41,7 +46,7 @@ def open_stack(registry: Registry, config: StoreConfig, what: str) -> Stack:
     """Open a stack of stores, or none of it; runs on a worker thread.
 
     :param what: whose stores they are, for messages.
-    :raises StoreError: one can't be opened; those beneath it are closed again.
+    :raises StoreError: one can't be opened; those beneath it are unmade and closed again.
     """
     layers = [config]
     while layers[0].base is not None:
@@ -52,8 +57,9 @@ def open_stack(registry: Registry, config: StoreConfig, what: str) -> Stack:
             try:
                 stores.append(_open(registry, layer, stores))
             except (OSError, TgtError, ValueError) as error:
-                raise StoreError(f"{what}: store {layer}: {describe(error)}") from error
+                raise StoreError(f"{what}: store {layer.type}: {describe(error)}") from error
             undo.callback(stores[-1].close)
+            undo.callback(stores[-1].unmake)
         undo.pop_all()
     return Stack(stores)
 

@@ -30,9 +30,10 @@ async def add_unit(inventory: Inventory, config: LogicalUnitConfig) -> None:
     try:
         lu = _make(inventory, config, unique_id, store)
     except BaseException as error:
-        await _close_stores(inventory, store, stack)
+        await _close_stores(inventory, store, stack, unmake=True)
         if isinstance(error, TgtError | ValueError | OSError):
-            raise ConfigError(f"{what}: {describe(error)}") from error
+            where = f" on {config.store}" if config.store else ""
+            raise ConfigError(f"{what}{where}: {describe(error)}") from error
         raise
     inventory.units[config.name] = Unit(config, lu, store, stack)
     signals.emit(signals.lu_added, lu)
@@ -51,7 +52,10 @@ def _make(inventory: Inventory, config: LogicalUnitConfig, unique_id: bytes, sto
 
 
 async def remove_unit(inventory: Inventory, name: str) -> None:
-    """Drain a logical unit that is mapped nowhere, close it and its stores; returns when the last lease is back."""
+    """Drain a logical unit that is mapped nowhere, close it and its stores; returns when the last lease is back.
+
+    What was made for a unit that is not kept, such as a new image, goes too, unless a command has reached it.
+    """
     unit = inventory.units[name]
     lu = unit.lu
     signals.emit(signals.drain_started, lu)
@@ -63,7 +67,7 @@ async def remove_unit(inventory: Inventory, name: str) -> None:
     del inventory.units[name]
     for host in inventory.hosts.values():
         host.forget(lu)
-    await _close_stores(inventory, unit.store, unit.stack)
+    await _close_stores(inventory, unit.store, unit.stack, unmake=not unit.kept and not lu.accepted)
     signals.emit(signals.drain_finished, lu)
     signals.emit(signals.lu_removed, lu)
 
@@ -83,15 +87,21 @@ async def resize_unit(inventory: Inventory, name: str, size_bytes: int) -> int:
             await unit.lu.resize(size_bytes)
         except (OSError, ValueError) as error:
             raise StoreError(f"{unit.lu}: {describe(error)}") from error
+        except ConfigError as error:
+            raise ConfigError(f"{unit.lu}: {error}") from error
     return store.size_bytes
 
 
-async def _close_stores(inventory: Inventory, store: OpenStore | None, stack: Stack | None) -> None:
+async def _close_stores(
+    inventory: Inventory, store: OpenStore | None, stack: Stack | None, *, unmake: bool = False
+) -> None:
     if store is None or stack is None:
         return
     await store.leases.drain(None)
     failure: Exception | None = None
     try:
+        if unmake:
+            await inventory.workers.call(stack.unmake)
         await inventory.workers.call(store.close)
     except Exception as error:  # what stands beneath is closed all the same
         failure = error

@@ -24,6 +24,9 @@ IDLE_S = 600.0
 
 _FAREWELL_S = 1.0
 
+_PATH_BYTES_MAX = 107
+"""unix(7): sun_path without the byte that ends it."""
+
 _CREDENTIALS = struct.Struct("3i")
 
 Answer = Callable[[Request], Awaitable[Any]]
@@ -161,6 +164,11 @@ def _bound(path: Path) -> socket.socket:
         if not stat.S_ISSOCK(path.lstat().st_mode):
             raise ConfigError(f"management socket {path}: there is a file of that name which is no socket")
         path.unlink()
+    length = len(os.fsencode(path))
+    if length > _PATH_BYTES_MAX:
+        raise ConfigError(
+            f"management socket {path}: the path has {length} bytes, expected at most {_PATH_BYTES_MAX}; choose a shorter one"
+        )
     sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
     try:
         os.fchmod(sock.fileno(), 0o600)  # before it has a name: nobody gets in between

@@ -161,6 +161,13 @@ class Store(ABC):
         """Make the medium larger or smaller and change ``size_bytes``; new space reads as zeroes."""
         raise NotImplementedError
 
+    def unmake(self) -> None:
+        """Remove what making this store has made, such as a new image file.
+
+        Called right before :meth:`close` when what the store was made for has failed and no command has reached it.
+        """
+        return
+
     def close(self) -> None:
         """Let go of everything; called once, after the last other call has returned."""
         return

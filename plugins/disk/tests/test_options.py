@@ -26,13 +26,13 @@ def test_what_is_refused(options: dict[str, int], message: str) -> None:
 def test_a_store_that_is_no_whole_number_of_blocks() -> None:
     with (
         bench() as made,
-        pytest.raises(ConfigError, match=r"store lu0 has 5000 bytes, expected a multiple of block_size \(512\)"),
+        pytest.raises(ConfigError, match=r"its size is 5000 bytes, expected a multiple of block_size \(512\)"),
     ):
         made.add(Disk, RamStore(5000))
 
 
 def test_an_empty_store() -> None:
-    with bench() as made, pytest.raises(ConfigError, match="has 0 bytes"):
+    with bench() as made, pytest.raises(ConfigError, match="its size is 0 bytes"):
         made.add(Disk, RamStore(0))
 
 
@@ -56,5 +56,5 @@ class ThickStore(RamStore):
 
 
 def test_thin_on_a_store_that_cannot_give_space_back() -> None:
-    with bench() as made, pytest.raises(ConfigError, match="thin = true, but store lu0 can't give space back"):
+    with bench() as made, pytest.raises(ConfigError, match="thin = true, but its store can't give space back"):
         made.add(Disk, ThickStore(), DiskOptions(thin=True))

@@ -6,14 +6,14 @@ from typing import Any
 
 import pytest
 from pytest_mock import MockerFixture
-from tgtcore_file.opening import opened
+from tgtcore_file.opening import opened, unmade
 from tgtcore_file.options import FileOptions
 
 from tgtcore import StoreError
 
 
 def _open(path: Path, **keys: Any) -> int:
-    return opened(FileOptions(path=path, **keys))
+    return opened(FileOptions(path=path, **keys))[0]
 
 
 def test_a_file_is_made_sparse_private_and_not_inherited(tmp_path: Path) -> None:
@@ -120,3 +120,15 @@ def test_a_file_replaced_while_it_is_opened_is_refused(tmp_path: Path, mocker: M
     mocker.patch("os.fstat", return_value=os.stat(tmp_path))
     with pytest.raises(StoreError, match="was replaced while it was opened"):
         _open(path)
+
+
+def test_what_was_made_can_be_removed_again(tmp_path: Path) -> None:
+    path = tmp_path / "disk.img"
+    fd, made = opened(FileOptions(path=path, create=True, size=4096))
+    assert made
+    unmade(fd, path)
+    assert not path.exists()
+    path.write_bytes(b"another file")
+    unmade(fd, path)
+    assert path.read_bytes() == b"another file"
+    os.close(fd)

@@ -49,7 +49,7 @@ class Medium(SharedCommands):
 
     def __init__(self, lu: LogicalUnit, store: OpenStore | None, options: BaseModel) -> None:
         if store is None:
-            raise ConfigError(f"{lu}: a disk needs a store")
+            raise ConfigError("a disk needs a store")
         super().__init__(lu, store, options)
         self.block_bytes = self.options.block_size
         self.shift = self.block_bytes.bit_length() - 1
@@ -63,7 +63,9 @@ class Medium(SharedCommands):
         can_unmap = Features.UNMAP in store.features
         self.thin = can_unmap if self.options.thin is None else self.options.thin
         if self.thin and not can_unmap and store.writable:
-            raise ConfigError(f"{lu}: thin = true, but {store} can't give space back")
+            raise ConfigError(
+                "thin = true, but its store can't give space back; expected thin = false, or another store"
+            )
         self.removable = self.options.removable
         self.read_only = not store.writable
         self.software_write_protected = False
@@ -75,8 +77,8 @@ class Medium(SharedCommands):
     def _check_store(self, store: OpenStore) -> None:
         if self.block_bytes % store.store.block_bytes:
             raise ConfigError(
-                f"{self.lu}: block_size is {self.block_bytes}, expected a multiple of the {store.store.block_bytes} bytes "
-                f"that {store} works in"
+                f"block_size is {self.block_bytes}, expected a multiple of the {store.store.block_bytes} bytes that its store "
+                "works in"
             )
         self.check_size(store.size_bytes)
 
@@ -86,9 +88,7 @@ class Medium(SharedCommands):
         :raises ConfigError: not a whole number of blocks, or none.
         """
         if size_bytes < self.block_bytes or size_bytes % self.block_bytes:
-            raise ConfigError(
-                f"{self.lu}: {self.store} has {size_bytes} bytes, expected a multiple of block_size ({self.block_bytes})"
-            )
+            raise ConfigError(f"its size is {size_bytes} bytes, expected a multiple of block_size ({self.block_bytes})")
 
     def _preferred(self, at_most: int) -> int:
         return max(self.block_bytes, min(self.store.store.preferred_bytes, at_most))

@@ -9,7 +9,7 @@ from tgtcore import Buffer, Concurrency, Extent, Features, Region, Store
 from tgtcore_file.block_device import BlockDevice
 from tgtcore_file.durability import Durability
 from tgtcore_file.extents import allocated_extents
-from tgtcore_file.opening import opened
+from tgtcore_file.opening import opened, unmade
 from tgtcore_file.options import FileOptions
 from tgtcore_file.probes import can_zero_range, punches_holes, reads_without_waiting
 from tgtcore_file.syscalls import PUNCH_HOLE, ZERO_RANGE, PageCache, fallocate
@@ -41,10 +41,11 @@ class FileStore(Store):
     def __init__(self, options: FileOptions) -> None:
         self._path = options.path
         self._preallocate = options.preallocate
-        self._fd = opened(options)
+        self._fd, self._made = opened(options)
         try:
             self._learn(options)
         except BaseException:
+            self.unmake()
             os.close(self._fd)
             raise
 
@@ -238,6 +239,11 @@ class FileStore(Store):
             except OSError:
                 os.ftruncate(self._fd, self.size_bytes)
                 raise
+
+    def unmake(self) -> None:
+        """Remove the file if it was made for this store."""
+        if self._made:
+            unmade(self._fd, self._path)
 
     def close(self) -> None:
         """Close the file, which unlocks it."""

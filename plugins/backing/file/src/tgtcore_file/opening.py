@@ -25,8 +25,8 @@ _REASONS = {
 }
 
 
-def opened(options: FileOptions) -> int:
-    """The descriptor of an image that is locked and not empty; it is made first if that is asked for.
+def opened(options: FileOptions) -> tuple[int, bool]:
+    """The descriptor of an image that is locked and not empty, and whether it was made for this, as ``create`` asks for.
 
     :raises StoreError: it can't be opened, made or locked, or it is not an image.
     """
@@ -36,8 +36,8 @@ def opened(options: FileOptions) -> int:
         except FileNotFoundError:
             if not options.create or options.read_only:
                 raise StoreError(f"{options.path}: no such file; expected an image or {_cure(options)}") from None
-            return _made(options)
-        return _existing(options, kind)
+            return _made(options), True
+        return _existing(options, kind), False
 
 
 def _cure(options: FileOptions) -> str:
@@ -85,14 +85,20 @@ def _sync_folder(folder: Path) -> None:
         os.close(fd)
 
 
+def unmade(fd: int, path: Path) -> None:
+    """Remove an image that was made; a file that has taken its name since stays."""
+    with suppress(OSError):
+        if os.path.samestat(os.fstat(fd), os.stat(path)):
+            os.unlink(path)
+
+
 @contextmanager
 def _closed_on_failure(fd: int, made: Path | None = None) -> Iterator[None]:
     try:
         yield
     except BaseException:
         if made:
-            with suppress(OSError):
-                os.unlink(made)
+            unmade(fd, made)
         os.close(fd)
         raise
 
