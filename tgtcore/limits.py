@@ -19,10 +19,7 @@ PARAMETER_LIST_BYTES_MAX = 64 * 1024
 """Longest parameter list accepted for any command that has no smaller limit of its own."""
 
 TRANSFER_BYTES_MAX = 16 * 1024 * 1024
-"""Longest data-in or data-out of one command, unless a device type advertises less."""
-
-TASK_BUFFER_BYTES_MAX = 256 * 1024 * 1024
-"""Data-out memory that all unfinished tasks of the daemon may hold; BUSY beyond."""
+"""Longest data-out of one command; a device type that asks for more fails that command."""
 
 NAME_BYTES_MAX = 223
 """RFC 7143 4.2.7.1: the longest target or initiator name; the limit serves every transport."""

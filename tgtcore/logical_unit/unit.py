@@ -11,6 +11,7 @@ from tgtcore.aborting import abort_all, told_others
 from tgtcore.device import CommandTable, DeviceType
 from tgtcore.errors import CheckCondition, ConfigError, ReservationConflict
 from tgtcore.leases import Leases
+from tgtcore.limits import TRANSFER_BYTES_MAX
 from tgtcore.logical_unit.faults import answer
 from tgtcore.logical_unit.identity import Identity
 from tgtcore.logical_unit.saved_state import SavedState
@@ -124,6 +125,8 @@ class LogicalUnit:
         if wants is not None:
             try:
                 wanted = task.wanted_out = wants(task)
+                if wanted > TRANSFER_BYTES_MAX:
+                    raise _too_much_data_out(task)
             except Exception as error:
                 self.fail(task, error)
                 return
@@ -269,6 +272,10 @@ def _unknown(commands: CommandTable, cdb: bytes) -> CheckCondition:
     if commands.has_opcode(cdb[0]):
         return CheckCondition(SenseKey.ILLEGAL_REQUEST, asc.INVALID_FIELD_IN_CDB, field=(1, 4))
     return CheckCondition(SenseKey.ILLEGAL_REQUEST, asc.INVALID_COMMAND_OPERATION_CODE, field=(0, None))
+
+
+def _too_much_data_out(task: Task) -> ValueError:
+    return ValueError(f"{task} asks for {task.wanted_out} bytes of data-out, expected at most {TRANSFER_BYTES_MAX}")
 
 
 def _reserved_bit_set(command: "BoundCommand", cdb: bytes) -> CheckCondition:

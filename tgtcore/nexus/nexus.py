@@ -64,11 +64,11 @@ class Nexus:
         """
         tasks = self.tasks
         assert task.tag not in tasks, f"{task}: the tag is in use"
+        if len(tasks) >= TASKS_PER_NEXUS_MAX:
+            self.turn_away(task)
+            return
         self.leases.take(task)
         tasks[task.tag] = task
-        if len(tasks) > TASKS_PER_NEXUS_MAX:
-            task.finish(Status.TASK_SET_FULL, b"")
-            return
         itl = self.itls.get(task.lun) or self.find(task.lun)
         if itl is None:
             self._absent(task)
@@ -77,6 +77,12 @@ class Nexus:
             itl.lu.submit(task, itl)
         except Draining:
             self._absent(task)
+
+    def turn_away(self, task: "Task") -> None:
+        """End a task with TASK SET FULL instead of accepting it: its transport has no memory for it now (SAM-5 5.3.1)."""
+        self.leases.take(task)
+        self.tasks[task.tag] = task
+        task.finish(Status.TASK_SET_FULL, b"")
 
     def task_ended(self, task: "Task") -> None:
         """Let a task go; called by :meth:`Task.finish` only."""

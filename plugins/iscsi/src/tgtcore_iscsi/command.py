@@ -27,7 +27,7 @@ class IscsiTask(Task):
 
     def want_data(self) -> None:
         """Send R2Ts, or wait for data that comes unasked."""
-        self.phase.want_data(self)
+        self.phase.transfers.want(self)
 
 
 def residual(expected: int, actual: int) -> tuple[int, int]:

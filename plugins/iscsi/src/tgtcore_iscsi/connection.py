@@ -16,11 +16,12 @@ from tgtcore_iscsi.errors import RemoteProtocolError
 from tgtcore_iscsi.inbound import Inbound
 from tgtcore_iscsi.limits import (
     BHS_BYTES,
+    CONNECTION_BYTES_LOW,
     DIGEST_BYTES,
     LOGIN_DATA_SEGMENT_BYTES_MAX,
     OUTBOUND_BYTES_HIGH,
-    UNFINISHED_BYTES_HIGH,
 )
+from tgtcore_iscsi.memory import Memory
 from tgtcore_iscsi.pdu.codes import RejectReason
 
 if TYPE_CHECKING:
@@ -57,9 +58,12 @@ class Connection:
     :param peer: the initiator's address, for messages.
     :param services: the transport.
     :param wake: called when ``outbound`` was empty and is no longer, or when the connection wants to be closed.
+    :param memory: what it shares with others; None: nothing.
     """
 
-    def __init__(self, peer: str, services: SessionServices, wake: Callable[[], None]) -> None:
+    def __init__(
+        self, peer: str, services: SessionServices, wake: Callable[[], None], memory: Memory | None = None
+    ) -> None:
         self.peer = peer
         self.services = services
         self.inbound = Inbound(_LOGIN_BUFFER_BYTES)
@@ -71,6 +75,8 @@ class Connection:
         """The phase once the login has succeeded."""
         self.closing = ""
         """Why the connection ends as soon as everything is sent; empty while it lives."""
+        self.memory = memory or Memory()
+        self._told_bytes = 0
         self._wake = wake
         self._woken = False
         self._header_digest = False
@@ -97,7 +103,20 @@ class Connection:
         if self.closing or self.outbound_bytes > OUTBOUND_BYTES_HIGH:
             return False
         phase = self.session_phase
-        return phase is None or phase.unfinished_bytes <= UNFINISHED_BYTES_HIGH
+        return phase is None or phase.data_in_bytes <= CONNECTION_BYTES_LOW or phase.can_take_more
+
+    def tell_memory(self) -> None:
+        """Bring the common account up to date with what this connection holds; call it after each batch."""
+        phase = self.session_phase
+        held = self.outbound_bytes + (0 if phase is None else phase.held_bytes)
+        self.memory.held_bytes += held - self._told_bytes
+        self._told_bytes = held
+
+    def gone(self) -> None:
+        """The socket is closed: nothing will be sent any more."""
+        self.outbound.clear()
+        self.memory.held_bytes -= self._told_bytes
+        self._told_bytes = 0
 
     def received(self, count: int) -> None:
         """``count`` bytes were put into ``inbound.space()``; handle every complete PDU."""

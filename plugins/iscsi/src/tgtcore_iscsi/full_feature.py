@@ -1,14 +1,13 @@
 """SCSI commands of the full feature phase: commands and data-out in, tasks to the nexus, data-in and responses out."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from tgtcore import Region, TaskState
 from tgtcore_iscsi.command import IscsiTask, residual
-from tgtcore_iscsi.data_out import DataOut
 from tgtcore_iscsi.discovery import FindTargets
 from tgtcore_iscsi.errors import RemoteProtocolError
-from tgtcore_iscsi.limits import BHS_BYTES, ENDED_TRANSFERS_MAX, TRANSFER_BYTES_MAX
+from tgtcore_iscsi.limits import BHS_BYTES, IMMEDIATE_COMMANDS_MAX
 from tgtcore_iscsi.pdu import hot
 from tgtcore_iscsi.pdu.ahs import parse_ahs
 from tgtcore_iscsi.pdu.codes import (
@@ -22,6 +21,7 @@ from tgtcore_iscsi.pdu.codes import (
 )
 from tgtcore_iscsi.phase import SessionPhase
 from tgtcore_iscsi.task_management import TaskManagement
+from tgtcore_iscsi.transfers import Transfers
 
 if TYPE_CHECKING:
     from tgtcore_iscsi.connection import Connection
@@ -29,7 +29,6 @@ if TYPE_CHECKING:
     from tgtcore_iscsi.session import Session
 
 _MASK = 0xFFFFFFFF
-_DATA = TaskState.DATA
 
 
 class FullFeature(SessionPhase):
@@ -48,12 +47,13 @@ class FullFeature(SessionPhase):
         self.nexus = session.nexus
         self.take_parameters(parameters)
         self._regions = not parameters.has_data_digest
-        self._transfers: dict[int, IscsiTask] = {}
-        self._ended_transfers: dict[int, None] = {}
-        self._transfer_tags = _transfer_tags()
+        self.transfers = Transfers(self)
+        self._data_under_way = self.transfers.under_way
+        self._immediate_commands = 0
+        self._memory = connection.memory
         self._requests |= {
             Opcode.SCSI_COMMAND: self._scsi_command,
-            Opcode.DATA_OUT: self._data_out,
+            Opcode.DATA_OUT: self.transfers.arrived,
             Opcode.TASK_MANAGEMENT_REQUEST: TaskManagement(self).request,
         }
 
@@ -61,6 +61,16 @@ class FullFeature(SessionPhase):
         """As of now, send segments of the new length."""
         super().take_parameters(parameters)
         self._segment_max = min(parameters.max_send_data_segment_length, parameters.max_burst_length)
+
+    @property
+    def can_take_more(self) -> bool:
+        """While the initiator has data-out to send, reading goes on: nothing else would let those commands end."""
+        return self.data_in_bytes <= self._memory.share_bytes or bool(self._data_under_way)
+
+    @property
+    def held_bytes(self) -> int:
+        """Data-in that commands will still need, and data-out in buffers."""
+        return self.data_in_bytes + self.transfers.held_bytes
 
     # ---- requests ---------------------------------------------------------------------------------------------------
 
@@ -73,6 +83,10 @@ class FullFeature(SessionPhase):
         if not immediate_delivery and cmd_sn == window.exp_cmd_sn:
             window.exp_cmd_sn = (cmd_sn + 1) & _MASK
         elif not self.in_order(buffer, at, data_at + data_length):
+            return
+        if immediate_delivery and self._immediate_commands >= IMMEDIATE_COMMANDS_MAX:
+            self.transfers.drop(itt)
+            self.services.reject(RejectReason.IMMEDIATE_COMMAND_REJECT, bytes(buffer[at : at + BHS_BYTES]))
             return
         nexus = self.nexus
         if itt in nexus.tasks:
@@ -89,13 +103,17 @@ class FullFeature(SessionPhase):
         task.accepts_region = self._regions
         if immediate_delivery:
             task.immediate_delivery = True
-        self.unfinished_bytes += expected_in or expected_out
+            self._immediate_commands += 1
+        self.data_in_bytes += expected_in
         if expected_out or data_length:
             self._submit_with_data(task, flags, buffer, data_at, data_length)
         else:
             if not flags & FINAL:
                 raise _invalid("the F bit is missing in a command without data-out")
-            nexus.submit(task)
+            if self._data_under_way and self.data_in_bytes > self._memory.share_bytes:
+                nexus.turn_away(task)
+            else:
+                nexus.submit(task)
 
     def _submit_with_data(
         self, task: IscsiTask, flags: int, buffer: bytearray | bytes, data_at: int, data_length: int
@@ -114,72 +132,26 @@ class FullFeature(SessionPhase):
         else:
             if parameters.initial_r2t:
                 raise _invalid("unsolicited data announced although InitialR2T=Yes")
-            end = min(parameters.first_burst_length, task.expected_out)
-            task.data = DataOut(end, data, end)
-            if task.data.open:
-                self._transfers[task.tag] = task
-        self._ended_transfers.pop(task.tag, None)
+            if not self.transfers.begin_unsolicited(task, data):
+                self.nexus.turn_away(task)
+                return
+        self.transfers.begins_again(task.tag)
         self.nexus.submit(task)
         if data_length and task.data_out is data and task.state is not TaskState.ENDED:
             self.connection.inbound.keep()
-
-    def want_data(self, task: IscsiTask) -> None:
-        """The command can go on when it has ``wanted_out`` bytes, or as many as the initiator is going to send."""
-        need = min(task.wanted_out, task.expected_out)
-        assert need <= TRANSFER_BYTES_MAX, f"{task} wants {need} bytes"
-        data = task.data
-        if data is None:
-            immediate = task.data_out if task.data_out is not None else b""
-            data = task.data = DataOut(need, memoryview(immediate), len(immediate))
-            task.data_out = None
-            self._transfers[task.tag] = task
-        data.want(need)
-        self._go_on(task, data)
-
-    def _data_out(self, buffer: bytearray | bytes, at: int, data_at: int, data_length: int, ahs_length: int) -> None:
-        flags, _, _, itt, ttt, _, data_sn, offset = hot.unpack_data_out(buffer, at)
-        task = self._transfers.get(itt)
-        if task is None or task.data is None:
-            if itt in self._ended_transfers:
-                return  # the command ended before all its data was here
-            raise _invalid(f"Data-Out for task tag {itt:#010x}, which asks for nothing")
-        task.data.arrived(flags, ttt, data_sn, offset, memoryview(buffer)[data_at : data_at + data_length])
-        if task.state is _DATA:
-            self._go_on(task, task.data)
-
-    def _go_on(self, task: IscsiTask, data: DataOut) -> None:
-        if data.complete:
-            del self._transfers[task.tag]
-            task.data_out = memoryview(data.buffer)[: min(task.wanted_out, task.expected_out)]
-            task.data_arrived()
-            return
-        parameters, window = self.parameters, self.window
-        for ask in data.requests(parameters.max_burst_length, parameters.max_outstanding_r2t, self._transfer_tags):
-            self._send(
-                hot.r2t(
-                    task.lun,
-                    task.tag,
-                    ask.ttt,
-                    self.stat_sn,
-                    window.exp_cmd_sn,
-                    window.max_cmd_sn,
-                    ask.r2t_sn,
-                    ask.offset,
-                    ask.length,
-                ),
-                None,
-            )
 
     # ---- responses --------------------------------------------------------------------------------------------------
 
     def task_ended(self, task: IscsiTask) -> None:
         """Send what a task ended with; called by the task."""
         window = self.window
-        if not task.immediate_delivery:
+        if task.immediate_delivery:
+            self._immediate_commands -= 1
+        else:
             window.max_cmd_sn = (window.max_cmd_sn + 1) & _MASK
-        self.unfinished_bytes -= task.expected_in or task.expected_out
-        if task.data is not None:
-            self._forget_transfer(task)
+        self.data_in_bytes -= task.expected_in
+        if task.expected_out:
+            self.transfers.ended(task)
         if self.closed or not task.responds:
             return
         data = task.data_in
@@ -259,24 +231,11 @@ class FullFeature(SessionPhase):
             segment,
         )
 
-    def _forget_transfer(self, task: IscsiTask) -> None:
-        if self._transfers.pop(task.tag, None) is None or task.data is None or not task.data.open:
-            return
-        self._ended_transfers[task.tag] = None
-        if len(self._ended_transfers) > ENDED_TRANSFERS_MAX:
-            del self._ended_transfers[next(iter(self._ended_transfers))]
-
     # ---- the end ----------------------------------------------------------------------------------------------------
 
     def close(self, then: Callable[[], None]) -> None:
         """The connection is gone or going: the nexus is lost; ``then`` when the last task has ended."""
         super().close(lambda: self.nexus.close(then))
-
-
-def _transfer_tags() -> Iterator[int]:
-    """Target transfer tags: any number but FFFFFFFFh, none twice within reach."""
-    while True:
-        yield from range(1, 0x7FFFFFFF)
 
 
 def _part(data: "bytes | bytearray | memoryview | Region", offset: int, length: int) -> "memoryview | Region":

@@ -62,11 +62,18 @@ AHEAD_PDUS_MAX: Final = 16
 ENDED_TRANSFERS_MAX: Final = 256
 """Commands remembered after their end because data-out for them may still be on its way."""
 
-TRANSFER_BYTES_MAX: Final = 16 * 1024 * 1024
-"""Data-out buffer of one command; a logical unit's own limit is usually smaller."""
-
 OUTBOUND_BYTES_HIGH: Final = 4 * 1024 * 1024
 """With more than this waiting to be sent, nothing more is read from the peer."""
 
-UNFINISHED_BYTES_HIGH: Final = 64 * 1024 * 1024
-"""Expected transfer of all unfinished commands of a connection; with more, nothing more is read from the peer."""
+CONNECTION_BYTES_HIGH: Final = 64 * 1024 * 1024
+"""Data-in that the unfinished commands of a connection may still need, and data-out that they may hold; with more data-in nothing
+more is read from the peer, with more data-out R2Ts have to wait."""
+
+ALL_CONNECTIONS_BYTES_HIGH: Final = 512 * 1024 * 1024
+"""What all connections may hold together; with more, each has only a small share."""
+
+CONNECTION_BYTES_LOW: Final = 1024 * 1024
+"""The small share: enough to go on, a command or two at a time."""
+
+IMMEDIATE_COMMANDS_MAX: Final = 16
+"""Unfinished commands for immediate delivery, which no command window limits; more are rejected (RFC 7143 4.2.2.1)."""

@@ -48,8 +48,8 @@ class SessionPhase:
         self.parameters = parameters
         self.stat_sn = stat_sn
         self.closed = False
-        self.unfinished_bytes = 0
-        """What all unfinished commands may still transfer."""
+        self.data_in_bytes = 0
+        """What the initiator expects of its unfinished commands."""
         target = session.target.name if session.target is not None else ""
         self.text = TextPhase(parameters, find_targets, session_target=target)
         self.services = Services(self)
@@ -74,6 +74,16 @@ class SessionPhase:
         handler(buffer, at, data_at, data_length, ahs_length)
         if self._ahead:
             self._replay()
+
+    @property
+    def can_take_more(self) -> bool:
+        """Whether there is memory for more requests."""
+        return True
+
+    @property
+    def held_bytes(self) -> int:
+        """What unfinished commands have in buffers, or will still put there."""
+        return self.data_in_bytes
 
     def in_order(self, buffer: bytearray | bytes, at: int, end: int) -> bool:
         """Whether a request is to be handled now (RFC 7143 4.2.2.1).

@@ -76,6 +76,7 @@ class Channel:
         self._loop.remove_reader(self._socket)
         self._loop.remove_writer(self._socket)
         self._socket.close()
+        self.connection.gone()
         self._closed(self, why)
 
     # ---- one event ---------------------------------------------------------------------------------------------------
@@ -121,6 +122,7 @@ class Channel:
                 self._busy = False
             if not self._flush():
                 return
+        connection.tell_memory()
         if connection.closing and not connection.outbound:
             self._drain()
             self.close(connection.closing)

@@ -16,6 +16,7 @@ from tgtcore_iscsi.gatekeeper import Gatekeeper, initiator_port, own_options
 from tgtcore_iscsi.login.events import LoginDone, LoginFailed, SessionWanted
 from tgtcore_iscsi.login.policy import Refusal, Seat
 from tgtcore_iscsi.login_phase import LoginPhase
+from tgtcore_iscsi.memory import Memory
 from tgtcore_iscsi.names import InvalidName, own_name, target_port_name
 from tgtcore_iscsi.options import IscsiOptions, IscsiTargetOptions
 from tgtcore_iscsi.pdu.codes import LoginStatus
@@ -64,6 +65,7 @@ class IscsiTransport(Transport):
         self._members: dict[Channel, Member] = {}
         self._sessions = Sessions()
         self._ticker: asyncio.TimerHandle | None = None
+        self._memory = Memory()
 
     @classmethod
     def check_target_name(cls, name: str) -> str | None:
@@ -149,7 +151,7 @@ class IscsiTransport(Transport):
             sock.close()
             return
         channel = Channel(sock, self.host.loop, self._closed)
-        connection = Connection(str(channel.peer), self, channel.wake)
+        connection = Connection(str(channel.peer), self, channel.wake, self._memory)
         policy = Gatekeeper(self.host, self.options, portal, channel.peer)
         connection.phase = LoginPhase(connection, policy, self)
         self._members[channel] = Member(channel, connection, portal, self.host.loop.time())
@@ -322,7 +324,11 @@ class IscsiTransport(Transport):
 
     def statistics(self) -> dict[str, Any]:
         """Figures for ``tgtadm stat``."""
-        return {"connections": len(self._members), "sessions": len(self._sessions)}
+        return {
+            "connections": len(self._members),
+            "sessions": len(self._sessions),
+            "held_bytes": self._memory.held_bytes,
+        }
 
 
 def _port(target: Target, tag: int) -> TargetPort:
