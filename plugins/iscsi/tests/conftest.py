@@ -1,7 +1,8 @@
 """A transport with one small disk behind it, and an initiator that speaks PDU by PDU."""
 
 import asyncio
-from collections.abc import AsyncIterator, Iterator
+import threading
+from collections.abc import AsyncIterator, Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -50,11 +51,16 @@ class Ram(Store):
     def __init__(self) -> None:
         self.content = bytearray(self.size_bytes)
         self.nowait = True
+        self.gate = threading.Event()
+        """Worker threads wait until it is set."""
+        self.gate.set()
 
     def read(self, offset: int, length: int) -> bytes:
+        assert self.gate.wait(WAIT_S)
         return bytes(self.content[offset : offset + length])
 
     def write(self, offset: int, data: Any) -> None:
+        assert self.gate.wait(WAIT_S)
         self.content[offset : offset + len(data)] = data
 
     def flush(self) -> None:
@@ -155,23 +161,33 @@ def target_options() -> IscsiTargetOptions:
     return IscsiTargetOptions()
 
 
+def furnish(loop: Any, workers: Any, target_options: IscsiTargetOptions) -> tuple[FakeHost, LogicalUnit, Ram]:
+    """A target with one small disk as LUN 0, and the core around it."""
+    ram = Ram()
+    lu = LogicalUnit(Identity.make("disk", bytes(16)), SmallDisk, OpenStore("ram", ram, workers), NoOptions())
+    target = Target(TARGET, 1, "iscsi", target_options)
+    target.map(0, lu)
+    return FakeHost(loop, target), lu, ram
+
+
+@pytest.fixture
+def furnished() -> Callable[..., tuple[FakeHost, LogicalUnit, Ram]]:
+    """The function, for tests that bring their own loop and workers."""
+    return furnish
+
+
 @pytest_asyncio.fixture
 async def rig(options: IscsiOptions, target_options: IscsiTargetOptions) -> AsyncIterator[Rig]:
     loop = asyncio.get_running_loop()
     workers = Workers(2, loop)
-    ram = Ram()
-    store = OpenStore("ram", ram, workers)
-    lu = LogicalUnit(Identity.make("disk", bytes(16)), SmallDisk, store, NoOptions())
-    target = Target(TARGET, 1, "iscsi", target_options)
-    target.map(0, lu)
-    host = FakeHost(loop, target)
+    host, lu, ram = furnish(loop, workers, target_options)
     transport = IscsiTransport(host, options)
     await transport.start()
     rig = Rig(transport, host, lu, ram)
     yield rig
     await asyncio.wait_for(transport.close(0), WAIT_S)
     for _ in range(200):
-        if not target.nexuses:
+        if not host.target.nexuses:
             break
         await asyncio.sleep(0.01)
     rig.assert_at_rest()
