@@ -50,6 +50,32 @@ def test_data_out_that_is_too_short_changes_nothing(initiator: Initiator, store:
     assert not any(store.content)
 
 
+@pytest.mark.parametrize("options", [DiskOptions(block_size=4096, max_transfer_bytes=65536)])
+def test_no_more_blocks_than_a_transfer_may_have(initiator: Initiator, options: DiskOptions) -> None:
+    limits = initiator.execute("12 01 b0 00 ff").data
+    assert limits[5] == 16
+    assert initiator.execute(compare_and_write(0, 16), bytes(2 * 65536)).status is Status.GOOD
+    result = initiator.execute(compare_and_write(0, 17), bytes(2 * 17 * 4096))
+    assert result.code == (SenseKey.ILLEGAL_REQUEST, *asc.INVALID_FIELD_IN_CDB)
+    assert result.sense.field == FieldPointer(13, None, True)
+
+
+class HalfStore(RamStore):
+    """Writes half of the data at once and leaves the rest to a worker, as a page cache may."""
+
+    def write_nowait(self, offset: int, data: Buffer) -> bool:
+        self.write(offset, data[: len(data) // 2])
+        return False
+
+
+def test_what_was_compared_is_not_compared_again_with_what_was_written(options: DiskOptions) -> None:
+    store = HalfStore()
+    with bench() as made:
+        made.add(Disk, store, options)
+        assert made.initiator().execute(compare_and_write(0, 4), bytes(2048) + b"n" * 2048).status is Status.GOOD
+    assert store.content[:2048] == b"n" * 2048
+
+
 class JitteryStore(RamStore):
     """Now at once, now on a worker, as a page cache does."""
 

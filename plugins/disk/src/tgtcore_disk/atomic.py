@@ -2,23 +2,32 @@
 
 from typing import Any
 
-from tgtcore import PENDING, Buffer, ReservationClass, Task, command
+from tgtcore import PENDING, Buffer, ReservationClass, Task, command, invalid_cdb_field
 from tgtcore_disk.compare import first_difference, miscompare
 from tgtcore_disk.fields import length_byte
 from tgtcore_disk.transfer import FUA, TransferCommands
 
-COMPARE_AND_WRITE_BLOCKS_MAX = 255
+_COMPARE_AND_WRITE_BLOCKS_MAX = 255
+"""What NUMBER OF LOGICAL BLOCKS has room for."""
+
 _NUMBER_OF_BLOCKS_BYTE = 13
 
 
 class AtomicCommands(TransferCommands):
     """COMPARE AND WRITE and ORWRITE (16)."""
 
+    def __init__(self, *args: Any) -> None:
+        super().__init__(*args)
+        self.compare_and_write_max = min(_COMPARE_AND_WRITE_BLOCKS_MAX, self.max_blocks)
+        """Reported as MAXIMUM COMPARE AND WRITE LENGTH, which may not exceed the maximum transfer length (SBC-4 6.6.4)."""
+
     def wants_compare_and_write(self, task: Task) -> int:
         """Check the CDB; the data-out holds the compared blocks and then the written ones."""
         cdb = task.cdb
         lba, blocks = int.from_bytes(cdb[2:10], "big"), cdb[_NUMBER_OF_BLOCKS_BYTE]
         self.check_range(lba, blocks)
+        if blocks > self.compare_and_write_max:
+            raise invalid_cdb_field(_NUMBER_OF_BLOCKS_BYTE)
         self.check_writable()
         task.arguments = lba, blocks, cdb[1]
         return self.exactly(task, blocks << self.shift << 1, _NUMBER_OF_BLOCKS_BYTE)
@@ -38,15 +47,16 @@ class AtomicCommands(TransferCommands):
         if not self.ranges.admit(task, offset, offset + length, alone=True):
             return PENDING
         durable = bool(flags & FUA) or self.write_through
-        if not durable:
-            found = self._read_nowait(offset, length)
-            if found is not None:
-                _compare(data[:length], found)
-                if self._write_nowait(offset, data[length:]):
-                    return None
-        return self.slowly(
-            task, offset, length, self._compare_and_write, offset, data[:length], data[length:], durable, alone=True
-        )
+        expected, written = data[:length], data[length:]
+        found = self._read_nowait(offset, length)
+        if found is None:
+            work = self._compare_and_write, offset, expected, written, durable
+            return self.slowly(task, offset, length, *work, alone=True)
+        _compare(expected, found)
+        if not durable and self._write_nowait(offset, written):
+            return None
+        # compared once and not again: some of the data may have been written already
+        return self.slowly(task, offset, length, self._write, offset, written, durable, alone=True)
 
     def _compare_and_write(self, offset: int, expected: memoryview, written: memoryview, durable: bool) -> None:
         _compare(expected, self.store.read(offset, len(expected)))

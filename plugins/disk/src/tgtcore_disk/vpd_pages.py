@@ -12,7 +12,7 @@ from tgtcore.scsi.vpd import (
     Provisioning,
     block_device_characteristics,
 )
-from tgtcore_disk.atomic import COMPARE_AND_WRITE_BLOCKS_MAX, AtomicCommands
+from tgtcore_disk.atomic import AtomicCommands
 from tgtcore_disk.provisioning import UNMAP_BLOCKS_MAX, UNMAP_DESCRIPTORS_MAX, ProvisioningCommands
 from tgtcore_disk.write_same import WRITE_SAME_BLOCKS_MAX, WriteSameCommands
 
@@ -47,7 +47,7 @@ class DiskVpdPages(AtomicCommands, WriteSameCommands, ProvisioningCommands):
             optimal_granularity=self.physical_bytes >> self.shift,
             transfer_max=self.max_blocks,
             transfer_optimal=min(self.max_blocks, _OPTIMAL_TRANSFER_BYTES >> self.shift),
-            compare_and_write_max=COMPARE_AND_WRITE_BLOCKS_MAX,
+            compare_and_write_max=self.compare_and_write_max,
             write_same_max=WRITE_SAME_BLOCKS_MAX,
         )
         if self.thin:
