@@ -248,11 +248,14 @@ class LogicalUnit:
         self.attention(asc.CAPACITY_DATA_HAS_CHANGED)
         signals.emit(signals.lu_resized, self, old_bytes=old_bytes, new_bytes=self.store.size_bytes)
 
-    def reset(self) -> None:
-        """What a logical unit reset does besides aborting tasks (SAM-5 6.3.3)."""
+    def reset(self, code: tuple[int, int] = asc.BUS_DEVICE_RESET_FUNCTION_OCCURRED) -> None:
+        """What a logical unit reset does besides aborting tasks (SAM-5 6.3.3).
+
+        :param code: additional sense code of the unit attention condition that tells every initiator what happened.
+        """
         self.reservations.reset()
         self.device.reset()
-        self.attention(asc.BUS_DEVICE_RESET_FUNCTION_OCCURRED)
+        self.attention(code)
 
     def close(self) -> None:
         """Let go of the store; the logical unit must be drained before."""

@@ -100,9 +100,11 @@ def _clear_task_set(itl: "ITLNexus", answer: Answer) -> None:
     abort_all(tasks, status, lambda: answer(TmfResponse.FUNCTION_COMPLETE))
 
 
-def _logical_unit_reset(itl: "ITLNexus", answer: Answer) -> None:
+def _logical_unit_reset(
+    itl: "ITLNexus", answer: Answer, code: tuple[int, int] = asc.BUS_DEVICE_RESET_FUNCTION_OCCURRED
+) -> None:
     def done() -> None:
-        itl.lu.reset()
+        itl.lu.reset(code)
         answer(TmfResponse.FUNCTION_COMPLETE)
 
     abort_all(itl.lu.tasks(), told_others(itl), done)
@@ -127,7 +129,7 @@ def _nexus_reset(nexus: "Nexus", answer: Answer) -> None:
 
 
 def _target_reset(nexus: "Nexus", answer: Answer) -> None:
-    """Every logical unit that this nexus can reach is reset; what it can't see, it can't disturb."""
+    """A hard reset (SAM-5 6.3.2) of every logical unit that this nexus can reach; what it can't see, it can't disturb."""
     remaining = len(nexus.itls) + 1
 
     def one_done(response: TmfResponse) -> None:
@@ -137,7 +139,7 @@ def _target_reset(nexus: "Nexus", answer: Answer) -> None:
             answer(TmfResponse.FUNCTION_COMPLETE)
 
     for itl in list(nexus.itls.values()):
-        _logical_unit_reset(itl, one_done)
+        _logical_unit_reset(itl, one_done, asc.POWER_ON_OR_RESET_OCCURRED)
     one_done(TmfResponse.FUNCTION_COMPLETE)
 
 
