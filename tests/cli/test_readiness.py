@@ -28,6 +28,6 @@ async def test_people_get_every_disk_with_its_size(start: object, capsys: pytest
     running: Running = await start()  # type: ignore[operator]
     say_text(running.daemon, Path("/run/x.sock"))
     text = capsys.readouterr().out
-    assert "a, 0.00 GiB: fake://one/t.one/0" in text
+    assert "a, 1.00 MiB: fake://one/t.one/0" in text
     assert "tgtadm --socket /run/x.sock show" in text
     assert "iscsiadm" not in text

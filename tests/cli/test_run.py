@@ -3,6 +3,7 @@
 import signal
 from pathlib import Path
 
+import pytest
 from support.process import Tgtd
 
 SERVE = ("serve", "a.img", "--size", "1M", "--portal", "127.0.0.1:0", "--json")
@@ -14,7 +15,15 @@ def test_the_second_signal_ends_at_once(tmp_path: Path) -> None:
         for number in (signal.SIGSTOP, signal.SIGINT, signal.SIGTERM, signal.SIGCONT):
             tgtd.process.send_signal(number)
         assert tgtd.process.wait(20) in (130, 143)
-        assert not Path(tgtd.ready["socket"]).exists()
+        assert not Path(tgtd.ready["socket"]).parent.exists()
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_the_first_signal_drains(tmp_path: Path, number: int) -> None:
+    with Tgtd(*SERVE, cwd=tmp_path) as tgtd:
+        assert tgtd.stop(number) == 0
+        assert not Path(tgtd.ready["socket"]).parent.exists()
+        assert tgtd.log == ""
 
 
 def test_a_hangup_without_a_file_is_harmless(tmp_path: Path) -> None:

@@ -56,7 +56,7 @@ def test_people_are_told_how_to_attach(tmp_path: Path, private: dict[str, str]) 
                 break
         text = "".join(lines)
         for part in (
-            "disk0, 0.01 GiB: iscsi://127.0.0.1:",
+            "disk0, 8.00 MiB: iscsi://127.0.0.1:",
             "iscsiadm -m node -T iqn.",
             "qemu-system-x86_64 -drive file=iscsi://",
             "tgtadm --socket",

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import click
 
+from tgtcore.cli.output import size_text
 from tgtcore.daemon import Daemon
 
 
@@ -40,7 +41,7 @@ def say_text(daemon: Daemon, socket: Path) -> None:
         transport = daemon.inventory.transports[target.transport]
         for lun, lu in target.luns.luns().items():
             store = lu.store
-            size = f", {store.size_bytes / 2**30:.2f} GiB" if store else ""
+            size = f", {size_text(store.size_bytes)}" if store else ""
             for url in transport.urls(target, lun):
                 click.echo(f"{lu.name}{size}: {url}")
     seen = urls(daemon)

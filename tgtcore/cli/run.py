@@ -4,6 +4,7 @@ import asyncio
 import gc
 import logging
 import os
+import shutil
 import signal
 import sys
 from collections.abc import Callable
@@ -24,22 +25,28 @@ Ready = Callable[[Daemon, Path], None]
 """Called once, when everything is served; with the path of the management socket."""
 
 
-def run(plugins: Plugins, config: Config, ready: Ready, *, reload_from: Path | None = None) -> int:
+def run(
+    plugins: Plugins, config: Config, ready: Ready, *, reload_from: Path | None = None, private: Path | None = None
+) -> int:
     """Serve until a signal comes; returns the exit status.
 
     :param reload_from: the file that SIGHUP reads again.
+    :param private: a folder of this daemon alone, which goes even if a second signal ends the process at once.
     :raises TgtError: something could not be started; nothing is left behind.
     """
     set_up_logging(config.daemon.log_level, config.daemon.log_format)
-    return asyncio.run(_Running(plugins, config, ready, reload_from).run())
+    return asyncio.run(_Running(plugins, config, ready, reload_from, private).run())
 
 
 class _Running:
-    def __init__(self, plugins: Plugins, config: Config, ready: Ready, reload_from: Path | None) -> None:
+    def __init__(
+        self, plugins: Plugins, config: Config, ready: Ready, reload_from: Path | None, private: Path | None
+    ) -> None:
         self._plugins = plugins
         self._config = config
         self._ready = ready
         self._reload_from = reload_from
+        self._private = private
         self._socket = config.daemon.socket or default_socket()
         self._asked_to_stop = asyncio.Event()
         self._reloading: set[asyncio.Task[None]] = set()
@@ -73,6 +80,8 @@ class _Running:
         """The first signal drains, the second one ends the process."""
         if self._asked_to_stop.is_set():
             self._socket.unlink(missing_ok=True)
+            if self._private is not None:
+                shutil.rmtree(self._private, ignore_errors=True)
             sys.stdout.flush()
             os._exit(128 + number)
         _log.info("stopping: letting initiators finish")

@@ -53,7 +53,8 @@ def _check(path: Path, readers: tuple[str, ...], as_json: bool) -> None:
     if as_json:
         click.echo(json.dumps({"ok": True, **found}))
     else:
-        click.echo(f"{path}: no problems ({found['targets']} targets, {found['logical_units']} logical units)")
+        counts = ", ".join(f"{n} {what.replace('_', ' ')[: None if n != 1 else -1]}" for what, n in found.items())
+        click.echo(f"{path}: no problems ({counts})")
 
 
 def _serve_file(path: Path, readers: tuple[str, ...], as_json: bool) -> None:
@@ -115,7 +116,7 @@ def serve(
             **wishes,  # type: ignore[arg-type]
         )
         plugins, config = load_source(Source(document(wanted, folder), Path.cwd(), words=words(wanted)))
-        status = run(plugins, config, _ready(as_json))
+        status = run(plugins, config, _ready(as_json), private=folder)
     sys.exit(status)
 
 

@@ -60,7 +60,10 @@ class Server:
             self._server = await asyncio.start_unix_server(self._serve, sock=sock, limit=MANAGEMENT_REQUEST_BYTES_MAX)
         except OSError as error:
             await self.stop()
-            raise ConfigError(f"management socket {self.path}: {(error.strerror or str(error)).lower()}") from None
+            reason = (error.strerror or str(error)).lower()
+            raise ConfigError(
+                f"management socket {self.path}: {reason}; another place: the key daemon.socket"
+            ) from None
         except ConfigError:
             await self.stop()
             raise

@@ -82,7 +82,7 @@ def test_what_is_no_image_is_refused(tmp_path: Path) -> None:
         (errno.EACCES, "can't be opened: permission denied; expected one that may be read and written, or read_only"),
         (errno.EROFS, "can't be opened: its file system is read-only; expected one that may be written, or read_only"),
         (errno.EBUSY, "can't be opened: the system uses it"),
-        (errno.EIO, "can't be opened: Input/output error"),
+        (errno.EIO, "can't be opened: input/output error"),
     ],
 )
 def test_failures_to_open_say_what_to_do(tmp_path: Path, mocker: MockerFixture, code: int, message: str) -> None:
@@ -94,12 +94,17 @@ def test_failures_to_open_say_what_to_do(tmp_path: Path, mocker: MockerFixture, 
 
 
 @pytest.mark.parametrize(
-    ("call", "code"), [("posix_fallocate", errno.ENOSPC), ("ftruncate", errno.EFBIG), ("fsync", errno.EIO)]
+    ("call", "code", "reason"),
+    [
+        ("posix_fallocate", errno.ENOSPC, "no space left on its file system"),
+        ("ftruncate", errno.EFBIG, "so large a file does not fit on its file system"),
+        ("fsync", errno.EIO, "input/output error"),
+    ],
 )
-def test_a_half_made_file_is_removed(tmp_path: Path, mocker: MockerFixture, call: str, code: int) -> None:
+def test_a_half_made_file_is_removed(tmp_path: Path, mocker: MockerFixture, call: str, code: int, reason: str) -> None:
     before = len(os.listdir("/proc/self/fd"))
     mocker.patch(f"os.{call}", side_effect=OSError(code, os.strerror(code)))
-    with pytest.raises(StoreError, match=f"disk.img can't be made: {os.strerror(code)}"):
+    with pytest.raises(StoreError, match=f"disk.img can't be made: {reason}"):
         _open(tmp_path / "disk.img", create=True, size="1M", preallocate=True)
     assert list(tmp_path.iterdir()) == []
     assert len(os.listdir("/proc/self/fd")) == before

@@ -246,7 +246,7 @@ def _listen(address: Address) -> socket.socket:
             address.host, address.port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
         )[0]
     except socket.gaierror as error:
-        raise OSError(errno.EADDRNOTAVAIL, f"portal {address}: {error.strerror}") from None
+        raise OSError(errno.EADDRNOTAVAIL, f"portal {address}: {(error.strerror or str(error)).lower()}") from None
     sock = socket.socket(family, kind, protocol)
     try:
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)

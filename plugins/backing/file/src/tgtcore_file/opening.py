@@ -3,7 +3,7 @@
 import errno
 import os
 import stat
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
@@ -22,6 +22,12 @@ _REASONS = {
     errno.ENOENT: "its folder does not exist",
     errno.EACCES: "permission denied; expected one that may be read and written, or read_only = true",
     errno.EROFS: "its file system is read-only; expected one that may be written, or read_only = true",
+    errno.ENOSPC: "no space left on its file system",
+}
+_REASONS_NOT_MADE = {
+    **_REASONS,
+    errno.EACCES: "permission denied; expected a folder that may be written to",
+    errno.EFBIG: "so large a file does not fit on its file system",
 }
 
 
@@ -30,7 +36,7 @@ def opened(options: FileOptions) -> tuple[int, bool]:
 
     :raises StoreError: it can't be opened, made or locked, or it is not an image.
     """
-    with _failures(options.path, "opened"):
+    with _failures(options.path, "opened", _REASONS):
         try:
             kind = os.stat(options.path).st_mode
         except FileNotFoundError:
@@ -64,7 +70,7 @@ def _existing(options: FileOptions, kind: int) -> int:
 def _made(options: FileOptions) -> int:
     path, size = options.path, options.size
     assert size is not None, "the options model asks for it"
-    with _failures(path, "made"):
+    with _failures(path, "made", _REASONS_NOT_MADE):
         fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
         with _closed_on_failure(fd, made=path):
             lock(fd, path, read_only=False)
@@ -104,9 +110,9 @@ def _closed_on_failure(fd: int, made: Path | None = None) -> Iterator[None]:
 
 
 @contextmanager
-def _failures(path: Path, what: str) -> Iterator[None]:
+def _failures(path: Path, what: str, reasons: Mapping[int, str]) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        reason = _REASONS.get(error.errno or 0, error.strerror)
+        reason = reasons.get(error.errno or 0) or (error.strerror or str(error)).lower()
         raise StoreError(f"{path} can't be {what}: {reason}") from error
