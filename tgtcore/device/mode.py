@@ -56,6 +56,11 @@ class ModeCommands(DeviceType):
             self.lu.descriptor_sense = is_set(values, D_SENSE)
             self.lu.task_aborted_status = is_set(values, TAS)
 
+    def change_mode(self, task: Task, changes: dict[Key, bytes]) -> Any:
+        """Give pages the new values that a MODE SELECT brings, and tell the other nexuses; returns what a handler returns."""
+        self._apply(changes)
+        self.lu.attention(asc.MODE_PARAMETERS_CHANGED, besides=task.itl)
+
     def mode_device_specific(self) -> int:
         """The DEVICE-SPECIFIC PARAMETER of the mode parameter header."""
         return 0
@@ -113,20 +118,18 @@ class ModeCommands(DeviceType):
     @command(
         _MODE_SELECT_10, "55 11 00 00 00 00 00 FF FF 00", reservation=ReservationClass.WRITE, wants=wants_mode_select
     )
-    def mode_select(self, task: Task) -> None:
+    def mode_select(self, task: Task) -> Any:
         """MODE SELECT: everything is checked before anything changes; the other nexuses are told."""
         data = bytes(task.data_out or b"")[: task.wanted_out]
         if len(data) < task.wanted_out:
             raise parameter_list_length_error()
         if not data:
-            return
+            return None
         try:
             changes = self._changes(parse_parameter_list(data, ten=task.cdb[0] == _MODE_SELECT_10))
         except ParameterError as error:
             raise error.check_condition() from None
-        if changes:
-            self._apply(changes)
-            self.lu.attention(asc.MODE_PARAMETERS_CHANGED, besides=task.itl)
+        return self.change_mode(task, changes) if changes else None
 
     def _changes(self, select: ModeSelect) -> dict[Key, bytes]:
         if select.descriptor and not self._descriptor_fits(select):

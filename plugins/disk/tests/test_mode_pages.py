@@ -1,9 +1,14 @@
+import threading
+
 import pytest
+from pytest_mock import MockerFixture
 from tgtcore_disk import Disk, DiskOptions
 
+from tgtcore import Buffer
 from tgtcore.scsi import asc
 from tgtcore.scsi.sense import SenseKey
 from tgtcore.scsi.status import Status
+from tgtcore.task import State
 from tgtcore.testing.initiator import Initiator, bench
 from tgtcore.testing.ram import RamStore
 
@@ -53,6 +58,59 @@ def test_software_write_protection(initiator: Initiator, store: RamStore) -> Non
     assert select(initiator, bytes(control)) == (0, 0, 0)
     assert initiator.execute(WRITE, b"x" * 512).status is Status.GOOD
     assert store.content[0] == ord("x")
+
+
+class SlowStore(RamStore):
+    """Writes wait for the test, and what was written is durable only after a flush."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.gate = threading.Event()
+        self.durable = bytes(self.content)
+
+    def write(self, offset: int, data: Buffer) -> None:
+        assert self.gate.wait(10)
+        super().write(offset, data)
+
+    def write_nowait(self, offset: int, data: Buffer) -> bool:
+        return False
+
+    def flush(self) -> None:
+        super().flush()
+        self.durable = bytes(self.content)
+
+
+@pytest.mark.parametrize(("code", "byte", "bits"), [(0x08, 2, WCE), (0x0A, 4, SWP)])
+def test_what_the_cache_holds_is_durable_before_it_is_disabled_or_writes_are_refused(
+    code: int, byte: int, bits: int
+) -> None:
+    store = SlowStore()
+    with bench() as made:
+        made.add(Disk, store)
+        initiator, other = made.initiator(), made.initiator("iqn.2025-01.example:other")
+        cached = other.start(WRITE, b"x" * 512)
+        changed = page(initiator, code)
+        changed[byte] ^= bits
+        data = bytes(4) + bytes(changed)
+        select = initiator.start(bytes((0x15, 0x10, 0, 0, len(data), 0)), data)
+        assert select.state is not State.ENDED
+        store.gate.set()
+        assert initiator.finish(select).status is Status.GOOD
+        assert other.finish(cached).status is Status.GOOD
+        assert store.flushes == 1
+        assert store.durable[:512] == b"x" * 512
+        assert page(initiator, code) == changed
+
+
+def test_a_cache_that_cannot_be_emptied_is_an_error(mocker: MockerFixture) -> None:
+    store = RamStore()
+    with bench() as made:
+        made.add(Disk, store)
+        initiator = made.initiator()
+        caching = page(initiator, 0x08)
+        caching[2] &= ~WCE
+        mocker.patch.object(store, "flush", side_effect=[OSError(5, "the disk is gone"), None])
+        assert select(initiator, bytes(caching))[0] == SenseKey.MEDIUM_ERROR
 
 
 def test_block_descriptors(initiator: Initiator) -> None:

@@ -1,5 +1,8 @@
 """The mode pages of a disk (SBC-4 6.5, SPC-5 7.5)."""
 
+from typing import Any
+
+from tgtcore import PENDING, Task
 from tgtcore.scsi.control import CONTROL_KEY, SWP, control_extension_page, control_page, is_set
 from tgtcore.scsi.mode import ModePage, block_descriptor
 from tgtcore_disk.medium import Medium
@@ -39,6 +42,22 @@ class DiskModePages(Medium):
             self.write_through = not is_set(values, _WCE)
         elif key == CONTROL_KEY:
             self.software_write_protected = is_set(values, SWP)
+
+    def change_mode(self, task: Task, changes: dict[tuple[int, int], bytes]) -> Any:
+        """When writes are to be durable, or refused, from now on, those that a cache holds are made durable first (SBC-4 6.5.5,
+        SPC-5 7.5.10): no initiator may flush them later."""
+        if not self._empties_the_cache(changes):
+            return super().change_mode(task, changes)
+        if not self.ranges.admit(task, 0, self.size_bytes, alone=True):
+            return PENDING
+        super().change_mode(task, changes)
+        return self.slowly(task, 0, self.size_bytes, self.store.flush, alone=True)
+
+    def _empties_the_cache(self, changes: dict[tuple[int, int], bytes]) -> bool:
+        caching, control = changes.get(_CACHING_KEY), changes.get(CONTROL_KEY)
+        disables = caching is not None and not self.write_through and not is_set(caching, _WCE)
+        protects = control is not None and not self.software_write_protected and is_set(control, SWP)
+        return disables or protects
 
     def mode_device_specific(self) -> int:
         """WP and DPOFUA."""
