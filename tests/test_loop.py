@@ -3,6 +3,8 @@ import threading
 from collections.abc import Callable
 from typing import Any
 
+import pytest
+
 from tgtcore.loop import Lane, Workers
 
 WAIT_S = 10
@@ -51,6 +53,24 @@ def test_a_burst_of_jobs_all_come_back() -> None:
         assert results == list(range(1000))
 
     with_workers(4, test)
+
+
+def test_who_fails_to_take_a_result_keeps_nobody_else_waiting(caplog: pytest.LogCaptureFixture) -> None:
+    async def test(workers: Workers) -> None:
+        gate = threading.Event()
+        ended = asyncio.Event()
+
+        def fail(result: Any, error: BaseException | None) -> None:
+            raise ZeroDivisionError
+
+        workers.run(gate.wait, (WAIT_S,), fail)
+        workers.run(int, (), fail)
+        workers.run(int, (), lambda result, error: ended.set())
+        gate.set()
+        await ended.wait()
+
+    with_workers(1, test)
+    assert [record.levelname for record in caplog.records] == ["ERROR", "ERROR"]
 
 
 def test_a_lane_runs_one_job_at_a_time_in_order() -> None:

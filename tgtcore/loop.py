@@ -5,11 +5,14 @@ call; here a burst of results costs the loop one wake-up.
 """
 
 import asyncio
+import logging
 import threading
 from collections import deque
 from collections.abc import Callable
 from queue import SimpleQueue
 from typing import Any
+
+_log = logging.getLogger(__name__)
 
 Done = Callable[[Any, BaseException | None], None]
 """Called on the loop's thread with the job's result, or with the exception that it raised."""
@@ -85,9 +88,12 @@ class Workers:
     def _deliver(self) -> None:
         self._woken = False  # before the first look: a result that comes later wakes the loop again
         results = self._results
-        while results:
+        for _ in range(len(results)):  # what comes meanwhile takes its turn after whatever else the loop has to do
             done, result, error = results.popleft()
-            done(result, error)
+            try:
+                done(result, error)
+            except Exception:  # a defect; the results behind it belong to others, who must not wait for ever
+                _log.exception("%r could not take the result of a job", done)
 
 
 class Lane:

@@ -164,6 +164,11 @@ class Connection:
             inbound.consumed(at)
         except RemoteProtocolError as error:
             self._broken(error, bytes(inbound.buffer[at : at + BHS_BYTES]))
+        except Exception:  # a defect of ours: it costs this connection, and the nexus ends whatever was left half done
+            _log.exception(
+                "%s ends because of a defect; the PDU was %s", self, inbound.buffer[at : at + BHS_BYTES].hex()
+            )
+            self.close_when_sent("an internal error")
 
     def has_complete_pdu(self) -> bool:
         """Whether :meth:`parse` would find something to do in what was received already."""
