@@ -3,6 +3,7 @@
 from tgtcore_disk.atomic import AtomicCommands
 from tgtcore_disk.cache import CacheCommands
 from tgtcore_disk.capacity import CapacityCommands
+from tgtcore_disk.defects import DefectCommands
 from tgtcore_disk.format_unit import FormatCommands
 from tgtcore_disk.log_pages import DiskLogPages
 from tgtcore_disk.mode_pages import DiskModePages
@@ -23,6 +24,7 @@ class Disk(
     ProvisioningCommands,
     CacheCommands,
     CapacityCommands,
+    DefectCommands,
     StartStopCommands,
     FormatCommands,
 ):
