@@ -122,7 +122,7 @@ class CountingStore(RamStore):
 
 @pytest.mark.parametrize(
     ("write_cache", "flags", "way"),
-    [(True, 0, "write_nowait"), (True, 8, "write_through"), (False, 0, "write_through")],
+    [(True, 0, "write_nowait"), (True, 8, "write_through"), (True, 2, "write_through"), (False, 0, "write_through")],
 )
 def test_fua_and_a_disabled_write_cache_make_a_write_durable(write_cache: bool, flags: int, way: str) -> None:
     store = CountingStore()
@@ -132,11 +132,12 @@ def test_fua_and_a_disabled_write_cache_make_a_write_durable(write_cache: bool, 
         assert store.calls == [way]
 
 
-def test_a_read_with_fua_comes_from_the_medium() -> None:
+@pytest.mark.parametrize("flags", [8, 2])
+def test_a_read_with_fua_comes_from_the_medium(flags: int) -> None:
     store = CountingStore()
     with bench() as made:
         made.add(Disk, store)
-        assert made.initiator().execute(read(0, 1, 8)).status is Status.GOOD
+        assert made.initiator().execute(read(0, 1, flags)).status is Status.GOOD
         assert store.calls == ["flush"]
 
 

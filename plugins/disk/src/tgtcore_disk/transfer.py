@@ -6,7 +6,9 @@ from tgtcore import PENDING, CheckCondition, ReservationClass, Task, command, in
 from tgtcore_disk.fields import fields_of, length_byte
 from tgtcore_disk.medium import Medium
 
-FUA = 0x08
+FUA = 0x08 | 0x02
+"""FUA, or FUA_NV of SBC-2: a store has no cache that is not volatile, so that bit asks for the medium too."""
+
 _REGION_BYTES_MIN = 32 * 1024
 
 
