@@ -40,10 +40,9 @@ class Gatekeeper:
     def find_target(self, candidate: Candidate) -> Admission | Refusal:
         """The target, where it is now, and how to prove oneself there."""
         algorithms = tuple(_NUMBERS[name] for name in self._options.chap_algorithms)
-        offer = self._options.offer()
         if candidate.discovery:
             methods = (CHAP,) if self._options.discovery_auth else _NO_AUTHENTICATION
-            return Admission(auth_methods=methods, chap_algorithms=algorithms, offer=offer)
+            return Admission(auth_methods=methods, chap_algorithms=algorithms, offer=self._options.offer())
         target = self._host.find_target(candidate.target_name)
         if target is None or not self._reachable(target):
             return Refusal(LoginStatus.NOT_FOUND, f"there is no target {candidate.target_name} here")
@@ -61,7 +60,7 @@ class Gatekeeper:
             alias=target.alias,
             auth_methods=(CHAP,) if own.auth else _NO_AUTHENTICATION,
             chap_algorithms=algorithms,
-            offer=self._options.offer(),
+            offer=self._options.offer(own),
         )
 
     def session_for(self, candidate: Candidate) -> Parameters | Refusal:

@@ -8,7 +8,7 @@ from tgtcore import Options
 from tgtcore_iscsi.addresses import parse_address
 from tgtcore_iscsi.parameters import Offer
 
-Digests = tuple[Literal["None", "CRC32C"], ...]
+Digests = Annotated[tuple[Literal["None", "CRC32C"], ...], Field(min_length=1)]
 
 
 def _address(text: str) -> str:
@@ -88,11 +88,13 @@ class IscsiOptions(Options):
         self.offer()
         return self
 
-    def offer(self) -> Offer:
+    def offer(self, target: "IscsiTargetOptions | None" = None) -> Offer:
         """What we wish for in negotiations.
 
+        :param target: a target that may have wishes of its own; None for discovery.
         :raises ValueError: the values contradict each other.
         """
+        own = target or IscsiTargetOptions()
         return Offer(
             max_recv_data_segment_length=self.max_recv_data_segment_length,
             max_burst_length=self.max_burst_length,
@@ -100,8 +102,8 @@ class IscsiOptions(Options):
             initial_r2t=self.initial_r2t,
             immediate_data=self.immediate_data,
             max_outstanding_r2t=self.max_outstanding_r2t,
-            header_digest=self.header_digest,
-            data_digest=self.data_digest,
+            header_digest=self.header_digest if own.header_digest is None else own.header_digest,
+            data_digest=self.data_digest if own.data_digest is None else own.data_digest,
         )
 
 
