@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator
 from itertools import pairwise
 from pathlib import Path
 from types import ModuleType
-from typing import Any, Literal, Union, get_args, get_origin
+from typing import Annotated, Any, Literal, Union, get_args, get_origin
 
 import tgtcore_iscsi.limits
 from pydantic import BaseModel
@@ -64,6 +64,8 @@ def keys(model: type[BaseModel]) -> str:
 def kind(annotation: Any) -> str:
     """A type in words."""
     origin, arguments = get_origin(annotation), get_args(annotation)
+    if origin is Annotated:
+        return kind(arguments[0])
     if origin is Literal:
         return ", ".join(f"`{value!r}`".replace("'", '"') for value in arguments)
     if origin is tuple or origin is list:
