@@ -122,4 +122,4 @@ def test_a_lun_goes_away_when_its_last_task_has_ended(made: Bench, slow: Slow) -
     assert initiator.execute("12 00 00 00 24").data[0] == 0x7F
     slow.started[0].finish(Status.GOOD, b"")
     assert answers == [True]
-    assert made.lus[0].itls == {}
+    assert made.lus[0].itls == []

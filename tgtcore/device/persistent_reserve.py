@@ -115,7 +115,7 @@ class PersistentReserveCommands(DeviceType):
             type=cdb[2] & 0x0F,
             parameters=parameters,
             target_ports={port.relative_id: port.name for port in ports_of(nexus)},
-            initiator_ports=[itl.identity.transport_id for itl in self.lu.itls.values()],
+            initiator_ports=[itl.identity.transport_id for itl in self.lu.itls],
             can_persist=self.lu.saved_state is not None,
         )
 
@@ -138,4 +138,4 @@ class PersistentReserveCommands(DeviceType):
         lu.abort_tasks(to_abort, itl, lambda: task.finish(Status.GOOD, b""))
 
     def _itls_of(self, identity: NexusIdentity) -> "list[ITLNexus]":
-        return [itl for itl in self.lu.itls.values() if itl.identity == identity]
+        return [itl for itl in self.lu.itls if itl.identity == identity]

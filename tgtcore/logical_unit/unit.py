@@ -1,6 +1,7 @@
 """The logical unit: checks that come before every command, dispatch, and the end of tasks."""
 
 import asyncio
+import logging
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -26,6 +27,8 @@ from tgtcore.task_set import TaskSet
 if TYPE_CHECKING:
     from tgtcore.device import BoundCommand
     from tgtcore.nexus import ITLNexus
+
+_log = logging.getLogger(__name__)
 
 VpdPages = Callable[[str], Mapping[int, bytes]]
 
@@ -61,8 +64,8 @@ class LogicalUnit:
         if saved_state is not None:
             self.reservations.restore(saved_state.load())
         self.task_set = TaskSet(self._start)
-        self.itls: dict[Any, ITLNexus] = {}
-        """By nexus: everyone who has this logical unit mapped."""
+        self.itls: list[ITLNexus] = []
+        """Everyone who has this logical unit mapped, or has lost it and still has tasks here."""
         self.descriptor_sense = False
         """D_SENSE of the control mode page."""
         self.task_aborted_status = False
@@ -188,17 +191,29 @@ class LogicalUnit:
 
     def attach(self, itl: "ITLNexus") -> None:
         """A nexus has this logical unit mapped from now on."""
-        self.itls[itl.nexus] = itl
+        self.itls.append(itl)
 
     def detach(self, itl: "ITLNexus") -> None:
-        """A nexus has lost it: reservations that last as long as a nexus end; no task of that nexus is left."""
-        del self.itls[itl.nexus]
+        """A nexus has lost it, and its last task here has ended; what lasts as long as a nexus ends, such as a reservation.
+
+        A nexus that was given it again meanwhile, under whatever LUN, keeps what it has.
+        """
+        self.itls.remove(itl)
+        if any(other.nexus is itl.nexus for other in self.itls):
+            return
         self.reservations.nexus_lost(itl.identity)
-        self.device.nexus_lost(itl.nexus)
+        self._tell_device("nexus_lost", itl.nexus)
+
+    def _tell_device(self, event: str, *news: Any) -> None:
+        """Tell the device what has happened; what it raises then is logged, since nothing can be called off any more."""
+        try:
+            getattr(self.device, event)(*news)
+        except Exception:
+            _log.exception("%s: %s() of its device type failed", self, event)
 
     def attention(self, code: tuple[int, int], *, besides: "ITLNexus | None" = None) -> None:
         """Establish a unit attention condition for every I_T nexus, except ``besides``."""
-        for itl in self.itls.values():
+        for itl in self.itls:
             if itl is not besides:
                 itl.establish_attention(code)
 
@@ -213,7 +228,7 @@ class LogicalUnit:
     def set_online(self, online: bool) -> None:
         """Take the logical unit offline (every access to the medium is answered NOT READY) or back online."""
         self.online = online
-        self.device.online_changed()
+        self._tell_device("online_changed")
 
     async def resize(self, size_bytes: int) -> None:
         """Change the size of the store, and tell every initiator CAPACITY DATA HAS CHANGED.
@@ -244,7 +259,7 @@ class LogicalUnit:
         assert self.store is not None
         if self.store.size_bytes == old_bytes:
             return
-        self.device.capacity_changed()
+        self._tell_device("capacity_changed")
         self.attention(asc.CAPACITY_DATA_HAS_CHANGED)
         signals.emit(signals.lu_resized, self, old_bytes=old_bytes, new_bytes=self.store.size_bytes)
 
@@ -254,13 +269,13 @@ class LogicalUnit:
         :param code: additional sense code of the unit attention condition that tells every initiator what happened.
         """
         self.reservations.reset()
-        self.device.reset()
+        self._tell_device("reset")
         self.attention(code)
 
     def close(self) -> None:
         """Let go of the store; the logical unit must be drained before."""
         assert not self.tasks(), f"{self} is closed while it has tasks"
-        self.device.close()
+        self._tell_device("close")
         if self.store is not None:
             self.store.claims.release(str(self))
             self.store.leases.give(self)

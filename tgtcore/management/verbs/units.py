@@ -62,7 +62,7 @@ async def show_unit(daemon: Daemon, wanted: UnitName) -> dict[str, Any]:
         "device": unit.lu.device.statistics(),
         "nexuses": [
             {"initiator": itl.nexus.initiator_port.name, "lun": itl.lun, **itl.statistics()}
-            for itl in unit.lu.itls.values()
+            for itl in unit.lu.itls
         ],
     }
 

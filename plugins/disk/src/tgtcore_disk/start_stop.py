@@ -66,11 +66,11 @@ class StartStopCommands(Medium):
         task.itl.prevents_removal = bool(prevent)
 
     def _removal_prevented(self) -> bool:
-        return any(itl.prevents_removal for itl in self.lu.itls.values())
+        return any(itl.prevents_removal for itl in self.lu.itls)
 
     def reset(self) -> None:
         """A reset ends every prevention (SPC-5 6.16) and starts the unit again."""
         super().reset()
         self.clear(STOPPED)
-        for itl in self.lu.itls.values():
+        for itl in self.lu.itls:
             itl.prevents_removal = False
