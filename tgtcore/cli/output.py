@@ -6,6 +6,9 @@ from typing import Any
 
 import click
 
+_LINE_CHARACTERS = 100
+"""A list that makes a longer line is shown with an entry in each line."""
+
 
 def show(result: Any, columns: Sequence[str] = (), *, as_json: bool) -> None:
     """Print a result.
@@ -14,15 +17,30 @@ def show(result: Any, columns: Sequence[str] = (), *, as_json: bool) -> None:
     """
     if as_json:
         click.echo(json.dumps(result, indent=2, default=str))
-    elif isinstance(result, list) and all(isinstance(row, Mapping) for row in result):
+    elif _is_rows(result):
         _show_table(result, columns)
-    elif isinstance(result, str):
-        click.echo(result)
+    elif isinstance(result, Mapping):
+        _show_sections(result)
     else:
-        click.echo("\n".join(_lines(result)))
+        click.echo(_cell("", result))
 
 
-def _show_table(rows: list[Mapping[str, Any]], columns: Sequence[str]) -> None:
+def _is_rows(value: Any) -> bool:
+    return isinstance(value, list) and all(isinstance(row, Mapping) for row in value)
+
+
+def _show_sections(result: Mapping[str, Any]) -> None:
+    """Nested data as indented lines, lists of rows beneath them as tables."""
+    tables = {name: rows for name, rows in result.items() if rows and _is_rows(rows)}
+    lines = _lines({name: value for name, value in result.items() if name not in tables})
+    if lines:
+        click.echo("\n".join(lines))
+    for name, rows in tables.items():
+        click.echo(f"\n{name.replace('_', ' ')}:")
+        _show_table(rows)
+
+
+def _show_table(rows: list[Mapping[str, Any]], columns: Sequence[str] = ()) -> None:
     if not rows:
         click.echo("nothing")
         return
@@ -45,7 +63,7 @@ def _show_table(rows: list[Mapping[str, Any]], columns: Sequence[str]) -> None:
 
 
 def _cell(name: str, value: Any) -> str:
-    if value is None or value == "":
+    if value is None or value in ("", [], {}):
         return "-"
     if name.endswith("_bytes") and isinstance(value, int):
         return size_text(value)
@@ -64,12 +82,13 @@ def _lines(value: Any, indent: str = "") -> list[str]:
         return [f"{indent}{_cell('', value)}"]
     lines = []
     for key, inner in value.items():
-        nested = isinstance(inner, Mapping) or (isinstance(inner, list) and inner and isinstance(inner[0], Mapping))
-        if not nested:
-            lines.append(f"{indent}{key}: {_cell(str(key), inner)}")
-            continue
-        lines.append(f"{indent}{key}:")
-        for entry in inner if isinstance(inner, list) else [inner]:
+        line = f"{indent}{key}: {_cell(str(key), inner)}"
+        if isinstance(inner, list) and (len(line) > _LINE_CHARACTERS or any(isinstance(one, Mapping) for one in inner)):
+            entries = inner
+        else:
+            entries = [inner] if isinstance(inner, Mapping) and inner else []
+        lines.append(f"{indent}{key}:" if entries else line)
+        for entry in entries:
             lines += _lines(entry, indent + "  ")
     return lines
 

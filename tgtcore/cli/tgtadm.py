@@ -60,8 +60,8 @@ def _call(verb: Verb, arguments: dict[str, Any]) -> None:
 add_verbs(main, _call)
 
 
-@main.command()
-@click.argument("file", type=click.Path(path_type=Path))
+@main.command(short_help="Serve what a configuration says, changing only what differs.")
+@click.argument("file", type=click.Path(path_type=Path), metavar="FILE")
 @click.option("--dry-run", is_flag=True, help="Only show what would change.")
 def apply(file: Path, dry_run: bool) -> None:
     """Serve what a configuration FILE says, changing only what differs."""
@@ -71,11 +71,13 @@ def apply(file: Path, dry_run: bool) -> None:
             text = file.read_text()
         except UnicodeDecodeError:
             raise ConfigError(f"{file}: not UTF-8") from None
+        except OSError as error:
+            raise ConfigError(f"{file}: {(error.strerror or str(error)).lower()}") from None
     folder = os.path.dirname(os.path.abspath(file))
     _call(VERBS["apply"], {"text": text, "name": str(file), "folder": folder, "dry_run": dry_run})
 
 
-@main.command()
+@main.command(short_help="Write the configuration in force to a file.")
 @click.argument("file", type=click.Path(path_type=Path), metavar="FILE")
 def save(file: Path) -> None:
     """Write the configuration in force to FILE; - is the standard output."""

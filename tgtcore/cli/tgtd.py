@@ -67,7 +67,7 @@ def _serve_file(path: Path, readers: tuple[str, ...], as_json: bool) -> None:
     sys.exit(status)
 
 
-@main.command()
+@main.command(short_help="Serve image files right now, without a configuration.")
 @click.argument("images", nargs=-1, required=True, type=_FILE, metavar="IMAGE...")
 @click.option("--size", metavar="SIZE", help="Make images that are not there, this large: 512M, 1G, 1.5T.")
 @click.option(
