@@ -1,5 +1,6 @@
 import random
 import threading
+from typing import Any
 
 import pytest
 from tgtcore_disk import Disk, DiskOptions
@@ -182,3 +183,26 @@ def test_a_task_that_is_aborted_while_it_waits_does_nothing() -> None:
         made.run_until(lambda: late.state is State.ENDED, "the aborted write")
         assert late.result is None
         assert store.content[1024:1536] == b"n" * 512
+
+
+class SlowAtFirst(RamStore):
+    """Leaves everything to the workers, until it is fast."""
+
+    fast = False
+
+    def read_nowait(self, offset: int, length: int) -> Any:
+        return super().read_nowait(offset, length) if self.fast else None
+
+    def write_nowait(self, offset: int, data: Buffer) -> bool:
+        return self.fast and super().write_nowait(offset, data)
+
+
+def test_any_number_of_waiters_go_on_one_after_the_other(options: DiskOptions) -> None:
+    with bench() as made:
+        store = SlowAtFirst()
+        made.add(Disk, store, options)
+        initiator = made.initiator()
+        compare_and_write = "89 00 0000000000000009 000000 01"
+        tasks = [initiator.start(compare_and_write, bytes(2 * options.block_size)) for _ in range(1000)]
+        store.fast = True
+        assert {initiator.finish(task).status for task in tasks} == {Status.GOOD}

@@ -31,6 +31,7 @@ class Ranges:
         self._held: dict[Task, _Range] = {}
         self._waiting: dict[Task, _Range] = {}
         self._alone = 0
+        self._released = self._releasing = False
         self.contended = False
         """Whether any command is alone in its range or waits; while it is False, no shared use can be in anyone's way."""
 
@@ -68,6 +69,20 @@ class Ranges:
     def _release(self, task: Task) -> None:
         if self._held.pop(task).alone:
             self._alone -= 1
+        self._released = True
+        if self._releasing:  # by a waiter that ended at once: the loop below goes on, however many of them there are
+            return
+        self._releasing = True
+        try:
+            while self._released:
+                self._released = False
+                for waiter in self._admitted():
+                    self._again(waiter)
+        finally:
+            self._releasing = False
+
+    def _admitted(self) -> list[Task]:
+        """The waiters whose ranges have come free; they have them now."""
         admitted = []
         still: dict[Task, _Range] = {}
         for waiter, wanted in self._waiting.items():
@@ -78,5 +93,4 @@ class Ranges:
                 admitted.append(waiter)
         self._waiting = still
         self.contended = bool(self._alone or still)
-        for waiter in admitted:
-            self._again(waiter)
+        return admitted
