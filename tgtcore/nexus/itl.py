@@ -4,6 +4,7 @@ from typing import TYPE_CHECKING
 
 from tgtcore.errors import CheckCondition
 from tgtcore.limits import ATTENTIONS_PER_NEXUS_MAX
+from tgtcore.scsi import asc
 from tgtcore.scsi.sense import SenseKey
 
 if TYPE_CHECKING:
@@ -11,7 +12,8 @@ if TYPE_CHECKING:
     from tgtcore.logical_unit import LogicalUnit
     from tgtcore.nexus.nexus import Nexus
 
-_POWER_ON_CLASS = 0x29
+_RESET_CLASS = 0x29
+"""The additional sense code of everything from power on to I_T nexus loss; its qualifiers go from high to low precedence."""
 
 
 class ITLNexus:
@@ -49,14 +51,18 @@ class ITLNexus:
         self.bytes_out = 0
 
     def establish_attention(self, code: tuple[int, int]) -> None:
-        """Add a unit attention condition (SPC-5 5.14.3): resets go first and make the others before them moot; no duplicates."""
+        """Add a unit attention condition, unless it is pending already.
+
+        Of resets only the one of the highest precedence is kept (SAM-5 5.14.1), and it goes first.  The others stay behind it:
+        an initiator that is told of a reset does not look for a new capacity or other logical units.
+        """
         if code in self.attentions:
             return
-        if code[0] == _POWER_ON_CLASS:
-            self.attentions = [code]
-            return
-        self.attentions.append(code)
-        del self.attentions[:-ATTENTIONS_PER_NEXUS_MAX]
+        resets, others = [], []
+        for pending in (*self.attentions, code):
+            (resets if pending[0] == _RESET_CLASS else others).append(pending)
+        first = [min(resets)] if resets else []
+        self.attentions = first + others[-(ATTENTIONS_PER_NEXUS_MAX - len(first)) :]
 
     def clear_attention(self, code: tuple[int, int]) -> None:
         """Remove a condition that another command has made known; without it, do nothing."""
@@ -66,6 +72,13 @@ class ITLNexus:
     def report_attention(self) -> CheckCondition:
         """The next pending condition, which is thereby cleared."""
         return CheckCondition(SenseKey.UNIT_ATTENTION, self.attentions.pop(0))
+
+    def loss(self) -> None:
+        """What an I_T nexus loss ends (SAM-5 6.3.4) ends, although the nexus goes on; its initiator is told."""
+        self.prevents_removal = False
+        self.lu.reservations.nexus_lost(self.identity)
+        self.lu.device.nexus_lost(self.nexus)
+        self.establish_attention(asc.I_T_NEXUS_LOSS_OCCURRED)
 
     def statistics(self) -> dict[str, int]:
         """Figures since the nexus was opened."""

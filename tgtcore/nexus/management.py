@@ -125,7 +125,14 @@ def _clear_aca(itl: "ITLNexus", answer: Answer) -> None:
 
 
 def _nexus_reset(nexus: "Nexus", answer: Answer) -> None:
-    abort_all(nexus.tasks.values(), in_silence, lambda: answer(TmfResponse.FUNCTION_COMPLETE))
+    """As if the nexus were lost and at once there again (SAM-5 7.6)."""
+
+    def done() -> None:
+        for itl in nexus.itls.values():
+            itl.loss()
+        answer(TmfResponse.FUNCTION_COMPLETE)
+
+    abort_all(nexus.tasks.values(), in_silence, done)
 
 
 def _target_reset(nexus: "Nexus", answer: Answer) -> None:

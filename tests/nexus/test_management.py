@@ -1,0 +1,153 @@
+"""Task management functions with tasks in every state, and what they leave behind."""
+
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from tgtcore.device import SharedCommands
+from tgtcore.nexus import Tmf, TmfRequest, TmfResponse, manage
+from tgtcore.scsi import asc
+from tgtcore.scsi.sense import SenseKey
+from tgtcore.scsi.status import Status
+from tgtcore.task import PENDING, Attribute, State, Task
+from tgtcore.testing.initiator import Bench, Initiator, bench
+
+READY, RESERVE, MODE_SENSE = "00", "16", "1a 08 0a 00 ff"
+NEXUS_LOSS = (SenseKey.UNIT_ATTENTION, *asc.I_T_NEXUS_LOSS_OCCURRED)
+
+
+class Slow(SharedCommands):
+    """TEST UNIT READY goes on until the test ends it."""
+
+    code = 0x03
+    needs_store = False
+
+    def __init__(self, *args: Any) -> None:
+        super().__init__(*args)
+        self.started: list[Task] = []
+        self.lost: list[Any] = []
+
+    def test_unit_ready(self, task: Task) -> Any:
+        self.started.append(task)
+        return PENDING
+
+    def nexus_lost(self, nexus: Any) -> None:
+        self.lost.append(nexus)
+
+
+@pytest.fixture
+def made() -> Iterator[Bench]:
+    with bench(threads=1) as made:
+        made.add(Slow)
+        yield made
+
+
+@pytest.fixture
+def slow(made: Bench) -> Slow:
+    device = made.lus[0].device
+    assert isinstance(device, Slow)
+    return device
+
+
+@pytest.fixture
+def initiator(made: Bench) -> Initiator:
+    return made.initiator()
+
+
+@pytest.fixture
+def other(made: Bench) -> Initiator:
+    return made.initiator("iqn.2025-01.example:other", port=1)
+
+
+def request(initiator: Initiator, function: Tmf, *, lun: int = 0, tag: int = 0) -> list[TmfResponse]:
+    answers: list[TmfResponse] = []
+    manage(initiator.nexus, TmfRequest(function, lun, tag), answers.append)
+    return answers
+
+
+def end(slow: Slow) -> None:
+    while slow.started:
+        slow.started.pop(0).finish(Status.GOOD, b"")
+
+
+def test_a_nexus_reset_is_a_loss_of_that_nexus(slow: Slow, initiator: Initiator, other: Initiator) -> None:
+    itl = initiator.nexus.itl(0)
+    assert itl is not None
+    initiator.execute(RESERVE)
+    itl.prevents_removal = True
+    assert other.execute(MODE_SENSE).status is Status.RESERVATION_CONFLICT
+    task = initiator.start(READY)
+    answers = request(initiator, Tmf.I_T_NEXUS_RESET)
+    assert answers == []
+    end(slow)
+    assert answers == [TmfResponse.FUNCTION_COMPLETE]
+    assert task.result is None
+    assert slow.lost == [initiator.nexus]
+    assert not itl.prevents_removal
+    assert other.execute(MODE_SENSE).status is Status.GOOD
+    assert initiator.execute(READY).code == NEXUS_LOSS
+
+
+def test_aborting_one_task_leaves_the_others(slow: Slow, initiator: Initiator) -> None:
+    running, ordered, waiting = initiator.start(READY), initiator.start(READY, attribute=2), initiator.start(MODE_SENSE)
+    assert waiting.state is State.DORMANT
+    assert request(initiator, Tmf.ABORT_TASK, tag=ordered.tag) == [TmfResponse.FUNCTION_COMPLETE]
+    assert initiator.finish(waiting).status is Status.GOOD
+    end(slow)
+    assert initiator.finish(running).status is Status.GOOD
+    assert request(initiator, Tmf.ABORT_TASK, tag=running.tag) == [TmfResponse.TASK_DOES_NOT_EXIST]
+
+
+def test_a_task_of_another_nexus_cannot_be_aborted(slow: Slow, initiator: Initiator, other: Initiator) -> None:
+    task = other.start(READY)
+    assert request(initiator, Tmf.ABORT_TASK, tag=task.tag) == [TmfResponse.TASK_DOES_NOT_EXIST]
+    assert request(initiator, Tmf.ABORT_TASK_SET) == [TmfResponse.FUNCTION_COMPLETE]
+    end(slow)
+    assert other.finish(task).status is Status.GOOD
+
+
+@pytest.mark.parametrize("tas", [False, True])
+def test_clearing_a_task_set_tells_the_others(slow: Slow, initiator: Initiator, other: Initiator, tas: bool) -> None:
+    slow.lu.task_aborted_status = tas
+    own, others = initiator.start(READY), other.start(READY)
+    dormant = other.start(READY, attribute=Attribute.ORDERED)
+    answers = request(initiator, Tmf.CLEAR_TASK_SET)
+    assert answers == []
+    end(slow)
+    assert answers == [TmfResponse.FUNCTION_COMPLETE]
+    assert own.result is None
+    for task in (others, dormant):
+        assert (task.result is not None and task.result.status is Status.TASK_ABORTED) is tas
+    told = (SenseKey.UNIT_ATTENTION, *asc.COMMANDS_CLEARED_BY_ANOTHER_INITIATOR)
+    assert (other.execute("1d").code == told) is not tas
+
+
+def test_a_reset_during_a_reset(slow: Slow, initiator: Initiator, other: Initiator) -> None:
+    initiator.start(READY)
+    other.start(READY)
+    first, second = request(initiator, Tmf.LOGICAL_UNIT_RESET), request(other, Tmf.LOGICAL_UNIT_RESET)
+    slow.started.pop().finish(Status.GOOD, b"")
+    assert first == second == []
+    end(slow)
+    assert first == second == [TmfResponse.FUNCTION_COMPLETE]
+
+
+def test_questions(slow: Slow, initiator: Initiator, other: Initiator) -> None:
+    none, some = [TmfResponse.FUNCTION_COMPLETE], [TmfResponse.FUNCTION_SUCCEEDED]
+    assert request(initiator, Tmf.QUERY_TASK_SET) == none
+    task = initiator.start(READY)
+    assert request(initiator, Tmf.QUERY_TASK, tag=task.tag) == some
+    assert request(initiator, Tmf.QUERY_TASK, tag=task.tag + 1) == none
+    assert request(initiator, Tmf.QUERY_TASK_SET) == some
+    assert request(other, Tmf.QUERY_TASK_SET) == none
+    assert request(initiator, Tmf.QUERY_ASYNCHRONOUS_EVENT) == none
+    slow.lu.attention(asc.MODE_PARAMETERS_CHANGED)
+    assert request(initiator, Tmf.QUERY_ASYNCHRONOUS_EVENT) == some
+    end(slow)
+
+
+def test_what_is_not_there(initiator: Initiator) -> None:
+    assert request(initiator, Tmf.CLEAR_ACA) == [TmfResponse.FUNCTION_REJECTED]
+    for function in (Tmf.ABORT_TASK_SET, Tmf.LOGICAL_UNIT_RESET, Tmf.QUERY_TASK):
+        assert request(initiator, function, lun=7 << 48) == [TmfResponse.INCORRECT_LOGICAL_UNIT_NUMBER]
