@@ -58,10 +58,9 @@ class ITLNexus:
         """
         if code in self.attentions:
             return
-        resets, others = [], []
-        for pending in (*self.attentions, code):
-            (resets if pending[0] == _RESET_CLASS else others).append(pending)
-        first = [min(resets)] if resets else []
+        pending = (*self.attentions, code)
+        first = [min(resets)] if (resets := [one for one in pending if one[0] == _RESET_CLASS]) else []
+        others = [one for one in pending if one[0] != _RESET_CLASS]
         self.attentions = first + others[-(ATTENTIONS_PER_NEXUS_MAX - len(first)) :]
 
     def clear_attention(self, code: tuple[int, int]) -> None:
