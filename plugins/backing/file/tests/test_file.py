@@ -260,11 +260,23 @@ def test_a_failed_flush_is_never_forgotten(store: FileStore, tmp_path: Path, moc
     again.close()
 
 
+def _dsync(answer: OSError | None, mocker: MockerFixture) -> Any:
+    """Let writes with RWF_DSYNC end with an error; others are done."""
+    pwritev = os.pwritev
+
+    def call(fd: int, buffers: Any, offset: int, flags: int) -> int:
+        if flags & os.RWF_DSYNC and answer:
+            raise answer
+        return pwritev(fd, buffers, offset, flags)
+
+    return mocker.patch("os.pwritev", side_effect=call)
+
+
 @pytest.mark.parametrize("code", [errno.EIO, errno.ENOSPC])
 def test_data_lost_on_its_way_to_the_medium_fails_later_flushes(
     store: FileStore, mocker: MockerFixture, code: int
 ) -> None:
-    mocker.patch("os.pwritev", side_effect=[OSError(code, os.strerror(code)), 512])
+    _dsync(OSError(code, os.strerror(code)), mocker)
     with pytest.raises(OSError, match=os.strerror(code)):
         store.write_through(0, bytes(512))
     with pytest.raises(OSError, match=f"an earlier flush failed .{os.strerror(code)}"):
@@ -277,6 +289,34 @@ def test_data_that_was_never_taken_does_not(store: FileStore, mocker: MockerFixt
         store.write_through(0, bytes(512))
     assert _code(caught) == errno.ENOSPC
     store.flush()
+
+
+def test_without_durable_writes_the_file_is_flushed(store: FileStore, mocker: MockerFixture) -> None:
+    pwritev = _dsync(OSError(errno.EOPNOTSUPP, "Operation not supported"), mocker)
+    fdatasync = mocker.spy(os, "fdatasync")
+    for times in (1, 2):
+        store.write_through(0, CONTENT[:512])
+        assert fdatasync.call_count == times
+    assert [call.args[3] for call in pwritev.mock_calls] == [0, os.RWF_DSYNC, 0], "it is asked once"
+    assert store.read(0, 512) == CONTENT[:512]
+
+
+def test_a_file_that_was_made_shorter_can_not_be_flushed(store: FileStore, tmp_path: Path) -> None:
+    store.write(MIB, b"x" * 512)
+    os.truncate(tmp_path / "disk.img", MIB)
+    with pytest.raises(OSError, match="it was made shorter while in use") as caught:
+        store.flush()
+    assert _code(caught) == errno.EIO
+    os.truncate(tmp_path / "disk.img", 2 * MIB)
+    with pytest.raises(OSError, match="an earlier flush failed"):
+        store.flush()
+
+
+def test_a_resized_file_can_be_flushed(store: FileStore) -> None:
+    for size_bytes in (MIB, 4 * MIB, 512):
+        store.resize(size_bytes)
+        store.flush()
+    assert store.size_bytes == 512
 
 
 @pytest.mark.parametrize("how", ["unmap", "write_zeroes"])

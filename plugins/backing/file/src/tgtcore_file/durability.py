@@ -1,11 +1,13 @@
-"""Flushing one open file, without forgetting a failure.
+"""Making writes to one open file durable, without forgetting a failure.
 
-After a failed fdatasync(2) Linux drops the pages that it could not write and reports the error once: the next call would
-succeed although acknowledged data is gone.
+After a failed write-back Linux drops the pages that it could not write and reports the error once for each open file, to
+whichever call for durability comes first: the next call would succeed although acknowledged data is gone.
 """
 
 import errno
-import os
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 
@@ -15,35 +17,39 @@ class Durability:
     :param path: of the file, for messages.
     """
 
-    def __init__(self, fd: int, path: Path) -> None:
-        self._fd = fd
+    def __init__(self, path: Path) -> None:
         self._path = path
         self._lost: str | None = None
+        self._under_way: set[object] = set()
+        self._changed = threading.Condition()
 
-    def check(self) -> None:
-        """Return if no flush has failed yet.
-
-        :raises OSError: EIO, one has.
-        """
+    def _check(self) -> None:
         if self._lost:
             raise OSError(
                 errno.EIO,
                 f"{self._path}: an earlier flush failed ({self._lost}) and writes may be lost; check it and open it again",
             )
 
-    def lose(self, error: OSError) -> None:
-        """Remember that writes were lost."""
-        self._lost = error.strerror or str(error)
+    @contextmanager
+    def promise(self) -> Iterator[None]:
+        """Around system calls that make writes durable: when it is left without an exception, they are.
 
-    def flush(self) -> None:
-        """Make all earlier writes durable.
-
-        :raises OSError: they may not be; every later call fails as well.
+        :raises OSError: they may not be; every later promise fails as well.
         """
-        self.check()
+        self._check()
+        call = object()
+        with self._changed:
+            self._under_way.add(call)
         try:
-            os.fdatasync(self._fd)
+            yield
         except OSError as error:
-            self.lose(error)
+            self._lost = error.strerror or str(error)
             raise
-        self.check()  # another thread's call may have been told of the loss of our writes
+        finally:
+            with self._changed:
+                self._under_way.remove(call)
+                self._changed.notify_all()
+                others = frozenset(self._under_way)
+        with self._changed:  # one of them may be about to hear that our writes were lost
+            self._changed.wait_for(lambda: self._under_way.isdisjoint(others))
+        self._check()

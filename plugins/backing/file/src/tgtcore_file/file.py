@@ -11,6 +11,7 @@ from tgtcore_file.durability import Durability
 from tgtcore_file.extents import allocated_extents
 from tgtcore_file.opening import opened, unmade
 from tgtcore_file.options import FileOptions
+from tgtcore_file.presence import Presence, shortened
 from tgtcore_file.probes import can_zero_range, punches_holes, reads_without_waiting
 from tgtcore_file.syscalls import PUNCH_HOLE, ZERO_RANGE, PageCache, fallocate
 
@@ -63,7 +64,10 @@ class FileStore(Store):
         elif status.st_blksize & (status.st_blksize - 1) == 0:
             self.preferred_bytes = status.st_blksize
         self._granule = self._device.logical_bytes if self._device else 1
-        self._durability = Durability(fd, self._path)
+        self._durability = Durability(self._path)
+        self._presence = Presence(fd, self._path)
+        self._bytes_there = self.size_bytes
+        self._writes_durably = True
         self._cache = PageCache(fd)
         self._reads_nowait = reads_without_waiting(fd)
         self._writes_nowait = True
@@ -97,10 +101,7 @@ class FileStore(Store):
             data = os.pread(self._fd, length, offset)
             pieces.append(data)
         if length:
-            raise OSError(
-                errno.EIO,
-                f"{self._path} ends at byte {offset}, expected {self.size_bytes} bytes: it was made shorter while in use",
-            )
+            raise shortened(self._path, offset, self.size_bytes)
         return b"".join(pieces)
 
     def read_nowait(self, offset: int, length: int) -> Buffer | None:
@@ -169,17 +170,31 @@ class FileStore(Store):
 
     def write_through(self, offset: int, data: Buffer) -> None:
         """Durable on return, without flushing the rest of the file."""
-        self._durability.check()
-        try:
-            self._write(offset, data, os.RWF_DSYNC)
-        except OSError as error:
-            self._write(offset, data, 0)  # fails too where the medium did not take the data: then nothing else is lost
-            self._durability.lose(error)
-            raise
+        # First plainly: where the medium does not take the data, that fails, and nothing that was taken before is lost.
+        self._write(offset, data, 0)
+        if not self._writes_durably or not self._write_durably(offset, data):
+            self.flush()
+
+    def _write_durably(self, offset: int, data: Buffer) -> bool:
+        """False when the kernel or the file system can't."""
+        with self._durability.promise():
+            try:
+                self._write(offset, data, os.RWF_DSYNC)
+            except OSError as error:
+                if error.errno != errno.EOPNOTSUPP:
+                    raise
+                self._writes_durably = False
+        return self._writes_durably
 
     def flush(self) -> None:
-        """As in the contract; after one failure every later flush fails, until the store is opened again."""
-        self._durability.flush()
+        """As in the contract; after one failure every later flush fails, until the store is opened again.
+
+        :raises OSError: EIO too when the file has become shorter since it was opened.
+        """
+        with self._durability.promise():
+            os.fdatasync(self._fd)
+            if self._device is None:
+                self._presence.check(self._bytes_there)
 
     def unmap(self, offset: int, length: int) -> None:
         """Punch a hole."""
@@ -229,9 +244,10 @@ class FileStore(Store):
                 )
         else:
             self._resize_file(size_bytes)
-        self.size_bytes = size_bytes
+        self.size_bytes = self._bytes_there = size_bytes
 
     def _resize_file(self, size_bytes: int) -> None:
+        self._bytes_there = min(self.size_bytes, size_bytes)  # what a flush at the same time may expect
         os.ftruncate(self._fd, size_bytes)
         if self._preallocate and size_bytes > self.size_bytes:
             try:
