@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from pytest_mock import MockerFixture
 
-from tgtcore.config import to_toml, write_atomically
+from tgtcore.config import make_folder, to_toml, write_atomically, writer
 
 DOCUMENT: dict[str, Any] = {
     "plugins": ["iscsi", "disk"],
@@ -46,3 +46,11 @@ def test_a_write_that_fails_leaves_the_old_content_alone(tmp_path: Path, mocker:
         write_atomically(path, b"new", 0o600)
     assert path.read_bytes() == b"old"
     assert [entry.name for entry in tmp_path.iterdir()] == ["c.toml"]
+
+
+def test_folders_are_made_so_that_they_stay(tmp_path: Path, mocker: MockerFixture) -> None:
+    synced = mocker.spy(writer, "sync_folder")
+    make_folder(tmp_path / "a" / "b")
+    make_folder(tmp_path / "a" / "b")
+    assert [call.args[0] for call in synced.call_args_list] == [tmp_path, tmp_path / "a"]
+    assert (tmp_path / "a" / "b").stat().st_mode & 0o777 == 0o700

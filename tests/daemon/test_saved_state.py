@@ -1,8 +1,10 @@
 """What a logical unit remembers over a restart."""
 
+import os
 from pathlib import Path
 
 import pytest
+from pytest_mock import MockerFixture
 
 from tgtcore.daemon.saved_state import SavedState
 
@@ -24,6 +26,15 @@ def test_saving_nothing_removes_the_file(tmp_path: Path) -> None:
     state.save({})
     assert state.load() == {}
     assert list((tmp_path / "reservations").iterdir()) == []
+
+
+def test_what_was_removed_does_not_come_back_with_the_power(tmp_path: Path, mocker: MockerFixture) -> None:
+    state = SavedState(tmp_path, ID)
+    state.save({"generation": 3})
+    synced: list[str] = []
+    mocker.patch("os.fsync", side_effect=lambda fd: synced.append(os.readlink(f"/proc/self/fd/{fd}")))
+    state.save({})
+    assert synced == [str(tmp_path / "reservations")]
 
 
 @pytest.mark.parametrize(

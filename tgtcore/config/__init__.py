@@ -13,7 +13,7 @@ from tgtcore.config.models import (
     TargetConfig,
 )
 from tgtcore.config.reader import Source, parse, read
-from tgtcore.config.writer import to_toml, write, write_atomically
+from tgtcore.config.writer import make_folder, sync_folder, to_toml, write, write_atomically
 
 __all__ = [
     "EMPTY",
@@ -28,9 +28,11 @@ __all__ = [
     "check",
     "default_socket",
     "default_state_directory",
+    "make_folder",
     "parse",
     "plugin_names",
     "read",
+    "sync_folder",
     "to_toml",
     "write",
     "write_atomically",

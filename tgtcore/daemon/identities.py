@@ -4,7 +4,7 @@ import json
 import uuid
 from pathlib import Path
 
-from tgtcore.config import write_atomically
+from tgtcore.config import make_folder, write_atomically
 from tgtcore.errors import ConfigError
 
 FILE = "identities.json"
@@ -62,6 +62,6 @@ class Identities:
             raise ConfigError(f"{self._path}: the identities of logical units can't be read: {error}") from None
 
     def _write(self) -> None:
-        self._path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        make_folder(self._path.parent)
         content = {"version": _VERSION, "logical_units": dict(sorted(self._known.items()))}
         write_atomically(self._path, json.dumps(content, indent=1).encode(), 0o600)

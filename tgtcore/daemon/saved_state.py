@@ -5,7 +5,7 @@ import logging
 from pathlib import Path
 from typing import Any
 
-from tgtcore.config import write_atomically
+from tgtcore.config import make_folder, sync_folder, write_atomically
 
 _log = logging.getLogger(__name__)
 _VERSION = 1
@@ -46,7 +46,14 @@ class SavedState:
         :raises OSError: it can't be written; the command that asked for it must fail.
         """
         if not state:
-            self._path.unlink(missing_ok=True)
+            self._remove()
             return
-        self._path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        make_folder(self._path.parent)
         write_atomically(self._path, json.dumps({"version": _VERSION, "state": state}).encode(), 0o600)
+
+    def _remove(self) -> None:
+        try:
+            self._path.unlink()
+        except FileNotFoundError:
+            return
+        sync_folder(self._path.parent)  # or it could be back after a power failure
