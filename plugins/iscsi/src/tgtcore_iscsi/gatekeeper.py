@@ -2,17 +2,23 @@
 
 from typing import TYPE_CHECKING
 
-from tgtcore import Account, Host, InitiatorPort, Target
+from tgtcore import Account, Host, InitiatorPort, Target, TargetPort
 from tgtcore.scsi.transport_id import iscsi_transport_id
 from tgtcore_iscsi.addresses import Address, parse_address
 from tgtcore_iscsi.chap import ChapAccount
 from tgtcore_iscsi.login.policy import CHAP, Admission, Candidate, Refusal
+from tgtcore_iscsi.names import target_port_name
 from tgtcore_iscsi.options import IscsiOptions, IscsiTargetOptions
 from tgtcore_iscsi.parameters import Parameters
 from tgtcore_iscsi.pdu.codes import LoginStatus
+from tgtcore_iscsi.session import SessionKey
 
 if TYPE_CHECKING:
     from tgtcore_iscsi.portals import Portal
+    from tgtcore_iscsi.sessions import Sessions
+
+PROTOCOL = 5
+"""PROTOCOL IDENTIFIER of iSCSI (SPC-5 7.6.1)."""
 
 _NO_AUTHENTICATION = ("None",)
 _NUMBERS = {"MD5": 5, "SHA1": 6, "SHA-256": 7, "SHA3-256": 8}
@@ -24,6 +30,16 @@ def initiator_port(name: str, isid: bytes, peer: Address) -> InitiatorPort:
     return InitiatorPort(name, iscsi_transport_id(name, isid), peer.host)
 
 
+def target_port(target: Target, portal_group_tag: int) -> TargetPort:
+    """A target port: target name and portal group tag (RFC 7143 4.4.2)."""
+    return TargetPort(target_port_name(target.name, portal_group_tag), portal_group_tag, portal_group_tag, PROTOCOL)
+
+
+def no_session(tsih: int) -> Refusal:
+    """The session is not there whose connection an initiator wants to be."""
+    return Refusal(LoginStatus.SESSION_DOES_NOT_EXIST, f"this initiator has no session {tsih} here")
+
+
 class Gatekeeper:
     """The login policy of one connection.
 
@@ -31,8 +47,11 @@ class Gatekeeper:
     :param peer: the initiator's address.
     """
 
-    def __init__(self, host: Host, options: IscsiOptions, portal: "Portal", peer: Address) -> None:
+    def __init__(
+        self, host: Host, options: IscsiOptions, sessions: "Sessions", portal: "Portal", peer: Address
+    ) -> None:
         self._host = host
+        self._sessions = sessions
         self._options = options
         self._portal = portal
         self._peer = peer
@@ -64,8 +83,17 @@ class Gatekeeper:
         )
 
     def session_for(self, candidate: Candidate) -> Parameters | Refusal:
-        """Second connections are not supported (MaxConnections is 1)."""
-        return Refusal(LoginStatus.TOO_MANY_CONNECTIONS, "a session has one connection here")
+        """A session's only connection may be reinstated; a second one is not supported (MaxConnections is 1)."""
+        key = SessionKey(candidate.initiator_name, candidate.isid, candidate.target_name, self._portal.group)
+        pair = self._sessions.find(key, candidate.tsih)
+        if pair is None:
+            return no_session(candidate.tsih)
+        session, connection = pair
+        if candidate.cid != session.cid:
+            return Refusal(LoginStatus.TOO_MANY_CONNECTIONS, "a session has one connection here")
+        phase = connection.session_phase
+        assert phase is not None
+        return phase.parameters
 
     def credentials(self, candidate: Candidate, admission: Admission, chap_name: str) -> ChapAccount | None:
         """The account of a CHAP name, if it may be used for this target."""

@@ -40,9 +40,13 @@ class Sessions:
                 return self._last_tsih
         raise OverflowError("every session handle is taken")
 
-    def find(self, key: "SessionKey") -> "tuple[Session, Connection] | None":
-        """The session with the same identity, which a new login would reinstate."""
-        return self._by_key.get(key)
+    def find(self, key: "SessionKey", tsih: int = 0) -> "tuple[Session, Connection] | None":
+        """The session with an identity, which a new login would reinstate.
+
+        :param tsih: not 0: only if it has this handle.
+        """
+        pair = self._by_key.get(key)
+        return pair if pair is not None and tsih in (0, pair[0].tsih) else None
 
     def by_id(self, tsih: int) -> "tuple[Session, Connection] | None":
         """The session with a handle."""
@@ -52,9 +56,10 @@ class Sessions:
         """The sessions with one target."""
         return [pair for pair in self._by_key.values() if pair[0].target is target]
 
-    def add(self, session: "Session", connection: "Connection") -> None:
-        """A session has logged in."""
-        assert session.key not in self._by_key, f"{session} is there already"
+    def put(self, session: "Session", connection: "Connection") -> None:
+        """A session has logged in, or has a new connection."""
+        there = self._by_key.get(session.key)
+        assert there is None or there[0] is session, f"{there} is there already"
         self._by_key[session.key] = session, connection
 
     def end(self, session: "Session", then: Callable[[], None] = lambda: None) -> None:

@@ -8,22 +8,19 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from pydantic import BaseModel
 
-from tgtcore import Draining, Host, PortalInfo, SessionInfo, Target, TargetPort, Transport, signals
+from tgtcore import Host, PortalInfo, SessionInfo, Target, TargetPort, Transport, signals
 from tgtcore_iscsi.connection import Connection
 from tgtcore_iscsi.discovery import FindTargets, TargetRecord
-from tgtcore_iscsi.full_feature import FullFeature
-from tgtcore_iscsi.gatekeeper import Gatekeeper, initiator_port, own_options
-from tgtcore_iscsi.login.events import LoginDone, LoginFailed, SessionWanted
-from tgtcore_iscsi.login.policy import Refusal, Seat
+from tgtcore_iscsi.gatekeeper import PROTOCOL, Gatekeeper, initiator_port, own_options, target_port
 from tgtcore_iscsi.login_phase import LoginPhase
+from tgtcore_iscsi.members import Member, Members
 from tgtcore_iscsi.memory import Memory
-from tgtcore_iscsi.names import InvalidName, own_name, target_port_name
+from tgtcore_iscsi.names import InvalidName, own_name
 from tgtcore_iscsi.options import IscsiOptions, IscsiTargetOptions
-from tgtcore_iscsi.pdu.codes import LoginStatus
-from tgtcore_iscsi.phase import SessionPhase
 from tgtcore_iscsi.portals import Portal, Portals
+from tgtcore_iscsi.reception import Reception
 from tgtcore_iscsi.server import Channel
-from tgtcore_iscsi.session import CommandWindow, Session, SessionKey
+from tgtcore_iscsi.session import Session
 from tgtcore_iscsi.sessions import Sessions
 
 if TYPE_CHECKING:
@@ -32,22 +29,7 @@ if TYPE_CHECKING:
 _log = logging.getLogger(__name__)
 
 _TICK_S = 1.0
-_PROTOCOL_ISCSI = 5
 _LOGOUT_WITHIN_S = 3
-
-
-class Member:
-    """One connection with its socket, as the transport keeps it."""
-
-    def __init__(self, channel: Channel, connection: Connection, portal: Portal, now: float) -> None:
-        self.channel = channel
-        self.connection = connection
-        self.portal = portal
-        self.since = now
-        self.pinged = now
-        self.session: Session | None = None
-        self.gone: asyncio.Future[None] | None = None
-        """Set when somebody waits for the end of the connection."""
 
 
 class IscsiTransport(Transport):
@@ -55,15 +37,18 @@ class IscsiTransport(Transport):
 
     Options: ClassVar[type[BaseModel]] = IscsiOptions
     TargetOptions: ClassVar[type[BaseModel]] = IscsiTargetOptions
-    protocol: ClassVar[int] = _PROTOCOL_ISCSI
+    protocol: ClassVar[int] = PROTOCOL
 
     options: IscsiOptions
 
     def __init__(self, host: Host, options: BaseModel) -> None:
         super().__init__(host, options)
         self._portals = Portals(self._accepted)
-        self._members: dict[Channel, Member] = {}
+        self._members = Members()
         self._sessions = Sessions()
+        self._reception = Reception(
+            host, self._members, self._sessions, lambda: self.options.queue_depth, self._targets_for
+        )
         self._ticker: asyncio.TimerHandle | None = None
         self._memory = Memory()
 
@@ -79,7 +64,7 @@ class IscsiTransport(Transport):
     def target_ports(self, target: Target) -> list[TargetPort]:
         """One port for each portal group that reaches the target."""
         groups = own_options(target).portal_groups
-        return [_port(target, tag) for tag in self._portals.groups() if not groups or tag in groups]
+        return [target_port(target, tag) for tag in self._portals.groups() if not groups or tag in groups]
 
     # ---- life -------------------------------------------------------------------------------------------------------
 
@@ -117,12 +102,12 @@ class IscsiTransport(Transport):
         await self._drop([session for session, _ in self._sessions], timeout_s)
         if self._ticker is not None:
             self._ticker.cancel()
-        for member in list(self._members.values()):
+        for member in self._members:
             member.channel.close("the daemon stops")
 
     async def _drop(self, sessions: list[Session], timeout_s: float) -> None:
         """Ask to log out; after the time, close; return when the last task of the sessions has ended."""
-        wanted = [member for member in self._members.values() if member.session in sessions]
+        wanted = [member for member in self._members if member.session in sessions]
         within_s = max(1, int(min(timeout_s, _LOGOUT_WITHIN_S)))
         if timeout_s > 0:
             for member in wanted:
@@ -152,13 +137,13 @@ class IscsiTransport(Transport):
             return
         channel = Channel(sock, self.host.loop, self._closed)
         connection = Connection(str(channel.peer), self, channel.wake, self._memory)
-        policy = Gatekeeper(self.host, self.options, portal, channel.peer)
-        connection.phase = LoginPhase(connection, policy, self)
-        self._members[channel] = Member(channel, connection, portal, self.host.loop.time())
+        policy = Gatekeeper(self.host, self.options, self._sessions, portal, channel.peer)
+        connection.phase = LoginPhase(connection, policy, self._reception)
+        self._members.add(Member(channel, connection, portal, self.host.loop.time()))
         channel.start(connection)
 
     def _closed(self, channel: Channel, why: str) -> None:
-        member = self._members.pop(channel)
+        member = self._members.remove(channel)
         _log.info("%s ended: %s", member.connection, why)
         if member.gone is not None and not member.gone.done():
             member.gone.set_result(None)
@@ -170,7 +155,7 @@ class IscsiTransport(Transport):
         self._ticker = self.host.loop.call_later(_TICK_S, self._tick)
         now = self.host.loop.time()
         interval_s = self.options.nop_interval_s
-        for member in list(self._members.values()):
+        for member in self._members:
             phase = member.connection.session_phase
             if phase is None or member.connection.closing:
                 if now - member.since > self.options.login_timeout_s:
@@ -179,80 +164,6 @@ class IscsiTransport(Transport):
                 member.pinged = now
                 if not phase.services.ping():
                     member.channel.close(f"no answer to a ping within {interval_s:g} s")
-
-    def _member(self, connection: Connection) -> Member | None:
-        return next((member for member in self._members.values() if member.connection is connection), None)
-
-    # ---- logins (the Reception of the login phase) --------------------------------------------------------------------
-
-    def session_wanted(self, phase: LoginPhase, wanted: SessionWanted) -> None:
-        """Reinstate: the session that is there ends first, to its last task; then the new one has its place."""
-        target = wanted.admission.target
-        name = target.name if target is not None else ""
-        key = SessionKey(
-            wanted.candidate.initiator_name, wanted.candidate.isid, name, wanted.admission.portal_group_tag
-        )
-
-        def seat() -> None:
-            if phase.connection.closing or self._member(phase.connection) is None:
-                return
-            former = self._sessions.find(key)
-            if former is not None:
-                former[1].close_when_sent("the initiator has logged in again")
-                self._sessions.end(former[0], seat)
-                return
-            try:
-                tsih = self._sessions.new_tsih()
-            except OverflowError as error:
-                phase.refuse(Refusal(LoginStatus.OUT_OF_RESOURCES, str(error)))
-                return
-            last = (wanted.cmd_sn + self.options.queue_depth - 1) & 0xFFFFFFFF
-            phase.grant(Seat(tsih, wanted.cmd_sn, last))
-
-        seat()
-
-    def logged_in(self, phase: LoginPhase, done: LoginDone) -> None:
-        """Open the nexus and begin the full feature phase."""
-        connection, candidate, target = phase.connection, done.candidate, done.admission.target
-        member = self._member(connection)
-        assert member is not None
-        window = CommandWindow(done.seat.exp_cmd_sn, self.options.queue_depth)
-        key = SessionKey(
-            candidate.initiator_name, candidate.isid, target.name if target else "", done.admission.portal_group_tag
-        )
-        session = Session(key, done.seat.tsih, candidate.cid, target, None, window)
-        member.pinged = self.host.loop.time()
-        if target is None:
-            connection.enter_full_feature(
-                SessionPhase(connection, session, done.parameters, done.stat_sn, self._targets_for(member))
-            )
-            return
-        try:
-            port = _port(target, done.admission.portal_group_tag)
-            session.nexus = self.host.open_nexus(
-                target, initiator_port(candidate.initiator_name, candidate.isid, member.channel.peer), port
-            )
-        except Draining as error:
-            connection.close_when_sent(str(error))
-            return
-        member.session = session
-        connection.enter_full_feature(
-            FullFeature(connection, session, done.parameters, done.stat_sn, self._targets_for(member))
-        )
-        self._sessions.add(session, connection)
-        _log.info("%s logged in from %s", session, connection.peer)
-
-    def login_failed(self, phase: LoginPhase, failed: LoginFailed) -> None:
-        """Tell whoever listens."""
-        candidate = phase.login.candidate
-        _log.warning("login from %s refused: %s", phase.connection.peer, failed.message)
-        signals.emit(
-            signals.login_refused,
-            None,
-            initiator=candidate.initiator_name if candidate else "",
-            address=phase.connection.peer,
-            reason=failed.message,
-        )
 
     def cold_reset(self, session: Session) -> None:
         """TARGET COLD RESET: every session with the target ends (RFC 7143 11.5.1)."""
@@ -294,7 +205,7 @@ class IscsiTransport(Transport):
                 str(portal.listener.address),
                 portal.group,
                 portal.options.advertise or "",
-                sum(member.portal is portal for member in self._members.values()),
+                sum(member.portal is portal for member in self._members),
             )
             for portal in self._portals
         ]
@@ -329,7 +240,3 @@ class IscsiTransport(Transport):
             "sessions": len(self._sessions),
             "held_bytes": self._memory.held_bytes,
         }
-
-
-def _port(target: Target, tag: int) -> TargetPort:
-    return TargetPort(target_port_name(target.name, tag), tag, tag, _PROTOCOL_ISCSI)
