@@ -5,6 +5,7 @@ import logging
 from typing import TYPE_CHECKING
 
 from tgtcore.errors import CheckCondition, ReadOnly, ReservationConflict, Unsupported
+from tgtcore.reservations import ReservationClass
 from tgtcore.scsi import asc
 from tgtcore.scsi.cdb import describe_cdb
 from tgtcore.scsi.sense import Sense, SenseKey
@@ -63,6 +64,6 @@ def _sense(task: "Task", error: BaseException) -> Sense:
 
 
 def _medium_error(task: "Task") -> tuple[SenseKey, _Code]:
-    if task.wanted_out:
-        return SenseKey.MEDIUM_ERROR, asc.WRITE_ERROR
-    return SenseKey.MEDIUM_ERROR, asc.UNRECOVERED_READ_ERROR
+    """A command that only reads has failed to read; any other one, a flush too, may have lost what was written."""
+    reads = task.command is not None and task.command.reservation is ReservationClass.READ
+    return SenseKey.MEDIUM_ERROR, asc.UNRECOVERED_READ_ERROR if reads else asc.WRITE_ERROR

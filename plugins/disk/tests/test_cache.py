@@ -45,6 +45,6 @@ def test_a_flush_that_fails_is_an_error_with_immed_too() -> None:
     with bench() as made:
         made.add(Disk, store)
         initiator = made.initiator()
-        for cdb in ("35", "35 02"):
-            assert initiator.execute(cdb).code[0] == SenseKey.MEDIUM_ERROR
+        for cdb in ("35", "35 02", "1b"):
+            assert initiator.execute(cdb).code == (SenseKey.MEDIUM_ERROR, *asc.WRITE_ERROR)
         store.flush = lambda: None  # type: ignore[method-assign]
