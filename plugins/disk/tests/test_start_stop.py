@@ -85,7 +85,8 @@ def test_under_a_reservation(initiator: Initiator, other: Initiator, options: Di
     for action, kind, key, service_key in ((0, 0, 0, 1), (1, 1, 1, 0)):
         data = key.to_bytes(8, "big") + service_key.to_bytes(8, "big") + bytes(8)
         assert initiator.execute(bytes((0x5F, action, kind, 0, 0, 0, 0, 0, 24, 0)), data).status is Status.GOOD
-    assert other.execute(START).status is Status.GOOD
+    for cdb in (START, LOAD):
+        assert other.execute(cdb).status is Status.GOOD
     assert other.execute("1e 00 00 00 00").status is Status.GOOD
     for cdb in (STOP, EJECT, "1e 00 00 00 01"):
         assert other.execute(cdb).status is Status.RESERVATION_CONFLICT

@@ -52,6 +52,13 @@ def test_data_out_that_is_too_short_is_compared_as_far_as_it_goes(initiator: Ini
     assert initiator.execute(verify(0, 4, ONE), bytes(100)).code == INVALID_FIELD
 
 
+def test_what_becomes_not_ready_before_the_data_comes_is_not_verified(disk: Disk, initiator: Initiator) -> None:
+    task = initiator.start(verify(0, 1, ALL), bytes(512), held=True)
+    disk.lu.set_online(False)
+    task.give_data()
+    assert initiator.finish(task).code == (SenseKey.NOT_READY, *asc.LOGICAL_UNIT_NOT_READY_OFFLINE)
+
+
 def test_verifying_never_writes(initiator: Initiator, store: RamStore) -> None:
     for opcode in ("2f 02 00000000 00 0002", "af 02 00000000 00000002 00", "8f 02 0000000000000000 00000002"):
         assert initiator.execute(opcode, b"x" * 1024).code == MISCOMPARE

@@ -27,7 +27,7 @@ class StartStopCommands(Medium):
     def start_stop_unit(self, task: Task) -> Any:
         """START STOP UNIT; stopping makes everything durable first.  IMMED ends the command when the work is done."""
         what = task.cdb[4]
-        self._check_reservation(task, ReservationClass.READINESS if what == _START else ReservationClass.WRITE)
+        self._check_reservation(task, ReservationClass.READINESS if what & _START else ReservationClass.WRITE)
         if what & _LOEJ and not self.removable:
             raise invalid_cdb_field(4, 1)
         if what & _START:

@@ -50,6 +50,7 @@ class VerifyCommands(TransferCommands):
             raise invalid_cdb_field(length_byte(task.cdb[0]))
         if not blocks:
             return None
+        self.check_range(lba, blocks)
         offset, length = lba << self.shift, blocks << self.shift
         if self.ranges.contended and not self.ranges.admit(task, offset, offset + length):
             return PENDING
