@@ -158,6 +158,10 @@ class Nexus:
         """Unfinished tasks for one logical unit, oldest first."""
         return [task for task in self.tasks.values() if task.itl is itl]
 
+    def abort_tasks(self, then: Callable[[], None]) -> None:
+        """Abort every unfinished task in silence; ``then`` when the last has ended."""
+        abort_all(self.tasks.values(), in_silence, then)
+
     # ---- its end ----------------------------------------------------------------------------------------------------
 
     def close(self, then: Callable[[], None]) -> None:
@@ -166,7 +170,7 @@ class Nexus:
         Idempotent: a second call only adds its ``then``.
         """
         self.leases.shut()
-        abort_all(self.tasks.values(), in_silence, lambda: self._gone(then))
+        self.abort_tasks(lambda: self._gone(then))
 
     def _gone(self, then: Callable[[], None]) -> None:
         if not self.closed:

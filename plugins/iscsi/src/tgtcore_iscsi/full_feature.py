@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from tgtcore import Region, TaskState, Tmf, TmfRequest, manage
+from tgtcore import Region, TaskState
 from tgtcore_iscsi.command import IscsiTask, residual
 from tgtcore_iscsi.discovery import FindTargets
 from tgtcore_iscsi.errors import RemoteProtocolError
@@ -239,7 +239,7 @@ class FullFeature(SessionPhase):
 
     def hand_over(self, then: Callable[[], None]) -> None:
         """Another connection takes the session over: tasks end in silence, the nexus stays; ``then`` when all have ended."""
-        super().close(lambda: manage(self.nexus, TmfRequest(Tmf.I_T_NEXUS_RESET), lambda response: then()))
+        super().close(lambda: self.nexus.abort_tasks(then))
 
 
 def _part(data: "bytes | bytearray | memoryview | Region", offset: int, length: int) -> "memoryview | Region":
