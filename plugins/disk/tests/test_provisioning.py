@@ -1,3 +1,6 @@
+import itertools
+import random
+
 import pytest
 from tgtcore_disk import Disk, DiskOptions
 
@@ -136,3 +139,58 @@ def test_a_block_with_space_in_a_part_of_it_is_mapped() -> None:
     with bench() as made:
         made.add(Disk, store, DiskOptions(block_size=4096))
         assert statuses(made.initiator(), 0) == [(0, 1, 1), (1, 1, 0), (2, 14, 1)]
+
+
+class ListedStore(RamStore):
+    """Tells a list of extents, some at a time, and counts how often it is asked."""
+
+    def __init__(self, size_bytes: int, ends: list[int], at_once: int) -> None:
+        super().__init__(0)
+        self.size_bytes = size_bytes
+        self.ends = [*ends, size_bytes]
+        self.at_once = at_once
+        self.asked = 0
+
+    def extents(self, offset: int, length: int) -> tuple[Extent, ...]:  # type: ignore[override]
+        self.asked += 1
+        found: list[Extent] = []
+        for number, end in enumerate(self.ends):
+            if end > offset and len(found) < self.at_once:
+                found.append(Extent(offset, end - offset, number % 2 == 0))
+                offset = end
+        return tuple(found)
+
+
+@pytest.mark.parametrize("block_size", [512, 4096])
+@pytest.mark.parametrize("at_once", [1, 2, 3, 1000])
+@pytest.mark.parametrize("seed", range(6))
+def test_any_extents_come_to_the_right_runs(block_size: int, at_once: int, seed: int) -> None:
+    chance = random.Random(seed)
+    size = 64 * 4096
+    ends = sorted(chance.sample(range(512, size, 512), 40))
+    store = ListedStore(size, ends, at_once)
+    mapped = [False] * (size // block_size)
+    for number, (start, end) in enumerate(zip([0, *store.ends], store.ends, strict=False)):
+        if number % 2 == 0:
+            for block in range(start // block_size, -(-end // block_size)):
+                mapped[block] = True
+    with bench() as made:
+        made.add(Disk, store, DiskOptions(block_size=block_size))  # type: ignore[arg-type]
+        runs = statuses(made.initiator(), 3)
+    assert [status == 0 for _, blocks, status in runs for _ in range(blocks)] == mapped[3:]
+    assert all(one[2] != other[2] for one, other in itertools.pairwise(runs))
+
+
+def test_a_fragmented_store_is_asked_once_for_many_runs() -> None:
+    store = ListedStore(1024 * 1024, list(range(512, 1024 * 1024, 512)), 2000)
+    with bench() as made:
+        made.add(Disk, store)
+        assert len(statuses(made.initiator(), 0, length=16 * 500)) == 499
+    assert store.asked == 1
+
+
+def test_a_run_is_cut_where_its_length_does_not_fit() -> None:
+    blocks = (1 << 32) + 5
+    with bench() as made:
+        made.add(Disk, ListedStore(blocks * 512, [512], 10))
+        assert statuses(made.initiator(), 0) == [(0, 1, 0), (1, (1 << 32) - 1, 1), (1 << 32, 5, 1)]

@@ -25,7 +25,7 @@ _DESCRIPTOR = struct.Struct(">QI4x")
 _STATUS_HEADER = struct.Struct(">I4x")
 _STATUS = struct.Struct(">QIB3x")
 _MAPPED, _DEALLOCATED = 0, 1
-_EXTENT_BLOCKS_MAX = 0xFFFF_FFFF
+_RUN_BLOCKS_MAX = 0xFFFF_FFFF
 _DESCRIPTORS_MAX = 1024
 """As many as one answer has; an initiator asks again from where it ended."""
 
@@ -110,26 +110,33 @@ class ProvisioningCommands(Medium):
         return (_STATUS_HEADER.pack(len(descriptors) + 4) + descriptors)[:room]
 
     def _runs(self, lba: int) -> Iterator[tuple[int, int, int]]:
-        """Runs of blocks of one status, from ``lba`` on; a block with space in any part of it is mapped."""
+        """Runs of blocks of one status, from ``lba`` on: (first block, number of blocks, status)."""
         start = end = lba
         status = _MAPPED
-        while end < self.blocks:
-            found_end, found = self._status_at(end)
-            if found != status or found_end - start > _EXTENT_BLOCKS_MAX:
+        for found_end, found in self._statuses(lba):
+            if found != status:
                 if end > start:
                     yield start, end - start, status
                 start, status = end, found
-            end = min(found_end, start + _EXTENT_BLOCKS_MAX)
+            end = found_end
+            while end - start > _RUN_BLOCKS_MAX:
+                yield start, _RUN_BLOCKS_MAX, status
+                start += _RUN_BLOCKS_MAX
         yield start, end - start, status
 
-    def _status_at(self, lba: int) -> tuple[int, int]:
-        """Up to where the status of a block goes on, and which it is."""
-        offset = lba << self.shift
-        for extent in self.store.extents(offset, self.size_bytes - offset):
-            end = extent.offset + extent.length
-            if extent.allocated:
-                return min(self.blocks, -(-end >> self.shift)), _MAPPED
-            if end >> self.shift > lba:
-                return end >> self.shift, _DEALLOCATED
-            return lba + 1, _MAPPED  # the block is cut by the end of a hole
-        return self.blocks, _MAPPED
+    def _statuses(self, lba: int) -> Iterator[tuple[int, int]]:
+        """Up to where a status goes on, and which it is; a block with space in any part of it is mapped."""
+        while lba < self.blocks:
+            asked = lba
+            offset = lba << self.shift
+            for extent in self.store.extents(offset, self.size_bytes - offset):
+                end = extent.offset + extent.length
+                if not extent.allocated:
+                    if extent.offset > lba << self.shift and end >> self.shift > lba:
+                        yield (lba := lba + 1), _MAPPED  # the block is cut by the beginning of a hole
+                    if end >> self.shift > lba:
+                        yield (lba := end >> self.shift), _DEALLOCATED
+                elif end > lba << self.shift:
+                    yield (lba := min(self.blocks, -(-end >> self.shift))), _MAPPED
+            if lba == asked:
+                yield (lba := lba + 1), _MAPPED  # the block is cut by the end of what the store tells at once
