@@ -24,6 +24,13 @@ def test_standard_data(initiator: Initiator) -> None:
     assert data[58:64] == bytes.fromhex("00a0 0960 0460")
 
 
+def test_whether_there_are_several_target_ports(made: Bench, initiator: Initiator) -> None:
+    assert initiator.execute("12 00 00 00 24").data[6] == 0
+    made.target.ports = lambda: made.ports
+    assert len(made.ports) > 1
+    assert initiator.execute("12 00 00 00 24").data[6] == 0x10
+
+
 def test_a_page_code_without_evpd_is_refused(initiator: Initiator) -> None:
     result = initiator.execute("12 00 80 00 ff")
     assert result.code == (SenseKey.ILLEGAL_REQUEST, *asc.INVALID_FIELD_IN_CDB)

@@ -50,7 +50,7 @@ class InquiryCommands(DeviceType):
             raise ConfigError(f"{self.lu}: {error}") from None
 
     def standard_inquiry(self) -> StandardInquiry:
-        """The standard INQUIRY data without version descriptors."""
+        """The standard INQUIRY data without version descriptors, as if there were one target port."""
         identity = self.lu.identity
         return StandardInquiry(
             device_type=self.code,
@@ -97,7 +97,8 @@ class InquiryCommands(DeviceType):
             raise invalid_cdb_field(2)
         protocol = _PROTOCOL_VERSIONS.get(task.nexus.target_port.protocol)
         versions = (VersionDescriptor.SAM_5, *([protocol] if protocol else []), VersionDescriptor.SPC_4, *self.versions)
-        return replace(self.standard_inquiry(), versions=versions).encode()
+        several = len(ports_of(task.nexus)) > 1
+        return replace(self.standard_inquiry(), versions=versions, several_ports=several).encode()
 
     def _vpd(self, task: Task, code: int) -> bytes:
         pages = self.vpd_pages()

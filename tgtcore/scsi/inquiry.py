@@ -9,6 +9,7 @@ from tgtcore.scsi.parameters import ascii_field
 _VERSION_SPC4 = 0x06
 _RESPONSE_DATA_FORMAT = 0x02
 _HISUP = 0x10
+_MULTIP = 0x10
 _CMDQUE = 0x02
 _RMB = 0x80
 _VERSION_DESCRIPTORS_MAX = 8
@@ -44,6 +45,7 @@ class StandardInquiry:
     """The fields of standard INQUIRY data that differ between logical units.
 
     :param removable: the medium can be removed (RMB).
+    :param several_ports: the target has more than one port (MULTIP).
     :param target_port_groups: TPGS: 1 implicit, 2 explicit, 3 both asymmetric access.
     """
 
@@ -53,6 +55,7 @@ class StandardInquiry:
     revision: str
     qualifier: PeripheralQualifier = PeripheralQualifier.CONNECTED
     removable: bool = False
+    several_ports: bool = False
     target_port_groups: int = 0
     third_party_copy: bool = False
     protect: bool = False
@@ -72,6 +75,7 @@ class StandardInquiry:
         data[3] = _HISUP | _RESPONSE_DATA_FORMAT
         data[4] = _BYTES - 5
         data[5] = self.target_port_groups << 4 | self.third_party_copy << 3 | self.protect
+        data[6] = _MULTIP if self.several_ports else 0
         data[7] = _CMDQUE
         data[8:16] = ascii_field("vendor", self.vendor, 8)
         data[16:32] = ascii_field("product", self.product, 16)

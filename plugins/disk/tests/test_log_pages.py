@@ -17,7 +17,7 @@ def test_nothing_is_predicted_to_fail(initiator: Initiator) -> None:
     assert log(initiator, 0x2F) == bytes.fromhex("2f 00 0008 0000 03 04 00 00 ff 00")
 
 
-def test_statistics_have_the_length_that_the_standard_gives_them(initiator: Initiator) -> None:
+def test_statistics_have_the_parameters_that_the_standard_asks_for(initiator: Initiator) -> None:
     data = log(initiator, 0x19)
-    assert data[4:8] == bytes.fromhex("0001 03 40")
-    assert len(data) == 4 + 4 + 0x40
+    assert data[:8] == bytes.fromhex("19 00 005c 0001 03 40")
+    assert data[72:] == bytes.fromhex("0002 03 08") + bytes(8) + bytes.fromhex("0003 03 08") + bytes(8)

@@ -10,6 +10,9 @@ from tgtcore_disk.transfer import TransferCommands
 _TEMPERATURE, _STATISTICS, _EXCEPTIONS = (0x0D, 0), (0x19, 0), (0x2F, 0)
 _NO_TEMPERATURE = 0xFF
 _GENERAL = struct.Struct(">QQQQQQQQ")
+_IDLE_TIME = bytes(8)
+_TIME_INTERVAL = bytes(8)
+"""Exponent and integer of the interval in which times are counted: none is."""
 
 
 class DiskLogPages(TransferCommands):
@@ -36,3 +39,5 @@ class DiskLogPages(TransferCommands):
             1,
             _GENERAL.pack(self.reads, self.writes, self.blocks_written, self.blocks_read, 0, 0, 0, 0),
         )
+        yield LogParameter(2, _IDLE_TIME)
+        yield LogParameter(3, _TIME_INTERVAL)
