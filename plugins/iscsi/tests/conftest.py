@@ -161,26 +161,27 @@ def target_options() -> IscsiTargetOptions:
     return IscsiTargetOptions()
 
 
-def furnish(loop: Any, workers: Any, target_options: IscsiTargetOptions) -> tuple[FakeHost, LogicalUnit, Ram]:
+def furnish(loop: Any, workers: Any, target_options: IscsiTargetOptions, ram: Ram) -> tuple[FakeHost, LogicalUnit]:
     """A target with one small disk as LUN 0, and the core around it."""
-    ram = Ram()
     lu = LogicalUnit(Identity.make("disk", bytes(16)), SmallDisk, OpenStore("ram", ram, workers), NoOptions())
     target = Target(TARGET, 1, "iscsi", target_options)
     target.map(0, lu)
-    return FakeHost(loop, target), lu, ram
+    return FakeHost(loop, target), lu
 
 
 @pytest.fixture
-def furnished() -> Callable[..., tuple[FakeHost, LogicalUnit, Ram]]:
-    """The function, for tests that bring their own loop and workers."""
-    return furnish
+def furnished() -> Callable[[Any, Any], tuple[FakeHost, LogicalUnit, Ram]]:
+    """Furnish a loop and workers of the test's own; all of one test's disks have the same memory."""
+    ram = Ram()
+    return lambda loop, workers: (*furnish(loop, workers, IscsiTargetOptions(), ram), ram)
 
 
 @pytest_asyncio.fixture
 async def rig(options: IscsiOptions, target_options: IscsiTargetOptions) -> AsyncIterator[Rig]:
     loop = asyncio.get_running_loop()
     workers = Workers(2, loop)
-    host, lu, ram = furnish(loop, workers, target_options)
+    ram = Ram()
+    host, lu = furnish(loop, workers, target_options, ram)
     transport = IscsiTransport(host, options)
     await transport.start()
     rig = Rig(transport, host, lu, ram)
