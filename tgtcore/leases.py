@@ -8,7 +8,7 @@ import asyncio
 import time
 from collections.abc import Callable, Hashable, Iterator
 from contextlib import contextmanager
-from typing import NamedTuple, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 from tgtcore.errors import Draining, DrainTimeout
 
@@ -20,6 +20,9 @@ class Holder(NamedTuple):
 
     name: str
     age_s: float
+
+    def __str__(self) -> str:
+        return f"{self.name} ({self.age_s:.1f} s)"
 
 
 class Leases:
@@ -83,10 +86,10 @@ class Leases:
         """Give leases again, after a drain that was called off."""
         self._door_shut = False
 
-    def holders(self) -> list[Holder]:
-        """Everyone who holds a lease, oldest first."""
+    def holders(self, chosen: Callable[[Any], bool] = lambda holder: True) -> list[Holder]:
+        """Everyone who holds a lease, or those chosen among them, oldest first."""
         now = self._clock()
-        return [Holder(str(holder), now - since) for holder, since in self._held.items()]
+        return [Holder(str(holder), now - since) for holder, since in self._held.items() if chosen(holder)]
 
     def holders_of(self, kind: type[_T]) -> list[_T]:
         """The holders of one kind, as objects, oldest first."""
@@ -105,7 +108,7 @@ class Leases:
         try:
             await asyncio.wait_for(waiter, timeout_s)
         except TimeoutError:
-            holders = [f"{holder.name} ({holder.age_s:.1f} s)" for holder in self.holders()]
+            holders = [str(holder) for holder in self.holders()]
             raise DrainTimeout(
                 f"{self.what} is still in use after {timeout_s:g} s by: {', '.join(holders)}", holders
             ) from None

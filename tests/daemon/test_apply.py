@@ -59,7 +59,7 @@ async def test_an_undo_that_fails_is_logged_and_the_others_are_done(
 async def test_a_name_is_free_again_when_its_late_removal_has_ended(
     running: Running, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("tgtcore.daemon.apply._LOGOUT_S", 0)
+    monkeypatch.setattr("tgtcore.daemon.departures._LOGOUT_S", 0)
     running.daemon.inventory.drain_s = 0.02
     leases = running.daemon.inventory.units["b"].lu.leases
     leases.take("a slow reader")

@@ -185,7 +185,7 @@ async def test_two_edits_at_once_are_both_done(running: Running) -> None:
 
 @pytest.mark.asyncio
 async def test_a_late_removal_names_the_holder_and_goes_on(running: Running, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("tgtcore.daemon.apply._LOGOUT_S", 0)
+    monkeypatch.setattr("tgtcore.daemon.departures._LOGOUT_S", 0)
     nexus = running.transport.log_in("t.one", "host")
     assert nexus is not None
     task = HeldTask(nexus, 0, 7, Attribute.SIMPLE, bytes(6), 0, 0)
@@ -195,6 +195,7 @@ async def test_a_late_removal_names_the_holder_and_goes_on(running: Running, mon
     nexus.leases.take(task)
     task.itl = nexus.itl(0)
     lu.leases.take(task)
+    lu.accepted += 1
     with pytest.raises(DrainTimeout, match=r"LUN 0 of target t.one is still in use after 0.2 s by: .*task 0x7"):
         await running.apply(('["a", "b"]', '{ 1 = "b" }'))
     assert list(nexus.luns()) == [1]
@@ -206,11 +207,14 @@ async def test_a_late_removal_names_the_holder_and_goes_on(running: Running, mon
 
 @pytest.mark.asyncio
 async def test_a_lease_that_is_left_at_the_end_is_reported(start: Start, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("tgtcore.daemon.apply._LOGOUT_S", 0)
+    monkeypatch.setattr("tgtcore.daemon.departures._LOGOUT_S", 0)
     running = await start(CONFIG.replace("drain_s = 0.2", "drain_s = 0.05"))
     leases = running.daemon.inventory.units["a"].lu.leases
     leases.take("a forgotten task")
-    assert await running.daemon.stop() == ["logical unit a: a forgotten task"]
+    assert await running.daemon.stop() == [
+        "logical unit a: a forgotten task",
+        "logical unit a: its removal has not ended",
+    ]
     assert [store.closed for store in FakeStore.opened] == [False, True]
     FakeStore.opened.clear()
 

@@ -72,7 +72,9 @@ async def test_reservations_that_can_not_be_read_stop_the_start(start: Start) ->
     damaged = first.folder / "state" / "reservations" / f"{unique_id.hex()}.json"
     damaged.parent.mkdir()
     damaged.write_text("{}")
-    with pytest.raises(ConfigError, match=r"logical unit b on through\(memory\(\)\): .*saved reservations can't be read"):
+    with pytest.raises(
+        ConfigError, match=r"logical unit b on through\(memory\(\)\): .*saved reservations can't be read"
+    ):
         await start()
 
 

@@ -1,21 +1,26 @@
 """Carrying out the steps between two configurations: all of them, or none."""
 
-import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Coroutine
 from typing import Any
 
 from tgtcore.daemon.compare import Action, Kind, Step
+from tgtcore.daemon.departures import Departures
 from tgtcore.daemon.inventory import Inventory
-from tgtcore.daemon.targets import add_target, change_target, map_lun, remove_target, unmap_lun
+from tgtcore.daemon.targets import (
+    add_target,
+    change_target,
+    drop_refused,
+    map_lun,
+    remove_target,
+    target_users,
+    unmap_lun,
+)
 from tgtcore.daemon.transports import add_transport, change_transport, remove_transport
-from tgtcore.daemon.units import add_unit, remove_unit
-from tgtcore.errors import ConfigError, DrainTimeout
+from tgtcore.daemon.units import add_unit, remove_unit, unit_users
+from tgtcore.errors import ConfigError, TgtError
 
 _log = logging.getLogger(__name__)
-
-_LOGOUT_S = 5
-"""What the end of a session may take besides the commands in it."""
 
 _INVERSE = {Action.ADD: Action.REMOVE, Action.REMOVE: Action.ADD, Action.CHANGE: Action.CHANGE}
 
@@ -23,12 +28,19 @@ _INVERSE = {Action.ADD: Action.REMOVE, Action.REMOVE: Action.ADD, Action.CHANGE:
 class Applier:
     """Carries out steps, one after the other.
 
+    What adds or changes is done, or raises and has done nothing.  What removes always counts as done, since its door is shut from
+    the beginning; whatever goes wrong with it then is a complaint.
+
     :param inventory: what the steps add to and remove from.
+    :param departures: what is going away.
     """
 
-    def __init__(self, inventory: Inventory) -> None:
+    def __init__(self, inventory: Inventory, departures: Departures) -> None:
         self._inventory = inventory
-        self._lingering: dict[tuple[Kind, str], asyncio.Task[None]] = {}
+        self._departures = departures
+        self._complaints: list[TgtError] = []
+        self.lost: list[Step] = []
+        """Steps of the last :meth:`apply` that failed and that could not be undone."""
         self._handlers: dict[Kind, Callable[[Step], Awaitable[None]]] = {
             Kind.ACCOUNT: self._account,
             Kind.DAEMON: self._daemon,
@@ -39,42 +51,26 @@ class Applier:
             Kind.TRANSPORT: self._transport,
         }
 
-    async def apply(self, steps: list[Step]) -> None:
+    async def apply(self, steps: list[Step]) -> list[TgtError]:
         """Do all steps; if one fails, undo those before it.
 
-        :raises DrainTimeout: all was done, but something removed is still in use; its removal goes on by itself.
-        :raises TgtError: the step that failed; nothing has changed.
+        :returns: complaints about removals: all was done, but something is still in use, or was not closed cleanly.
+        :raises TgtError: the step that failed; nothing has changed but what is in ``lost``.
         """
         done: list[Step] = []
-        overdue: list[DrainTimeout] = []
-        for step in steps:
-            try:
-                await self._handlers[step.kind](step)
-            except DrainTimeout as error:
-                overdue.append(error)
-            except BaseException:
-                await self._undo(done)
-                raise
-            done.append(step)
-            _log.debug("done: %s", step)
+        self.lost = []
+        self._complaints = []
         try:
+            for step in steps:
+                await self._handlers[step.kind](step)
+                done.append(step)
+                _log.debug("done: %s", step)
             self._inventory.identities.keep()
-        except ConfigError:
+        except Exception:
             await self._undo(done)
             raise
         self._inventory.keep_units()
-        if overdue:
-            holders = [holder for error in overdue for holder in error.holders]
-            raise DrainTimeout("\n".join(str(error) for error in overdue), holders)
-
-    async def settle(self, timeout_s: float) -> None:
-        """Wait for removals that took too long when they were asked for, then give them up."""
-        tasks = list(self._lingering.values())
-        if tasks:
-            _, late = await asyncio.wait(tasks, timeout=timeout_s)
-            for task in late:
-                task.cancel()
-            await asyncio.gather(*late, return_exceptions=True)
+        return self._complaints
 
     async def _undo(self, done: list[Step]) -> None:
         self._inventory.identities.forget()
@@ -84,6 +80,7 @@ class Applier:
                 await self._handlers[step.kind](inverse)
             except Exception:
                 _log.exception("could not undo: %s", step)
+                self.lost.append(step)
 
     # ---- one kind of thing each ---------------------------------------------------------------------------------------
 
@@ -103,27 +100,32 @@ class Applier:
 
     async def _transport(self, step: Step) -> None:
         if step.action is Action.ADD:
+            self._check_gone(step)
             await add_transport(self._inventory, step.name, step.new)
         elif step.action is Action.CHANGE:
             await change_transport(self._inventory, step.name, step.new)
         else:
-            await remove_transport(self._inventory, step.name)
+            await self._remove(step, f"transport {step.name}", remove_transport(self._inventory, step.name))
 
     async def _logical_unit(self, step: Step) -> None:
         if step.action is Action.ADD:
             self._check_gone(step)
             await add_unit(self._inventory, step.new)
         else:
-            await self._remove(step, f"logical unit {step.name}", remove_unit(self._inventory, step.name))
+            users = unit_users(self._inventory, step.name)
+            await self._remove(step, f"logical unit {step.name}", remove_unit(self._inventory, step.name), users)
 
     async def _target(self, step: Step) -> None:
         if step.action is Action.ADD:
             self._check_gone(step)
             add_target(self._inventory, step.new)
-        elif step.action is Action.CHANGE:
-            await change_target(self._inventory, step.new)
-        else:
-            await self._remove(step, f"target {step.name}", remove_target(self._inventory, step.name))
+            return
+        users = target_users(self._inventory, step.name)
+        if step.action is Action.REMOVE:
+            await self._remove(step, f"target {step.name}", remove_target(self._inventory, step.name), users)
+        elif change_target(self._inventory, step.new):
+            refused = drop_refused(self._inventory, step.name)
+            await self._remove(step, f"a session that target {step.name} no longer admits", refused, users)
 
     async def _lun(self, step: Step) -> None:
         assert step.place is not None
@@ -131,34 +133,21 @@ class Applier:
         if step.action is Action.ADD:
             await map_lun(self._inventory, step.name, index, lun, unit)
         else:
-            what = f"LUN {lun} of target {step.name}"
-            await self._remove(step, what, unmap_lun(self._inventory, step.name, index, lun))
+            users = target_users(self._inventory, step.name, unit)
+            removal = unmap_lun(self._inventory, step.name, index, lun)
+            await self._remove(step, f"LUN {lun} of target {step.name}", removal, users)
 
     # ---- removals -----------------------------------------------------------------------------------------------------
 
     def _check_gone(self, step: Step) -> None:
-        if (step.kind, step.name) in self._lingering:
+        if (step.kind, step.name) in self._departures:
             raise ConfigError(f"{step.kind.value} {step.name} is still going away; try again later")
 
-    async def _remove(self, step: Step, what: str, removal: Coroutine[Any, Any, None]) -> None:
-        """Remove something; what takes too long goes on in the background, its door shut.
-
-        :raises DrainTimeout: names who still uses it.
-        """
-        key = (step.kind, f"{step.name} {step.place}" if step.place else step.name)
-        task = self._lingering[key] = asyncio.ensure_future(removal)
-        task.add_done_callback(lambda _: self._lingering.pop(key, None))
-        timeout_s = self._inventory.drain_s + _LOGOUT_S
-        done, _ = await asyncio.wait({task}, timeout=timeout_s)
-        if done:
-            task.result()
-            return
-        task.add_done_callback(_report)
-        users = [f"{holder.name} ({holder.age_s:.1f} s)" for _, holder in self._inventory.holders()]
-        raise DrainTimeout(f"{what} is still in use after {timeout_s:g} s by: {', '.join(users) or 'a worker'}", users)
-
-
-def _report(task: "asyncio.Task[None]") -> None:
-    """A late removal has ended; nobody waits for it any more."""
-    if not task.cancelled() and task.exception() is not None:
-        _log.error("a removal failed", exc_info=task.exception())
+    async def _remove(
+        self, step: Step, what: str, removal: Coroutine[Any, Any, None], users: Callable[[], list[str]] = list
+    ) -> None:
+        try:
+            await self._departures.see_off((step.kind, step.name), what, removal, users)
+        except TgtError as error:
+            _log.warning("%s", error)
+            self._complaints.append(error)

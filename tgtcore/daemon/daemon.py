@@ -3,8 +3,8 @@
 import asyncio
 import copy
 import logging
-from collections.abc import Callable
-from contextlib import AsyncExitStack
+from collections.abc import AsyncIterator, Callable
+from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 from typing import Any
 
@@ -12,12 +12,14 @@ from tgtcore import signals
 from tgtcore.config import EMPTY, Config, Source, default_state_directory
 from tgtcore.daemon.apply import Applier
 from tgtcore.daemon.compare import Step, compare
+from tgtcore.daemon.departures import Departures
+from tgtcore.daemon.ending import remove_everything
 from tgtcore.daemon.identities import Identities
 from tgtcore.daemon.inventory import Inventory
 from tgtcore.daemon.load import check_source
+from tgtcore.daemon.remains import without
 from tgtcore.daemon.units import resize_unit
-from tgtcore.errors import ConfigError, DrainTimeout
-from tgtcore.leases import Leases
+from tgtcore.errors import ConfigError, DrainTimeout, StoreError, TgtError
 from tgtcore.loop import Workers
 from tgtcore.plugins import Plugins
 
@@ -46,10 +48,14 @@ class Daemon:
         self._config = EMPTY
         self._lock = asyncio.Lock()
         self._exit = AsyncExitStack()
-        self._watched: list[Leases] = []
+        self._changing: asyncio.Task[Any] | None = None
+        self._left: list[str] = []
         self.started_at = asyncio.get_running_loop().time()
+        self.serving = False
+        """From the end of the start to the end of the stop."""
         self.stopping = False
         self.inventory: Inventory
+        self._departures: Departures
         self._applier: Applier
 
     def __str__(self) -> str:
@@ -77,50 +83,82 @@ class Daemon:
 
         :raises TgtError: what could not be built, and why.
         """
-        loop = asyncio.get_running_loop()
-        async with AsyncExitStack() as building:
+        async with self._lock, AsyncExitStack() as building:
             identities = Identities(self.state_directory)
+            loop = asyncio.get_running_loop()
             workers = Workers(self._first.daemon.workers, loop)
             building.push_async_callback(self._end_workers, workers)
             drain_s = self._first.daemon.drain_s
-            self.inventory = Inventory(loop, self._plugins, workers, identities, self.state_directory, drain_s)
-            self._applier = Applier(self.inventory)
+            inventory = Inventory(loop, self._plugins, workers, identities, self.state_directory, drain_s)
+            self.inventory = inventory
+            self._departures = Departures(lambda: inventory.drain_s)
+            self._applier = Applier(inventory, self._departures)
             building.push_async_callback(self._remove_all)
-            await self._applier.apply(compare(EMPTY, self._first))
+            complaints = await self._applier.apply(compare(EMPTY, self._first))
+            assert not complaints, "nothing was removed"
             self._config = self._first
+            self.serving = True
             self._exit = building.pop_all()
 
     async def stop(self) -> list[str]:
-        """Let initiators finish and log out, then remove everything in order.
+        """Let initiators finish and log out, then remove everything in order, whatever fails on the way.
 
-        :returns: who still holds a lease, which is a defect or a store that hangs; empty when all is well.
+        Ends in a bounded time: a change that is under way, and a store or transport that hangs, are given up.
+
+        :returns: what is still in use or not gone, which is a defect or something that hangs; empty when all is well.
         """
         self.stopping = True
         signals.emit(signals.drain_started, self)
-        async with self._lock:
-            self._watched = list(self.inventory.leases())
-            for transport in self.inventory.transports.values():
-                await transport.stop_listening()
-            await asyncio.gather(*(t.close(self.inventory.drain_s) for t in self.inventory.transports.values()))
+        await self._end_changes()
+        try:
+            leases = list(self.inventory.leases())
+            units = list(self.inventory.units.values())
             await self._exit.aclose()
+        finally:
+            self._lock.release()
+        self.serving = False
         signals.emit(signals.drain_finished, self)
-        return [f"{leases.what}: {holder.name}" for leases in self._watched for holder in leases.holders()]
+        return [
+            *(f"{one.what}: {holder.name}" for one in leases for holder in one.holders()),
+            *(f"{unit.store}: {holder.name}" for unit in units for holder in unit.jobs()),
+            *(f"{unit.lu}: {unit.lu.missing} commands have vanished" for unit in units if unit.lu.missing),
+            *self._left,
+        ]
+
+    async def _end_changes(self) -> None:
+        """Take the lock: wait for the change that is under way, and give it up when it takes too long."""
+        try:
+            async with asyncio.timeout(self._departures.timeout_s):
+                await self._lock.acquire()
+        except TimeoutError:
+            _log.error("a change of the configuration takes too long; it is given up")
+            if self._changing is not None:
+                self._changing.cancel()
+            await self._lock.acquire()
 
     async def _remove_all(self) -> None:
-        nothing = Config(plugins=self._config.plugins, daemon=self._config.daemon)
-        try:
-            await self._applier.apply(compare(self._config, nothing))
-        except DrainTimeout as error:
-            _log.error("%s", error)
-        await self._applier.settle(self.inventory.drain_s)
-        self._config = nothing
+        await remove_everything(self.inventory, self._departures)
+        self._left = await self._departures.give_up()
+        self._config = EMPTY
 
     async def _end_workers(self, workers: Workers) -> None:
         workers.close()
         if not await asyncio.to_thread(workers.join, _JOIN_S):
-            _log.error("a worker thread is still busy with a store")
+            self._left.append("a worker thread: it has not returned from a store")
 
     # ---- changes ------------------------------------------------------------------------------------------------------
+
+    @asynccontextmanager
+    async def _change(self) -> AsyncIterator[None]:
+        """One change at a time, between start and stop."""
+        async with self._lock:
+            if self.stopping or not self.serving:
+                raise ConfigError("the daemon is stopping; no changes any more")
+            self._changing = asyncio.current_task()
+            try:
+                yield
+            finally:
+                self._changing = None
 
     async def apply(self, source: Source, *, dry_run: bool = False) -> list[Step]:
         """Make the daemon serve what a configuration says, changing only what differs.
@@ -128,42 +166,66 @@ class Daemon:
         :param dry_run: only say what would be done.
         :raises ConfigError: the configuration has problems, or a step fails; nothing has changed.
         :raises DrainTimeout: all was done, but something removed is still in use.
+        :raises StoreError: all was done, but something removed was not closed cleanly.
         """
-        async with self._lock:
+        async with self._change():
             return await self._apply(source, dry_run)
 
     async def edit(self, edit: Edit, base: Path = Path("/")) -> list[Step]:
         """Change the configuration in force by a function on its document; otherwise as :meth:`apply`.
 
+        :param edit: raises a :class:`~tgtcore.errors.TgtError` when the document does not allow the change.
         :param base: the folder that relative paths count from, in what the function adds.
         """
-        async with self._lock:
+        async with self._change():
             document = copy.deepcopy(dict(self._config.document))
             edit(document)
             return await self._apply(Source(document, base), dry_run=False)
 
     async def _apply(self, source: Source, dry_run: bool) -> list[Step]:
-        if self.stopping:
-            raise ConfigError("the daemon is stopping; no changes any more")
         config = check_source(source, self._plugins)
         steps = compare(self._config, config)
         if dry_run:
             return steps
         try:
-            await self._applier.apply(steps)
-        except DrainTimeout:
-            self._config = config
+            complaints = await self._applier.apply(steps)
+        except Exception:
+            self._config = without(self._config, self._applier.lost)
             raise
         self._config = config
         if steps:
             _log.info("changed: %s", "; ".join(map(str, steps)))
             signals.emit(signals.config_reloaded, self)
+        if complaints:
+            raise _combined(complaints)
         return steps
+
+    async def drop_session(self, transport: str, session_id: str) -> bool:
+        """End one session of a transport; False when there is none with that id.
+
+        :raises DrainTimeout: its last command has not ended yet.
+        """
+        dropped: list[bool] = []
+
+        async def drop() -> None:
+            dropped.append(await self.inventory.transports[transport].drop_session(session_id))
+
+        await self._departures.see_off(("session", session_id), f"session {session_id}", drop())
+        return dropped[0]
 
     async def resize(self, name: str, size_bytes: int) -> int:
         """Change the size of a logical unit's store; returns the size that it has now.
 
         :raises StoreError: the store can't, or won't.
         """
-        async with self._lock:
+        async with self._change():
             return await resize_unit(self.inventory, name, size_bytes)
+
+
+def _combined(complaints: list[TgtError]) -> TgtError:
+    """Several complaints as one."""
+    if len(complaints) == 1:
+        return complaints[0]
+    text = "\n".join(map(str, complaints))
+    late = [error for error in complaints if isinstance(error, DrainTimeout)]
+    return DrainTimeout(text, [holder for error in late for holder in error.holders]) if late else StoreError(text)

@@ -32,6 +32,10 @@ class Unit:
     kept: bool = False
     """Whether everything that was asked for together with it has succeeded; until then it may have to go again."""
 
+    def jobs(self) -> list[Holder]:
+        """What is being done to the store besides commands, such as a resize."""
+        return [] if self.store is None else self.store.leases.holders(lambda holder: holder is not self.lu)
+
 
 @dataclass
 class Inventory:

@@ -1,12 +1,17 @@
 """Making, changing and removing targets and their LUN maps."""
 
 import asyncio
+import logging
+from collections.abc import Callable
 
 from tgtcore import signals
 from tgtcore.config import TargetConfig
 from tgtcore.daemon.inventory import Inventory
+from tgtcore.daemon.units import usable_unit
 from tgtcore.target import LunMap, Target
 from tgtcore.transport import SessionInfo
+
+_log = logging.getLogger(__name__)
 
 
 def add_target(inventory: Inventory, config: TargetConfig) -> None:
@@ -19,19 +24,25 @@ def add_target(inventory: Inventory, config: TargetConfig) -> None:
     target.private_luns = [LunMap(str(target), one.initiators) for one in config.private_luns]
     for lun_map, wanted in zip(target.maps(), config.maps(), strict=True):
         for lun, name in wanted.luns.items():
-            target.map(lun, inventory.units[name].lu, lun_map)
+            target.map(lun, usable_unit(inventory, name).lu, lun_map)
     inventory.targets[config.name] = target
     signals.emit(signals.target_added, target)
 
 
 async def remove_target(inventory: Inventory, name: str) -> None:
-    """End a target's sessions and remove it; returns when the last lease is back."""
+    """End a target's sessions and remove it; returns when the last lease is back.
+
+    A transport that fails at that is no reason to keep the target: its nexuses are closed all the same.
+    """
     target = inventory.targets[name]
     signals.emit(signals.drain_started, target)
     target.leases.shut()
     transport = inventory.transports.get(target.transport)
     if transport is not None:
-        await transport.drop_target(target, inventory.drain_s)
+        try:
+            await transport.drop_target(target, inventory.drain_s)
+        except Exception:
+            _log.exception("transport %s could not end the sessions with %s", target.transport, target)
     for nexus in list(target.nexuses):
         nexus.close(lambda: None)
     await target.leases.drain(None)
@@ -40,15 +51,14 @@ async def remove_target(inventory: Inventory, name: str) -> None:
     signals.emit(signals.target_removed, target)
 
 
-async def change_target(inventory: Inventory, config: TargetConfig) -> None:
-    """Give a target another alias, other options or another access list; sessions no longer admitted are ended."""
+def change_target(inventory: Inventory, config: TargetConfig) -> bool:
+    """Give a target another alias, other options or another access list; whether it is another access list."""
     target = inventory.targets[config.name]
     target.alias = config.alias
     target.options = config.options
-    narrower = target.access != config.allow
+    other = target.access != config.allow
     target.access = config.allow
-    if narrower:
-        await _drop_refused(inventory, target)
+    return other
 
 
 async def map_lun(inventory: Inventory, target: str, index: int, lun: int, unit: str) -> None:
@@ -57,18 +67,39 @@ async def map_lun(inventory: Inventory, target: str, index: int, lun: int, unit:
     :param index: 0 for the LUNs of everybody, else the number of the private map.
     """
     found = inventory.targets[target]
-    found.map(lun, inventory.units[unit].lu, list(found.maps())[index])
+    found.map(lun, usable_unit(inventory, unit).lu, list(found.maps())[index])
 
 
 async def unmap_lun(inventory: Inventory, target: str, index: int, lun: int) -> None:
     """Take a LUN away; returns when the last task that used it has ended."""
     found = inventory.targets[target]
     ended: asyncio.Future[None] = inventory.loop.create_future()
-    found.unmap(lun, lambda: ended.set_result(None), list(found.maps())[index])
+
+    def gone() -> None:
+        if not ended.done():
+            ended.set_result(None)
+
+    found.unmap(lun, gone, list(found.maps())[index])
     await ended
 
 
-async def _drop_refused(inventory: Inventory, target: Target) -> None:
+def target_users(inventory: Inventory, name: str, unit: str | None = None) -> Callable[[], list[str]]:
+    """Asks who uses a target: its sessions and their commands; with a logical unit, only the commands for that."""
+    target = inventory.targets[name]
+
+    def users() -> list[str]:
+        if unit is not None:
+            used = inventory.units[unit].lu.leases
+            return [str(holder) for holder in used.holders(lambda task: task.nexus.target is target)]
+        every = [target.leases, *(nexus.leases for nexus in target.nexuses)]
+        return [str(holder) for leases in every for holder in leases.holders()]
+
+    return users
+
+
+async def drop_refused(inventory: Inventory, name: str) -> None:
+    """End the sessions of a target that its access list and the plugins no longer admit."""
+    target = inventory.targets[name]
     host = inventory.hosts[target.transport]
     transport = inventory.transports[target.transport]
     for nexus in list(target.nexuses):
@@ -80,4 +111,5 @@ async def _drop_refused(inventory: Inventory, target: Target) -> None:
 
 
 def _is_of(session: SessionInfo, target: Target, initiator: str, address: str) -> bool:
-    return session.target == target.name and session.initiator == initiator and address in session.address
+    host = session.address.rpartition(":")[0].strip("[]")
+    return (session.target, session.initiator) == (target.name, initiator) and address in (host, session.address)

@@ -1,46 +1,73 @@
 """Starting, changing and stopping transports."""
 
+import logging
+
 from pydantic import BaseModel
 
 from tgtcore.daemon.host import TransportHost
 from tgtcore.daemon.inventory import Inventory
 from tgtcore.daemon.stores import describe
-from tgtcore.errors import ConfigError
+from tgtcore.errors import ConfigError, TgtError
+
+_log = logging.getLogger(__name__)
 
 
 async def add_transport(inventory: Inventory, name: str, options: BaseModel) -> None:
     """Make a transport and open its portals, or leave nothing behind.
 
-    :raises ConfigError: a portal can't be opened.
+    :raises ConfigError: a portal can't be opened, or the transport fails in another way.
     """
     cls = inventory.plugins.registry.transports.get(name)
     assert cls is not None, f"{name} was checked"
     host = TransportHost(name, inventory)
-    transport = cls(host, options)
+    try:
+        transport = cls(host, options)
+    except Exception as error:
+        raise _failure(name, error) from error
     inventory.hosts[name] = host
     inventory.transports[name] = transport
     try:
         await transport.start()
-    except OSError as error:
-        await transport.close(0)
-        del inventory.hosts[name], inventory.transports[name]
-        raise ConfigError(f"transport {name}: {describe(error)}") from error
+    except BaseException as error:
+        await _discard(inventory, name, 0)
+        if isinstance(error, Exception):
+            raise _failure(name, error) from error
+        raise
 
 
 async def change_transport(inventory: Inventory, name: str, options: BaseModel) -> None:
     """Give a transport other options: portals open and close, sessions go on.
 
-    :raises ConfigError: a portal can't be opened; then nothing has changed.
+    :raises ConfigError: a portal can't be opened, or the transport fails in another way; then nothing has changed.
     """
     try:
         await inventory.transports[name].apply_options(options)
-    except OSError as error:
-        raise ConfigError(f"transport {name}: {describe(error)}") from error
+    except Exception as error:
+        raise _failure(name, error) from error
 
 
 async def remove_transport(inventory: Inventory, name: str) -> None:
-    """Close a transport's portals and end its sessions."""
+    """Close a transport's portals and end its sessions; it is gone then, even if it fails at that."""
+    await _discard(inventory, name, inventory.drain_s)
+
+
+async def _discard(inventory: Inventory, name: str, drain_s: float) -> None:
     transport = inventory.transports[name]
-    await transport.stop_listening()
-    await transport.close(inventory.drain_s)
-    del inventory.transports[name], inventory.hosts[name]
+    try:
+        await transport.stop_listening()
+    except Exception:
+        _log.exception("transport %s could not close its portals", name)
+    try:
+        await transport.close(drain_s)
+    except Exception:
+        _log.exception("transport %s could not end its sessions", name)
+    finally:
+        del inventory.transports[name], inventory.hosts[name]
+
+
+def _failure(name: str, error: Exception) -> ConfigError:
+    """What a transport raised, for the user: an error of the operating system or of the configuration, else a defect."""
+    if not isinstance(error, OSError | TgtError):
+        _log.error("transport %s failed inside", name, exc_info=error)
+        return ConfigError(f"transport {name} failed inside: {type(error).__name__}: {error}")
+    return ConfigError(f"transport {name}: {describe(error)}")

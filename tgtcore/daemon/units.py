@@ -1,6 +1,9 @@
 """Making and removing logical units."""
 
+from collections.abc import Callable
+
 from tgtcore import signals
+from tgtcore.aborting import abort_all, in_silence
 from tgtcore.config import LogicalUnitConfig
 from tgtcore.daemon.inventory import Inventory, Unit
 from tgtcore.daemon.saved_state import SavedState
@@ -51,6 +54,27 @@ def _make(inventory: Inventory, config: LogicalUnitConfig, unique_id: bytes, sto
     return lu
 
 
+def usable_unit(inventory: Inventory, name: str) -> Unit:
+    """A logical unit that may be mapped.
+
+    :raises ConfigError: it is not there, or is going away.
+    """
+    unit = inventory.units.get(name)
+    if unit is None or unit.lu.leases.draining:
+        raise ConfigError(f"logical unit {name} is gone, or going away")
+    return unit
+
+
+def unit_users(inventory: Inventory, name: str) -> Callable[[], list[str]]:
+    """Asks who uses a logical unit or its store."""
+    unit = inventory.units[name]
+
+    def users() -> list[str]:
+        return [str(holder) for holder in (*unit.lu.leases.holders(), *unit.jobs())]
+
+    return users
+
+
 async def remove_unit(inventory: Inventory, name: str) -> None:
     """Drain a logical unit that is mapped nowhere, close it and its stores; returns when the last lease is back.
 
@@ -60,14 +84,15 @@ async def remove_unit(inventory: Inventory, name: str) -> None:
     lu = unit.lu
     signals.emit(signals.drain_started, lu)
     lu.leases.shut()
-    for task in lu.tasks():
-        task.abort(None)
+    abort_all(lu.tasks(), in_silence, lambda: None)
     await lu.leases.drain(None)
     lu.close()
-    del inventory.units[name]
     for host in inventory.hosts.values():
         host.forget(lu)
-    await _close_stores(inventory, unit.store, unit.stack, unmake=not unit.kept and not lu.accepted)
+    try:
+        await _close_stores(inventory, unit.store, unit.stack, unmake=not unit.kept and not lu.accepted)
+    finally:
+        del inventory.units[name]
     signals.emit(signals.drain_finished, lu)
     signals.emit(signals.lu_removed, lu)
 
@@ -78,17 +103,16 @@ async def resize_unit(inventory: Inventory, name: str, size_bytes: int) -> int:
     :raises StoreError: the store can't, or won't.
     :raises ConfigError: the device can't have that size.
     """
-    unit = inventory.units[name]
+    unit = usable_unit(inventory, name)
     store = unit.store
     if store is None:
         raise StoreError(f"{unit.lu} has no store")
-    with store.leases.lease(f"resize of {unit.lu}"):
-        try:
-            await unit.lu.resize(size_bytes)
-        except (OSError, ValueError) as error:
-            raise StoreError(f"{unit.lu}: {describe(error)}") from error
-        except ConfigError as error:
-            raise ConfigError(f"{unit.lu}: {error}") from error
+    try:
+        await unit.lu.resize(size_bytes)
+    except (OSError, ValueError) as error:
+        raise StoreError(f"{unit.lu}: {describe(error)}") from error
+    except ConfigError as error:
+        raise ConfigError(f"{unit.lu}: {error}") from error
     return store.size_bytes
 
 
@@ -98,14 +122,13 @@ async def _close_stores(
     if store is None or stack is None:
         return
     await store.leases.drain(None)
-    failure: Exception | None = None
-    try:
-        if unmake:
-            await inventory.workers.call(stack.unmake)
-        await inventory.workers.call(store.close)
-    except Exception as error:  # what stands beneath is closed all the same
-        failure = error
-    await inventory.workers.call(stack.close_bases)
+    failures: list[Exception] = []
+    for act in ([stack.unmake] if unmake else []) + [store.close, stack.close_bases]:
+        try:
+            await inventory.workers.call(act)
+        except Exception as error:  # the others are closed all the same
+            failures.append(error)
     signals.emit(signals.store_closed, store)
-    if failure is not None:
-        raise StoreError(f"{store} was not closed cleanly: {describe(failure)}") from failure
+    if failures:
+        reasons = "; ".join(describe(failure) for failure in failures)
+        raise StoreError(f"{store} was not closed cleanly: {reasons}") from failures[0]

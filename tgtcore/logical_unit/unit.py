@@ -75,7 +75,7 @@ class LogicalUnit:
         self.extra_vpd_pages: VpdPages = _no_vpd_pages
         """Further VPD pages for a transport, by its registered name."""
         self.accepted = 0
-        """Tasks ever accepted; ``accepted == ended + len(tasks())`` always."""
+        """Tasks ever accepted; ``accepted == ended + len(tasks())`` always, see :attr:`missing`."""
         self.ended = 0
         self.device = device_type(self, store, options)
         self.commands: CommandTable = self.device.bind_commands()
@@ -88,6 +88,11 @@ class LogicalUnit:
     def tasks(self) -> list[Task]:
         """All tasks that have not ended, oldest first."""
         return self.leases.holders_of(Task)
+
+    @property
+    def missing(self) -> int:
+        """How many accepted tasks have neither ended nor are unfinished: always 0, or there is a defect."""
+        return self.accepted - self.ended - len(self.tasks())
 
     # ---- the way of a command -------------------------------------------------------------------------------------
 
@@ -242,8 +247,11 @@ class LogicalUnit:
         self.device.check_size(size_bytes)
         old_bytes = store.size_bytes
         finished: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        holder = _Resize(f"resize of {self} to {size_bytes} bytes")
+        store.leases.take(holder)
 
         def done(result: Any, error: BaseException | None) -> None:
+            store.leases.give(holder)
             self._resized(old_bytes)
             if finished.cancelled():
                 return
@@ -279,6 +287,16 @@ class LogicalUnit:
         if self.store is not None:
             self.store.claims.release(str(self))
             self.store.leases.give(self)
+
+
+class _Resize:
+    """Holds a lease on a store while its size changes."""
+
+    def __init__(self, what: str) -> None:
+        self._what = what
+
+    def __str__(self) -> str:
+        return self._what
 
 
 def _no_vpd_pages(transport: str) -> Mapping[int, bytes]:
