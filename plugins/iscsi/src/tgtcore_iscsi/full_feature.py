@@ -80,7 +80,7 @@ class FullFeature(SessionPhase):
         flags, _, lun, itt, length, cmd_sn, _, cdb = hot.unpack_scsi_command(buffer, at)
         window = self.window
         immediate_delivery = buffer[at] & IMMEDIATE
-        if not immediate_delivery and cmd_sn == window.exp_cmd_sn:
+        if not immediate_delivery and cmd_sn == window.exp_cmd_sn and cmd_sn != (window.max_cmd_sn + 1) & _MASK:
             window.exp_cmd_sn = (cmd_sn + 1) & _MASK
         elif not self.in_order(buffer, at, data_at + data_length):
             return

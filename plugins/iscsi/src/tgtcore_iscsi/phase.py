@@ -94,10 +94,12 @@ class SessionPhase:
             return True
         cmd_sn: int = _cmd_sn(buffer, at + _CMD_SN_AT)[0]
         window = self.window
+        if not window.admits(cmd_sn):
+            return False
         if cmd_sn == window.exp_cmd_sn:
             window.advance()
             return True
-        if window.admits(cmd_sn) and cmd_sn not in self._ahead:
+        if cmd_sn not in self._ahead:
             if len(self._ahead) >= AHEAD_PDUS_MAX:
                 raise RemoteProtocolError(f"CmdSN {window.exp_cmd_sn} is missing since {AHEAD_PDUS_MAX} requests")
             self._ahead[cmd_sn] = bytes(buffer[at:end])
