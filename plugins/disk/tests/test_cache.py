@@ -8,6 +8,7 @@ from tgtcore.testing.initiator import Initiator, bench
 from tgtcore.testing.ram import RamStore
 
 OUT_OF_RANGE = (SenseKey.ILLEGAL_REQUEST, *asc.LOGICAL_BLOCK_ADDRESS_OUT_OF_RANGE)
+IMMED, SYNC_NV = 0x02, 0x04
 CACHE = [
     "35 {:02x} {:08x} 00 {:04x}",
     "91 {:02x} {:016x} {:08x}",
@@ -26,9 +27,9 @@ def test_ranges(initiator: Initiator, cdb: str, immediate: int) -> None:
 
 
 @pytest.mark.parametrize("cdb", CACHE[:2])
-@pytest.mark.parametrize("immediate", [0, 2])
-def test_good_means_that_the_store_was_flushed(initiator: Initiator, store: RamStore, cdb: str, immediate: int) -> None:
-    initiator.execute(cdb.format(immediate, 0, 0))
+@pytest.mark.parametrize("flags", [0, IMMED, SYNC_NV, IMMED | SYNC_NV])
+def test_good_means_that_the_store_was_flushed(initiator: Initiator, store: RamStore, cdb: str, flags: int) -> None:
+    initiator.execute(cdb.format(flags, 0, 0))
     assert store.flushes == 1
 
 

@@ -20,10 +20,10 @@ class CacheCommands(Medium):
             raise out_of_range()
         return lba << self.shift, (blocks or self.blocks - lba) << self.shift
 
-    @command(0x35, "35 02 FF FF FF FF 3F FF FF 00", reservation=ReservationClass.WRITE, timeout_s=60)
-    @command(0x91, "91 02 FF FF FF FF FF FF FF FF FF FF FF FF 3F 00", reservation=ReservationClass.WRITE, timeout_s=60)
+    @command(0x35, "35 06 FF FF FF FF 3F FF FF 00", reservation=ReservationClass.WRITE, timeout_s=60)
+    @command(0x91, "91 06 FF FF FF FF FF FF FF FF FF FF FF FF 3F 00", reservation=ReservationClass.WRITE, timeout_s=60)
     def synchronize_cache(self, task: Task) -> Any:
-        """SYNCHRONIZE CACHE: everything is made durable, which includes the range.
+        """SYNCHRONIZE CACHE: everything is made durable, which includes the range, and is more than SYNC_NV (SBC-3) asks for.
 
         IMMED is honoured in the safe direction: the command ends when the work is done, so that its status tells how it went.
         """

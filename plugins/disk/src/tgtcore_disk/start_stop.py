@@ -31,7 +31,7 @@ class StartStopCommands(Medium):
         if what & _LOEJ and not self.removable:
             raise invalid_cdb_field(4, 1)
         if what & _START:
-            self._start(load=bool(what & _LOEJ))
+            self._start(task, load=bool(what & _LOEJ))
             return None
         if what & _LOEJ and self._removal_prevented():
             raise CheckCondition(SenseKey.ILLEGAL_REQUEST, asc.MEDIUM_REMOVAL_PREVENTED)
@@ -42,10 +42,11 @@ class StartStopCommands(Medium):
         task.when_ended(lambda: None if task.status else self.obstruct(stop))
         return task.offload(self.store.flush)
 
-    def _start(self, *, load: bool) -> None:
+    def _start(self, task: Task, *, load: bool) -> None:
+        """Start the unit.  Whoever loads the medium knows of it; the others are told."""
         if load and EJECTED in self.obstacles:
             self.clear(EJECTED)
-            self.lu.attention(asc.MEDIUM_MAY_HAVE_CHANGED)
+            self.lu.attention(asc.MEDIUM_MAY_HAVE_CHANGED, besides=task.itl)
         self.check_loaded()
         self.clear(STOPPED)
 
