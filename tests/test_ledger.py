@@ -258,10 +258,12 @@ class Ledger:
     def end(self) -> None:
         for nexus in self.nexuses:
             nexus.close(self._once())
-        while self.workers.jobs:
-            self.workers.work(0)
+        for _ in range(STEPS):
+            while self.workers.jobs:
+                self.workers.work(0)
+            self.turn()
         for resize in self.resizes:
-            self.loop.run_until_complete(asyncio.wait([resize], timeout=5))
+            assert resize.done()
             assert isinstance(resize.exception(), OSError | None)
         self.check()
         assert {task.state for task in self.tasks} == {State.ENDED}

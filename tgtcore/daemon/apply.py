@@ -18,7 +18,7 @@ from tgtcore.daemon.targets import (
 )
 from tgtcore.daemon.transports import add_transport, change_transport, remove_transport
 from tgtcore.daemon.units import add_unit, remove_unit, unit_users
-from tgtcore.errors import ConfigError, TgtError
+from tgtcore.errors import ConfigError, PluginError, TgtError
 
 _log = logging.getLogger(__name__)
 
@@ -95,8 +95,15 @@ class Applier:
         logging.getLogger().setLevel(step.new.log_level.upper())
 
     async def _plugin(self, step: Step) -> None:
-        if step.action is not Action.REMOVE:
-            self._inventory.plugins.use_options({step.name: step.new})
+        if step.action is Action.REMOVE:
+            return
+        plugins = self._inventory.plugins
+        try:
+            plugins.use_options({step.name: step.new})
+        except PluginError:
+            if step.old is not None:
+                plugins.use_options({step.name: step.old})
+            raise
 
     async def _transport(self, step: Step) -> None:
         if step.action is Action.ADD:

@@ -1,15 +1,19 @@
 """What the daemon offers to one transport."""
 
 import asyncio
+import logging
 from collections.abc import Iterable
 
 from tgtcore.daemon.inventory import Inventory
 from tgtcore.device import CommandTable
 from tgtcore.device.absent import answer_absent
+from tgtcore.errors import PluginError
 from tgtcore.logical_unit import LogicalUnit
 from tgtcore.nexus import InitiatorPort, Nexus, TargetPort
 from tgtcore.target import Target
 from tgtcore.transport import Account
+
+_log = logging.getLogger(__name__)
 
 
 class TransportHost:
@@ -43,8 +47,15 @@ class TransportHost:
         return Account(found.user, found.secret) if found else None
 
     def admits(self, target: Target, initiator_port: InitiatorPort, portal: str) -> bool:
-        """The access list has an opinion only on whom it admits; plugins may admit others, and refuse anybody."""
-        opinions = self._inventory.plugins.authorize_login(target, initiator_port, portal)
+        """The access list has an opinion only on whom it admits; plugins may admit others, and refuse anybody.
+
+        A plugin that fails refuses.
+        """
+        try:
+            opinions = self._inventory.plugins.authorize_login(target, initiator_port, portal)
+        except PluginError as error:
+            _log.error("%s; %s is not admitted to %s", error, initiator_port.name, target, exc_info=error.__cause__)
+            return False
         if target.access.admits(initiator_port.name, initiator_port.address):
             opinions.append(True)
         return bool(opinions) and all(opinions)
@@ -53,6 +64,7 @@ class TransportHost:
         """Open an I_T nexus.
 
         :raises Draining: the target is going away.
+        :raises PluginError: a plugin could not amend the commands of a logical unit.
         """
         nexus = Nexus(target, initiator_port, target_port, self._commands_for, answer_absent)
         target.nexus_opened(nexus)

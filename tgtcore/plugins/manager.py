@@ -3,6 +3,7 @@
 import inspect
 import logging
 import os
+import traceback
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -68,16 +69,16 @@ class Plugins:
         """The names of the enabled plugins, in the order of the configuration."""
         return [record.name for record in self.records]
 
-    # ---- the hooks --------------------------------------------------------------------------------------------------
+    # ---- the hooks (each raises PluginError when an implementation fails; the message names the plugin) --------------
 
     def load_config(self, path: Path) -> Mapping[str, Any] | None:
         """What a plugin makes of a configuration file that is not TOML; None: no plugin knows the file."""
-        found: Mapping[str, Any] | None = self._manager.hook.tgt_load_config(path=path)
+        found: Mapping[str, Any] | None = self._ask("tgt_load_config", path=path)
         return found
 
     def check_config(self, config: Any) -> list[hookspecs.Problem]:
         """What plugins find wrong with a configuration: place and sentence."""
-        return [problem for problems in self._manager.hook.tgt_check_config(config=config) for problem in problems]
+        return [problem for problems in self._ask("tgt_check_config", config=config) for problem in problems]
 
     def amends_commands(self) -> bool:
         """Whether any plugin changes opcode tables."""
@@ -85,7 +86,7 @@ class Plugins:
 
     def amend_commands(self, transport: str, lu: "LogicalUnit", commands: "CommandTable") -> None:
         """Let plugins change a logical unit's opcode table, as one transport exposes it."""
-        self._manager.hook.tgt_amend_commands(transport=transport, lu=lu, commands=commands)
+        self._ask("tgt_amend_commands", transport=transport, lu=lu, commands=commands)
 
     def vpd_pages(self, transport: str, lu: "LogicalUnit") -> dict[int, bytes]:
         """Further VPD pages of a logical unit.
@@ -93,7 +94,7 @@ class Plugins:
         :raises PluginError: two plugins have the same page.
         """
         pages: dict[int, bytes] = {}
-        for found in self._manager.hook.tgt_vpd_pages(transport=transport, lu=lu):
+        for found in self._ask("tgt_vpd_pages", transport=transport, lu=lu):
             for code, page in found.items():
                 if code in pages:
                     raise PluginError(f"two plugins offer VPD page {code:02X}h of {lu}; disable one of them")
@@ -102,20 +103,45 @@ class Plugins:
 
     def authorize_login(self, target: "Target", initiator_port: "InitiatorPort", portal: str) -> list[bool]:
         """The opinions of all plugins that have one."""
-        answers = self._manager.hook.tgt_authorize_login(target=target, initiator_port=initiator_port, portal=portal)
+        answers = self._ask("tgt_authorize_login", target=target, initiator_port=initiator_port, portal=portal)
         return [bool(answer) for answer in answers]
 
     def status(self, *, detail: bool) -> dict[str, Any]:
         """Figures of the plugins: section → data."""
         found: dict[str, Any] = {}
-        for sections in self._manager.hook.tgt_status(detail=detail):
+        for sections in self._ask("tgt_status", detail=detail):
             found.update(sections)
         return found
 
     def use_options(self, options: Mapping[str, Any]) -> None:
-        """Hand each plugin its checked table of the configuration."""
+        """Hand each plugin its checked table of the configuration.
+
+        :raises PluginError: a plugin does not take it.
+        """
         for name, value in options.items():
-            self.options.use(name, value)
+            try:
+                self.options.use(name, value)
+            except Exception as error:
+                raise PluginError(
+                    f'plugin "{name}" did not take its options: {type(error).__name__}: {error}'
+                ) from error
+
+    def _ask(self, hook: str, **arguments: Any) -> Any:
+        try:
+            return getattr(self._manager.hook, hook)(**arguments)
+        except TgtError:
+            raise
+        except Exception as error:
+            asked = self._failed(hook, error)
+            raise PluginError(f"{asked}: {hook}() failed: {type(error).__name__}: {error}") from error
+
+    def _failed(self, hook: str, error: Exception) -> str:
+        """The plugin whose implementation of a hook raised an exception: the one whose code it came through."""
+        passed = {frame.f_code for frame, _ in traceback.walk_tb(error.__traceback__)}
+        for implementation in getattr(self._manager.hook, hook).get_hookimpls():
+            if getattr(implementation.function, "__code__", None) in passed:
+                return next(str(one) for one in self.records if one.name == implementation.plugin_name)
+        return "a plugin"
 
     # ---- registration -----------------------------------------------------------------------------------------------
 

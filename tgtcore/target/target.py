@@ -57,14 +57,18 @@ class Target:
         return self.luns
 
     def nexus_opened(self, nexus: "Nexus") -> None:
-        """Count a nexus in and give it its logical units.
+        """Count a nexus in and give it its logical units, or leave nothing behind.
 
         :raises Draining: the target is going away.
         """
         self.leases.take(nexus)
         self.nexuses.append(nexus)
-        for lun, lu in self.map_for(nexus.initiator_port.name).luns().items():
-            nexus.map(lun, lu, news=False)
+        try:
+            for lun, lu in self.map_for(nexus.initiator_port.name).luns().items():
+                nexus.map(lun, lu, news=False)
+        except BaseException:
+            nexus.close(lambda: None)
+            raise
         signals.emit(signals.nexus_opened, nexus)
 
     def nexus_closed(self, nexus: "Nexus") -> None:
@@ -74,14 +78,18 @@ class Target:
         signals.emit(signals.nexus_closed, nexus)
 
     def map(self, lun: int, lu: "LogicalUnit", lun_map: LunMap | None = None) -> None:
-        """Map a logical unit; nexuses that are logged in see it at once and are told.
+        """Map a logical unit, or nothing; nexuses that are logged in see it at once and are told.
 
         :raises ConfigError: see :meth:`LunMap.add`.
         """
         lun_map = lun_map or self.luns
         lun_map.add(lun, lu)
-        for nexus in self._users_of(lun_map):
-            nexus.map(lun, lu, news=True)
+        try:
+            for nexus in self._users_of(lun_map):
+                nexus.map(lun, lu, news=True)
+        except BaseException:
+            self.unmap(lun, lambda: None, lun_map)
+            raise
         signals.emit(signals.lun_mapped, self, lun=lun, lu=lu)
 
     def unmap(self, lun: int, then: Callable[[], None], lun_map: LunMap | None = None) -> None:

@@ -52,7 +52,7 @@ class Host(Protocol):
     def open_nexus(self, target: "Target", initiator_port: "InitiatorPort", target_port: "TargetPort") -> "Nexus":
         """Open an I_T nexus.
 
-        :raises Draining: the target is going away.
+        :raises TgtError: it is not open: the target is going away, or a plugin failed.
         """
 
 

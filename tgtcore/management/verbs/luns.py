@@ -6,7 +6,7 @@ from tgtcore.daemon import Daemon
 from tgtcore.errors import ConfigError
 from tgtcore.limits import LUNS_PER_TARGET_MAX
 from tgtcore.management.edits import lun_table
-from tgtcore.management.protocol import Code, VerbError
+from tgtcore.management.edits import remove_lun as remove_lun_from
 from tgtcore.management.verbs.table import STEPS, argument, steps_shown, verb
 from tgtcore.management.verbs.targets import target_called
 from tgtcore.management.verbs.units import unit_called
@@ -55,8 +55,7 @@ async def list_luns(daemon: Daemon, wanted: SomeTarget) -> list[dict[str, Any]]:
 @verb("lun add", "Map a logical unit into a target; initiators are told.", NewLun, STEPS)
 async def add_lun(daemon: Daemon, new: NewLun) -> list[dict[str, str]]:
     """Map a logical unit."""
-    target = target_called(daemon, new.target)
-    _check_map(target, new.map)
+    target_called(daemon, new.target)
     unit_called(daemon, new.unit)
 
     def edit(document: dict[str, Any]) -> None:
@@ -71,16 +70,6 @@ async def add_lun(daemon: Daemon, new: NewLun) -> list[dict[str, str]]:
 @verb("lun remove", "Take a LUN away; its tasks are aborted, initiators are told.", Lun, STEPS)
 async def remove_lun(daemon: Daemon, old: Lun) -> list[dict[str, str]]:
     """Unmap a logical unit; it stays, mapped elsewhere or nowhere."""
-    target = target_called(daemon, old.target)
-    _check_map(target, old.map)
-    if old.lun not in list(target.maps())[old.map]:
-        raise VerbError(Code.NOT_FOUND, f"target {old.target} has no LUN {old.lun}")
-    steps = await daemon.edit(lambda document: lun_table(document, old.target, old.map).__delitem__(str(old.lun)))
+    target_called(daemon, old.target)
+    steps = await daemon.edit(lambda document: remove_lun_from(document, old.target, old.map, old.lun))
     return steps_shown(steps)
-
-
-def _check_map(target: Any, index: int) -> None:
-    if index > len(target.private_luns):
-        raise VerbError(
-            Code.NOT_FOUND, f"{target} has {len(target.private_luns)} private LUN maps, there is no number {index}"
-        )

@@ -63,8 +63,10 @@ def argument(help: str, default: Any = ..., *, positional: bool = False, **rules
 async def run(daemon: Daemon, name: str, arguments: dict[str, Any]) -> Any:
     """Run a verb of the core or of a plugin.
 
-    :raises TgtError: it failed, is not known, or its arguments are wrong.
+    :raises TgtError: it failed, is not known, or its arguments are wrong; or the daemon does not serve yet, or no longer.
     """
+    if not daemon.serving:
+        raise VerbError(Code.BUSY, f"the daemon is {'stopping' if daemon.stopping else 'starting'}")
     known = VERBS.get(name)
     if known is not None:
         return await known.handler(daemon, checked(name, known.arguments, arguments))

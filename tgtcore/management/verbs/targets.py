@@ -4,6 +4,7 @@ from pathlib import Path
 from typing import Any
 
 from tgtcore.daemon import Daemon
+from tgtcore.errors import ConfigError
 from tgtcore.management.edits import assign, entry, new_entry, remove_entry
 from tgtcore.management.verbs.table import STEPS, argument, missing, steps_shown, verb
 from tgtcore.options import Options
@@ -61,7 +62,10 @@ async def add_target(daemon: Daemon, new: NewTarget) -> list[dict[str, str]]:
     """Make a target; nobody may log in until it is allowed."""
     values = {"transport": new.transport, **assign(new.keys)}
     if new.allow:
-        values.setdefault("allow", {})["initiators"] = list(new.allow)
+        keys = values.setdefault("allow", {})
+        if not isinstance(keys, dict):
+            raise ConfigError("allow: expected keys such as allow.addresses=10.0.0.0/8 beside --allow")
+        keys["initiators"] = list(new.allow)
     steps = await daemon.edit(lambda document: new_entry(document, "targets", new.target, values), Path(new.cwd))
     return steps_shown(steps)
 

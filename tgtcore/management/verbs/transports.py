@@ -57,25 +57,33 @@ async def add_portal(daemon: Daemon, new: NewPortal) -> list[dict[str, str]]:
     """Listen on one more address."""
     portal = {"address": new.address, "group": new.group, "advertise": new.advertise}
     added = {key: value for key, value in portal.items() if value is not None}
-    current = _portals(daemon, new.transport)
-    if any(one["address"] == new.address for one in current):
-        raise ConfigError(f"transport {new.transport}: portal {new.address} is open already")
-    return await _replace(daemon, new.transport, [*current, added])
+
+    def edit(document: dict[str, Any]) -> None:
+        current = _portals(daemon, new.transport)
+        if any(one["address"] == new.address for one in current):
+            raise ConfigError(f"transport {new.transport}: portal {new.address} is open already")
+        _replace(document, new.transport, [*current, added])
+
+    return steps_shown(await daemon.edit(edit))
 
 
 @verb("portal remove", "Close a portal; the sessions that came through it go on.", Portal, STEPS)
 async def remove_portal(daemon: Daemon, old: Portal) -> list[dict[str, str]]:
     """Listen on one address less."""
-    current = _portals(daemon, old.transport)
-    actual = [portal.address for portal in daemon.inventory.transports[old.transport].portals()]
-    kept = [
-        portal
-        for portal, open_at in zip(current, actual, strict=True)
-        if old.address not in (portal["address"], open_at)
-    ]
-    if len(kept) == len(current):
-        raise missing("portal", old.address, actual)
-    return await _replace(daemon, old.transport, kept)
+
+    def edit(document: dict[str, Any]) -> None:
+        current = _portals(daemon, old.transport)
+        actual = [portal.address for portal in daemon.inventory.transports[old.transport].portals()]
+        kept = [
+            portal
+            for portal, open_at in zip(current, actual, strict=True)
+            if old.address not in (portal["address"], open_at)
+        ]
+        if len(kept) == len(current):
+            raise missing("portal", old.address, actual)
+        _replace(document, old.transport, kept)
+
+    return steps_shown(await daemon.edit(edit))
 
 
 @verb(
@@ -103,7 +111,7 @@ async def list_sessions(daemon: Daemon, wanted: SomeSessions) -> list[dict[str, 
 async def drop_session(daemon: Daemon, old: OldSession) -> dict[str, Any]:
     """End one session."""
     transport = _transport(daemon, old.transport)
-    if not await transport.drop_session(old.id):
+    if not await daemon.drop_session(old.transport, old.id):
         raise missing("session", old.id, [session.id for session in transport.sessions()])
     return {"dropped": old.id}
 
@@ -129,8 +137,5 @@ def _portals(daemon: Daemon, name: str) -> list[dict[str, Any]]:
     ]
 
 
-async def _replace(daemon: Daemon, name: str, portals: list[dict[str, Any]]) -> list[dict[str, str]]:
-    def edit(document: dict[str, Any]) -> None:
-        document.setdefault("transports", {}).setdefault(name, {})["portals"] = portals
-
-    return steps_shown(await daemon.edit(edit))
+def _replace(document: dict[str, Any], name: str, portals: list[dict[str, Any]]) -> None:
+    document.setdefault("transports", {}).setdefault(name, {})["portals"] = portals

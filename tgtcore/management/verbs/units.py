@@ -61,8 +61,7 @@ async def show_unit(daemon: Daemon, wanted: UnitName) -> dict[str, Any]:
         "options": unit.config.options.model_dump(mode="json"),
         "device": unit.lu.device.statistics(),
         "nexuses": [
-            {"initiator": itl.nexus.initiator_port.name, "lun": itl.lun, **itl.statistics()}
-            for itl in unit.lu.itls
+            {"initiator": itl.nexus.initiator_port.name, "lun": itl.lun, **itl.statistics()} for itl in unit.lu.itls
         ],
     }
 
@@ -79,14 +78,15 @@ async def add_unit(daemon: Daemon, new: NewUnit) -> list[dict[str, str]]:
 async def remove_unit(daemon: Daemon, old: RemovedUnit) -> list[dict[str, str]]:
     """Remove a logical unit that is mapped nowhere, or take it out of every target first."""
     unit = unit_called(daemon, old.name)
-    places = [
-        (target.name, list(target.maps()).index(one), lun) for target, one, lun in daemon.inventory.places_of(unit.lu)
-    ]
-    if places and not old.force:
-        where = ", ".join(f"LUN {lun} of {target}" for target, _, lun in places)
-        raise VerbError(Code.BUSY, f'logical unit "{old.name}" is {where}; remove that first, or use --force')
 
     def edit(document: dict[str, Any]) -> None:
+        places = [
+            (target.name, list(target.maps()).index(one), lun)
+            for target, one, lun in daemon.inventory.places_of(unit.lu)
+        ]
+        if places and not old.force:
+            where = ", ".join(f"LUN {lun} of {target}" for target, _, lun in places)
+            raise VerbError(Code.BUSY, f'logical unit "{old.name}" is {where}; remove that first, or use --force')
         for target, index, lun in places:
             lun_table(document, target, index).pop(str(lun), None)
         remove_entry(document, "logical_units", old.name)
