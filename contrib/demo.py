@@ -12,20 +12,23 @@ import sys
 import sysconfig
 import tempfile
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext, suppress
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
 from rich.console import Console
-from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TransferSpeedColumn
+from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn
 from tgtcore_iscsi.addresses import Address
 from tgtcore_iscsi.initiator.client import Client
 
 INITIATOR = "iqn.2026-11.org.example:demo"
 CHUNK_BYTES = 1024 * 1024
 BLOCK_BYTES = 512
-TEST_BYTES = 256 * CHUNK_BYTES
-STEP_BYTES = 1024 * CHUNK_BYTES // 256
+DISK_BYTES = 1024 * CHUNK_BYTES
+TEST_BYTES = int(os.environ.get("TGTCORE_DEMO_MIB", "256")) * CHUNK_BYTES
+STEP_BYTES = DISK_BYTES // TEST_BYTES * CHUNK_BYTES
 """The written chunks are spread over the whole disk."""
 
 console = Console()
@@ -39,7 +42,8 @@ def cdb_10(opcode: int, offset: int, length: int) -> bytes:
 def serve(folder: Path) -> tuple[subprocess.Popen[str], dict[str, Any]]:
     tgtd = Path(sysconfig.get_path("scripts"), "tgtd")
     command = [str(tgtd), "serve", str(folder / "disk.img"), "--size", "1G", "--portal", "127.0.0.1:0", "--json"]
-    daemon = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+    # in a session of its own, where Ctrl-C does not reach it: we stop it in order
+    daemon = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, start_new_session=True)
     assert daemon.stdout is not None
     line = daemon.stdout.readline()
     if not line:
@@ -66,7 +70,7 @@ def use(client: Client) -> dict[str, float]:
     blocks = int.from_bytes(capacity[:4], "big") + 1
     console.print(f"  found {inquiry[8:32].decode().strip()}, {blocks * BLOCK_BYTES >> 20} MiB")
     seconds = {}
-    columns = (TextColumn("  {task.description:<10}"), BarColumn(), DownloadColumn(), TransferSpeedColumn())
+    columns = (TextColumn("  {task.description:<10}"), BarColumn(), DownloadColumn(binary_units=True))
     with Progress(*columns, console=console) as progress:
         for verb, opcode in (("writing", 0x2A), ("reading", 0x28)):
             bar = progress.add_task(verb, total=TEST_BYTES)
@@ -85,43 +89,72 @@ def use(client: Client) -> dict[str, float]:
     return seconds
 
 
-def main() -> None:
-    with tempfile.TemporaryDirectory(prefix="tgtcore-demo-") as folder:
-        console.print("[bold]serving[/] a thin disk of 1 GiB")
-        began = time.perf_counter()
-        daemon, ready = serve(Path(folder))
-        try:
-            url = ready["urls"][0]
-            console.print(f"  {url} (ready after {time.perf_counter() - began:.2f} s)")
-            parts = urlsplit(url)
-            assert parts.hostname is not None
-            assert parts.port is not None
-            client = Client(Address(parts.hostname, parts.port), parts.path.split("/")[1], INITIATOR)
-            console.print("[bold]logged in[/] as an initiator")
-            seconds = use(client)
-            client.close()
-            report = ", ".join(f"{verb} {TEST_BYTES / 2**20 / spent:.0f} MiB/s" for verb, spent in seconds.items())
-            console.print(f"[bold green]verified[/] {TEST_BYTES >> 20} MiB: {report}")
-            target = parts.path.split("/")[1]
-            console.print("[bold]attach it[/] with one of")
-            console.print(f"  qemu-system-x86_64 -drive file={url},format=raw,if=virtio", soft_wrap=True)
-            console.print(
-                f"  iscsiadm -m discovery -t st -p {parts.netloc} && iscsiadm -m node -T {target} -p {parts.netloc} -l",
-                soft_wrap=True,
-            )
-            if sys.stdin.isatty():
-                console.print("serving until Ctrl-C")
-                daemon.wait()
-        except KeyboardInterrupt:
-            pass
-        finally:
-            if daemon.poll() is None:
-                daemon.send_signal(signal.SIGTERM)
-            status = daemon.wait(30)
-        console.print(f"the daemon has drained and ended with exit status {status}")
-        sys.exit(status)
+@contextmanager
+def foreground() -> Iterator[None]:
+    """Keep Ctrl-C from whoever has started us: make would take it for a failure."""
+    terminal = sys.stdin.fileno()
+    before = os.tcgetpgrp(terminal)
+    with suppress(PermissionError):  # we lead a session, and are alone in it
+        os.setpgid(0, 0)
+    signal.signal(signal.SIGTTOU, signal.SIG_IGN)
+    os.tcsetpgrp(terminal, os.getpgrp())
+    try:
+        yield
+    finally:
+        os.tcsetpgrp(terminal, before)
+
+
+def show_how_to_attach(url: str) -> None:
+    parts = urlsplit(url)
+    target = parts.path.split("/")[1]
+    console.print("[bold]attach it[/] with one of")
+    for line in (
+        f"iscsiadm -m discovery -t sendtargets -p {parts.netloc} && iscsiadm -m node -T {target} -p {parts.netloc} --login",
+        f"qemu-system-x86_64 -drive file={url},format=raw,if=virtio",
+        f"iscsi-inq {url}",
+    ):
+        console.print(f"  {line}", soft_wrap=True, highlight=False)
+
+
+def demonstrate(folder: Path) -> int:
+    console.print("[bold]serving[/] a thin disk of 1 GiB")
+    began = time.perf_counter()
+    daemon, ready = serve(folder)
+    try:
+        url = ready["urls"][0]
+        console.print(f"  {url} (ready after {time.perf_counter() - began:.2f} s)", soft_wrap=True, highlight=False)
+        parts = urlsplit(url)
+        assert parts.hostname is not None
+        assert parts.port is not None
+        client = Client(Address(parts.hostname, parts.port), parts.path.split("/")[1], INITIATOR)
+        console.print("[bold]logged in[/] as an initiator")
+        seconds = use(client)
+        client.close()
+        report = ", ".join(f"{verb} {TEST_BYTES / 2**20 / spent:.0f} MiB/s" for verb, spent in seconds.items())
+        console.print(f"[bold green]verified[/] {TEST_BYTES >> 20} MiB: {report}")
+        show_how_to_attach(url)
+        if sys.stdin.isatty():
+            console.print("serving until Ctrl-C")
+            daemon.wait()
+    except KeyboardInterrupt:
+        pass
+    finally:
+        if daemon.poll() is None:
+            daemon.send_signal(signal.SIGTERM)
+        status = daemon.wait(30)
+    console.print(f"the daemon has drained and ended with exit status {status}")
+    return status
+
+
+def main() -> int:
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, signal.default_int_handler)
+    with (
+        tempfile.TemporaryDirectory(prefix="tgtcore-demo-") as folder,
+        foreground() if sys.stdin.isatty() else nullcontext(),
+    ):
+        return demonstrate(Path(folder))
 
 
 if __name__ == "__main__":
-    os.environ.setdefault("PYTHONUNBUFFERED", "1")
-    main()
+    sys.exit(main())

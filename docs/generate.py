@@ -4,6 +4,7 @@ A page holds ``<!-- table: NAME -->`` and ``<!-- end -->``; what stands between 
 """
 
 import ast
+import dataclasses
 import inspect
 import re
 import sys
@@ -14,16 +15,22 @@ from pathlib import Path
 from types import ModuleType
 from typing import Annotated, Any, Literal, Union, get_args, get_origin
 
+import click
 import tgtcore_iscsi.limits
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
+from tgtcore_disk import Disk
+from tgtcore_iscsi.keys import KEYS, Sender
+from tgtcore_iscsi.parameters import Offer
 
+import tgtcore.cli.tgtd
 import tgtcore.limits
-from tgtcore import signals
+from tgtcore import DeviceType, ReservationClass, signals
 from tgtcore.config.models import AccountOptions, AllowKeys, DaemonOptions, LogicalUnitKeys, PrivateLunsKeys, TargetKeys
 from tgtcore.management.verbs import VERBS
 from tgtcore.plugins import Plugins
 from tgtcore.registry import Offers
+from tgtcore.scsi.cdb import command_name
 
 REFERENCE = Path(__file__).parent / "reference"
 _BLOCK = re.compile(r"<!-- table: (?P<name>[^>]+?) -->\n(?P<body>.*?)<!-- end -->", re.DOTALL)
@@ -125,6 +132,66 @@ def verbs() -> str:
     return "\n".join(parts)
 
 
+_KEPT_FROM_OTHERS = {
+    ReservationClass.ALWAYS: "-",
+    ReservationClass.READINESS: "ready",
+    ReservationClass.READ: "read",
+    ReservationClass.WRITE: "write",
+}
+
+
+def commands(device_type: type[DeviceType]) -> str:
+    """The opcode table of a device type."""
+    rows = []
+    for (opcode, action), (entry, _) in sorted(
+        device_type.commands.items(), key=lambda item: (item[0][0], item[0][1] or 0)
+    ):
+        cdb = bytes((opcode, action or 0)).ljust(16, b"\0")
+        code = f"{opcode:02X}h" if action is None else f"{opcode:02X}h/{action:02X}h"
+        kept = _KEPT_FROM_OTHERS[entry.reservation]
+        rows.append([code, command_name(cdb), f"{entry.timeout_s} s", entry.feature or "-", kept])
+    return table(["code", "command", "timeout", "feature", "reservations keep others from"], rows)
+
+
+def iscsi_keys() -> str:
+    """The text keys of iSCSI."""
+    wishes = {field.name: field.default for field in dataclasses.fields(Offer)}
+    rows = []
+    for key in KEYS.values():
+        ours = key.fixed if key.fixed is not None else wishes.get(key.attribute)
+        rows.append(
+            [
+                f"`{key.name}`",
+                " and ".join(one.name.lower() for one in Sender if one in key.sender and one is not Sender.BOTH),
+                key.use.name.lower().replace("_", " "),
+                key.kind.name,
+                key.result.__name__.replace("_", " ") if key.result else "-",
+                _iscsi_value(key.default),
+                _iscsi_value(ours),
+            ]
+        )
+    return table(["key", "sent by", "in", "value", "result", "default", "ours"], rows)
+
+
+def _iscsi_value(value: Any) -> str:
+    if isinstance(value, bool):
+        return "Yes" if value else "No"
+    if isinstance(value, tuple):
+        return ",".join(map(str, value))
+    return "-" if value is None else str(value)
+
+
+def options_of(command: click.Command) -> str:
+    """The options of a command line."""
+    rows = []
+    for option in command.params:
+        if isinstance(option, click.Option):
+            word = option.make_metavar(click.Context(command)) if not option.is_flag else ""
+            repeated = " It can be repeated." if option.multiple else ""
+            rows.append([f"`{option.opts[0]}{' ' + word if word else ''}`", (option.help or "") + repeated])
+    return table(["option", "meaning"], rows)
+
+
 def all_tables() -> dict[str, Callable[[], str]]:
     """Every table by the name that pages use."""
     registry = Plugins.load(["iscsi", "disk", "file"]).registry
@@ -132,6 +199,9 @@ def all_tables() -> dict[str, Callable[[], str]]:
         "limits tgtcore": lambda: limits(tgtcore.limits),
         "limits iscsi": lambda: limits(tgtcore_iscsi.limits),
         "verbs": verbs,
+        "commands disk": lambda: commands(Disk),
+        "iscsi keys": iscsi_keys,
+        "options serve": lambda: options_of(tgtcore.cli.tgtd.serve),
         "signals": lambda: table(
             ["signal", "news"], [[f"`{n}`", s.__doc__ or ""] for n, s in signals.every_signal().items()]
         ),

@@ -1,0 +1,99 @@
+"""What contrib/ has is used as its users use it."""
+
+import configparser
+import os
+import pty
+import select
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+from support.process import run
+
+from tgtcore.config.models import DaemonOptions
+from tgtcore.management.protocol import Code
+
+CONTRIB = Path(__file__).parent.parent / "contrib"
+SAMPLES = sorted((CONTRIB / "config").glob("*.toml"))
+
+
+@pytest.mark.parametrize("path", SAMPLES, ids=lambda path: path.name)
+def test_sample_configurations_are_accepted(path: Path) -> None:
+    done = run("tgtd", "--check", path, env={"TGTCORE_SECRET": "a-secret-of-somebody"})
+    assert done.returncode == 0, done.stderr
+    assert "no problems" in done.stdout
+
+
+def test_the_service_fits_the_daemon() -> None:
+    unit = configparser.RawConfigParser(strict=False)
+    unit.optionxform = str  # type: ignore[assignment, method-assign]
+    unit.read(CONTRIB / "systemd" / "tgtd.service")
+    service = unit["Service"]
+    start, checked = service["ExecStart"].split(), service["ExecStartPre"].split()
+    assert start[1:] == ["--config", checked[2]]
+    assert checked[1] == "--check"
+    assert int(service["TimeoutStopSec"]) > 3 * DaemonOptions().drain_s
+    hopeless = {str(code.exit_status) for code in (Code.CONFIG, Code.PLUGIN)}
+    assert set(service["RestartPreventExitStatus"].split()) == hopeless
+
+
+@contextmanager
+def demo(*words: str | Path, **streams: Any) -> Iterator["subprocess.Popen[bytes]"]:
+    """The demo with little to write, in a session of its own; it is gone at the end."""
+    process = subprocess.Popen(
+        words or [sys.executable, CONTRIB / "demo.py"],
+        start_new_session=True,
+        env={**os.environ, "TGTCORE_DEMO_MIB": "8", "TERM": "dumb"},
+        **streams,
+    )
+    try:
+        yield process
+    finally:
+        if process.poll() is None:
+            process.terminate()
+        process.wait(20)
+
+
+def test_the_demo_ends_after_its_report_without_a_terminal() -> None:
+    with demo(stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT) as process:
+        output, _ = process.communicate(timeout=50)
+    assert process.returncode == 0, output
+    for word in (b"serving", b"logged in", b"verified 8 MiB", b"attach", b"exit status 0"):
+        assert word in output
+
+
+def own_terminal() -> None:
+    """In the child, which leads a session: the terminal that it opens first is the one whose Ctrl-C it gets."""
+    os.close(os.open(os.ttyname(0), os.O_RDWR))
+
+
+def test_make_demo_serves_until_ctrl_c_on_a_terminal(tmp_path: Path) -> None:
+    """With make above it, to which Ctrl-C would be a failure."""
+    (tmp_path / "Makefile").write_text(f"demo:\n\t@{sys.executable} {CONTRIB / 'demo.py'}\n")
+    terminal, inner = pty.openpty()
+    streams = dict.fromkeys(("stdin", "stdout", "stderr"), inner)
+    try:
+        with demo("make", "-C", tmp_path, "demo", preexec_fn=own_terminal, **streams) as process:
+            os.close(inner)
+            output = read_until(terminal, b"serving until Ctrl-C")
+            os.write(terminal, b"\x03")
+            output += read_until(terminal, b"exit status 0")
+            assert process.wait(20) == 0, output
+    finally:
+        os.close(terminal)
+
+
+def read_until(terminal: int, words: bytes) -> bytes:
+    """What a terminal shows up to some words.
+
+    :raises OSError: it was closed before.
+    """
+    output = b""
+    while words not in output:
+        assert select.select([terminal], [], [], 40)[0], output
+        output += os.read(terminal, 65536)
+    return output
