@@ -53,18 +53,27 @@ class Portals:
     def apply(self, wanted: Iterable[PortalOptions], loop: asyncio.AbstractEventLoop) -> None:
         """Open what is wanted and not open, then close what is not wanted; all or nothing.
 
+        A portal whose group or advertised address changes goes on listening.
+
         :raises OSError: a portal can't be opened; nothing has changed.
         """
         wanted = list(wanted)
         fresh: list[Portal] = []
+        changed: list[tuple[Portal, PortalOptions]] = []
         try:
             for options in wanted:
-                if not any(portal.options == options for portal in self._open):
+                if any(portal.options == options for portal in self._open):
+                    continue
+                if (portal := self._listening_at(options.address)) is not None:
+                    changed.append((portal, options))
+                else:
                     fresh.append(self._listen(options, loop))
         except OSError:
             for portal in fresh:
                 portal.listener.close()
             raise
+        for portal, options in changed:
+            portal.options = options
         for portal in list(self._open):
             if portal.options not in wanted:
                 self._close(portal)
@@ -80,6 +89,12 @@ class Portals:
     def groups(self) -> list[int]:
         """The portal group tags that are in use, in order."""
         return sorted({portal.group for portal in self._open})
+
+    def _listening_at(self, address: str) -> Portal | None:
+        """The open portal of an address; port 0 is another one each time."""
+        if not parse_address(address).port:
+            return None
+        return next((portal for portal in self._open if portal.options.address == address), None)
 
     def _listen(self, options: PortalOptions, loop: asyncio.AbstractEventLoop) -> Portal:
         portal: Portal
