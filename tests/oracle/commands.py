@@ -21,6 +21,16 @@ def synchronize_cache10() -> bytes:
     return struct.pack(">BBLBHB", 0x35, 0, 0, 0, 0, 0)
 
 
+def synchronize_cache16() -> bytes:
+    """SYNCHRONIZE CACHE (16), the whole medium."""
+    return struct.pack(">BBQLBB", 0x91, 0, 0, 0, 0, 0)
+
+
+def test_unit_ready() -> bytes:
+    """TEST UNIT READY."""
+    return bytes(6)
+
+
 def inquiry(length: int = 255, page: int | None = None) -> bytes:
     """INQUIRY, standard data or a VPD page."""
     return struct.pack(">BBBHB", 0x12, int(page is not None), page or 0, length, 0)
@@ -29,6 +39,16 @@ def inquiry(length: int = 255, page: int | None = None) -> bytes:
 def read_capacity16() -> bytes:
     """READ CAPACITY (16), 32 bytes."""
     return struct.pack(">BBQLBB", 0x9E, 0x10, 0, 32, 0, 0)
+
+
+def mode_sense6(page: int, length: int = 255) -> bytes:
+    """MODE SENSE (6), current values, without block descriptors."""
+    return struct.pack(">BBBBBB", 0x1A, 0x08, page, 0, length, 0)
+
+
+def mode_select6(length: int) -> bytes:
+    """MODE SELECT (6) of pages in the format of the standard."""
+    return struct.pack(">BBBBBB", 0x15, 0x10, 0, 0, length, 0)
 
 
 def report_luns(length: int = 512) -> bytes:

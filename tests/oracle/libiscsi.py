@@ -21,9 +21,9 @@ _LIBRARY = "libiscsi.so.7"
 _NORMAL_SESSION = 2
 _DISCOVERY_SESSION = 1
 _READ, _WRITE = 1, 2
-_NO_RESPONSE = 0x0F000000  # statuses from here on are libiscsi's own: cancelled, error, timeout
+NO_RESPONSE = 0x0F000000  # statuses from here on are libiscsi's own: cancelled, error, timeout
 _ISID_VENDOR = 0x1F00
-_serial = itertools.count(1)
+_serial = itertools.count(0x100)
 
 
 class HeaderDigest(IntEnum):
@@ -64,7 +64,7 @@ class _DataIn(ctypes.Structure):
     _fields_ = [("size", c_int), ("data", POINTER(c_ubyte))]
 
 
-class _Task(ctypes.Structure):
+class ScsiTask(ctypes.Structure):
     """The head of struct scsi_task, as far as it is read here."""
 
     _fields_ = [
@@ -73,7 +73,7 @@ class _Task(ctypes.Structure):
     ]  # fmt: skip
 
 
-class _DataOut(ctypes.Structure):
+class DataOut(ctypes.Structure):
     _fields_ = [("size", c_size_t), ("data", c_char_p)]
 
 
@@ -89,6 +89,9 @@ class _Address(ctypes.Structure):
 
 
 _Address._fields_ = [("next", POINTER(_Address)), ("name", c_char_p), ("portals", POINTER(_Portal))]
+
+COMMAND_CALLBACK = ctypes.CFUNCTYPE(None, c_void_p, c_int, c_void_p, c_void_p)
+"""Context, status, command data, private data."""
 
 _SIGNATURES: dict[str, tuple[Any, tuple[Any, ...]]] = {
     "iscsi_create_context": (c_void_p, (c_char_p,)),
@@ -109,9 +112,19 @@ _SIGNATURES: dict[str, tuple[Any, tuple[Any, ...]]] = {
     "iscsi_discovery_sync": (POINTER(_Address), (c_void_p,)),
     "iscsi_free_discovery_data": (None, (c_void_p, POINTER(_Address))),
     "iscsi_task_mgmt_sync": (c_int, (c_void_p, c_int, c_int, c_uint32, c_uint32)),
-    "iscsi_scsi_command_sync": (POINTER(_Task), (c_void_p, c_int, POINTER(_Task), POINTER(_DataOut))),
-    "scsi_create_task": (POINTER(_Task), (c_int, c_char_p, c_int, c_int)),
-    "scsi_free_scsi_task": (None, (POINTER(_Task),)),
+    "iscsi_scsi_command_sync": (POINTER(ScsiTask), (c_void_p, c_int, POINTER(ScsiTask), POINTER(DataOut))),
+    "iscsi_scsi_command_async": (
+        c_int,
+        (c_void_p, c_int, POINTER(ScsiTask), COMMAND_CALLBACK, POINTER(DataOut), c_void_p),
+    ),
+    "iscsi_task_mgmt_async": (c_int, (c_void_p, c_int, c_int, c_uint32, c_uint32, COMMAND_CALLBACK, c_void_p)),
+    "iscsi_scsi_cancel_all_tasks": (None, (c_void_p,)),
+    "iscsi_get_fd": (c_int, (c_void_p,)),
+    "iscsi_which_events": (c_int, (c_void_p,)),
+    "iscsi_service": (c_int, (c_void_p, c_int)),
+    "iscsi_out_queue_length": (c_int, (c_void_p,)),
+    "scsi_create_task": (POINTER(ScsiTask), (c_int, c_char_p, c_int, c_int)),
+    "scsi_free_scsi_task": (None, (POINTER(ScsiTask),)),
 }
 
 
@@ -123,7 +136,20 @@ def _load() -> ctypes.CDLL:
     return library
 
 
-_library = _load()
+library = _load()
+
+
+def direction_of(read: int, data_out: bytes) -> int:
+    """libiscsi's word for which way a command's data goes."""
+    return _WRITE if data_out else _READ if read else 0
+
+
+def answer_of(task: ScsiTask) -> Answer | None:
+    """What the target answered to a task that is over; None where it did not."""
+    if task.status >= NO_RESPONSE:
+        return None
+    data = ctypes.string_at(task.data_in.data, task.data_in.size) if task.data_in.size > 0 else b""
+    return Answer(task.status, data, task.sense.key, task.sense.ascq, task.residual)
 
 
 class Session:
@@ -139,26 +165,28 @@ class Session:
         header_digest: HeaderDigest = HeaderDigest.NONE,
         timeout_s: int = 20,
         discovery: bool = False,
+        isid: int | None = None,
     ) -> None:
+        """`isid`: the qualifier of the ISID; a login with a name and ISID that are in use reinstates the session."""
         parts = urlsplit(url)
         target, _, lun = parts.path.strip("/").partition("/")
         self.lun = int(lun or 0)
-        self._context: int | None = _library.iscsi_create_context(name.encode())
+        self._context: int | None = library.iscsi_create_context(name.encode())
         if not self._context:
             raise MemoryError("libiscsi made no context")
         context = self._context
-        _library.iscsi_set_isid_en(context, _ISID_VENDOR, next(_serial))
-        _library.iscsi_set_noautoreconnect(context, 1)
-        _library.iscsi_set_timeout(context, timeout_s)
-        _library.iscsi_set_session_type(context, _DISCOVERY_SESSION if discovery else _NORMAL_SESSION)
-        _library.iscsi_set_header_digest(context, header_digest)
+        library.iscsi_set_isid_en(context, _ISID_VENDOR, next(_serial) if isid is None else isid)
+        library.iscsi_set_noautoreconnect(context, 1)
+        library.iscsi_set_timeout(context, timeout_s)
+        library.iscsi_set_session_type(context, _DISCOVERY_SESSION if discovery else _NORMAL_SESSION)
+        library.iscsi_set_header_digest(context, header_digest)
         if target:
-            _library.iscsi_set_targetname(context, target.encode())
+            library.iscsi_set_targetname(context, target.encode())
         if chap:
-            _library.iscsi_set_initiator_username_pwd(context, *(word.encode() for word in chap))
+            library.iscsi_set_initiator_username_pwd(context, *(word.encode() for word in chap))
         if mutual:
-            _library.iscsi_set_target_username_pwd(context, *(word.encode() for word in mutual))
-        if _library.iscsi_connect_sync(context, parts.netloc.encode()) or _library.iscsi_login_sync(context):
+            library.iscsi_set_target_username_pwd(context, *(word.encode() for word in mutual))
+        if library.iscsi_connect_sync(context, parts.netloc.encode()) or library.iscsi_login_sync(context):
             reason = self._reason()
             self.drop()
             raise InitiatorError(f"login to {url}: {reason}")
@@ -168,48 +196,46 @@ class Session:
 
     def __exit__(self, *_: object) -> None:
         if self._context:
-            _library.iscsi_logout_sync(self._context)
+            library.iscsi_logout_sync(self._context)
             self.drop()
 
     def drop(self) -> None:
         """Close the connection without a word."""
         if self._context:
-            _library.iscsi_disconnect(self._context)
-            _library.iscsi_destroy_context(self._context)
+            library.iscsi_disconnect(self._context)
+            library.iscsi_destroy_context(self._context)
             self._context = None
 
     def command(self, cdb: bytes, *, read: int = 0, data_out: bytes = b"", lun: int | None = None) -> Answer:
         """Send one CDB, up to 16 bytes, and wait; `read` is the expected length of data-in in bytes."""
-        direction = _WRITE if data_out else _READ if read else 0
-        task = _library.scsi_create_task(len(cdb), cdb, direction, len(data_out) or read)
-        out = ctypes.byref(_DataOut(len(data_out), data_out)) if data_out else None
+        task = library.scsi_create_task(len(cdb), cdb, direction_of(read, data_out), len(data_out) or read)
+        out = ctypes.byref(DataOut(len(data_out), data_out)) if data_out else None
         number = self.lun if lun is None else lun
-        done = _library.iscsi_scsi_command_sync(self._alive(), number, task, out)
+        done = library.iscsi_scsi_command_sync(self._alive(), number, task, out)
         try:
-            if not done or task.contents.status >= _NO_RESPONSE:
+            answer = answer_of(task.contents) if done else None
+            if answer is None:
                 raise InitiatorError(f"CDB {cdb.hex(' ')}: {self._reason()}")
-            found = task.contents
-            data = ctypes.string_at(found.data_in.data, found.data_in.size) if found.data_in.size > 0 else b""
-            return Answer(found.status, data, found.sense.key, found.sense.ascq, found.residual)
+            return answer
         finally:
-            _library.scsi_free_scsi_task(task)
+            library.scsi_free_scsi_task(task)
 
     def manage(self, function: int, lun: int | None = None) -> None:
         """A task management function on the LUN; InitiatorError where it is not completed."""
         number = self.lun if lun is None else lun
-        if _library.iscsi_task_mgmt_sync(self._alive(), number, function, 0xFFFFFFFF, 0):
+        if library.iscsi_task_mgmt_sync(self._alive(), number, function, 0xFFFFFFFF, 0):
             raise InitiatorError(f"task management function {function}: {self._reason()}")
 
     def targets(self) -> dict[str, list[str]]:
         """Names and portals that a discovery session reports."""
-        first = _library.iscsi_discovery_sync(self._alive())
+        first = library.iscsi_discovery_sync(self._alive())
         if not first:
             raise InitiatorError(f"SendTargets: {self._reason()}")
         found = {
             _text(address.name): [_text(portal.portal) for portal in _chain(address.portals)]
             for address in _chain(first)
         }
-        _library.iscsi_free_discovery_data(self._alive(), first)
+        library.iscsi_free_discovery_data(self._alive(), first)
         return found
 
     def ready(self) -> None:
@@ -225,7 +251,7 @@ class Session:
         return self._context
 
     def _reason(self) -> str:
-        return _text(_library.iscsi_get_error(self._context))
+        return _text(library.iscsi_get_error(self._context))
 
 
 def _text(value: bytes | None) -> str:

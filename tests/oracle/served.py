@@ -7,12 +7,20 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Self
 from urllib.parse import urlsplit
 
 _BIN = Path(sys.executable).parent
 TARGET = "iqn.2025-01.example.tgtcore:disk"
+_PRIVATE = """
+plugins = ["iscsi", "disk", "file"]
+
+[daemon]
+socket = "{socket}"
+state_directory = "{state}"
+"""
 _READY_S = 20
 _STOP_S = 30
 
@@ -20,13 +28,20 @@ _STOP_S = 30
 class Served:
     """One daemon process; use it as a context manager, which ends it by SIGTERM and wants exit status 0."""
 
-    def __init__(self, work: Path, *arguments: str | Path) -> None:
+    def __init__(
+        self,
+        work: Path,
+        *arguments: str | Path,
+        under: Sequence[str | Path] = (),
+        environment: Mapping[str, str] | None = None,
+    ) -> None:
+        """`under`: a command that becomes the daemon (strace -D, unshare), put before it."""
         self._log = work / f"tgtd-{time.monotonic_ns()}.log"
         with self._log.open("wb") as log:
             self.process = subprocess.Popen(
-                [_BIN / "tgtd", *arguments, "--json"],
+                [*under, _BIN / "tgtd", *arguments, "--json"],
                 cwd=work,
-                env={**os.environ, "PYTHONUNBUFFERED": "1"},
+                env={**os.environ, "PYTHONUNBUFFERED": "1", **(environment or {})},
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.PIPE,
                 stderr=log,
@@ -43,9 +58,23 @@ class Served:
         self.socket: str = ready["socket"]
 
     @classmethod
-    def disk(cls, work: Path, *images: Path, options: tuple[str | Path, ...] = (), host: str = "127.0.0.1") -> Self:
+    def disk(
+        cls,
+        work: Path,
+        *images: Path,
+        options: tuple[str | Path, ...] = (),
+        host: str = "127.0.0.1",
+        under: Sequence[str | Path] = (),
+    ) -> Self:
         """The ad-hoc form: one LUN for each image, on a free port of an address."""
-        return cls(work, "serve", *images, "--portal", f"{host}:0", "--target", TARGET, *options)
+        return cls(work, "serve", *images, "--portal", f"{host}:0", "--target", TARGET, *options, under=under)
+
+    @classmethod
+    def configured(cls, work: Path, configuration: str) -> Self:
+        """A configuration without the tables `plugins` and `daemon`, which are given here."""
+        path = work / f"tgtd-{time.monotonic_ns()}.toml"
+        path.write_text(_PRIVATE.format(socket=path.with_suffix(".socket"), state=work / "state") + configuration)
+        return cls(work, "--config", path)
 
     @property
     def url(self) -> str:

@@ -1,24 +1,42 @@
-"""Random writes by several sessions, each remembered when it is acknowledged, and read back whatever happens between."""
+"""Random writes by several sessions on one LUN while resets and dropped sessions come between, each read back.
+
+What is demanded: a command that was answered GOOD has happened as a whole and stays; one that was refused has not; one that was
+aborted, or whose session was lost, has happened to each block or not, and nothing of it happens after its end: that is when
+a task management function on it was answered, or when its initiator port has logged in again (RFC 7143 4.5.3.1, SAM-5 5.5).
+"""
 
 import random
-import struct
 import threading
 import time
+from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import partial
 
-from oracle.commands import BLOCK_BYTES, read16, write16
-from oracle.libiscsi import CHECK_CONDITION, LOGICAL_UNIT_RESET, TASK_ABORTED, InitiatorError, Session
+from oracle.commands import BLOCK_BYTES, read16, test_unit_ready, write16
+from oracle.contents import Contents
+from oracle.libiscsi import (
+    ABORT_TASK_SET,
+    CHECK_CONDITION,
+    LOGICAL_UNIT_RESET,
+    TASK_ABORTED,
+    Answer,
+    HeaderDigest,
+    InitiatorError,
+    Session,
+)
+from oracle.pipelined import PipelinedSession
 
-_UNIT_BLOCKS = 8
-_MAX_UNITS = 16
-_RETRIES = 200
+INITIATOR = "iqn.2025-01.example.libiscsi:writer"
+_WRITERS = 4
+_RESET_EVERY_S = 0.15
+_DISTURB_EVERY_S = 1.5
+_REGION_BYTES = 16 << 20
+_DEPTH = 8
+_LONG_BLOCKS = 512  # of 512 bytes: longer than FirstBurstLength, so that data-out waits for R2T
+_BLOCKS_MAX = 2048
 _UNIT_ATTENTION = 6
-_STAMP = struct.Struct(">QQ")
-
-
-def content(unit: int, generation: int) -> bytes:
-    """What a unit of 4 KiB holds after a write: its place and generation, over and over."""
-    return _STAMP.pack(unit, generation) * (_UNIT_BLOCKS * BLOCK_BYTES // _STAMP.size)
+_QUIET_S = 0.05
+_ANSWER_S = 10.0
 
 
 @dataclass
@@ -27,115 +45,263 @@ class Counts:
 
     writes: int = 0
     reads: int = 0
-    retries: int = 0
-    resets: int = 0
-    drops: int = 0
+    logins: int = 0
+    resets_by_another: int = 0
+    resets_by_itself: int = 0
+    drops_by_initiator: int = 0
+    drops_by_target: int = 0
+    aborted_with_status: int = 0
+    ended_without_answer: int = 0
+    cut_in_data_out: int = 0
+    """Writes longer than FirstBurstLength that did not end GOOD."""
     wrong: list[str] = field(default_factory=list)
 
 
-class Region:
-    """The units that one session alone writes and reads."""
+@dataclass
+class _Command:
+    at: int
+    blocks: int
+    generation: int = 0
+    """Of the data of a write; 0 for a read."""
 
-    def __init__(self, url: str, first_unit: int, units: int, seed: int, counts: Counts) -> None:
-        self._url, self._first, self._units = url, first_unit, units
-        self._random = random.Random(seed)
-        self._generations = [0] * units
-        self._counts = counts
-        self._session: Session | None = None
+    def overlaps(self, other: "_Command") -> bool:
+        return self.at < other.at + other.blocks and other.at < self.at + self.blocks
 
-    def work(self, until: float, drop_every_s: float) -> None:
-        """Write and read at random until a time of the monotonic clock; drop the connection now and then."""
-        next_drop = time.monotonic() + drop_every_s * (0.5 + self._random.random())
+
+class Writer:
+    """One initiator port, which alone writes and reads a region."""
+
+    def __init__(self, url: str, number: int, blocks: int, counts: Counts) -> None:
+        self._url, self._number, self._counts = url, number, counts
+        self._contents = Contents(number * blocks, blocks)
+        self._random = random.Random(number)
+        self._generation = 0
+        self._commands: list[_Command] = []
+        self._session: PipelinedSession | None = None
+        self._function: int | None = None
+        """The task management function to send when everything before has been sent, or that is under way."""
+        self._function_sent = False
+        self._heard = 0.0
+        self._probing = False
+
+    def work(self, until: float, disturb_every_s: float) -> None:
+        """Write and read at random until a time of the monotonic clock, in between drop the connection or reset the LUN."""
+        disturbance = self._next(disturb_every_s)
         while time.monotonic() < until and not self._counts.wrong:
-            if self._random.random() < 0.7:
-                self._write()
-            else:
-                start, count = self._span()
-                self._check(start, count)
-            if time.monotonic() > next_drop and self._session:
-                self._session.drop()
-                self._session = None
-                self._counts.drops += 1
-                next_drop = time.monotonic() + drop_every_s * (0.5 + self._random.random())
+            self._step(busy=True)
+            if time.monotonic() > disturbance:
+                disturbance = self._next(disturb_every_s)
+                self._random.choice((self._drop, self._reset))()
+        while self._commands and not self._counts.wrong:
+            self._step(busy=False)
 
-    def check_all(self) -> None:
-        """Read the whole region back."""
-        for start in range(0, self._units, 128):
-            self._check(start, min(128, self._units - start))
+    def read_back(self) -> None:
+        """Read the whole region."""
+        with Session(self._url, isid=self._number + 1, name=INITIATOR) as session:
+            session.ready()
+            for at in range(0, self._contents.blocks, _BLOCKS_MAX):
+                blocks = min(_BLOCKS_MAX, self._contents.blocks - at)
+                answer = session.command(read16(self._contents.first + at, blocks), read=blocks * BLOCK_BYTES)
+                self._read_over(_Command(at, blocks), answer)
+
+    def close(self) -> None:
+        """Log out."""
         if self._session:
             self._session.__exit__()
             self._session = None
 
-    def _span(self) -> tuple[int, int]:
-        count = self._random.randint(1, min(_MAX_UNITS, self._units))
-        return self._random.randint(0, self._units - count), count
+    # ---- one step ---------------------------------------------------------------------------------------------------
 
-    def _write(self) -> None:
-        start, count = self._span()
-        generation = self._counts.writes + 1
-        data = b"".join(content(self._first + unit, generation) for unit in range(start, start + count))
-        self._do(write16((self._first + start) * _UNIT_BLOCKS, count * _UNIT_BLOCKS), 0, data)
-        self._generations[start : start + count] = [generation] * count
-        self._counts.writes += 1
+    def _step(self, *, busy: bool) -> None:
+        try:
+            session = self._session or self._log_in()
+            if self._function is not None:
+                self._manage(session)
+            elif busy:
+                self._fill(session)
+            self._probe(session)
+            session.serve(_QUIET_S)
+        except (
+            InitiatorError
+        ):  # also libiscsi's own: it gives up where a write is answered before all its data-out is sent
+            self._lost()
 
-    def _check(self, start: int, count: int) -> None:
-        size = count * _UNIT_BLOCKS * BLOCK_BYTES
-        found = self._do(read16((self._first + start) * _UNIT_BLOCKS, count * _UNIT_BLOCKS), size, b"")
-        self._counts.reads += 1
-        unit_bytes = _UNIT_BLOCKS * BLOCK_BYTES
-        for index in range(count):
-            generation = self._generations[start + index]
-            unit = self._first + start + index
-            wanted = content(unit, generation) if generation else bytes(unit_bytes)
-            if found[index * unit_bytes : (index + 1) * unit_bytes] != wanted:
-                seen = _STAMP.unpack_from(found, index * unit_bytes)
-                self._counts.wrong.append(f"unit {unit}: expected generation {generation}, found {seen}")
+    def _log_in(self) -> PipelinedSession:
+        digest = HeaderDigest.CRC32C if self._number % 2 else HeaderDigest.NONE
+        self._session = PipelinedSession(
+            self._url, isid=self._number + 1, name=INITIATOR, header_digest=digest, timeout_s=20
+        )
+        self._counts.logins += 1
+        self._heard = time.monotonic()
+        return self._session
 
-    def _do(self, cdb: bytes, read: int, data_out: bytes) -> bytes:
-        """Repeat until GOOD: only what is acknowledged counts, and only the newest acknowledged content may be seen."""
-        for _ in range(_RETRIES):
-            try:
-                session = self._session or Session(self._url, timeout_s=3)
-                self._session = session
-                answer = session.command(cdb, read=read, data_out=data_out)
-            except InitiatorError:
-                if self._session:
-                    self._session.drop()
-                    self._session = None
-                time.sleep(0.02)
+    def _lost(self) -> None:
+        session, self._session = self._session, None
+        self._function, self._function_sent, self._probing = None, False, False
+        if session:
+            session.drop()
+
+    def _fill(self, session: PipelinedSession) -> None:
+        while len(self._commands) < _DEPTH:
+            command = self._chosen()
+            if command is None:
+                return
+            lba = self._contents.first + command.at
+            self._commands.append(command)
+            if command.generation:
+                cdb = write16(lba, command.blocks, fua=self._random.random() < 0.1)
+                data = self._contents.data(command.at, command.blocks, command.generation)
+                session.start(cdb, partial(self._write_over, command), data_out=data)
             else:
-                if answer.good:
-                    return answer.data_in
-                attention = answer.status == CHECK_CONDITION and answer.sense_key == _UNIT_ATTENTION
-                assert attention or answer.status == TASK_ABORTED, f"{cdb.hex(' ')}: {answer}"
-            self._counts.retries += 1
-        raise AssertionError(f"{cdb.hex(' ')}: no GOOD in {_RETRIES} attempts")
+                cdb, size = read16(lba, command.blocks), command.blocks * BLOCK_BYTES
+                session.start(cdb, partial(self._read_over, command), read=size)
+
+    def _chosen(self) -> _Command | None:
+        """A command that touches nothing that another one of ours is at, if one is found."""
+        for _ in range(4):
+            longest = _BLOCKS_MAX if self._random.random() < 0.15 else 64
+            blocks = self._random.randint(1, longest)
+            command = _Command(self._random.randint(0, self._contents.blocks - blocks), blocks)
+            if not any(command.overlaps(other) for other in self._commands):
+                if self._random.random() < 0.7:
+                    self._generation += 1
+                    command.generation = self._generation
+                return command
+        return None
+
+    def _probe(self, session: PipelinedSession) -> None:
+        """When nothing is heard although commands are under way: another initiator may have aborted them without a word."""
+        quiet_s = time.monotonic() - self._heard
+        if not self._commands or quiet_s < _QUIET_S:
+            return
+        if quiet_s > _ANSWER_S:
+            self._counts.wrong.append(f"no answer within {_ANSWER_S:g} s to {self._commands}")
+        if not self._probing:
+            self._probing = True
+            session.start(test_unit_ready(), self._probe_over)
+
+    # ---- task management --------------------------------------------------------------------------------------------
+
+    def _manage(self, session: PipelinedSession) -> None:
+        """Send the function; its answer says that everything sent before has ended, answered or not."""
+        assert self._function is not None
+        if not self._function_sent:
+            if session.everything_sent:
+                session.start_function(self._function)
+                self._function_sent = True
+        elif session.function_ended():
+            self._function, self._function_sent = None, False
+            session.cancel()
+
+    def _reset(self) -> None:
+        if self._session and self._function is None:
+            self._function = LOGICAL_UNIT_RESET
+            self._counts.resets_by_itself += 1
+
+    def _drop(self) -> None:
+        if self._session:
+            self._counts.drops_by_initiator += 1
+            self._lost()
+
+    # ---- ends -------------------------------------------------------------------------------------------------------
+
+    def _write_over(self, command: _Command, answer: Answer | None) -> None:
+        self._heard = time.monotonic()
+        self._commands.remove(command)
+        if answer is not None and answer.good:
+            self._contents.written(command.at, command.blocks, command.generation)
+            self._counts.writes += 1
+            return
+        if not self._refused(command, answer):
+            self._contents.perhaps_written(command.at, command.blocks, command.generation)
+            self._counts.cut_in_data_out += command.blocks > _LONG_BLOCKS
+
+    def _read_over(self, command: _Command, answer: Answer | None) -> None:
+        self._heard = time.monotonic()
+        if command in self._commands:
+            self._commands.remove(command)
+        if answer is None or not answer.good:
+            self._refused(command, answer)
+            return
+        self._counts.reads += 1
+        if len(answer.data_in) != command.blocks * BLOCK_BYTES:
+            self._counts.wrong.append(f"{command}: {len(answer.data_in)} bytes read")
+        elif difference := self._contents.check(command.at, answer.data_in):
+            self._counts.wrong.append(difference)
+
+    def _probe_over(self, answer: Answer | None) -> None:
+        self._probing = False
+        if answer is not None:
+            self._heard = time.monotonic()
+            if not answer.good:
+                self._refused(_Command(0, 0), answer)
+
+    def _refused(self, command: _Command, answer: Answer | None) -> bool:
+        """Whether a command that did not end GOOD was refused before it began; otherwise it was aborted or lost."""
+        if answer is None:
+            self._counts.ended_without_answer += 1
+            return False
+        if answer.status == TASK_ABORTED:
+            self._counts.aborted_with_status += 1
+            return False
+        if answer.status != CHECK_CONDITION or answer.sense_key != _UNIT_ATTENTION:
+            self._counts.wrong.append(f"{command}: {answer}")
+        if self._commands and self._function is None:
+            self._function = ABORT_TASK_SET  # a reset may have ended the others without a word: make sure
+        return True
+
+    def _next(self, every_s: float) -> float:
+        return time.monotonic() + every_s * (0.5 + self._random.random())
 
 
-def run(url: str, seconds: float, *, sessions: int = 4, region_bytes: int = 8 << 20) -> Counts:
-    """Write for a while under LUN resets and dropped sessions, then read everything back."""
+def run(
+    url: str,
+    seconds: float,
+    drop_a_session: Callable[[], bool],
+    before_reset: Callable[[Session], None] = lambda _: None,
+) -> Counts:
+    """Write for a while under resets and dropped sessions, then read everything back.
+
+    :param drop_a_session: has the target end one session, if there is any; called on a thread of its own.
+    :param before_reset: called with the session that resets the logical unit, each time before it does.
+    """
     counts = Counts()
-    units = region_bytes // (_UNIT_BLOCKS * BLOCK_BYTES)
-    regions = [Region(url, number * units, units, number, counts) for number in range(sessions)]
+    blocks = _REGION_BYTES // BLOCK_BYTES
+    writers = [Writer(url, number, blocks, counts) for number in range(_WRITERS)]
     until = time.monotonic() + seconds
-    threads = [threading.Thread(target=_guarded, args=(region, until, counts), daemon=True) for region in regions]
+    works: list[Callable[[], None]] = [
+        *(partial(writer.work, until, _DISTURB_EVERY_S) for writer in writers),
+        partial(_reset_by_another, url, until, counts, before_reset),
+        partial(_drop_by_target, drop_a_session, until, counts),
+    ]
+    threads = [threading.Thread(target=_guarded, args=(work, counts), daemon=True) for work in works]
     for thread in threads:
         thread.start()
-    while time.monotonic() < until and not counts.wrong:
-        time.sleep(0.2)
-        with Session(url, name="iqn.2025-01.example.libiscsi:resetter") as session:
-            session.manage(LOGICAL_UNIT_RESET)
-            counts.resets += 1
     for thread in threads:
-        thread.join(60)
+        thread.join(seconds + 60)
         assert not thread.is_alive(), "a session did not come to an end"
-    for region in regions:
-        region.check_all()
+    for writer in writers:
+        writer.close()
+        writer.read_back()
     return counts
 
 
-def _guarded(region: Region, until: float, counts: Counts) -> None:
+def _reset_by_another(url: str, until: float, counts: Counts, before_reset: Callable[[Session], None]) -> None:
+    with Session(url, name="iqn.2025-01.example.libiscsi:resetter") as session:
+        while time.monotonic() < until and not counts.wrong:
+            time.sleep(_RESET_EVERY_S)
+            before_reset(session)
+            session.manage(LOGICAL_UNIT_RESET)
+            counts.resets_by_another += 1
+
+
+def _drop_by_target(drop_a_session: Callable[[], bool], until: float, counts: Counts) -> None:
+    while time.monotonic() < until and not counts.wrong:
+        counts.drops_by_target += drop_a_session()
+
+
+def _guarded(work: Callable[[], None], counts: Counts) -> None:
     try:
-        region.work(until, drop_every_s=1.0)
-    except AssertionError as error:
-        counts.wrong.append(str(error))
+        work()
+    except Exception as error:  # handed to the thread that waits
+        counts.wrong.append(repr(error))
