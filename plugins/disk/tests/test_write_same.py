@@ -1,10 +1,10 @@
 import pytest
-from tgtcore_disk import DiskOptions
+from tgtcore_disk import Disk, DiskOptions
 
 from tgtcore.scsi import asc
 from tgtcore.scsi.sense import FieldPointer, SenseKey
 from tgtcore.scsi.status import Status
-from tgtcore.testing.initiator import Initiator
+from tgtcore.testing.initiator import Initiator, bench
 from tgtcore.testing.ram import RamStore
 
 INVALID_FIELD = (SenseKey.ILLEGAL_REQUEST, *asc.INVALID_FIELD_IN_CDB)
@@ -39,6 +39,14 @@ def test_a_pattern_all_over_the_medium(initiator: Initiator, store: RamStore) ->
     pattern = bytes(range(256)) * 2
     assert initiator.execute(write_same(0, 2048), pattern).status is Status.GOOD
     assert store.content == pattern * 2048
+
+
+@pytest.mark.parametrize("flags", [0, UNMAP])
+def test_write_protection_counts_before_what_else_is_wrong(flags: int) -> None:
+    with bench() as made:
+        made.add(Disk, RamStore(), read_only=True)  # and so not thin either
+        result = made.initiator().execute(write_same(0, 1, flags), bytes(512))
+    assert result.code == (SenseKey.DATA_PROTECT, *asc.WRITE_PROTECTED)
 
 
 @pytest.mark.parametrize("flags", [ANCHOR, ANCHOR | NDOB])

@@ -19,6 +19,7 @@ class WriteSameCommands(Medium):
         """Check the CDB; how many bytes of data-out it asks for."""
         cdb = task.cdb
         lba, blocks, flags = task.arguments = fields_of[cdb[0]](cdb)
+        self.check_writable()
         if flags & (_UNMAP | _ANCHOR) and not self.thin:
             raise invalid_cdb_field(1, 3 if flags & _UNMAP else 4)
         if flags & _ANCHOR and not flags & _UNMAP:
@@ -26,7 +27,6 @@ class WriteSameCommands(Medium):
         if not 0 < blocks <= WRITE_SAME_BLOCKS_MAX:  # WSNZ is one: zero does not mean the rest of the medium
             raise invalid_cdb_field(length_byte(cdb[0]))
         self.check_range(lba, blocks)
-        self.check_writable()
         return self.exactly(task, 0 if flags & _NDOB else self.block_bytes, length_byte(cdb[0]))
 
     @command(
