@@ -1,7 +1,9 @@
 """Runs libiscsi's conformance suite, iscsi-test-cu, and counts what really passed.
 
 The suite reports "passed" for a test that it skipped, and for some that failed on the way; here the verbose log is read
-and every test ends in one of three columns. The content of the LUN is destroyed. Needs Debian package libiscsi-bin.
+and every test ends in one of three columns. What is printed after a test's verdict is the clean-up of its suite, whose PERSISTENT
+RESERVE IN runs into any unit attention that is still pending. The content of the LUN is destroyed. Needs Debian package
+libiscsi-bin.
 """
 
 import argparse
@@ -12,6 +14,7 @@ from dataclasses import dataclass
 
 _SUITE = re.compile(r"^Suite: (\S+)\n(.*?)(?=^Suite: |^Run Summary|\Z)", re.M | re.S)
 _CASE = re.compile(r"^  Test: (\S+) \.\.\.(.*?)(?=^  Test: |^Suite: |^Run Summary|\Z)", re.M | re.S)
+_VERDICT = re.compile(r"^(passed|FAILED)\b(.*)", re.M | re.S)
 
 
 @dataclass(frozen=True)
@@ -46,14 +49,22 @@ class Score:
 
 def classify(body: str) -> Outcome:
     """The outcome of a test from what the suite printed in it."""
-    lines = [line.strip() for line in body.splitlines() if line.strip()]
+    verdict = _VERDICT.search(body)
+    if verdict is None:
+        return Outcome("failed", f"it never ended: {body.strip()[-100:]}")
+    told = body[: verdict.start()]
+    if verdict[1] == "FAILED":
+        told += verdict[2]
+        return Outcome("failed", _first_line(told, "[FAILED]") or _first_line(told, ""))
     for column, sign in (("failed", "[FAILED]"), ("skipped", "[SKIPPED]")):
-        found = next((line for line in lines if sign in line or (column == "failed" and line.endswith("FAILED"))), None)
+        found = _first_line(told, sign)
         if found:
             return Outcome(column, found)
-    if any(line.endswith("passed") for line in lines):
-        return Outcome("passed")
-    return Outcome("failed", lines[-1] if lines else "the test never ended")
+    return Outcome("passed")
+
+
+def _first_line(text: str, sign: str) -> str:
+    return next((line.strip() for line in text.splitlines() if line.strip() and sign in line), "")
 
 
 def read_log(log: str) -> Score:
