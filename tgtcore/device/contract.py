@@ -74,8 +74,15 @@ class DeviceType(ABC):
         """
         return
 
+    def capacity_shrinking(self, size_bytes: int) -> None:
+        """The store will be made smaller as soon as the commands that run now have ended: use nothing beyond its end any more.
+
+        :meth:`capacity_changed` follows, also when the store has kept its size.
+        """
+        return
+
     def capacity_changed(self) -> None:
-        """The store has another size now."""
+        """The store may have another size now."""
         return
 
     def online_changed(self) -> None:

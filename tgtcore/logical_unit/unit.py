@@ -3,6 +3,7 @@
 import asyncio
 import logging
 from collections.abc import Callable, Mapping
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from pydantic import BaseModel
@@ -77,6 +78,7 @@ class LogicalUnit:
         self.accepted = 0
         """Tasks ever accepted; ``accepted == ended + len(tasks())`` always, see :attr:`missing`."""
         self.ended = 0
+        self._resizing = asyncio.Lock()
         self.device = device_type(self, store, options)
         self.commands: CommandTable = self.device.bind_commands()
         if store is not None:
@@ -245,31 +247,35 @@ class LogicalUnit:
         if store is None:
             raise ConfigError(f"{self} has no store that could be resized")
         self.device.check_size(size_bytes)
-        old_bytes = store.size_bytes
-        finished: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        holder = _Resize(f"resize of {self} to {size_bytes} bytes")
-        store.leases.take(holder)
+        await asyncio.shield(asyncio.ensure_future(self._resize(store, size_bytes)))
 
-        def done(result: Any, error: BaseException | None) -> None:
-            store.leases.give(holder)
-            self._resized(old_bytes)
-            if finished.cancelled():
-                return
-            if error is None:
-                finished.set_result(None)
-            else:
-                finished.set_exception(error)
+    async def _resize(self, store: OpenStore, size_bytes: int) -> None:
+        """One resize at a time and each to its end, whether or not somebody still waits for it."""
+        async with self._resizing:
+            old_bytes = store.size_bytes
+            with store.leases.lease(_Resize(f"resize of {self} to {size_bytes} bytes")):
+                try:
+                    if size_bytes < old_bytes:
+                        self._tell_device("capacity_shrinking", size_bytes)
+                        await self._running_tasks_ended()
+                    await _called(store, store.resize, size_bytes)
+                finally:
+                    self._resized(old_bytes)
 
-        store.run(store.resize, (size_bytes,), done)
-        await finished
+    async def _running_tasks_ended(self) -> None:
+        """Wait for the tasks that may be busy in the store now; those that come later know better."""
+        for task in [task for task in self.tasks() if task.state is State.RUNNING]:
+            if task.state is State.RUNNING:
+                ended: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+                task.when_ended(partial(ended.set_result, None))
+                await ended
 
     def _resized(self, old_bytes: int) -> None:
         assert self.store is not None
-        if self.store.size_bytes == old_bytes:
-            return
         self._tell_device("capacity_changed")
-        self.attention(asc.CAPACITY_DATA_HAS_CHANGED)
-        signals.emit(signals.lu_resized, self, old_bytes=old_bytes, new_bytes=self.store.size_bytes)
+        if self.store.size_bytes != old_bytes:
+            self.attention(asc.CAPACITY_DATA_HAS_CHANGED)
+            signals.emit(signals.lu_resized, self, old_bytes=old_bytes, new_bytes=self.store.size_bytes)
 
     def reset(self, code: tuple[int, int] = asc.BUS_DEVICE_RESET_FUNCTION_OCCURRED) -> None:
         """What a logical unit reset does besides aborting tasks (SAM-5 6.3.3).
@@ -297,6 +303,20 @@ class _Resize:
 
     def __str__(self) -> str:
         return self._what
+
+
+async def _called(store: OpenStore, function: Callable[..., Any], *args: Any) -> None:
+    """Call what may block; whatever it raises is raised here."""
+    finished: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+
+    def done(result: Any, error: BaseException | None) -> None:
+        if error is None:
+            finished.set_result(None)
+        else:
+            finished.set_exception(error)
+
+    store.run(function, args, done)
+    await finished
 
 
 def _no_vpd_pages(transport: str) -> Mapping[int, bytes]:

@@ -94,8 +94,15 @@ class Medium(SharedCommands):
         return max(self.block_bytes, min(self.store.store.preferred_bytes, at_most))
 
     def capacity_changed(self) -> None:
-        """The store has another size now."""
-        self.blocks = self.store.size_bytes >> self.shift
+        """The store may have another size now."""
+        self._use(self.store.size_bytes)
+
+    def capacity_shrinking(self, size_bytes: int) -> None:
+        """Blocks that the store is about to lose are out of range from now on."""
+        self._use(size_bytes)
+
+    def _use(self, size_bytes: int) -> None:
+        self.blocks = size_bytes >> self.shift
         self.size_bytes = self.blocks << self.shift
 
     @property
