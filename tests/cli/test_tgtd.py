@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import signal
 import socket
 import subprocess
@@ -43,25 +44,42 @@ def test_the_first_signal_drains(tmp_path: Path, private: dict[str, str], number
         assert tgtd.stop(number) == 0
 
 
-def test_people_are_told_how_to_attach(tmp_path: Path, private: dict[str, str]) -> None:
-    command: list[str | Path] = [BIN / "tgtd", *SERVE[:-1]]
+CHAP = """to attach, with the secret in the place of SECRET:
+  iscsiadm -m discovery -t sendtargets -p PORTAL
+  iscsiadm -m node -T iqn.2025-01.example.tgtcore:serve -p PORTAL -o update -n node.session.auth.authmethod -v CHAP
+  iscsiadm -m node -T iqn.2025-01.example.tgtcore:serve -p PORTAL -o update -n node.session.auth.username -v alice
+  iscsiadm -m node -T iqn.2025-01.example.tgtcore:serve -p PORTAL -o update -n node.session.auth.password -v SECRET
+  iscsiadm -m node -T iqn.2025-01.example.tgtcore:serve -p PORTAL --login
+  qemu-system-x86_64 -drive file=iscsi://alice%SECRET@PORTAL/iqn.2025-01.example.tgtcore:serve/0,format=raw,if=virtio
+  iscsi-inq iscsi://alice%SECRET@PORTAL/iqn.2025-01.example.tgtcore:serve/0
+"""
+PLAIN = """to attach:
+  iscsiadm -m discovery -t sendtargets -p PORTAL
+  iscsiadm -m node -T iqn.2025-01.example.tgtcore:serve -p PORTAL --login
+  qemu-system-x86_64 -drive file=iscsi://PORTAL/iqn.2025-01.example.tgtcore:serve/0,format=raw,if=virtio
+  iscsi-inq iscsi://PORTAL/iqn.2025-01.example.tgtcore:serve/0
+"""
+
+
+@pytest.mark.parametrize(("words", "lines"), [((), PLAIN), (("--chap-file", "chap"), CHAP)], ids=["plain", "CHAP"])
+def test_people_are_told_how_to_attach(
+    tmp_path: Path, private: dict[str, str], words: tuple[str, ...], lines: str
+) -> None:
+    (tmp_path / "chap").write_text("alice correct-horse-battery\n")
+    (tmp_path / "chap").chmod(0o600)
+    command: list[str | Path] = [BIN / "tgtd", *SERVE[:-1], *words]
     environment = {**os.environ, **private, "PYTHONUNBUFFERED": "1"}
     process = subprocess.Popen(command, cwd=tmp_path, env=environment, stdout=subprocess.PIPE, text=True)
     try:
         assert process.stdout is not None
-        lines = []
-        for line in process.stdout:
-            lines.append(line)
-            if line.startswith("ready"):
-                break
-        text = "".join(lines)
-        for part in (
-            "disk0, 8.00 MiB: iscsi://127.0.0.1:",
-            "iscsiadm -m node -T iqn.",
-            "qemu-system-x86_64 -drive file=iscsi://",
-            "tgtadm --socket",
-        ):
-            assert part in text
+        text = ""
+        while "ready" not in text:
+            text += process.stdout.readline()
+        found = re.match(r"disk0, 8.00 MiB: iscsi://(127.0.0.1:\d+)/iqn.2025-01.example.tgtcore:serve/0\n", text)
+        assert found
+        assert lines.replace("PORTAL", found[1]) in text
+        assert "tgtadm --socket" in text
+        assert "horse" not in text
     finally:
         process.terminate()
         _, _ = process.communicate(timeout=20)
@@ -115,12 +133,12 @@ def test_wrong_usage_is_exit_status_2(words: list[str], tmp_path: Path) -> None:
 
 
 def test_it_starts_quickly_and_stays_small(tmp_path: Path, private: dict[str, str]) -> None:
-    took = []
-    for _ in range(3):
-        started = time.monotonic()
-        with Tgtd(*SERVE, cwd=tmp_path, env=private) as tgtd:
-            took.append(time.monotonic() - started)
-            status = Path(f"/proc/{tgtd.process.pid}/status").read_text()
-    assert min(took) < 0.7
+    """By the processor's time: on a machine that is busy with something else the clock says little."""
+    with Tgtd(*SERVE, cwd=tmp_path, env=private) as tgtd:
+        process = Path("/proc", str(tgtd.process.pid))
+        figures = (process / "stat").read_text().rpartition(")")[2].split()
+        status = (process / "status").read_text()
+    user_ticks, system_ticks = int(figures[11]), int(figures[12])
+    assert (user_ticks + system_ticks) / os.sysconf("SC_CLK_TCK") < 0.7
     (resident,) = [int(line.split()[1]) for line in status.splitlines() if line.startswith("VmRSS:")]
     assert resident < 80 * 1024

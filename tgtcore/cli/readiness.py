@@ -46,15 +46,29 @@ def say_text(daemon: Daemon, socket: Path) -> None:
                 click.echo(f"{lu.name}{size}: {url}")
     seen = urls(daemon)
     if seen and seen[0].startswith("iscsi://"):
-        click.echo(_attach(seen[0]))
+        click.echo(_attach(seen[0], _user(daemon)))
     click.echo(f"manage with: tgtadm --socket {socket} show")
     click.echo("ready; Ctrl-C ends it")
 
 
-def _attach(url: str) -> str:
+def _user(daemon: Daemon) -> str:
+    """The user name of an account that may log in to the first target; empty when it asks for none."""
+    target = next(iter(daemon.config.targets.values()))
+    accounts = getattr(target.options, "auth", ())
+    return daemon.config.accounts[accounts[0]].user if accounts else ""
+
+
+def _attach(url: str, user: str) -> str:
     portal, target, _ = url.removeprefix("iscsi://").split("/", 2)
-    return f"""to attach:
-  iscsiadm -m discovery -t sendtargets -p {portal}
-  iscsiadm -m node -T {target} -p {portal} --login
-  qemu-system-x86_64 -drive file={url},format=raw,if=virtio
-  iscsi-inq {url}"""
+    node = f"iscsiadm -m node -T {target} -p {portal}"
+    lines = [f"iscsiadm -m discovery -t sendtargets -p {portal}"]
+    if user:
+        url = url.replace("iscsi://", f"iscsi://{user}%SECRET@", 1)
+        auth = {"authmethod": "CHAP", "username": user, "password": "SECRET"}
+        lines += [f"{node} -o update -n node.session.auth.{key} -v {value}" for key, value in auth.items()]
+    lines += [
+        f"{node} --login",
+        f"qemu-system-x86_64 -drive file={url},format=raw,if=virtio",
+        f"iscsi-inq {url}",
+    ]
+    return "\n  ".join(["to attach:" if not user else "to attach, with the secret in the place of SECRET:", *lines])
