@@ -65,16 +65,21 @@ def test_identity_and_reservations_survive_a_restart(tmp_path: Path) -> None:
 
 
 @pytest.mark.asyncio
-async def test_reservations_that_can_not_be_read_stop_the_start(start: Start) -> None:
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        ("{}", "saved reservations can't be read"),
+        ('{"version": 1, "state": {"registrations": [], "type": 3}}', "saved reservations are damaged"),
+    ],
+)
+async def test_reservations_that_can_not_be_read_stop_the_start(start: Start, content: str, said: str) -> None:
     first = await start()
     unique_id = first.daemon.inventory.units["b"].lu.identity.unique_id
     await first.daemon.stop()
     damaged = first.folder / "state" / "reservations" / f"{unique_id.hex()}.json"
     damaged.parent.mkdir()
-    damaged.write_text("{}")
-    with pytest.raises(
-        ConfigError, match=r"logical unit b on through\(memory\(\)\): .*saved reservations can't be read"
-    ):
+    damaged.write_text(content)
+    with pytest.raises(ConfigError, match=rf"logical unit b on through\(memory\(\)\): {damaged}: {said}"):
         await start()
 
 

@@ -22,6 +22,9 @@ class SavedState:
     def __init__(self, directory: Path, unique_id: bytes) -> None:
         self._path = directory / "reservations" / f"{unique_id.hex()}.json"
 
+    def __str__(self) -> str:
+        return str(self._path)
+
     def load(self) -> dict[str, Any]:
         """What was saved last; empty when nothing was.
 

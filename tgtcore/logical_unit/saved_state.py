@@ -4,7 +4,10 @@ from typing import Any, Protocol
 
 
 class SavedState(Protocol):
-    """A place for a small amount of JSON-like data.  Its methods may block; ``save`` is called on a worker thread."""
+    """A place for a small amount of JSON-like data.  Its methods may block; ``save`` is called on a worker thread.
+
+    ``str`` of it says where that is.
+    """
 
     def load(self) -> dict[str, Any]:
         """What was saved last; empty when nothing was.

@@ -63,7 +63,10 @@ class LogicalUnit:
         self.saved_state = saved_state
         self.reservations = Reservations()
         if saved_state is not None:
-            self.reservations.restore(saved_state.load())
+            try:
+                self.reservations.restore(saved_state.load())
+            except ValueError as error:
+                raise ValueError(f"{saved_state}: {error}") from None
         self.task_set = TaskSet(self._start)
         self.itls: list[ITLNexus] = []
         """Everyone who has this logical unit mapped, or has lost it and still has tasks here."""
