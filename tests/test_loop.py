@@ -102,3 +102,20 @@ def test_a_lane_runs_one_job_at_a_time_in_order() -> None:
         assert lane.idle
 
     with_workers(4, test)
+
+
+def test_threads_that_hang_cost_their_time_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    now = 0.0
+
+    def join(thread: threading.Thread, timeout_s: float) -> None:
+        nonlocal now
+        now += timeout_s
+
+    async def test(workers: Workers) -> None:
+        with monkeypatch.context() as patched:
+            patched.setattr("tgtcore.loop.time.monotonic", lambda: now)
+            patched.setattr(threading.Thread, "join", join)
+            assert not workers.join(5)
+        assert now == 5
+
+    with_workers(8, test)

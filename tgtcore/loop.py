@@ -7,6 +7,7 @@ call; here a burst of results costs the loop one wake-up.
 import asyncio
 import logging
 import threading
+import time
 from collections import deque
 from collections.abc import Callable
 from queue import SimpleQueue
@@ -64,9 +65,10 @@ class Workers:
             self._jobs.put(None)
 
     def join(self, timeout_s: float) -> bool:
-        """Wait for the threads to end; True when all have."""
+        """Wait for the threads to end, so long for all of them together; True when all have."""
+        deadline = time.monotonic() + timeout_s
         for thread in self._threads:
-            thread.join(timeout_s)
+            thread.join(max(deadline - time.monotonic(), 0))
         return not any(thread.is_alive() for thread in self._threads)
 
     def _work(self) -> None:

@@ -1,6 +1,7 @@
 """A daemon in memory, started from TOML."""
 
-from collections.abc import AsyncIterator, Awaitable, Callable
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from pathlib import Path
 from types import ModuleType
 from typing import cast
@@ -9,7 +10,7 @@ import pytest_asyncio
 from support.fakes import FakeStore, FakeTransport, fake_plugins
 
 from tgtcore.config import parse
-from tgtcore.daemon import Daemon, Step
+from tgtcore.daemon import Daemon, Edit, Step
 from tgtcore.daemon.load import check_source
 
 CONFIG = """
@@ -59,16 +60,16 @@ Start = Callable[..., Awaitable[Running]]
 
 @pytest_asyncio.fixture
 async def start(tmp_path: Path) -> AsyncIterator[Start]:
-    """Starts a daemon; at the end of the test it stops, and nothing may be left."""
+    """Starts a daemon, with edits that come meanwhile; at the end of the test it stops, and nothing may be left."""
     running: list[Daemon] = []
     FakeStore.opened.clear()
 
-    async def begin(text: str = CONFIG, *plugins: ModuleType) -> Running:
+    async def begin(text: str = CONFIG, *plugins: ModuleType, edits: Sequence[Edit] = ()) -> Running:
         text = text.replace("STATE", str(tmp_path / "state"))
         enabled = fake_plugins(*plugins)
         config = check_source(parse(text.encode(), tmp_path, "c.toml"), enabled)
         daemon = Daemon(enabled, config)
-        await daemon.start()
+        await asyncio.gather(daemon.start(), *(daemon.edit(edit) for edit in edits))
         running.append(daemon)
         return Running(daemon, text, tmp_path)
 

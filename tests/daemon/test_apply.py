@@ -2,13 +2,16 @@
 
 import asyncio
 import logging
+from types import ModuleType
 from typing import Any
 
 import pytest
-from daemon.conftest import Running
+from daemon.conftest import CONFIG, Running, Start
+from support.fakes import FakeStore, FakeTransport
 
+from tgtcore import Options, hookimpl, signals
 from tgtcore.daemon.compare import Action, Kind, Step
-from tgtcore.errors import ConfigError, DrainTimeout
+from tgtcore.errors import ConfigError, DrainTimeout, PluginError, StoreError
 
 pytestmark = pytest.mark.asyncio
 
@@ -77,3 +80,115 @@ async def test_a_name_is_free_again_when_its_late_removal_has_ended(
     await asyncio.sleep(0.05)
     await running.apply(unmapped)
     assert set(running.daemon.inventory.units) == {"a", "b"}
+
+
+async def test_a_removal_that_goes_wrong_does_not_undo_the_others(
+    running: Running, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(store: FakeStore) -> None:
+        raise OSError(5, "Input/output error")
+
+    nexus = running.transport.log_in("t.one", "host")
+    monkeypatch.setattr(FakeStore, "flush", fail)
+    without_a = (running.text[running.text.index("[logical_units.a]") : running.text.index("[logical_units.b]")], "")
+    with pytest.raises(StoreError, match="store a was not closed cleanly: input/output error"):
+        await running.apply(without_a, ('["a", "b"]', '["b"]'))
+    assert nexus is not None
+    assert {lun: lu.name for lun, lu in nexus.luns().items()} == {0: "b"}
+    assert set(running.daemon.config.logical_units) == set(running.daemon.inventory.units) == {"b"}
+    monkeypatch.undo()
+    assert len(await running.apply()) == 4
+
+
+async def test_what_can_not_be_undone_is_made_by_the_next_change(
+    running: Running, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("tgtcore.daemon.departures._LOGOUT_S", 0)
+    running.daemon.inventory.drain_s = 0.02
+    nexus = running.transport.log_in("t.one", "host")
+    assert nexus is not None
+    leases = running.daemon.inventory.units["b"].lu.leases
+    leases.take("a slow reader")
+    with pytest.raises(ConfigError, match="logical unit b is still going away"):
+        await running.apply(("[logical_units.b]", '[logical_units.b]\nserial = "S"'))
+    assert {lun: lu.name for lun, lu in nexus.luns().items()} == {0: "a"}
+    gone = asyncio.Event()
+
+    def note(lu: object) -> None:
+        gone.set()
+
+    with signals.lu_removed.connected_to(note):
+        leases.give("a slow reader")
+        await asyncio.wait_for(gone.wait(), 5)
+    await asyncio.sleep(0)
+    assert [str(step) for step in await running.apply()] == [
+        "add logical unit b: through(memory())",
+        "add LUN t.one: LUN 1, logical unit b",
+    ]
+    assert {lun: lu.name for lun, lu in nexus.luns().items()} == {0: "a", 1: "b"}
+
+
+async def test_only_who_is_in_the_way_is_named(running: Running, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("tgtcore.daemon.departures._LOGOUT_S", 0)
+    running.daemon.inventory.drain_s = 0.02
+    running.transport.log_in("t.one", "an innocent")
+    running.daemon.inventory.units["b"].lu.leases.take("a slow reader")
+    without_b = (running.text[running.text.index("[logical_units.b]") : running.text.index("[targets")], "")
+    with pytest.raises(DrainTimeout) as caught:
+        await running.apply(without_b, ('["a", "b"]', '["a"]'))
+    assert [holder.partition(" (")[0] for holder in caught.value.holders] == ["a slow reader"]
+    running.daemon.inventory.units["b"].lu.leases.give("a slow reader")
+    await asyncio.sleep(0.05)
+
+
+@pytest.mark.parametrize("method", ["__init__", "start"])
+async def test_a_transport_that_fails_inside_leaves_nothing_behind(
+    start: Start, monkeypatch: pytest.MonkeyPatch, method: str
+) -> None:
+    closed: list[float] = []
+
+    def fail(*args: Any) -> None:
+        raise ZeroDivisionError("inside")
+
+    async def close(self: FakeTransport, timeout_s: float) -> None:
+        closed.append(timeout_s)
+
+    monkeypatch.setattr(FakeTransport, method, fail)
+    monkeypatch.setattr(FakeTransport, "close", close)
+    with pytest.raises(ConfigError, match="transport fake failed inside: ZeroDivisionError: inside"):
+        await start()
+    assert closed == [0] * (method == "start")
+    assert all(store.closed for store in FakeStore.opened)
+
+
+async def test_a_logical_unit_may_move_to_another_lun_and_store_at_once(running: Running) -> None:
+    nexus = running.transport.log_in("t.one", "host")
+    assert nexus is not None
+    before = nexus.luns()
+    await running.apply(
+        ('luns = ["a", "b"]', 'luns = { 0 = "b", 1 = "a" }'),
+        ('[logical_units.a]\ndevice_type = "fake"\n', '[logical_units.a]\ndevice_type = "fake"\nserial = "new"\n'),
+    )
+    after = nexus.luns()
+    assert {lun: lu.name for lun, lu in after.items()} == {0: "b", 1: "a"}
+    assert after[0] is before[1]
+    assert after[1] is not before[0]
+
+
+async def test_options_that_a_plugin_does_not_take_are_taken_back(start: Start) -> None:
+    taken: list[int] = []
+
+    class Keys(Options):
+        level: int = 1
+
+    def use(options: Keys) -> None:
+        taken.append(options.level)
+        if options.level == 2:
+            raise ValueError("not this one")
+
+    module = ModuleType("picky")
+    module.tgt_register_options = hookimpl(lambda options: options.add(Keys, use))  # type: ignore[attr-defined]
+    running = await start(CONFIG.replace('["fake"]', '["fake", "picky"]') + "[plugin.picky]\nlevel = 1\n", module)
+    with pytest.raises(PluginError, match='plugin "picky" did not take its options: ValueError: not this one'):
+        await running.apply(("level = 1", "level = 2"))
+    assert taken == [1, 2, 1]

@@ -7,7 +7,7 @@ import pytest
 from daemon.conftest import CONFIG, Running, Start
 
 from tgtcore import Account, hookimpl
-from tgtcore.errors import Draining
+from tgtcore.errors import Draining, PluginError
 from tgtcore.nexus import InitiatorPort
 
 
@@ -97,3 +97,44 @@ async def test_commands_are_amended_once_for_a_transport(start: Start) -> None:
 async def test_plugins_may_add_vpd_pages(start: Start) -> None:
     running = await start(EXTRA, plugin(tgt_vpd_pages=lambda transport, lu: {0xC0: f"{transport} {lu.name}".encode()}))
     assert running.daemon.inventory.units["a"].lu.extra_vpd_pages("fake") == {0xC0: b"fake a"}
+
+
+@pytest.mark.asyncio
+async def test_a_plugin_that_fails_admits_nobody(start: Start, caplog: pytest.LogCaptureFixture) -> None:
+    def fail() -> bool:
+        raise ZeroDivisionError("inside")
+
+    running = await start(EXTRA, plugin(tgt_authorize_login=fail))
+    target = running.transport.host.find_target("t.one")
+    assert target is not None
+    assert not running.transport.host.admits(target, PORT, "portal")
+    assert "ZeroDivisionError: inside; host is not admitted to target t.one" in caplog.messages[-1]
+
+
+@pytest.mark.asyncio
+async def test_a_nexus_whose_commands_can_not_be_amended_is_not_opened(start: Start) -> None:
+    def amend(lu: Any) -> None:
+        if lu.name == "b":
+            raise ZeroDivisionError("inside")
+
+    running = await start(EXTRA, plugin(tgt_amend_commands=amend))
+    with pytest.raises(PluginError, match="inside"):
+        running.transport.log_in("t.one", "host")
+    inventory = running.daemon.inventory
+    target = inventory.targets["t.one"]
+    assert (target.nexuses, len(target.leases)) == ([], 0)
+    assert [unit.lu.itls for unit in inventory.units.values()] == [[], []]
+
+
+@pytest.mark.asyncio
+async def test_a_lun_whose_commands_can_not_be_amended_is_not_mapped(start: Start) -> None:
+    def amend(lu: Any) -> None:
+        if lu.name == "b":
+            raise ZeroDivisionError("inside")
+
+    running = await start(EXTRA.replace('["a", "b"]', '["a"]'), plugin(tgt_amend_commands=amend))
+    nexus = running.transport.log_in("t.one", "host")
+    assert nexus is not None
+    with pytest.raises(PluginError, match="inside"):
+        await running.apply(('["a"]', '["a", "b"]'))
+    assert list(nexus.luns()) == list(running.daemon.inventory.targets["t.one"].luns.luns()) == [0]

@@ -8,7 +8,7 @@ import pytest
 from support.fakes import fake_module, fake_plugins, record
 
 from tgtcore import Format, Options, hookimpl, signals
-from tgtcore.errors import PluginError
+from tgtcore.errors import ConfigError, PluginError
 from tgtcore.plugins import Plugins
 
 
@@ -130,3 +130,33 @@ def test_plugins_offer_formats_and_verbs() -> None:
     assert plugins.registry.formats.owner("coded") == "tgtcore-mine 1.0"
     verb = plugins.admin.found()["mine show"]
     assert (verb.handler(None), verb.owner) == ("mine", "tgtcore-mine 1.0")
+
+
+FAILING = {
+    "tgt_amend_commands": lambda plugins: plugins.amend_commands("fake", None, None),
+    "tgt_authorize_login": lambda plugins: plugins.authorize_login(None, None, ""),
+    "tgt_check_config": lambda plugins: plugins.check_config(None),
+    "tgt_load_config": lambda plugins: plugins.load_config(None),
+    "tgt_status": lambda plugins: plugins.status(detail=True),
+    "tgt_vpd_pages": lambda plugins: plugins.vpd_pages("fake", None),
+}
+
+
+@pytest.mark.parametrize("hook", FAILING)
+def test_a_plugin_whose_hook_fails_is_named(hook: str) -> None:
+    def fail() -> None:
+        raise ZeroDivisionError("inside")
+
+    plugins = fake_plugins(module("innocent", **{hook: lambda: None}), module("bad", **{hook: fail}))
+    with pytest.raises(
+        PluginError, match=rf'plugin "bad" \(tgtcore-bad 1.0\): {hook}\(\) failed: ZeroDivisionError: inside'
+    ):
+        FAILING[hook](plugins)
+
+
+def test_an_error_that_a_plugin_means_is_passed_on() -> None:
+    def refuse() -> None:
+        raise ConfigError("as it is")
+
+    with pytest.raises(ConfigError, match="as it is"):
+        fake_plugins(module("strict", tgt_check_config=refuse)).check_config(None)

@@ -137,8 +137,8 @@ class Daemon:
             await self._lock.acquire()
 
     async def _remove_all(self) -> None:
-        await remove_everything(self.inventory, self._departures)
-        self._left = await self._departures.give_up()
+        self._left = await remove_everything(self.inventory, self._departures)
+        self._left += await self._departures.give_up()
         self._config = EMPTY
 
     async def _end_workers(self, workers: Workers) -> None:

@@ -60,10 +60,10 @@ class Departures:
         if not done:
             task.add_done_callback(lambda late: _report(what, late))
             holders = users()
-            raise DrainTimeout(
-                f"{what} is still in use after {timeout_s:g} s by: {', '.join(holders) or 'a worker that has not returned'}",
-                holders,
-            )
+            state = f"in use after {timeout_s:g} s by: {', '.join(holders)}"
+            if not holders:
+                state = f"there after {timeout_s:g} s, although nobody uses it: its store or its driver hangs"
+            raise DrainTimeout(f"{what} is still {state}", holders)
         error = task.exception()
         if error is None:
             return

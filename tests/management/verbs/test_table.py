@@ -1,5 +1,6 @@
 """The table of verbs."""
 
+import asyncio
 from typing import Any
 
 import pytest
@@ -50,3 +51,30 @@ def test_every_argument_of_every_verb_is_explained() -> None:
         assert verb.help.endswith(".")
         for name, field in verb.arguments.model_fields.items():
             assert field.description, f"{verb.name}: {name}"
+
+
+@pytest.mark.asyncio
+@pytest.mark.parametrize(
+    ("verb", "arguments"),
+    [
+        ("lun remove", {"target": "t.one", "lun": 0}),
+        ("lu remove", {"name": "b", "force": True}),
+        ("target remove", {"target": "t.one"}),
+    ],
+)
+async def test_of_two_that_remove_the_same_thing_one_is_told_that_it_is_gone(
+    manage: Managed, verb: str, arguments: dict[str, Any]
+) -> None:
+    first, second = await asyncio.gather(manage(verb, **arguments), manage(verb, **arguments), return_exceptions=True)
+    assert isinstance(first, list)
+    assert isinstance(second, VerbError)
+    assert second.code is Code.NOT_FOUND
+
+
+@pytest.mark.asyncio
+async def test_before_the_start_and_after_the_stop_there_is_nothing_to_manage(manage: Managed) -> None:
+    manage.daemon.serving = False
+    for verb in ("show", "stat", "save"):
+        with pytest.raises(VerbError, match="the daemon is starting"):
+            await manage(verb)
+    manage.daemon.serving = True

@@ -1,5 +1,7 @@
 """Verbs on portals and sessions."""
 
+import asyncio
+
 import pytest
 from management.conftest import Managed
 
@@ -49,3 +51,9 @@ async def test_what_is_not_there_is_its_own_error(manage: Managed, verb: str, ar
     with pytest.raises(VerbError) as caught:
         await manage(verb, **arguments)
     assert caught.value.code is Code.NOT_FOUND
+
+
+async def test_portals_that_are_added_at_once_are_all_there(manage: Managed) -> None:
+    names = ["two", "three", "four"]
+    await asyncio.gather(*(manage("portal add", address=name, transport="fake") for name in names))
+    assert manage.transport.open == ["one", *names]

@@ -1,0 +1,174 @@
+"""The end of the daemon: whatever fails or hangs, the rest goes away, in a bounded time, and what is left is named."""
+
+import asyncio
+import threading
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from daemon.conftest import CONFIG, Running, Start
+from support.fakes import FakeStore, FakeTransport
+
+from tgtcore import signals
+from tgtcore.errors import ConfigError
+
+pytestmark = pytest.mark.asyncio
+
+
+@pytest.fixture(autouse=True)
+def _impatient(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("tgtcore.daemon.departures._LOGOUT_S", 0)
+
+
+@pytest.fixture
+def gate() -> Iterator[threading.Event]:
+    """Workers wait here until the test has ended."""
+    event = threading.Event()
+    yield event
+    event.set()
+
+
+def only_a_hangs(running: Running, monkeypatch: pytest.MonkeyPatch, method: str, gate: threading.Event) -> None:
+    store: Any = running.daemon.inventory.units["a"].store
+    original = getattr(FakeStore, method)
+
+    def hang(self: FakeStore, *args: Any) -> Any:
+        if self is store.store:
+            gate.wait(10)
+        return original(self, *args)
+
+    monkeypatch.setattr(FakeStore, method, hang)
+
+
+def _fail_to_flush(store: FakeStore) -> None:
+    raise OSError(5, "Input/output error")
+
+
+async def stopped(running: Running) -> list[str]:
+    """Stop, in a bounded time."""
+    async with asyncio.timeout(5):
+        return await running.daemon.stop()
+
+
+async def test_a_store_that_is_not_closed_cleanly_keeps_nobody(
+    running: Running, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    nexus = running.transport.log_in("t.one", "host")
+    monkeypatch.setattr(FakeStore, "flush", _fail_to_flush)
+    assert await stopped(running) == ["store a was not closed cleanly: input/output error"]
+    assert nexus is not None
+    assert nexus.closed
+    assert [store.closed for store in FakeStore.opened] == [True, True]
+    inventory = running.daemon.inventory
+    assert (inventory.units, inventory.targets, inventory.transports) == ({}, {}, {})
+
+
+async def test_a_store_that_hangs_while_it_is_closed_is_named(
+    running: Running, monkeypatch: pytest.MonkeyPatch, gate: threading.Event
+) -> None:
+    monkeypatch.setattr("tgtcore.daemon.daemon._JOIN_S", 0.1)
+    only_a_hangs(running, monkeypatch, "flush", gate)
+    assert await stopped(running) == [
+        "logical unit a: its removal has not ended",
+        "a worker thread: it has not returned from a store",
+    ]
+    assert [store.closed for store in FakeStore.opened] == [False, True]
+    FakeStore.opened.clear()
+
+
+async def test_a_change_that_hangs_is_given_up(
+    running: Running, monkeypatch: pytest.MonkeyPatch, gate: threading.Event
+) -> None:
+    monkeypatch.setattr("tgtcore.daemon.daemon._JOIN_S", 0.1)
+    only_a_hangs(running, monkeypatch, "resize", gate)
+    resize = asyncio.ensure_future(running.daemon.resize("a", 8192))
+    await asyncio.sleep(0)
+    left = await stopped(running)
+    assert "store a: resize of logical unit a to 8192 bytes" in left
+    assert resize.cancelled() or resize.exception() is not None
+    FakeStore.opened.clear()
+
+
+@pytest.mark.parametrize("method", ["stop_listening", "close", "drop_target"])
+async def test_a_transport_that_fails_keeps_nobody(
+    running: Running, monkeypatch: pytest.MonkeyPatch, method: str
+) -> None:
+    nexus = running.transport.log_in("t.one", "host")
+
+    async def fail(self: FakeTransport, *args: Any) -> None:
+        raise RuntimeError("as the test wants")
+
+    monkeypatch.setattr(FakeTransport, method, fail)
+    assert await stopped(running) == []
+    assert nexus is not None
+    assert nexus.closed
+    assert [store.closed for store in FakeStore.opened] == [True, True]
+
+
+async def test_a_transport_that_hangs_costs_its_time_once(running: Running, monkeypatch: pytest.MonkeyPatch) -> None:
+    nexus = running.transport.log_in("t.one", "host")
+
+    async def hang(self: FakeTransport, timeout_s: float) -> None:
+        await asyncio.Event().wait()
+
+    monkeypatch.setattr(FakeTransport, "close", hang)
+    assert await stopped(running) == ["transport fake: its removal has not ended"]
+    assert nexus is not None
+    assert nexus.closed
+    assert [store.closed for store in FakeStore.opened] == [True, True]
+
+
+async def test_listeners_that_fail_keep_nobody(running: Running) -> None:
+    def fail(sender: object, **news: object) -> None:
+        raise RuntimeError("as the test wants")
+
+    with (
+        signals.drain_started.connected_to(fail),
+        signals.lu_removed.connected_to(fail),
+        signals.store_closed.connected_to(fail),
+        signals.target_removed.connected_to(fail),
+    ):
+        assert await stopped(running) == []
+    assert [store.closed for store in FakeStore.opened] == [True, True]
+
+
+async def test_a_command_that_vanished_is_named(running: Running) -> None:
+    running.daemon.inventory.units["b"].lu.accepted += 2
+    assert await stopped(running) == ["logical unit b: 2 commands have vanished"]
+
+
+async def test_things_go_from_the_outside_inwards(running: Running) -> None:
+    order: list[str] = []
+
+    def note(sender: object, **news: object) -> None:
+        order.append(str(sender))
+
+    running.transport.log_in("t.one", "host")
+    with (
+        signals.nexus_closed.connected_to(note),
+        signals.target_removed.connected_to(note),
+        signals.store_closed.connected_to(note),
+    ):
+        assert await stopped(running) == []
+    assert order[:2] == ["nexus host -> t.one,1", "target t.one"]
+    assert sorted(order[2:]) == ["store a", "store b"]
+
+
+async def test_stopping_twice_is_stopping_once(running: Running) -> None:
+    assert await stopped(running) == []
+    assert await stopped(running) == []
+    with pytest.raises(ConfigError, match="stopping"):
+        await running.daemon.resize("a", 8192)
+
+
+async def test_a_change_waits_for_the_end_of_the_start(start: Start, monkeypatch: pytest.MonkeyPatch) -> None:
+    changed = CONFIG.replace('luns = ["a", "b"]', 'luns = ["a"]')
+    original = FakeTransport.start
+
+    async def slowly(self: FakeTransport) -> None:
+        await asyncio.sleep(0.05)
+        await original(self)
+
+    monkeypatch.setattr(FakeTransport, "start", slowly)
+    running = await start(changed, edits=[lambda document: document["targets"]["t.one"]["luns"].append("b")])
+    assert list(running.daemon.inventory.targets["t.one"].luns.luns()) == [0, 1]
