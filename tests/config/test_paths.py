@@ -25,3 +25,7 @@ def test_values_that_are_no_paths_are_left_to_the_model() -> None:
 
 def test_the_paths_of_options_are_found() -> None:
     assert list(paths_of(Some(path=Path("/a"), text="/b"))) == [Path("/a")]
+
+
+def test_the_home_of_nobody_is_left_as_it_is() -> None:
+    assert absolute(Some, {"path": "~no-such-user/x"}, Path("/base")) == {"path": "/base/~no-such-user/x"}

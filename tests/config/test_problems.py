@@ -1,5 +1,7 @@
 """Problems are collected, placed and shown in order."""
 
+from pathlib import Path
+
 import pytest
 
 from tgtcore.config.positions import Positions
@@ -64,3 +66,12 @@ def test_what_is_no_table_is_said() -> None:
     problems = Problems()
     assert problems.check(("t",), Outer, [1]) is None
     assert shown(problems) == ("t: expected a table, got [1]",)
+
+
+def test_a_path_with_a_nul_is_no_path() -> None:
+    class WithPath(Options):
+        path: Path
+
+    problems = Problems()
+    assert problems.check(("t",), WithPath, {"path": "a\0b"}) is None
+    assert shown(problems) == ("t.path: expected a path, and none can have a NUL character in it",)

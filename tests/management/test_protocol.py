@@ -76,3 +76,10 @@ def test_every_error_keeps_its_code_and_problems_on_the_way(error: Exception, co
 def test_exit_statuses_are_distinct() -> None:
     assert sorted(code.exit_status for code in Code) == [1, 2, 3, 4, 5, 6, 7, 8]
     assert json.loads(error_line(0, ConfigError("x")))["error"]["code"] == "config"
+
+
+def test_half_a_surrogate_pair_is_no_text() -> None:
+    whole = b'{"version": 1, "verb": "show", "arguments": {"a": "\\ud83d\\ude00"}}'
+    assert parse_request(whole).arguments == {"a": "\N{GRINNING FACE}"}
+    with pytest.raises(VerbError, match="expected one JSON object"):
+        parse_request(whole.replace(b"\\ude00", b""))

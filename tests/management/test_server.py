@@ -1,6 +1,7 @@
 """The management socket: who may use it, and what a hostile client can't do."""
 
 import asyncio
+import fcntl
 import json
 import os
 import socket
@@ -158,3 +159,88 @@ async def test_a_file_in_the_way_is_left_alone(tmp_path: Path) -> None:
 async def test_a_path_that_is_too_long_is_an_error(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match=r"management socket .*: "):
         await Server(tmp_path / ("x" * 200), echo).start()
+
+
+@pytest.mark.asyncio
+async def test_a_socket_at_which_another_program_answers_is_left_alone(tmp_path: Path) -> None:
+    path = tmp_path / "other.sock"
+    with socket.socket(socket.AF_UNIX) as other:
+        other.bind(str(path))
+        other.listen()
+        with pytest.raises(ConfigError, match="another program is using it"):
+            await Server(path, echo).start()
+        with socket.socket(socket.AF_UNIX) as client:
+            client.connect(str(path))
+    assert os.listdir(tmp_path) == [path.name]
+
+
+@pytest.mark.asyncio
+async def test_a_lock_file_that_is_removed_while_it_is_taken_does_not_count(
+    tmp_path: Path, mocker: MockerFixture
+) -> None:
+    path = tmp_path / "tgtd.sock"
+    lock = tmp_path / "tgtd.sock.lock"
+    original = fcntl.flock
+
+    def flock(descriptor: int, how: int) -> None:
+        original(descriptor, how)
+        if flocked.call_count == 1:
+            lock.unlink()
+
+    flocked = mocker.patch("fcntl.flock", side_effect=flock)
+    server = Server(path, echo)
+    await server.start()
+    assert flocked.call_count == 2
+    assert lock.exists()
+    await server.stop()
+    assert os.listdir(tmp_path) == []
+
+
+@pytest.mark.asyncio
+async def test_a_server_that_can_not_listen_leaves_nothing(tmp_path: Path, mocker: MockerFixture) -> None:
+    mocker.patch("asyncio.start_unix_server", side_effect=OSError(24, "Too many open files"))
+    with pytest.raises(ConfigError, match="too many open files"):
+        await Server(tmp_path / "tgtd.sock", echo).start()
+    assert os.listdir(tmp_path) == []
+
+
+@pytest.mark.asyncio
+async def test_a_client_that_reads_no_answers_is_sent_away(tmp_path: Path) -> None:
+    asked = asyncio.Event()
+
+    async def much(request: Request) -> Any:
+        asked.set()
+        return "x" * 4_000_000
+
+    server = Server(tmp_path / "tgtd.sock", much, idle_s=0.2)
+    await server.start()
+    reader, writer = await asyncio.open_unix_connection(str(server.path), limit=1024)
+    writer.write(request_line(Request("show")))
+    async with asyncio.timeout(5):
+        await asked.wait()
+        await asyncio.wait(server._clients)
+        assert len(await reader.read()) < 4_000_000
+    writer.close()
+    await server.stop()
+
+
+@pytest.mark.asyncio
+async def test_a_client_that_leaves_during_a_verb_does_not_stop_it(tmp_path: Path) -> None:
+    begun, go_on, ended = asyncio.Event(), asyncio.Event(), asyncio.Event()
+
+    async def slow(request: Request) -> Any:
+        begun.set()
+        await go_on.wait()
+        ended.set()
+
+    server = Server(tmp_path / "tgtd.sock", slow)
+    await server.start()
+    _, writer = await asyncio.open_unix_connection(str(server.path))
+    writer.write(request_line(Request("show")))
+    async with asyncio.timeout(5):
+        await begun.wait()
+        writer.close()
+        await writer.wait_closed()
+        go_on.set()
+        await ended.wait()
+    await server.stop()

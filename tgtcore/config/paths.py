@@ -15,16 +15,29 @@ def absolute(model: type[BaseModel], values: Any, base: Path) -> Any:
     for name in _path_keys(model):
         value = made.get(name)
         if isinstance(value, str) and value:
-            made[name] = str(base / Path(value).expanduser())
+            made[name] = str(base / _expanded(Path(value)))
     return made
 
 
 def paths_of(options: BaseModel) -> Iterator[Path]:
     """The paths that checked options name."""
+    for _, path in named_paths(options):
+        yield path
+
+
+def named_paths(options: BaseModel) -> Iterator[tuple[str, Path]]:
+    """The same with their keys."""
     for name in _path_keys(type(options)):
         value = getattr(options, name)
         if isinstance(value, Path):
-            yield value
+            yield name, value
+
+
+def _expanded(path: Path) -> Path:
+    try:
+        return path.expanduser()
+    except RuntimeError:  # there is no such user
+        return path
 
 
 def _path_keys(model: type[BaseModel]) -> Iterator[str]:

@@ -6,6 +6,7 @@ from typing import Any
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
+from tgtcore.config.paths import named_paths
 from tgtcore.config.positions import Place, Positions, describe
 from tgtcore.errors import ConfigError
 from tgtcore.registry import nearest
@@ -72,11 +73,15 @@ class Problems:
             self.add(place, f"expected a table, got {_shown(values)}")
             return None
         try:
-            return model.model_validate(values)
+            made = model.model_validate(values)
         except ValidationError as errors:
             for error in errors.errors(include_url=False, include_context=True):
                 self.add((*place, *error["loc"]), _message(error, model, self._is_secret(place, error)))
             return None
+        impossible = [key for key, path in named_paths(made) if "\0" in str(path)]
+        for key in impossible:
+            self.add((*place, key), "expected a path, and none can have a NUL character in it")
+        return None if impossible else made
 
     def unknown(self, place: Place, what: str, name: str, known: Iterable[str]) -> None:
         """Note a reference to something that is not there."""

@@ -104,6 +104,7 @@ def parse_request(line: bytes) -> Request:
     """
     try:
         message = json.loads(line)
+        json.dumps(message, ensure_ascii=False).encode()  # half a surrogate pair is no text
     except (ValueError, RecursionError):
         raise VerbError(Code.PROTOCOL, "expected one JSON object in each line") from None
     if not isinstance(message, dict):

@@ -56,8 +56,14 @@ class Server:
         try:
             self.path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
             self._lock = _locked(self.path.with_name(self.path.name + ".lock"), self.path)
-            sock = _bound(self.path)
-            self._server = await asyncio.start_unix_server(self._serve, sock=sock, limit=MANAGEMENT_REQUEST_BYTES_MAX)
+            with contextlib.ExitStack() as undo:
+                sock = _bound(self.path)
+                undo.callback(self.path.unlink, missing_ok=True)
+                undo.callback(sock.close)
+                self._server = await asyncio.start_unix_server(
+                    self._serve, sock=sock, limit=MANAGEMENT_REQUEST_BYTES_MAX
+                )
+                undo.pop_all()
         except OSError as error:
             await self.stop()
             reason = (error.strerror or str(error)).lower()
@@ -90,6 +96,8 @@ class Server:
         self._clients.add(task)
         try:
             await self._talk(reader, writer)
+        except TimeoutError:
+            writer.transport.abort()  # it does not read its answers
         except (OSError, asyncio.CancelledError):
             pass  # the client has gone, or the daemon goes
         finally:
@@ -113,7 +121,7 @@ class Server:
             if not line.endswith(b"\n"):
                 return
             writer.write(await self._respond(line))
-            await writer.drain()
+            await asyncio.wait_for(writer.drain(), self._idle_s)
 
     async def _part(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, why: VerbError) -> None:
         """Say why the connection ends, and let the client hear it: closing over unread bytes would throw the answer away."""
@@ -153,25 +161,47 @@ class Server:
 
 def _locked(lock: Path, path: Path) -> int:
     """Hold a lock as long as the socket is ours: two daemons that start at once must not both remove it."""
-    descriptor = os.open(lock, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    while True:
+        descriptor = os.open(lock, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            os.close(descriptor)
+            raise ConfigError(f"management socket {path}: another tgtd is using it") from None
+        with contextlib.suppress(FileNotFoundError):
+            if os.path.samestat(os.fstat(descriptor), os.stat(lock)):
+                return descriptor
+        os.close(descriptor)  # a daemon that just ended has removed the file that was locked here
+
+
+def _remove_dead(path: Path) -> None:
+    """Remove the socket that a killed daemon has left.
+
+    :raises ConfigError: it is no socket, or somebody answers there.
+    """
     try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError:
-        os.close(descriptor)
-        raise ConfigError(f"management socket {path}: another tgtd is using it") from None
-    return descriptor
+        if not stat.S_ISSOCK(path.lstat().st_mode):
+            raise ConfigError(f"management socket {path}: there is a file of that name which is no socket")
+    except FileNotFoundError:
+        return
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_NONBLOCK) as probe:
+        try:
+            probe.connect(str(path))
+        except ConnectionRefusedError:
+            path.unlink()
+            return
+        except BlockingIOError:
+            pass  # so many wait there already
+    raise ConfigError(f"management socket {path}: another program is using it")
 
 
 def _bound(path: Path) -> socket.socket:
-    with contextlib.suppress(FileNotFoundError):
-        if not stat.S_ISSOCK(path.lstat().st_mode):
-            raise ConfigError(f"management socket {path}: there is a file of that name which is no socket")
-        path.unlink()
     length = len(os.fsencode(path))
     if length > _PATH_BYTES_MAX:
         raise ConfigError(
             f"management socket {path}: the path has {length} bytes, expected at most {_PATH_BYTES_MAX}; choose a shorter one"
         )
+    _remove_dead(path)
     sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
     try:
         os.fchmod(sock.fileno(), 0o600)  # before it has a name: nobody gets in between

@@ -48,3 +48,11 @@ async def test_plugins_and_verbs_are_listed(manage: Managed) -> None:
     (plugin,) = await manage("plugin list")
     assert (plugin["name"], plugin["offers"]["store"]) == ("fake", ["memory"])
     assert {"lun add", "verbs", "apply"} <= {row["verb"] for row in await manage("verbs")}
+
+
+async def test_the_difference_is_shown_line_by_line(manage: Managed) -> None:
+    assert await manage("diff", text=manage.text, folder="/") == ""
+    new = manage.text.replace("[targets", 'serial = "S"\n[targets')
+    lines = (await manage("diff", text=new, name="n.toml")).splitlines()
+    assert lines[:2] == ["--- in force", "+++ n.toml"]
+    assert [line for line in lines[2:] if line[0] in "+-"] == ['+serial = "S"']
