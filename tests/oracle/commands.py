@@ -54,3 +54,13 @@ def mode_select6(length: int) -> bytes:
 def report_luns(length: int = 512) -> bytes:
     """REPORT LUNS, all of them."""
     return struct.pack(">BBBBBBLBB", 0xA0, 0, 0, 0, 0, 0, length, 0, 0)
+
+
+def unmap(length: int) -> bytes:
+    """UNMAP with a parameter list of so many bytes."""
+    return struct.pack(">BBLBHB", 0x42, 0, 0, 0, length, 0)
+
+
+def unmap_list(lba: int, blocks: int) -> bytes:
+    """The parameter list of UNMAP with one descriptor."""
+    return struct.pack(">HHLQLL", 22, 16, 0, lba, blocks, 0)

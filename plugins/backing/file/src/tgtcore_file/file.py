@@ -101,7 +101,7 @@ class FileStore(Store):
             data = os.pread(self._fd, length, offset)
             pieces.append(data)
         if length:
-            raise shortened(self._path, offset, self.size_bytes)
+            raise shortened(self._path, os.lseek(self._fd, 0, os.SEEK_END), self.size_bytes)
         return b"".join(pieces)
 
     def read_nowait(self, offset: int, length: int) -> Buffer | None:

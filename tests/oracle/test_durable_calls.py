@@ -1,0 +1,82 @@
+"""The kernel's own word: system calls for durability have returned before the response of the command is sent."""
+
+import re
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from oracle.commands import BLOCK_BYTES, synchronize_cache10, synchronize_cache16, write16
+from oracle.libiscsi import Session
+from oracle.served import Served
+
+_COMMANDS = 20
+
+# strace splits a call that another thread interrupts into "call(... <unfinished ...>" and "<... call resumed>... = result".
+_DURABLE = re.compile(
+    r"(?:pwritev2\(|pwritev2 resumed>).*RWF_DSYNC\) += (-?\d+)|fdatasync(?:\(| resumed>).*\) += (-?\d+)"
+)
+_RESPONSE = re.compile(r'(?:sendmsg|sendto|writev?)\(.*?"!\\200\\0')  # opcode 21h, final, target's answer 00h
+
+
+@pytest.fixture
+def trace(tmp_path: Path) -> Path:
+    return tmp_path / "trace"
+
+
+@pytest.fixture
+def daemon(tmp_path: Path, trace: Path) -> Iterator[Served]:
+    """A disk whose system calls are written down in their order."""
+    strace = (
+        "strace",
+        "-D",
+        "-f",
+        "-o",
+        trace,
+        "-s",
+        "8",
+        "-e",
+        "trace=pwritev2,fdatasync,sendmsg,sendto,write,writev",
+    )
+    with Served.disk(tmp_path, tmp_path / "disk.img", options=("--size", "16M"), under=strace) as served:
+        yield served
+
+
+def durable_calls_before_responses(daemon: Served, trace: Path) -> list[int]:
+    """For each response, how many calls had returned with success since the one before; ends the daemon."""
+    assert daemon.stop() == 0
+    deadline = time.monotonic() + 10
+    while f"{daemon.pid} +++ exited" not in (text := trace.read_text(errors="replace")):
+        assert time.monotonic() < deadline, "strace did not end"
+        time.sleep(0.02)
+    found, calls = [], 0
+    for line in text.splitlines():
+        if returned := _DURABLE.search(line):
+            calls += int(returned[1] or returned[2]) >= 0
+        elif _RESPONSE.search(line):
+            found.append(calls)
+            calls = 0
+    return found
+
+
+@pytest.mark.parametrize("blocks", [8, 512])
+def test_a_write_with_fua_is_durable_before_good(daemon: Served, trace: Path, blocks: int) -> None:
+    with Session(daemon.url) as session:
+        session.ready()
+        for number in range(_COMMANDS):
+            assert session.command(
+                write16(number * blocks, blocks, fua=True), data_out=bytes(blocks * BLOCK_BYTES)
+            ).good
+    assert durable_calls_before_responses(daemon, trace)[-_COMMANDS:] == [1] * _COMMANDS
+
+
+@pytest.mark.parametrize("synchronize", [synchronize_cache10, synchronize_cache16])
+def test_synchronize_cache_is_durable_before_good(
+    daemon: Served, trace: Path, synchronize: Callable[[], bytes]
+) -> None:
+    with Session(daemon.url) as session:
+        session.ready()
+        for number in range(_COMMANDS):
+            assert session.command(write16(number * 8, 8), data_out=bytes(8 * BLOCK_BYTES)).good
+            assert session.command(synchronize()).good
+    assert durable_calls_before_responses(daemon, trace)[-2 * _COMMANDS :] == [0, 1] * _COMMANDS
