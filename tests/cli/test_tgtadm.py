@@ -119,3 +119,20 @@ def test_shells_complete_verbs() -> None:
     words = {"COMP_WORDS": "tgtadm lu", "COMP_CWORD": "1", "_TGTADM_COMPLETE": "bash_complete"}
     completed = run("tgtadm", env=words).stdout
     assert {"plain,lu", "plain,lun"} <= set(completed.split())
+
+
+def test_a_dry_run_shows_people_the_difference(tgtd: Tgtd, tmp_path: Path) -> None:
+    path = tmp_path / "new.toml"
+    saved = run("tgtadm", *socket_of(tgtd), "save", "-").stdout
+    path.write_text(saved.replace("drain_s = 1", "drain_s = 2"))
+    done = run("tgtadm", *socket_of(tgtd), "apply", path, "--dry-run")
+    assert done.returncode == 0, done.stderr
+    assert "\n-drain_s = 1\n+drain_s = 2\n" in done.stdout
+    assert done.stdout.endswith(run("tgtadm", *socket_of(tgtd), "diff", path).stdout)
+    path.write_text(saved)
+    assert run("tgtadm", *socket_of(tgtd), "apply", path, "--dry-run").stdout == "nothing\n"
+
+
+def test_a_file_that_can_not_be_read_is_a_wrong_command_line(tgtd: Tgtd, tmp_path: Path) -> None:
+    done = run("tgtadm", *socket_of(tgtd), "apply", tmp_path / "none.toml")
+    assert (done.returncode, done.stderr) == (2, f"tgtadm: {tmp_path}/none.toml: no such file or directory\n")

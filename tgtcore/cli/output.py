@@ -21,6 +21,8 @@ def show(result: Any, columns: Sequence[str] = (), *, as_json: bool) -> None:
         _show_table(result, columns)
     elif isinstance(result, Mapping):
         _show_sections(result)
+    elif isinstance(result, str):
+        click.echo(result, nl=bool(result))
     else:
         click.echo(_cell("", result))
 

@@ -49,9 +49,14 @@ def main(context: click.Context, socket: Path | None, as_json: bool) -> None:
     context.obj = _Settings(socket or default_socket(), as_json)
 
 
+def _settings() -> _Settings:
+    found: _Settings = click.get_current_context().obj
+    return found
+
+
 def _call(verb: Verb, arguments: dict[str, Any]) -> None:
     """Run a verb and show its result."""
-    settings: _Settings = click.get_current_context().obj
+    settings = _settings()
     with reported(as_json=settings.as_json), Client(settings.socket) as client:
         result = client.call(verb.name, arguments)
     show(result, verb.columns, as_json=settings.as_json)
@@ -60,28 +65,44 @@ def _call(verb: Verb, arguments: dict[str, Any]) -> None:
 add_verbs(main, _call)
 
 
+_FILE = click.argument("file", type=click.Path(path_type=Path), metavar="FILE")
+
+
 @main.command(short_help="Serve what a configuration says, changing only what differs.")
-@click.argument("file", type=click.Path(path_type=Path), metavar="FILE")
-@click.option("--dry-run", is_flag=True, help="Only show what would change.")
+@_FILE
+@click.option("--dry-run", is_flag=True, help="Only show what would change: the steps, and the difference.")
 def apply(file: Path, dry_run: bool) -> None:
     """Serve what a configuration FILE says, changing only what differs."""
-    settings: _Settings = click.get_current_context().obj
-    with reported(as_json=settings.as_json):
+    given = _given(file)
+    _call(VERBS["apply"], {**given, "dry_run": dry_run})
+    if dry_run and not _settings().as_json:
+        _call(VERBS["diff"], given)
+
+
+@main.command(short_help="Show how a configuration differs from the one in force.")
+@_FILE
+def diff(file: Path) -> None:
+    """Show how a configuration FILE differs from the one in force, line by line."""
+    _call(VERBS["diff"], _given(file))
+
+
+def _given(file: Path) -> dict[str, Any]:
+    """A configuration file as the verbs take it."""
+    with reported(as_json=_settings().as_json):
         try:
             text = file.read_text()
         except UnicodeDecodeError:
             raise ConfigError(f"{file}: not UTF-8") from None
         except OSError as error:
             raise ConfigError(f"{file}: {(error.strerror or str(error)).lower()}") from None
-    folder = os.path.dirname(os.path.abspath(file))
-    _call(VERBS["apply"], {"text": text, "name": str(file), "folder": folder, "dry_run": dry_run})
+    return {"text": text, "name": str(file), "folder": os.path.dirname(os.path.abspath(file))}
 
 
 @main.command(short_help="Write the configuration in force to a file.")
-@click.argument("file", type=click.Path(path_type=Path), metavar="FILE")
+@_FILE
 def save(file: Path) -> None:
     """Write the configuration in force to FILE; - is the standard output."""
-    settings: _Settings = click.get_current_context().obj
+    settings = _settings()
     with reported(as_json=settings.as_json):
         with Client(settings.socket) as client:
             text: str = client.call("save")
@@ -100,7 +121,7 @@ def run(words: tuple[str, ...]) -> None:
     """Run any verb, those of plugins included: tgtadm verbs lists them."""
     from tgtcore.management.edits import assign
 
-    settings: _Settings = click.get_current_context().obj
+    settings = _settings()
     name = " ".join(word for word in words if "=" not in word)
     with reported(as_json=settings.as_json):
         arguments = assign(word for word in words if "=" in word)

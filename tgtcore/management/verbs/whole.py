@@ -1,12 +1,15 @@
 """Verbs on the daemon as a whole: what it serves, how it is, and its configuration."""
 
 import os
+from collections.abc import Mapping
+from difflib import unified_diff
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 from tgtcore.config import parse, to_toml
 from tgtcore.daemon import Daemon
+from tgtcore.daemon.load import check_source
 from tgtcore.logical_unit import LogicalUnit
 from tgtcore.management.verbs.table import STEPS, VERBS, Verb, argument, run, steps_shown, verb
 from tgtcore.options import Options
@@ -89,6 +92,19 @@ async def apply(daemon: Daemon, new: NewConfig) -> list[dict[str, str]]:
     """Compare a configuration with the one in force and carry out the differences."""
     source = parse(new.text.encode(), Path(new.folder), new.name)
     return steps_shown(await daemon.apply(source, dry_run=new.dry_run))
+
+
+@verb("diff", "Show how a configuration differs from the one in force, line by line.", NewConfig)
+async def diff(daemon: Daemon, new: NewConfig) -> str:
+    """A unified diff of the two as TOML, in the same order and with the same paths; empty when they agree."""
+    source = parse(new.text.encode(), Path(new.folder), new.name)
+    wanted = check_source(source, daemon.plugins)
+    old, fresh = (to_toml(_in_order(one.document)).splitlines() for one in (daemon.config, wanted))
+    return "\n".join(unified_diff(old, fresh, "in force", new.name or "new", lineterm=""))
+
+
+def _in_order(document: Mapping[str, Any]) -> dict[str, Any]:
+    return {key: _in_order(value) if isinstance(value, Mapping) else value for key, value in sorted(document.items())}
 
 
 @verb("save", "Show the configuration in force as TOML.")
