@@ -132,13 +132,8 @@ def test_wrong_usage_is_exit_status_2(words: list[str], tmp_path: Path) -> None:
     assert "Usage: tgtd" in done.stderr
 
 
-def test_it_starts_quickly_and_stays_small(tmp_path: Path, private: dict[str, str]) -> None:
-    """By the processor's time: on a machine that is busy with something else the clock says little."""
+def test_it_stays_small(tmp_path: Path, private: dict[str, str]) -> None:
     with Tgtd(*SERVE, cwd=tmp_path, env=private) as tgtd:
-        process = Path("/proc", str(tgtd.process.pid))
-        figures = (process / "stat").read_text().rpartition(")")[2].split()
-        status = (process / "status").read_text()
-    user_ticks, system_ticks = int(figures[11]), int(figures[12])
-    assert (user_ticks + system_ticks) / os.sysconf("SC_CLK_TCK") < 0.7
+        status = Path("/proc", str(tgtd.process.pid), "status").read_text()
     (resident,) = [int(line.split()[1]) for line in status.splitlines() if line.startswith("VmRSS:")]
     assert resident < 80 * 1024
