@@ -76,7 +76,7 @@ def test_no_abort_lets_another_aborted_task_start(made: Bench, slow: Slow, first
     abort_all([data, *waiting], in_silence, then)
     assert answers == [True]
     assert slow.started == []
-    assert len(made.lus[0].task_set) == 0
+    assert [len(itl.task_set) for itl in made.lus[0].itls] == [0]
 
 
 def test_a_reset_aborts_and_tells_other_nexuses_only_with_tas(made: Bench, slow: Slow) -> None:

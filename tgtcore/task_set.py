@@ -1,7 +1,8 @@
-"""The task set of a logical unit: which tasks may run now (SAM-5 clause 8).
+"""The task set of an I_T_L nexus: which tasks may run now (SAM-5 clause 8).
 
 SIMPLE tasks run side by side; an ORDERED task waits for everything older and holds back everything younger; a HEAD OF QUEUE task
-runs at once and holds back what comes after it.  One task set serves all I_T nexuses (TST = 000b).
+runs at once and holds back what comes after it.  Each I_T nexus has a task set of its own (TST = 001b of the Control mode page):
+an initiator that asks for order, and then is silent instead of sending its data, holds up nobody else.
 """
 
 from collections import deque

@@ -9,7 +9,7 @@ INVALID_CDB = (SenseKey.ILLEGAL_REQUEST, *asc.INVALID_FIELD_IN_CDB)
 INVALID_PARAMETER = (SenseKey.ILLEGAL_REQUEST, *asc.INVALID_FIELD_IN_PARAMETER_LIST)
 LENGTH_ERROR = (SenseKey.ILLEGAL_REQUEST, *asc.PARAMETER_LIST_LENGTH_ERROR)
 D_SENSE, TAS = 0x04, 0x40
-CONTROL = bytes.fromhex("0a 0a 02 10 00 00 00 00 00 00 00 00")
+CONTROL = bytes.fromhex("0a 0a 22 10 00 00 00 00 00 00 00 00")
 
 
 def control(*, d_sense: bool = False, tas: bool = False) -> bytes:

@@ -107,20 +107,30 @@ def test_a_task_of_another_nexus_cannot_be_aborted(slow: Slow, initiator: Initia
     assert other.finish(task).status is Status.GOOD
 
 
-@pytest.mark.parametrize("tas", [False, True])
-def test_clearing_a_task_set_tells_the_others(slow: Slow, initiator: Initiator, other: Initiator, tas: bool) -> None:
-    slow.lu.task_aborted_status = tas
-    own, others = initiator.start(READY), other.start(READY)
-    dormant = other.start(READY, attribute=Attribute.ORDERED)
-    answers = request(initiator, Tmf.CLEAR_TASK_SET)
-    assert answers == []
+@pytest.mark.parametrize("function", [Tmf.ABORT_TASK_SET, Tmf.CLEAR_TASK_SET])
+def test_each_nexus_has_a_task_set_of_its_own(
+    slow: Slow, initiator: Initiator, other: Initiator, function: Tmf
+) -> None:
+    own, dormant = initiator.start(READY), initiator.start(READY, attribute=Attribute.ORDERED)
+    others = other.start(READY, attribute=Attribute.ORDERED)
+    answers = request(initiator, function)
+    assert others.state is State.RUNNING
+    assert dormant.state is State.ENDED
     end(slow)
     assert answers == [TmfResponse.FUNCTION_COMPLETE]
-    assert own.result is None
-    for task in (others, dormant):
-        assert (task.result is not None and task.result.status is Status.TASK_ABORTED) is tas
-    told = (SenseKey.UNIT_ATTENTION, *asc.COMMANDS_CLEARED_BY_ANOTHER_INITIATOR)
-    assert (other.execute("1d").code == told) is not tas
+    assert own.result is dormant.result is None
+    assert other.finish(others).status is Status.GOOD
+    assert other.execute("1d").status is Status.GOOD
+
+
+@pytest.mark.parametrize("attribute", [Attribute.ORDERED, Attribute.HEAD_OF_QUEUE])
+def test_who_is_silent_holds_up_nobody_else(initiator: Initiator, other: Initiator, attribute: Attribute) -> None:
+    silent = initiator.start("15 10 00 00 ff", bytes(255), attribute=attribute, held=True)
+    assert silent.state is State.DATA
+    assert initiator.start(MODE_SENSE).state is State.DORMANT
+    for theirs in Attribute.SIMPLE, Attribute.ORDERED:
+        assert other.execute(MODE_SENSE, attribute=theirs).status is Status.GOOD
+    assert request(initiator, Tmf.ABORT_TASK_SET) == [TmfResponse.FUNCTION_COMPLETE]
 
 
 def test_a_reset_during_a_reset(slow: Slow, initiator: Initiator, other: Initiator) -> None:

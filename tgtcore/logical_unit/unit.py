@@ -23,7 +23,6 @@ from tgtcore.scsi import asc
 from tgtcore.scsi.sense import SenseKey
 from tgtcore.store import OpenStore
 from tgtcore.task import PENDING, State, Task
-from tgtcore.task_set import TaskSet
 
 if TYPE_CHECKING:
     from tgtcore.device import BoundCommand
@@ -67,7 +66,6 @@ class LogicalUnit:
                 self.reservations.restore(saved_state.load())
             except ValueError as error:
                 raise ValueError(f"{saved_state}: {error}") from None
-        self.task_set = TaskSet(self._start)
         self.itls: list[ITLNexus] = []
         """Everyone who has this logical unit mapped, or has lost it and still has tasks here."""
         self.descriptor_sense = False
@@ -115,8 +113,8 @@ class LogicalUnit:
             task.state = State.NEW
             self.fail(task, refusal)
             return
-        if self.task_set.admit(task):
-            self._start(task)
+        if itl.task_set.admit(task):
+            self.start(task)
 
     def _check(self, task: Task, itl: "ITLNexus") -> "BoundCommand":
         cdb = task.cdb
@@ -131,7 +129,7 @@ class LogicalUnit:
             raise _reserved_bit_set(command, cdb)
         return command
 
-    def _start(self, task: Task) -> None:
+    def start(self, task: Task) -> None:
         """Begin a task whose turn has come: ask for data-out if there is not enough of it, or run the handler."""
         wants = task.command.wants
         task.enabled = True
@@ -187,10 +185,12 @@ class LogicalUnit:
         """Let a task go; called by :meth:`Task.finish` only."""
         self.ended += 1
         self.leases.give(task)
+        itl = task.itl
+        assert itl is not None
         if task.enabled:
-            self.task_set.ended(task)
+            itl.task_set.ended(task)
         elif task.dormant:
-            self.task_set.withdraw(task)
+            itl.task_set.withdraw(task)
 
     def fail(self, task: Task, error: BaseException) -> None:
         """End a task with what an error means to its initiator."""

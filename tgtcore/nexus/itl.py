@@ -6,6 +6,7 @@ from tgtcore.errors import CheckCondition
 from tgtcore.limits import ATTENTIONS_PER_NEXUS_MAX
 from tgtcore.scsi import asc
 from tgtcore.scsi.sense import SenseKey
+from tgtcore.task_set import TaskSet
 
 if TYPE_CHECKING:
     from tgtcore.device import CommandTable
@@ -34,6 +35,7 @@ class ITLNexus:
         "lun",
         "nexus",
         "prevents_removal",
+        "task_set",
     )
 
     def __init__(self, nexus: "Nexus", lun: int, lu: "LogicalUnit", commands: "CommandTable") -> None:
@@ -42,6 +44,7 @@ class ITLNexus:
         self.lu = lu
         self.commands = commands
         self.identity = nexus.identity
+        self.task_set = TaskSet(lu.start)
         self.attentions: list[tuple[int, int]] = []
         """Pending unit attention conditions, the next to be reported first."""
         self.prevents_removal = False

@@ -88,16 +88,8 @@ def _query_task(task: "Task | None", answer: Answer) -> None:
 
 
 def _abort_task_set(itl: "ITLNexus", answer: Answer) -> None:
+    """ABORT TASK SET, and CLEAR TASK SET: each nexus has a task set of its own (TST = 001b), so it clears the same tasks."""
     abort_all(itl.nexus.tasks_of(itl), in_silence, lambda: answer(TmfResponse.FUNCTION_COMPLETE))
-
-
-def _clear_task_set(itl: "ITLNexus", answer: Answer) -> None:
-    tasks = itl.lu.tasks()
-    status = told_others(itl)
-    if not itl.lu.task_aborted_status:
-        for other in {task.itl for task in tasks if task.itl is not None and task.nexus is not itl.nexus}:
-            other.establish_attention(asc.COMMANDS_CLEARED_BY_ANOTHER_INITIATOR)
-    abort_all(tasks, status, lambda: answer(TmfResponse.FUNCTION_COMPLETE))
 
 
 def _logical_unit_reset(
@@ -154,7 +146,7 @@ _ON_TASK = {Tmf.ABORT_TASK: _abort_task, Tmf.QUERY_TASK: _query_task}
 _ON_LOGICAL_UNIT = {
     Tmf.ABORT_TASK_SET: _abort_task_set,
     Tmf.CLEAR_ACA: _clear_aca,
-    Tmf.CLEAR_TASK_SET: _clear_task_set,
+    Tmf.CLEAR_TASK_SET: _abort_task_set,
     Tmf.LOGICAL_UNIT_RESET: _logical_unit_reset,
     Tmf.QUERY_ASYNCHRONOUS_EVENT: _query_asynchronous_event,
     Tmf.QUERY_TASK_SET: _query_task_set,

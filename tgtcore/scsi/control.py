@@ -9,6 +9,7 @@ D_SENSE = (0, 0x04)
 SWP = (2, 0x08)
 TAS = (3, 0x40)
 
+_TST_PER_NEXUS = 0x20
 _GLTSD = 0x02
 _UNRESTRICTED_REORDERING = 0x10
 _EXTENSION_BYTES = 28
@@ -17,7 +18,7 @@ _EXTENSION_BYTES = 28
 def control_page(*, software_write_protect: bool) -> ModePage:
     """The Control mode page; D_SENSE and TAS can be changed, SWP where the device type has it."""
     default = bytearray(10)
-    default[0] = _GLTSD  # nothing is saved, so saving is disabled for all
+    default[0] = _TST_PER_NEXUS | _GLTSD  # nothing is saved, so saving is disabled for all
     default[1] = _UNRESTRICTED_REORDERING
     changeable = bytearray(10)
     for byte, mask in (D_SENSE, TAS, *([SWP] if software_write_protect else [])):

@@ -323,7 +323,7 @@ class Bench:
         target = self.host.target
         assert self.lu.accepted == self.lu.ended
         assert not self.lu.tasks()
-        assert not len(self.lu.task_set)
+        assert not any(len(itl.task_set) for itl in self.lu.itls)
         assert not target.nexuses
         assert not len(target.leases)
         assert not any(self.transport.statistics().values())
