@@ -71,6 +71,9 @@ def _blocks_wanted(device: "SmallDisk", task: Task) -> int:
     return int.from_bytes(task.cdb[7:9], "big") * BLOCK
 
 
+_COMPLEMENT = bytes(range(256))[::-1]
+
+
 class SmallDisk(DeviceType):
     """As much of a disk as the transport's tests need."""
 
@@ -93,6 +96,11 @@ class SmallDisk(DeviceType):
         assert self.store is not None
         offset, _ = self._range(task)
         return task.offload(self.store.write, offset, task.data_out or b"")
+
+    @command(0x53, "53 00 ff ff ff ff 00 ff ff 00", wants=_blocks_wanted)
+    def xdwriteread_10(self, task: Task) -> Any:
+        """Bidirectional: each byte comes back as its complement."""
+        return task.complete(bytes(task.data_out or b"").translate(_COMPLEMENT)) or PENDING
 
     def _range(self, task: Task) -> tuple[int, int]:
         lba, blocks = int.from_bytes(task.cdb[2:6], "big"), int.from_bytes(task.cdb[7:9], "big")

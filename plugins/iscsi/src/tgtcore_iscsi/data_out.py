@@ -38,7 +38,7 @@ class DataOut:
     :param unsolicited_end: up to which offset unsolicited Data-Out PDUs may still come; the length of ``immediate`` when none may.
     """
 
-    __slots__ = ("_bursts", "_next_offset", "_r2t_sn", "_wanted", "buffer", "received", "size")
+    __slots__ = ("_bursts", "_next_offset", "_wanted", "buffer", "r2t_sn", "received", "size")
 
     def __init__(self, size: int, immediate: memoryview, unsolicited_end: int) -> None:
         self.size = size
@@ -48,7 +48,8 @@ class DataOut:
         """Bytes that are there; they are contiguous from the start once every burst is complete."""
         self._bursts: dict[int, _Burst] = {}
         self._next_offset = self.received
-        self._r2t_sn = 0
+        self.r2t_sn = 0
+        """How many R2Ts were sent."""
         self._wanted = 0
         if unsolicited_end > self.received:
             self._bursts[NO_TAG] = _Burst(self.received, unsolicited_end)
@@ -83,10 +84,10 @@ class DataOut:
         while self._next_offset < self._wanted and self.outstanding < max_outstanding:
             length = min(max_burst, self._wanted - self._next_offset)
             ttt = next(new_tag)
-            yield R2TFields(ttt, self._r2t_sn, self._next_offset, length)
+            yield R2TFields(ttt, self.r2t_sn, self._next_offset, length)
             self._bursts[ttt] = _Burst(self._next_offset, self._next_offset + length)
             self._next_offset += length
-            self._r2t_sn += 1
+            self.r2t_sn += 1
 
     def arrived(self, flags: int, ttt: int, data_sn: int, offset: int, data: memoryview) -> None:
         """Take a Data-Out PDU.

@@ -11,6 +11,7 @@ from tgtcore_iscsi.limits import BHS_BYTES, IMMEDIATE_COMMANDS_MAX
 from tgtcore_iscsi.pdu import hot
 from tgtcore_iscsi.pdu.ahs import parse_ahs
 from tgtcore_iscsi.pdu.codes import (
+    BIDI_RESIDUAL_SHIFT,
     COMMAND_ATTRIBUTE_MASK,
     COMMAND_READ,
     COMMAND_WRITE,
@@ -93,11 +94,13 @@ class FullFeature(SessionPhase):
             raise RemoteProtocolError(f"task tag {itt:#010x} is in use", reason=RejectReason.TASK_IN_PROGRESS)
         expected_out = length if flags & COMMAND_WRITE else 0
         expected_in = length if flags & COMMAND_READ else 0
+        read_length = None
         if ahs_length:
-            more = parse_ahs(cdb, buffer[at + BHS_BYTES : at + BHS_BYTES + ahs_length])
-            cdb = more.cdb
-            if expected_out and expected_in:
-                expected_in = more.read_length or 0
+            cdb, read_length = parse_ahs(cdb, buffer[at + BHS_BYTES : at + BHS_BYTES + ahs_length])
+        if expected_out and expected_in:
+            if read_length is None:
+                raise _invalid("the read length of a bidirectional command is missing")
+            expected_in = read_length
         task = IscsiTask(nexus, lun, itt, flags & COMMAND_ATTRIBUTE_MASK, cdb, expected_out, expected_in)
         task.phase = self
         task.accepts_region = self._regions
@@ -157,7 +160,7 @@ class FullFeature(SessionPhase):
         data = task.data_in
         if data is None or task.sense or not task.expected_in or not len(data):
             self._send_response(task, 0 if data is None else len(data))
-        elif len(data) == task.expected_in <= self._segment_max:
+        elif len(data) == task.expected_in <= self._segment_max and not task.expected_out:
             stat_sn = self.stat_sn
             self.stat_sn = (stat_sn + 1) & _MASK
             self._send(
@@ -170,14 +173,19 @@ class FullFeature(SessionPhase):
             self._send_data_in(task)
 
     def _send_data_in(self, task: IscsiTask) -> None:
-        """Data-In PDUs in bursts of MaxBurstLength, the last with the status (RFC 7143 11.7)."""
+        """Data-In PDUs in sequences of MaxBurstLength, the last with the status (RFC 7143 11.7).
+
+        The status of a bidirectional command, with two residuals, needs a PDU of its own; its R2Ts and Data-In PDUs are counted
+        together (4.2.2.4).
+        """
         data = task.data_in
         assert data is not None
         flags, resid = residual(task.expected_in, len(data))
         length = min(len(data), task.expected_in)
         max_segment, max_burst = self._segment_max, self.parameters.max_burst_length
         window = self.window
-        offset = data_sn = 0
+        offset = 0
+        data_sn = 0 if task.data is None else task.data.r2t_sn
         while True:
             burst_left = max_burst - offset % max_burst
             piece = min(max_segment, burst_left, length - offset)
@@ -189,6 +197,11 @@ class FullFeature(SessionPhase):
             header = hot.data_in(final, piece, task.tag, window.exp_cmd_sn, window.max_cmd_sn, data_sn, offset)
             self._send(header, part)
             offset, data_sn = end, data_sn + 1
+        if task.expected_out:
+            header = hot.data_in(FINAL, piece, task.tag, window.exp_cmd_sn, window.max_cmd_sn, data_sn, offset)
+            self._send(header, part)
+            self._send_response(task, len(data), data_sn + 1)
+            return
         self._send(
             hot.data_in_last(
                 flags,
@@ -205,11 +218,14 @@ class FullFeature(SessionPhase):
             part,
         )
 
-    def _send_response(self, task: IscsiTask, data_in_length: int) -> None:
+    def _send_response(self, task: IscsiTask, data_in_length: int, exp_data_sn: int = 0) -> None:
         sense = task.sense
-        flags = resid = 0
+        flags = resid = bidi_resid = 0
         if task.expected_out:
             flags, resid = residual(task.expected_out, task.wanted_out if not sense else task.expected_out)
+            if task.expected_in:
+                bidi_flags, bidi_resid = residual(task.expected_in, 0 if sense else data_in_length)
+                flags |= bidi_flags << BIDI_RESIDUAL_SHIFT
         elif task.expected_in or data_in_length:
             flags, resid = residual(task.expected_in, 0 if sense else data_in_length)
         elif task.wanted_out and not sense:
@@ -225,8 +241,9 @@ class FullFeature(SessionPhase):
                 self.next_stat_sn(),
                 window.exp_cmd_sn,
                 window.max_cmd_sn,
-                0,
+                exp_data_sn,
                 resid,
+                bidi_resid,
             ),
             segment,
         )

@@ -56,6 +56,7 @@ class Initiator:
         self.bench = bench
         self.minds_window = minds_window
         self.peer = peer
+        self.writes = 0
         self.written: dict[int, tuple[int, bytes]] = {}
         self.bursts: dict[int, tuple[int, int]] = {}
         self.resets_all = False
@@ -105,7 +106,9 @@ class Initiator:
 
     def unknown(self, move: Move) -> None:
         cdb = bytes((move.one & 0xFF,)) + DATA[:15]
-        self.command(FINAL | move.two & 0x60, cdb, move.three * 512, move, ahs=build_ahs(DATA[: move.three % 9 * 4]))
+        flags = move.two & (READ | WRITE)
+        ahs = build_ahs(DATA[: move.three % 9 * 4], move.one * 256 if flags == READ | WRITE else None)
+        self.command(FINAL | flags, cdb, move.three * 512, move, ahs=ahs)
 
     def read(self, move: Move) -> None:
         blocks = move.one % 64 + 1
@@ -116,7 +119,8 @@ class Initiator:
         """Immediate and unsolicited data up to where the numbers say, the rest when R2Ts ask for it."""
         blocks = move.one % 64 + 1
         length = blocks * BLOCK
-        at = 64 + len(self.written) * 64 + move.two % 2 * 8192
+        self.writes += 1
+        at = self.writes * 64
         cdb = bytes((0x2A, 0)) + at.to_bytes(4, "big") + b"\0" + blocks.to_bytes(2, "big") + b"\0"
         allowed = self.peer.allowed
         first_burst = min(length, allowed.first_burst)
@@ -125,7 +129,8 @@ class Initiator:
         flags = WRITE | (FINAL if unsolicited <= immediate else 0) | (move.two % 4)
         self.bench.ram.write(at * BLOCK, bytes(length))
         itt = self.command(flags, cdb, length, move, DATA[:immediate])
-        self.written[itt] = at * BLOCK, DATA[:length]
+        if move.wrong is None:
+            self.written[itt] = at * BLOCK, DATA[:length]
         self.data_out(itt, NO_TAG, immediate, unsolicited, 4096, move)
 
     def data_out(self, itt: int, ttt: int, start: int, end: int, piece: int, move: Move) -> None:

@@ -21,6 +21,8 @@ RESIDUAL_OVERFLOW: Final = 0x04
 RESIDUAL_UNDERFLOW: Final = 0x02
 BIDI_READ_OVERFLOW: Final = 0x10
 BIDI_READ_UNDERFLOW: Final = 0x08
+BIDI_RESIDUAL_SHIFT: Final = 2
+"""From the residual bits of a transfer to those of the read of a bidirectional command."""
 DATA_IN_ACKNOWLEDGE: Final = 0x40
 DATA_IN_STATUS: Final = 0x01
 
