@@ -5,11 +5,12 @@ import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from time import sleep
 from typing import Any
 
 import pytest
 
-from tgtcore.store import Buffer, Extent, Features, Region, Store
+from tgtcore.store import Buffer, Concurrency, Extent, Features, Region, Store
 from tgtcore.testing.ram import RamStore
 from tgtcore.testing.store import StoreConformance
 
@@ -126,6 +127,75 @@ class WrongRegion(RamStore):
         os.close(self._fd)
 
 
+class ReadsTooMuch(RamStore):
+    def read(self, offset: int, length: int) -> Buffer:
+        return self.content[offset : offset + length + 1].ljust(length + 1, b"\0")
+
+
+class ReadsNumbers(RamStore):
+    def read(self, offset: int, length: int) -> Any:
+        return list(super().read(offset, length))
+
+
+class ReadsNothing(RamStore):
+    def read(self, offset: int, length: int) -> Any:
+        return None
+
+
+class ReadsShortAtOnce(RamStore):
+    def read_nowait(self, offset: int, length: int) -> Buffer:
+        return self.read(offset, length)[:-1]
+
+
+class WritesInPart(RamStore):
+    def write(self, offset: int, data: Buffer) -> None:
+        super().write(offset, bytes(data)[:65536])
+
+
+class UnmapsTooMuch(RamStore):
+    def unmap(self, offset: int, length: int) -> None:
+        start = offset // 4096 * 4096
+        super().unmap(start, min(length + 4096, self.size_bytes - start))
+
+
+class LosesContentWhenResized(RamStore):
+    def resize(self, size_bytes: int) -> None:
+        self.content = bytearray(size_bytes)
+        self.size_bytes = size_bytes
+
+
+class SharesItsPosition(RamStore):
+    """Sound as long as one call is made at a time."""
+
+    def __init__(self, size_bytes: int) -> None:
+        super().__init__(size_bytes)
+        self.position = 0
+
+    def read(self, offset: int, length: int) -> Buffer:
+        self.position = offset
+        sleep(0.0001)
+        return super().read(self.position, length)
+
+
+class TakesOneCallAtATime(SharesItsPosition):
+    concurrency = Concurrency.SERIAL
+
+
+class RefusesToKeepItsSize(RamStore):
+    def resize(self, size_bytes: int) -> None:
+        self.content = bytearray(size_bytes)
+
+
+class FlushesBytesAway(RamStore):
+    def flush(self) -> None:
+        self.content[:512] = bytes(512)
+
+
+class ExtentsWithoutLength(RamStore):
+    def extents(self, offset: int, length: int) -> tuple[Extent]:
+        return (Extent(offset, 0, True),)
+
+
 Kit = Callable[[StoreConformance, Any], None]
 _CLEARED = StoreConformance.test_cleared_ranges_read_as_zeroes
 
@@ -153,6 +223,17 @@ CAUGHT: list[tuple[type[RamStore], Kit, str]] = [
     (ForgetsItsNewSize, StoreConformance.test_a_longer_store_ends_in_zeroes, "size_bytes must tell"),
     (ReadOnlyButThin, StoreConformance.test_features_are_what_the_class_defines_or_less, "without WRITE"),
     (OddGeometry, StoreConformance.test_geometry, "block_bytes is 3, expected a power of two"),
+    (ReadsTooMuch, StoreConformance.test_a_new_store_holds_what_it_should, "gave 2 bytes, expected 1"),
+    (ReadsNumbers, StoreConformance.test_a_new_store_holds_what_it_should, "gave a list, expected bytes"),
+    (ReadsNothing, StoreConformance.test_a_new_store_holds_what_it_should, "gave a NoneType, expected bytes"),
+    (ReadsShortAtOnce, StoreConformance.test_a_new_store_holds_what_it_should, "read_nowait at 0 gave 0 bytes, expected 1"),
+    (WritesInPart, StoreConformance.test_writes_read_back_and_leave_the_rest_alone, "read: byte .* is 0x00"),
+    (UnmapsTooMuch, _clears("unmap"), "is 0x00, expected"),
+    (LosesContentWhenResized, StoreConformance.test_the_same_size_is_no_change, "is 0x00, expected"),
+    (RefusesToKeepItsSize, StoreConformance.test_a_longer_store_ends_in_zeroes, "size_bytes must tell"),
+    (SharesItsPosition, StoreConformance.test_calls_at_the_same_time, "has another one's bytes"),
+    (FlushesBytesAway, StoreConformance.test_flush_changes_nothing, "is 0x00, expected"),
+    (ExtentsWithoutLength, StoreConformance.test_extents_cover_and_tell_the_truth, "is empty or ends beyond"),
     (WrongRegion, StoreConformance.test_a_new_store_holds_what_it_should, "region: byte 0 is 0x3f"),
 ]
 
@@ -168,6 +249,79 @@ def test_a_careless_store_is_caught(careless: type[RamStore], test: Kit, message
     kit = _kit(careless)
     with kit.opened(tmp_path) as mirror, pytest.raises(AssertionError, match=message):
         test(kit, mirror)
+
+
+def test_a_store_that_takes_one_call_at_a_time_gets_one_at_a_time(tmp_path: Path) -> None:
+    kit = _kit(TakesOneCallAtATime)
+    with kit.opened(tmp_path) as mirror:
+        kit.test_calls_at_the_same_time(mirror)
+        assert TakesOneCallAtATime.concurrency is Concurrency.SERIAL
+
+
+def test_a_store_that_keeps_its_content_must_say_so(tmp_path: Path) -> None:
+    kept: list[RamStore] = []
+
+    def make(folder: Path) -> Store:
+        kept.append(kept[-1] if kept else RamStore(512 * 1024))
+        return kept[-1]
+
+    kit = StoreConformance()
+    kit.make_store = make  # type: ignore[method-assign]
+    with pytest.raises(AssertionError, match="expected 0x00"):
+        kit.test_content_outlives_the_store(tmp_path)
+
+
+class OnlyReads(Store):
+    size_bytes = 512 * 1024
+
+    def read(self, offset: int, length: int) -> Buffer:
+        return bytes(length)
+
+
+class OnlyWrites(OnlyReads):
+    def __init__(self) -> None:
+        self.content = bytearray(self.size_bytes)
+
+    def read(self, offset: int, length: int) -> Buffer:
+        return bytes(self.content[offset : offset + length])
+
+    def write(self, offset: int, data: Buffer) -> None:
+        self.content[offset : offset + len(data)] = data
+
+    def flush(self) -> None: ...
+
+
+class TestOnlyReads(StoreConformance):
+    """What is not offered is tested too."""
+
+    def make_store(self, folder: Path) -> Store:
+        return OnlyReads()
+
+
+class TestOnlyWrites(StoreConformance):
+    """The core emulates what can be emulated."""
+
+    def make_store(self, folder: Path) -> Store:
+        return OnlyWrites()
+
+
+class WritesInSecret(OnlyReads):
+    """Says that it takes no writes, and changes all the same."""
+
+    reads = 0
+
+    def read(self, offset: int, length: int) -> Buffer:
+        self.reads += 1
+        return bytes((self.reads > 1,)) * length
+
+
+def test_a_store_that_changes_although_it_takes_no_writes_is_caught(tmp_path: Path) -> None:
+    kit = StoreConformance()
+    kit.make_store = lambda folder: WritesInSecret()  # type: ignore[method-assign]
+    with kit.opened(tmp_path) as mirror:
+        kit.test_writes_read_back_and_leave_the_rest_alone(mirror)
+        with pytest.raises(AssertionError, match="is 0x01, expected 0x00"):
+            kit.test_writes_read_back_and_leave_the_rest_alone(mirror)
 
 
 @pytest.mark.parametrize("careless", [UnmapsWholePagesOnly, DropsWriteThrough])

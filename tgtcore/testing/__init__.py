@@ -5,7 +5,12 @@ The kits need pytest, those with random tests also hypothesis; nothing here is i
 
 import sys
 
-_KITS = ("tgtcore.testing.device", "tgtcore.testing.store", "tgtcore.testing.store_model")
+_KITS = (
+    "tgtcore.testing.device",
+    "tgtcore.testing.store",
+    "tgtcore.testing.store_absent",
+    "tgtcore.testing.store_model",
+)
 
 if (_pytest := sys.modules.get("pytest")) is not None:  # a failed assertion then shows its values
     _pytest.register_assert_rewrite(*_KITS)

@@ -39,12 +39,17 @@ class Mirror:
 
     def write(self, offset: int, length: int, how: str = "write", form: Callable[[bytes], Buffer] = bytes) -> None:
         """Write a new pattern by the method ``how``."""
-        self._seed += 1
-        data = pattern(self._seed, length)
+        data = self.replaced(offset, length)
         done = getattr(self.store, how)(offset, form(data))
         if how == "write_nowait" and not done:
             self.store.write(offset, data)
+
+    def replaced(self, offset: int, length: int) -> bytes:
+        """A new pattern, which somebody else is about to write."""
+        self._seed += 1
+        data = pattern(self._seed, length)
         self.content[offset : offset + length] = self._kept(data)
+        return data
 
     def clear(self, offset: int, length: int, how: str) -> None:
         """Make a range read as zeroes by the method ``how``."""
@@ -101,6 +106,7 @@ class Mirror:
 
 
 def _same(what: str, got: Buffer, expected: bytes, offset: int) -> None:
+    assert isinstance(got, Buffer), f"{what} at {offset} gave a {type(got).__name__}, expected bytes"
     assert len(got) == len(expected), f"{what} at {offset} gave {len(got)} bytes, expected {len(expected)}"
     if got != expected:
         page = next(at for at in range(0, len(expected), 4096) if got[at : at + 4096] != expected[at : at + 4096])

@@ -89,8 +89,7 @@ def make_device() -> Iterator[MakeDevice]:
         with image.open("wb") as file:
             file.truncate(2 * MIB)
         done = _losetup("--find", "--show", image)
-        if done.returncode:
-            pytest.skip(f"this machine gives us no loop device: {done.stderr.strip()}")
+        assert done.returncode == 0, done.stderr
         made.append(done.stdout.strip())
         return Path(made[-1])
 
@@ -100,6 +99,9 @@ def make_device() -> Iterator[MakeDevice]:
 
 
 class TestLoopDevice(StoreConformance):
+    """On machines that let us make loop devices; elsewhere the posing device above has to do."""
+
+    __test__ = os.access("/dev/loop-control", os.R_OK | os.W_OK)
     resizes = False
     examples = 5
 
@@ -110,17 +112,16 @@ class TestLoopDevice(StoreConformance):
     def make_store(self, folder: Path) -> FileStore:
         return FileStore(FileOptions(path=self.device(folder)))
 
-
-def test_a_loop_device_is_thin_and_alone(make_device: MakeDevice, tmp_path: Path) -> None:
-    options = FileOptions(path=make_device(tmp_path))
-    store = FileStore(options)
-    store.write(0, b"x" * MIB)
-    store.flush()
-    assert os.stat(tmp_path / "disk.img").st_blocks * 512 >= MIB
-    assert Features.UNMAP in store.features()
-    store.unmap(512, MIB - 512)
-    assert os.stat(tmp_path / "disk.img").st_blocks * 512 <= 65536
-    with pytest.raises(StoreError, match="can't be opened: the system uses it"):
-        FileStore(options)
-    store.close()
-    FileStore(options).close()
+    def test_a_loop_device_is_thin_and_alone(self, make_device: MakeDevice, tmp_path: Path) -> None:
+        options = FileOptions(path=make_device(tmp_path))
+        store = FileStore(options)
+        store.write(0, b"x" * MIB)
+        store.flush()
+        assert os.stat(tmp_path / "disk.img").st_blocks * 512 >= MIB
+        assert Features.UNMAP in store.features()
+        store.unmap(512, MIB - 512)
+        assert os.stat(tmp_path / "disk.img").st_blocks * 512 <= 65536
+        with pytest.raises(StoreError, match="can't be opened: the system uses it"):
+            FileStore(options)
+        store.close()
+        FileStore(options).close()
