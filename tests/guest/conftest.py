@@ -19,6 +19,7 @@ _HERE = Path(__file__).parent
 
 def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line("markers", "provokes(pattern): kernel messages that this test provokes on purpose")
+    config.addinivalue_line("markers", "served_with(*options): options of tgtd serve for this test's own disk")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

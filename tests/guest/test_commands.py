@@ -9,7 +9,6 @@ from guest.lab.initiator import Initiator
 from oracle.served import TARGET, Served
 
 _MANDATORY_PAGES = {0x00, 0x80, 0x83, 0x86, 0x88, 0xB0, 0xB1, 0xB2}
-_KEY = "--param-rk=abc"
 
 
 @pytest.fixture(scope="module")
@@ -42,15 +41,29 @@ def test_capacity(guest: Guest, disk: str, form: str) -> None:
     assert "1073741824" in guest.text(f"sg_readcap {form} {disk}")
 
 
-def test_capacity_says_that_the_disk_is_thin(guest: Guest, disk: str) -> None:
-    assert "lbpme=1" in guest.text(f"sg_readcap --16 {disk}")
+def test_long_capacity_says_that_the_disk_is_thin_with_4_kib_sectors(guest: Guest, disk: str) -> None:
+    text = guest.text(f"sg_readcap -l {disk}")
+    assert "lbpme=1" in text
+    assert "lbprz=1" in text
+    assert "Logical block length=512 bytes" in text
+    assert "physical block exponent=3" in text
+    assert "Lowest aligned LBA=0" in text
 
 
 def test_the_kernel_takes_our_limits(guest: Guest, disk: str) -> None:
     queue = f"/sys/block/{disk.removeprefix('/dev/')}/queue"
-    assert int(guest.text(f"cat {queue}/discard_max_bytes")) > 0
     assert int(guest.text(f"cat {queue}/logical_block_size")) == 512
+    assert int(guest.text(f"cat {queue}/physical_block_size")) == 4096
     assert guest.text(f"cat {queue}/write_cache") == "write back"
+
+
+def test_the_kernel_can_discard(guest: Guest, disk: str) -> None:
+    aligned, granularity, at_most, _ = guest.text(
+        f"lsblk -D -b -n -o DISC-ALN,DISC-GRAN,DISC-MAX,DISC-ZERO {disk}"
+    ).split()
+    assert int(aligned) == 0
+    assert int(granularity) == 4096
+    assert int(at_most) >= 1 << 20
 
 
 _COMMANDS = """
@@ -70,7 +83,6 @@ sg_get_lba_status --lba=0
 sg_rtpg
 sg_vpd -a
 sg_start --start
-sg_prevent --allow
 sg_write_same --16 --num=16 --lba=2048
 sg_write_same --10 --num=16 --lba=2048
 sg_write_same --16 --unmap --num=16 --lba=2048
@@ -101,20 +113,3 @@ def test_unmapped_blocks_read_zeroes(guest: Guest, disk: str) -> None:
     guest.run(f"dd if=/dev/urandom of={disk} bs=4k seek=512 count=4 oflag=direct 2>/dev/null")
     guest.run(f"sg_unmap --force --lba=4096 --num=32 {disk}")
     assert guest.run(f"dd if={disk} bs=4k skip=512 count=4 iflag=direct 2>/dev/null").output == bytes(16384)
-
-
-def test_a_persistent_reservation_comes_and_goes(guest: Guest, disk: str) -> None:
-    guest.run(f"sg_persist --out --register --param-sark=abc {disk}")
-    assert "0xabc" in guest.text(f"sg_persist --in -k {disk}")
-    guest.run(f"sg_persist --out --reserve {_KEY} --prout-type=5 {disk}")
-    assert "Write Exclusive, registrants only" in guest.text(f"sg_persist --in -r {disk}")
-    assert "0xabc" in guest.text(f"sg_persist --in -s {disk}")
-    guest.run(f"sg_persist --out --release {_KEY} --prout-type=5 {disk}")
-    guest.run(f"sg_persist --out --register {_KEY} --param-sark=0 {disk}")
-    assert "0xabc" not in guest.text(f"sg_persist --in -k {disk}")
-
-
-def test_persistent_reservation_capabilities_name_every_type(guest: Guest, disk: str) -> None:
-    text = guest.text(f"sg_persist --in -c {disk}")
-    for kind in ("Write Exclusive", "Exclusive Access", "Write Exclusive, all registrants"):
-        assert f"{kind}: 1" in text

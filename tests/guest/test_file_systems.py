@@ -48,6 +48,23 @@ def test_what_is_discarded_or_zeroed_reads_zeroes(guest: Guest, disk: str, disca
     assert guest.run(_ZERO.format(disk)).status == 0
 
 
+def used_bytes(work: Path) -> int:
+    """The room that the sparse image takes."""
+    return (work / "disk.img").stat().st_blocks * 512
+
+
 def test_a_discarded_disk_takes_no_room(guest: Guest, disk: str, work: Path) -> None:
-    guest.run(f"dd if=/dev/zero of={disk} bs=1M count=4 oflag=direct && blkdiscard {disk}", timeout_s=60)
-    assert (work / "disk.img").stat().st_blocks * 512 < 1 << 20
+    guest.run(f"dd if=/dev/zero of={disk} bs=1M count=4 oflag=direct", timeout_s=60)
+    assert used_bytes(work) >= 4 << 20
+    guest.run(f"blkdiscard {disk}", timeout_s=60)
+    assert used_bytes(work) < 1 << 20
+
+
+def test_trimming_shrinks_the_image(guest: Guest, disk: str, work: Path) -> None:
+    guest.run(f"blkdiscard {disk} && mkfs.ext4 -q -F {disk} && mount {disk} /mnt/d", timeout_s=60)
+    empty = used_bytes(work)
+    guest.run("dd if=/dev/urandom of=/mnt/d/data bs=1M count=16 conv=fsync", timeout_s=60)
+    assert used_bytes(work) >= empty + (16 << 20)
+    guest.run("rm /mnt/d/data && sync && fstrim /mnt/d && umount /mnt/d", timeout_s=60)
+    assert used_bytes(work) < empty + (8 << 20)
+    guest.run(f"fsck.ext4 -f -n {disk}")

@@ -1,6 +1,5 @@
-"""dm-multipath over two portals of ours: a path is cut, falls silent, comes back, and no verified write is lost."""
+"""dm-multipath over two portals of ours: one is cut, falls silent, is closed, comes back, and no verified write is lost."""
 
-import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,6 +21,7 @@ class Paths:
     """The map's two ways to the disk, each through a relay of its own."""
 
     guest: Guest
+    served: Served
     relays: list[Relay]
 
     def wait_active(self, count: int, timeout_s: float = 60) -> None:
@@ -46,7 +46,7 @@ def paths(guest: Guest, initiator: Initiator, work: Path) -> Iterator[Paths]:
             guest.run("multipathd -d -s >/tmp/multipathd.log 2>&1 &")
             guest.run(f"within 20 test -e {_MAP}", timeout_s=30)
             guest.run(f"mkfs.ext4 -q -F {_MAP} && mount -t ext4 {_MAP} /mnt/d")
-            yield Paths(guest, relays)
+            yield Paths(guest, served, relays)
             guest.run(f"umount /mnt/d && fsck.ext4 -f -n {_MAP}", timeout_s=60)
             guest.run("multipathd disablequeueing maps; within 20 multipath -F; multipathd shutdown", timeout_s=60)
             for session in sessions:
@@ -88,8 +88,31 @@ def test_a_silent_path_is_survived_and_taken_back(paths: Paths, writer: Verified
 def test_all_paths_gone_for_a_while_are_waited_for(paths: Paths, writer: VerifiedWriter) -> None:
     for relay in paths.relays:
         relay.cut()
-    time.sleep(3)
+    paths.wait_active(0)
     for relay in paths.relays:
         relay.restore()
     writer.wait_progress(timeout_s=60)
-    assert not writer.failed
+    paths.wait_active(2)
+
+
+@pytest.mark.provokes(_PROVOKED)
+def test_a_portal_that_is_closed_is_survived_and_taken_back(paths: Paths, writer: VerifiedWriter) -> None:
+    served = paths.served
+    address = sorted(row["address"] for row in served.admin("portal", "list"))[0]
+    served.admin("portal", "remove", address)
+    for row in served.admin("session", "list"):  # only one of the two can come back
+        served.admin("session", "drop", row["id"])
+    paths.wait_active(1)
+    writer.wait_progress()
+    served.admin("portal", "add", address)
+    paths.wait_active(2)
+    writer.wait_progress()
+    assert len(served.admin("session", "list")) == 2
+
+
+def test_both_portals_are_paths_of_one_map(paths: Paths) -> None:
+    paths.wait_active(2)
+    topology = paths.guest.text("multipath -ll")
+    assert topology.count(" dm-") == 1
+    assert topology.count("active ready running") == 2
+    assert "size=256M" in topology

@@ -1,4 +1,4 @@
-"""A TCP relay that can fail as networks do: refuse, or go silent."""
+"""A TCP relay that can fail as networks do: refuse, go silent, or lose a connection without a word."""
 
 import contextlib
 import itertools
@@ -21,8 +21,8 @@ class Relay:
         self._to = to
         self._observe = observe
         self._connections = itertools.count()
-        self._passing = threading.Event()
-        self._passing.set()
+        self._passing = _open_gate()
+        self._gates = [self._passing]
         self._pairs: list[tuple[socket.socket, socket.socket]] = []
         self._threads: list[threading.Thread] = []
         self._lock = threading.Lock()
@@ -35,7 +35,8 @@ class Relay:
 
     def __exit__(self, *_: object) -> None:
         self.cut()
-        self._passing.set()
+        for gate in self._gates:
+            gate.set()
         for thread in self._threads:
             thread.join(10)
 
@@ -51,6 +52,12 @@ class Relay:
     def hold(self) -> None:
         """Keep the connections, pass nothing on."""
         self._passing.clear()
+
+    def abandon(self) -> None:
+        """Pass nothing on any more, not even an end, on the connections that are there; new ones work."""
+        self._passing.clear()
+        self._passing = _open_gate()
+        self._gates.append(self._passing)
 
     def restore(self) -> None:
         """Pass everything on again."""
@@ -83,9 +90,9 @@ class Relay:
                         far.close()
                         return
                     self._pairs.append((near, far))
-                self._spawn(self._pump, near, far)
+                self._spawn(self._pump, near, far, self._passing)
 
-    def _pump(self, near: socket.socket, far: socket.socket) -> None:
+    def _pump(self, near: socket.socket, far: socket.socket, passing: threading.Event) -> None:
         other = {near: far, far: near}
         number = next(self._connections)
         with near, far, selectors.DefaultSelector() as selector, contextlib.suppress(OSError):
@@ -93,9 +100,15 @@ class Relay:
                 selector.register(one, selectors.EVENT_READ, one)
             while True:
                 for key, _ in selector.select():
-                    self._passing.wait()
+                    passing.wait()
                     received = key.data.recv(_CHUNK)
                     if not received:
                         return
                     self._observe(number, key.data is near, received)
                     other[key.data].sendall(received)
+
+
+def _open_gate() -> threading.Event:
+    gate = threading.Event()
+    gate.set()
+    return gate

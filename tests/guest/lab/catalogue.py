@@ -8,7 +8,7 @@ def _words(text: str) -> tuple[str, ...]:
 KERNEL_PACKAGE = "linux-image-amd64"
 
 PACKAGES = _words("""
-bash busybox-static coreutils dash dmsetup e2fsprogs kmod kpartx lsscsi mount multipath-tools open-iscsi
+bash busybox-static coreutils dash dmsetup e2fsprogs eject kmod kpartx lsscsi mount multipath-tools open-iscsi
 sg3-utils sg3-utils-udev udev util-linux xfsprogs
 """)
 
@@ -26,6 +26,8 @@ usr/bin/bash
 usr/bin/dash
 usr/bin/kmod
 usr/bin/udevadm
+usr/bin/eject
+usr/bin/lsblk
 usr/bin/lsscsi
 usr/bin/sg_*
 usr/bin/scsi_*

@@ -6,7 +6,7 @@ from contextlib import contextmanager
 from guest.lab.guest import Guest
 
 NAME = "iqn.2025-01.example.guest:initiator"
-_OPTIONS = {
+_NODE = {
     "header_digest": "node.conn[0].iscsi.HeaderDigest",
     "data_digest": "node.conn[0].iscsi.DataDigest",
     "auth": "node.session.auth.authmethod",
@@ -19,6 +19,10 @@ _OPTIONS = {
     "noop_interval": "node.conn[0].timeo.noop_out_interval",
     "noop_timeout": "node.conn[0].timeo.noop_out_timeout",
 }
+_DISCOVERY = {
+    option: _NODE[option].replace("node.session", "discovery.sendtargets")
+    for option in ("auth", "user", "secret", "user_in", "secret_in", "chap_algorithms")
+}
 
 
 class Initiator:
@@ -28,17 +32,17 @@ class Initiator:
         self.guest = guest
         guest.run(f"start_iscsid {name}")
 
-    def discover(self, portal: tuple[str, int]) -> list[tuple[str, str]]:
-        """(portal with group tag, target name) of each target offered there."""
-        lines = self.guest.text(f"iscsiadm -m discovery -t st -p {_address(portal)}").splitlines()
+    def discover(self, portal: tuple[str, int], **options: str) -> list[tuple[str, str]]:
+        """(portal with group tag, target name) of each target offered there; AssertionError where it fails."""
+        record = f"iscsiadm -m discoverydb -t st -p {_address(portal)}"
+        self.guest.run(f"{record} -o delete >/dev/null 2>&1; {record} -o new{_updates(record, _DISCOVERY, options)}")
+        lines = self.guest.text(f"{record} --discover", timeout_s=90).splitlines()
         return [(words[0], words[1]) for words in map(str.split, lines)]
 
     def record(self, portal: tuple[str, int], target: str, **options: str) -> str:
         """Make the node record anew with these options (names: see the table); returns what selects it."""
         node = f"-m node -T {target} -p {_address(portal)}"
-        updates = "".join(
-            f" && iscsiadm {node} -o update -n '{_OPTIONS[option]}' -v '{value}'" for option, value in options.items()
-        )
+        updates = _updates(f"iscsiadm {node}", _NODE, options)
         self.guest.run(f"iscsiadm {node} -o delete >/dev/null 2>&1; iscsiadm {node} -o new{updates}")
         return node
 
@@ -77,6 +81,10 @@ class Initiator:
     def logout(self, session: int) -> None:
         """End one session."""
         self.guest.run(f"timeout 80 iscsiadm -m session -r {session} -u", timeout_s=90)
+
+
+def _updates(record: str, names: dict[str, str], options: dict[str, str]) -> str:
+    return "".join(f" && {record} -o update -n '{names[option]}' -v '{value}'" for option, value in options.items())
 
 
 def _address(portal: tuple[str, int]) -> str:

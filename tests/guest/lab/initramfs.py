@@ -31,7 +31,7 @@ def build(packages: Packages, kernel: Kernel) -> Path:
     ]
     image = packages.cache / f"initramfs-{key_of(tree.name, kernel.image, *recipe)}.cpio"
     if not image.exists():
-        part = image.with_suffix(".part")
+        part = packages.cache / "initramfs.part"
         with part.open("wb") as file:
             archive = CpioWriter(file)
             _add_all(archive, tree, kernel)

@@ -23,6 +23,36 @@ start_udev() {
     udevadm settle -t 20
 }
 
+# transfers DISK: how many reads and writes have ended
+transfers() {
+    awk '{ print $1 + $5 }' "/sys/block/${1##*/}/stat"
+}
+
+# generic DISK: the path of its SCSI generic device, which can be opened without that the kernel locks a removable medium
+generic() {
+    echo /dev/"$(ls "/sys/block/${1##*/}/device/scsi_generic")"
+}
+
+# load DISK: four readers and a writer that go on until one of their transfers fails; returns when they are at work
+load() {
+    for _ in 1 2 3 4; do (while dd if="$1" of=/dev/null bs=64k iflag=direct; do :; done) >/dev/null 2>&1 & done
+    (while dd if=/dev/zero of="$1" bs=64k count=512 oflag=direct; do :; done) >/dev/null 2>&1 &
+    _goal=$(($(transfers "$1") + 200))
+    reached() { [ "$(transfers "$1")" -ge "$2" ]; }
+    within 20 reached "$1" $_goal
+}
+
+# load_over: waits for the end of what load began
+load_over() {
+    within 60 sh -c '! pidof dd'
+}
+
+# nothing_hangs: no process waits for a device any more
+nothing_hangs() {
+    _hanging=$(ps -o stat,comm | grep '^D' | grep -v kworker)
+    [ -z "$_hanging" ] || { echo "$_hanging"; return 1; }
+}
+
 # disk SESSION LUN: waits for the block device and prints its path
 disk() {
     _tries=0
