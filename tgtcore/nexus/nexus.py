@@ -126,7 +126,8 @@ class Nexus:
     def map(self, lun: int, lu: "LogicalUnit", *, news: bool) -> ITLNexus:
         """Give this nexus a logical unit.
 
-        :param news: whether the others are told REPORTED LUNS DATA HAS CHANGED (not while the nexus is being opened).
+        :param news: whether it is told REPORTED LUNS DATA HAS CHANGED (not while the nexus is being opened): through every
+            logical unit, also the new one, which may be all there is and have taken the place of another.
         """
         field = _field(lun)
         assert field not in self.itls, f"{self} has LUN {lun} already"
@@ -134,7 +135,7 @@ class Nexus:
         lu.attach(itl)
         itl.establish_attention(asc.POWER_ON_OR_RESET_OCCURRED)
         if news:
-            self.attention(asc.REPORTED_LUNS_DATA_HAS_CHANGED, besides=itl)
+            self.attention(asc.REPORTED_LUNS_DATA_HAS_CHANGED)
         return itl
 
     def withdraw(self, lun: int, then: Callable[[], None]) -> None:
@@ -148,11 +149,10 @@ class Nexus:
 
         abort_all(self.tasks_of(itl), in_silence, gone)
 
-    def attention(self, code: tuple[int, int], *, besides: ITLNexus | None = None) -> None:
+    def attention(self, code: tuple[int, int]) -> None:
         """Establish a unit attention condition for every logical unit of this nexus."""
         for itl in self.itls.values():
-            if itl is not besides:
-                itl.establish_attention(code)
+            itl.establish_attention(code)
 
     def tasks_of(self, itl: ITLNexus) -> list["Task"]:
         """Unfinished tasks for one logical unit, oldest first."""
