@@ -34,8 +34,14 @@ ACCOUNTS = {
 
 
 @pytest.fixture
-def options() -> IscsiOptions:
-    return IscsiOptions(portals=(PortalOptions(address="127.0.0.1:0"),), login_timeout_s=1.5, connections_max=64)
+def login_timeout_s() -> float:
+    return 60
+
+
+@pytest.fixture
+def options(login_timeout_s: float) -> IscsiOptions:
+    portals = (PortalOptions(address="127.0.0.1:0"),)
+    return IscsiOptions(portals=portals, login_timeout_s=login_timeout_s, connections_max=64)
 
 
 class Neighbour:

@@ -21,8 +21,29 @@ pytestmark = pytest.mark.asyncio
 WRITE = bytes((0x2A, 0, 0, 0, 0, 0, 0, 0, 8, 0))
 
 
-async def test_half_open_before_the_login(client: "Client") -> None:
-    assert await client.ended() == b""
+class TestLoginsThatTakeTooLong:
+    @pytest.fixture
+    def login_timeout_s(self) -> float:
+        return 1.5
+
+    async def test_half_open_before_the_login(self, client: "Client") -> None:
+        assert await client.ended() == b""
+
+    async def test_a_header_one_byte_at_a_time(self, client: "Client") -> None:
+        async def trickle() -> None:
+            for byte in pdu.login_request(b"", flags=0x87)[:47]:
+                client.send(bytes((byte,)))
+                await asyncio.sleep(0.1)
+
+        sender = asyncio.ensure_future(trickle())
+        assert await client.ended() == b""
+        assert not sender.done()
+        sender.cancel()
+
+    async def test_a_login_that_never_goes_on(self, login: Any) -> None:
+        await login.begins({"SessionType": "Normal"})
+        assert login.status is LoginStatus.SUCCESS
+        assert await login.client.ended() == b""
 
 
 class TestSilence:
@@ -51,18 +72,6 @@ class TestSilence:
         assert [session.details["isid"] for session in rig.transport.sessions()] == ["400000020002"]
         answering.cancel()
         healthy.close()
-
-
-async def test_a_header_one_byte_at_a_time(client: "Client") -> None:
-    async def trickle() -> None:
-        for byte in pdu.login_request(b"", flags=0x87)[:47]:
-            client.send(bytes((byte,)))
-            await asyncio.sleep(0.1)
-
-    sender = asyncio.ensure_future(trickle())
-    assert await client.ended() == b""
-    assert not sender.done()
-    sender.cancel()
 
 
 @pytest.mark.parametrize("count", [0, 1, 47])
@@ -144,12 +153,6 @@ async def test_a_login_that_never_ends(login: Any) -> None:
         await login.says(b"")
     await login.says(b"")
     assert login.status is LoginStatus.INITIATOR_ERROR
-    assert await login.client.ended() == b""
-
-
-async def test_a_login_that_never_goes_on(login: Any) -> None:
-    await login.begins({"SessionType": "Normal"})
-    assert login.status is LoginStatus.SUCCESS
     assert await login.client.ended() == b""
 
 
