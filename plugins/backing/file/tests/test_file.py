@@ -346,3 +346,15 @@ def test_a_file_opened_for_reading_offers_no_writes(tmp_path: Path) -> None:
     store = FileStore(FileOptions(path=tmp_path / "disk.img", read_only=True))
     assert store.features() == Features.EXTENTS
     store.close()
+
+
+def test_only_a_file_that_was_made_is_unmade_and_silently(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    path = tmp_path / "disk.img"
+    for there in (False, True):
+        store = FileStore(FileOptions(path=path, create=True, size=4096))
+        store.unmake()
+        store.flush()
+        store.close()
+        assert path.exists() is there
+        path.write_bytes(bytes(4096))
+    assert caplog.records == []

@@ -46,7 +46,8 @@ class FileStore(Store):
         try:
             self._learn(options)
         except BaseException:
-            self.unmake()
+            if self._made:
+                unmade(self._fd, self._path)
             os.close(self._fd)
             raise
 
@@ -259,6 +260,7 @@ class FileStore(Store):
     def unmake(self) -> None:
         """Remove the file if it was made for this store."""
         if self._made:
+            self._presence.leave()
             unmade(self._fd, self._path)
 
     def close(self) -> None:

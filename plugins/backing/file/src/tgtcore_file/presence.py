@@ -19,6 +19,10 @@ class Presence:
         self._path = path
         self._found = os.fstat(fd).st_nlink > 0
 
+    def leave(self) -> None:
+        """The file is deleted on purpose: no more warnings."""
+        self._found = False
+
     def check(self, size_bytes: int) -> None:
         """Return if the file is long enough; warn, once, if it has been deleted or another one has taken its place.
 
