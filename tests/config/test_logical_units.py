@@ -81,3 +81,11 @@ def test_a_device_type_gets_keys_of_the_core_that_it_asks_for(registry: Registry
     unit = check(parse(text.encode(), Path("/base")), registry).logical_units["a"]
     assert unit.options.model_dump()["serial"] == "S1"
     assert unit.names == {"serial": "S1"}
+
+
+@pytest.mark.parametrize("name", ['unique_id = "00000000-0000-0000-0000-00000000000a"', 'serial = "S-1"'])
+def test_two_logical_units_of_one_name_would_be_taken_for_one(registry: Registry, name: str) -> None:
+    unit = 'store = { type = "file", path = "%s.img" }'
+    key = name.partition(" ")[0]
+    with pytest.raises(ConfigError, match=rf'c.toml:\d+: logical_units.u2.{key}: that of logical unit "u0" too'):
+        checked(registry, f"{name}\n{unit % 'a'}", unit % "b", f"{name}\n{unit % 'c'}")

@@ -1,5 +1,6 @@
 """Logical units, and what they remember over a restart."""
 
+from dataclasses import replace
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -11,6 +12,7 @@ from tgtcore_iscsi.addresses import Address
 from tgtcore_iscsi.initiator.client import Client
 
 from tgtcore import signals
+from tgtcore.daemon.units import add_unit
 from tgtcore.errors import ConfigError, StoreError
 from tgtcore.logical_unit import LogicalUnit
 from tgtcore.store import Claim
@@ -81,6 +83,18 @@ async def test_reservations_that_can_not_be_read_stop_the_start(start: Start, co
     damaged.write_text(content)
     with pytest.raises(ConfigError, match=rf"logical unit b on through\(memory\(\)\): {damaged}: {said}"):
         await start()
+
+
+@pytest.mark.asyncio
+async def test_the_id_that_another_one_was_given_is_refused(running: Running) -> None:
+    inventory = running.daemon.inventory
+    unit = inventory.units["b"]
+    same_id = replace(unit.config, name="c", unique_id=unit.lu.identity.unique_id, names={"serial": "S-1"})
+    same_serial = replace(unit.config, name="c", names={"serial": unit.lu.identity.serial})
+    for config, key in ((same_id, "unique_id"), (same_serial, "serial")):
+        with pytest.raises(ConfigError, match=f"logical unit c on .*: {key} is that of logical unit b too"):
+            await add_unit(inventory, config)
+    assert set(inventory.units) == {"a", "b"}
 
 
 @pytest.mark.asyncio

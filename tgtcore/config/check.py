@@ -6,7 +6,7 @@ from typing import Any
 
 from pydantic import BaseModel, TypeAdapter, ValidationError
 
-from tgtcore.config.logical_units import check_logical_unit, check_shared_paths
+from tgtcore.config.logical_units import check_logical_unit, check_shared_names, check_shared_paths
 from tgtcore.config.models import AccountConfig, AccountOptions, Config, DaemonOptions, Name
 from tgtcore.config.paths import absolute
 from tgtcore.config.problems import Problems
@@ -82,6 +82,7 @@ class _Checker:
                 options[name] = self._problems.check(("plugin", name), plugin_model(name), {})
         units = self._each("logical_units", self._logical_unit)
         check_shared_paths(units, self._problems)
+        check_shared_names(units, self._problems)
         targets = self._each("targets", self._target)
         transports = self._each("transports", self._transport)
         for target in targets.values():

@@ -79,6 +79,28 @@ def check_shared_paths(units: Mapping[str, LogicalUnitConfig | None], problems: 
             users.setdefault(real, name)
 
 
+def check_shared_names(units: Mapping[str, LogicalUnitConfig | None], problems: Problems) -> None:
+    """Initiators take two logical units of one name for paths to the same medium, and destroy both.
+
+    Those that share a file are refused for that.
+    """
+    users: dict[tuple[str, object], LogicalUnitConfig] = {}
+    for name, unit in units.items():
+        if unit is None:
+            continue
+        for key, value in (("unique_id", unit.unique_id), ("serial", unit.names.get("serial"))):
+            other = users.setdefault((key, value), unit)
+            if value is not None and other is not unit and not _paths(other) & _paths(unit):
+                problems.add(
+                    ("logical_units", name, key),
+                    f'that of logical unit "{other.name}" too; initiators would take them for one and destroy both',
+                )
+
+
+def _paths(unit: LogicalUnitConfig) -> frozenset[Path]:
+    return unit.store.paths if unit.store else frozenset()
+
+
 class _Stores:
     def __init__(self, registry: Registry, problems: Problems, base: Path, *, read_only: bool) -> None:
         self._registry = registry

@@ -46,12 +46,27 @@ def _make(inventory: Inventory, config: LogicalUnitConfig, unique_id: bytes, sto
     device_type = inventory.plugins.registry.device_types.get(config.device_type)
     assert device_type is not None, f"{config.device_type} was checked"
     identity = Identity.make(config.name, unique_id, **dict(config.names))
+    _check_distinct(inventory, identity)
     saved = SavedState(inventory.state_directory, unique_id)
     lu = LogicalUnit(identity, device_type, store, config.options, saved_state=saved)
     if store is not None:
         store.claims.claim(Claim.WRITE_EXCLUSIVE if store.writable else Claim.READ_SHARED, str(lu))
     lu.extra_vpd_pages = lambda transport: inventory.plugins.vpd_pages(transport, lu)
     return lu
+
+
+def _check_distinct(inventory: Inventory, identity: Identity) -> None:
+    """Initiators take two logical units of one name for paths to the same medium, and destroy both.
+
+    :raises ConfigError: another one has that unique id or serial number, perhaps one that it was given by the daemon.
+    """
+    for unit in inventory.units.values():
+        other = unit.lu.identity
+        for key in ("unique_id", "serial"):
+            if getattr(other, key) == getattr(identity, key):
+                raise ConfigError(
+                    f"{key} is that of {unit.lu} too; initiators would take them for one and destroy both"
+                )
 
 
 def usable_unit(inventory: Inventory, name: str) -> Unit:
