@@ -147,6 +147,7 @@ CASES: dict[tuple[int, int | None], list[Case]] = {
     ],
     (0x34, None): [Case(f"34 00 {LBA4} 00 0002"), Case("34 02 00000000 00 0000")],
     (0x35, None): [Case("35"), Case(f"35 02 {LBA4} 00 0002")],
+    (0x37, None): [Case("37 00 18 00 00 00 00 0004", answer=bytes((0, 0x18, 0, 0)))],
     (0x41, None): [
         Case(f"41 00 {LBA4} 00 0002", NEW[:BLOCK], ((AT, NEW[:BLOCK] * 2),)),
         Case(f"41 08 {LBA4} 00 0002", bytes(BLOCK), ((AT, ZEROES),)),
@@ -203,6 +204,7 @@ CASES: dict[tuple[int, int | None], list[Case]] = {
         Case(f"af {BYTCHK} {LBA4} 00000002", READ),
         Case(f"af {BYTCHK} {LBA4} 00000002", TWO, status=Status.CHECK_CONDITION),
     ],
+    (0xB7, None): [Case("b7 18 00000000 00000008", answer=bytes((0, 0x18)) + bytes(6))],
 }
 
 
