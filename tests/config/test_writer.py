@@ -54,3 +54,12 @@ def test_folders_are_made_so_that_they_stay(tmp_path: Path, mocker: MockerFixtur
     make_folder(tmp_path / "a" / "b")
     assert [call.args[0] for call in synced.call_args_list] == [tmp_path, tmp_path / "a"]
     assert (tmp_path / "a" / "b").stat().st_mode & 0o777 == 0o700
+
+
+def test_nobody_can_lead_a_write_elsewhere(tmp_path: Path, mocker: MockerFixture) -> None:
+    mocker.patch("secrets.token_hex", return_value="guessed")
+    (tmp_path / "precious").write_bytes(b"precious")
+    (tmp_path / ".c.toml.guessed").symlink_to(tmp_path / "precious")
+    with pytest.raises(FileExistsError):
+        write_atomically(tmp_path / "c.toml", b"new", 0o600)
+    assert (tmp_path / "precious").read_bytes() == b"precious"

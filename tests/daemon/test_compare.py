@@ -67,9 +67,10 @@ def test_a_renamed_logical_unit_waits_for_its_file(tmp_path: Path) -> None:
     """The one with the file must be gone before the other can lock it; one with another file comes first."""
     one = config()
     two = config(("[logical_units.a]", "[logical_units.c]"), ('["a", "b"]', '["c", "b"]'))
-    for part in (one.logical_units["a"], two.logical_units["c"]):
+    (tmp_path / "link.img").symlink_to(tmp_path / "disk.img")
+    for part, name in ((one.logical_units["a"], "disk.img"), (two.logical_units["c"], "link.img")):
         assert part.store is not None
-        object.__setattr__(part.store, "paths", frozenset({tmp_path / "disk.img"}))
+        object.__setattr__(part.store, "paths", frozenset({tmp_path / name}))
     steps = shown(one, two)
     assert steps.index("remove logical unit a") < steps.index("add logical unit c")
     assert two.logical_units["c"].store is not None

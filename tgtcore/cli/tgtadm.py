@@ -111,7 +111,7 @@ def save(file: Path) -> None:
             return
         from tgtcore.config import write_atomically
 
-        write_atomically(file, text.encode(), 0o644)
+        write_atomically(file, text.encode(), 0o600)
     show({"saved": str(file)}, as_json=settings.as_json)
 
 

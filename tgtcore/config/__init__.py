@@ -13,7 +13,7 @@ from tgtcore.config.models import (
     TargetConfig,
 )
 from tgtcore.config.reader import Source, parse, read
-from tgtcore.config.writer import make_folder, sync_folder, to_toml, write, write_atomically
+from tgtcore.config.writer import make_folder, sync_folder, to_toml, write_atomically
 
 __all__ = [
     "EMPTY",
@@ -34,6 +34,5 @@ __all__ = [
     "read",
     "sync_folder",
     "to_toml",
-    "write",
     "write_atomically",
 ]

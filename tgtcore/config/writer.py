@@ -1,6 +1,7 @@
 """Writing a configuration as TOML."""
 
 import os
+import secrets
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -52,28 +53,23 @@ def _value(value: Any) -> Any:
     return value
 
 
-def write(path: Path, document: Mapping[str, Any]) -> None:
-    """Write a file so that it is there completely or not at all.
-
-    :raises OSError: it can't be written.
-    """
-    write_atomically(path, to_toml(document).encode(), 0o644)
-
-
 def write_atomically(path: Path, data: bytes, mode: int) -> None:
     """Replace a file's content in one step, durable on return.
 
+    :param mode: of the file, whatever it had before.
     :raises OSError: it can't be written; the old content is still there.
     """
-    fresh = path.with_name(f".{path.name}.{os.getpid()}")
-    descriptor = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, mode)
+    fresh = path.with_name(
+        f".{path.name}.{secrets.token_hex(8)}"
+    )  # nobody can have put a link there in a shared folder
+    descriptor = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, mode)
     try:
         with os.fdopen(descriptor, "wb") as file:
             file.write(data)
             file.flush()
             os.fsync(file.fileno())
         os.replace(fresh, path)
-    except OSError:
+    except BaseException:
         fresh.unlink(missing_ok=True)
         raise
     sync_folder(path.parent)

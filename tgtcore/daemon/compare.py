@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from dataclasses import dataclass
 from enum import Enum
+from pathlib import Path
 from typing import Any
 
 from tgtcore.config import Config, LogicalUnitConfig, TargetConfig
@@ -134,14 +135,19 @@ def _reopened(old: Config, new: Config) -> set[str]:
 def _added_units(old: Config, new: Config, reopened: set[str]) -> tuple[list[str], list[str]]:
     """New logical units: those that can be opened at once, and those that need a file which another one still has."""
     leaving = [unit for name, unit in old.logical_units.items() if name not in new.logical_units or name in reopened]
-    held = {path for unit in leaving if unit.store for path in unit.store.paths}
+    held = {path for unit in leaving for path in _files(unit)}
     early, late = [], []
     for name, unit in new.logical_units.items():
-        if name in reopened or (name not in old.logical_units and unit.store and unit.store.paths & held):
+        if name in reopened or (name not in old.logical_units and _files(unit) & held):
             late.append(name)
         elif name not in old.logical_units:
             early.append(name)
     return early, late
+
+
+def _files(unit: LogicalUnitConfig) -> set[Path]:
+    """The files of a logical unit, by whatever names."""
+    return {path.resolve() for path in unit.store.paths} if unit.store else set()
 
 
 def _add_unit(unit: LogicalUnitConfig) -> Step:
