@@ -4,7 +4,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from pytest_mock import MockerFixture
 
+from tgtcore.cli import serve
 from tgtcore.cli.serve import TARGET, Wishes, document, private_folder
 from tgtcore.errors import ConfigError
 
@@ -49,6 +51,19 @@ def test_several_images_make_several_luns_with_ids_that_stay(tmp_path: Path) -> 
     assert first["targets"][TARGET]["luns"] == {"0": "disk0", "1": "disk1"}
     assert len(set(ids)) == 2
     assert ids == [unit["unique_id"] for unit in again["logical_units"].values()]
+
+
+def test_two_machines_do_not_give_one_id_to_images_of_the_same_path(tmp_path: Path, mocker: MockerFixture) -> None:
+    ids = set()
+    for machine, node in (("m1", "n1"), ("m1", "n2"), ("m2", "n1"), (None, "n1")):
+        folder = tmp_path / f"{machine}"
+        folder.mkdir(exist_ok=True)
+        if machine:
+            (folder / "machine-id").write_text(machine)
+        mocker.patch.object(serve, "_MACHINE_ID", folder / "machine-id")
+        mocker.patch("os.uname", return_value=mocker.Mock(nodename=node))
+        ids.add(made(tmp_path)["logical_units"]["disk0"]["unique_id"])
+    assert len(ids) == 4
 
 
 def test_an_image_that_is_not_there_needs_a_size(tmp_path: Path) -> None:

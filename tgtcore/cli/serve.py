@@ -16,6 +16,8 @@ from tgtcore.logical_unit.identity import derived_unique_id
 PORTAL = "127.0.0.1:3260"
 TARGET = "iqn.2025-01.example.tgtcore:serve"
 
+_MACHINE_ID = Path("/etc/machine-id")
+
 
 @dataclass
 class Wishes:
@@ -117,7 +119,7 @@ def _logical_unit(image: Path, wishes: Wishes) -> dict[str, Any]:
     unit: dict[str, Any] = {
         "device_type": "disk",
         "store": store,
-        "unique_id": str(UUID(bytes=derived_unique_id("serve", str(path.resolve())))),
+        "unique_id": str(UUID(bytes=derived_unique_id("serve", *_machine(), str(path.resolve())))),
         "read_only": wishes.read_only,
         "removable": wishes.removable,
     }
@@ -126,6 +128,15 @@ def _logical_unit(image: Path, wishes: Wishes) -> dict[str, Any]:
     if wishes.block_size is not None:
         unit["block_size"] = wishes.block_size
     return unit
+
+
+def _machine() -> tuple[str, str]:
+    """What tells this machine from others: an initiator would take two that serve an image of the same path for one disk."""
+    try:
+        installation = _MACHINE_ID.read_text().strip()
+    except OSError:
+        installation = ""
+    return installation, os.uname().nodename
 
 
 def _target(names: list[str], wishes: Wishes) -> dict[str, Any]:
