@@ -76,13 +76,17 @@ class Reception:
 
         def seat() -> None:
             pair = self._sessions.find(key, tsih)
-            if self._waits(phase):
-                phase.refuse(no_session(tsih)) if pair is None else phase.grant(self._seat(tsih, wanted))
-            elif pair is not None and pair[1] is connection:
+            if pair is None or pair[0].ending:
+                phase.refuse(no_session(tsih))
+            elif pair[1] is connection and self._waits(phase):
+                phase.grant(self._seat(tsih, wanted))
+            elif pair[1] is connection:
                 self._sessions.end(session)  # it has lost its old connection and will not get the new one
+            elif self._waits(phase):
+                self._reinstate_connection(phase, wanted)  # another one was faster: it is the old connection now
 
         pair = self._sessions.find(key, tsih)
-        if pair is None:
+        if pair is None or pair[0].ending:
             phase.refuse(no_session(tsih))
             return
         session, connection = pair

@@ -73,6 +73,11 @@ class Session:
         self.nexus = nexus
         self.window = window
 
+    @property
+    def ending(self) -> bool:
+        """Whether it only waits for its last task."""
+        return self.nexus is not None and self.nexus.leases.draining
+
     def __str__(self) -> str:
         what = f"target {self.target.name}" if self.target else "discovery"
         return f"session {self.tsih} of {self.key.initiator} with {what}"

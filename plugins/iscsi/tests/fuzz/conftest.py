@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 from tgtcore_iscsi.addresses import Address
-from tgtcore_iscsi.digest import data_digest, digest, padding
+from tgtcore_iscsi.digest import data_digest, digest, padded, padding
 from tgtcore_iscsi.initiator.pdu import login_request, login_status, nop_out, parse_response
 from tgtcore_iscsi.initiator.witness import Agreement, Witness
 from tgtcore_iscsi.options import IscsiOptions, PortalOptions
@@ -186,6 +186,8 @@ class Peer:
         self.socket = Socket(port)
         self.cmd_sn = 1
         self.tag = 0
+        self.tsih = 0
+        self.asked: dict[str, str] = {}
         self.agreement = Agreement()
         self.witness = Witness(self.agreement, stat_sn=0)
         bench.accept(self.socket)
@@ -230,35 +232,54 @@ class Peer:
             if response.opcode is Opcode.NOP_IN and response.fields.ttt != NO_TAG:
                 self.send(nop_out(itt=NO_TAG, ttt=response.fields.ttt, cmd_sn=self.cmd_sn, exp_stat_sn=0))
 
+    def ask_to_log_in(self, isid: int, *, tsih: int = 0, cid: int = 0, **keys: str) -> None:
+        """Ask for the full feature phase at once; the answer may have to wait for an older session's end."""
+        self.asked = {"InitiatorName": INITIATOR, "TargetName": TARGET, "MaxRecvDataSegmentLength": "8192"}
+        if not tsih:
+            self.asked |= {"SessionType": "Normal", "InitialR2T": "No", "MaxOutstandingR2T": "4"}
+        self.asked |= keys
+        self.deliver(
+            login_request(
+                encode_pairs(self.asked.items()),
+                flags=0x87,
+                isid=isid.to_bytes(6, "big"),
+                tsih=tsih,
+                cid=cid,
+                cmd_sn=self.cmd_sn,
+            )
+        )
+
+    def login_answer(self) -> LoginStatus | None:
+        """How the login has ended, None if it has not."""
+        data = self.socket.taken()
+        if not data:
+            return None
+        end = 48 + padded(int.from_bytes(data[5:8], "big"))
+        response = parse_response(data[:end])
+        status = login_status(response.fields)
+        if status is LoginStatus.SUCCESS:
+            self._logged_in(response, {**self.asked, **dict(parse_pairs(response.data))})
+            self.socket.outgoing += data[end:]
+        return status
+
     def log_in(self, isid: int, **keys: str) -> None:
         """Straight to the full feature phase."""
-        asked = {
-            "InitiatorName": INITIATOR,
-            "TargetName": TARGET,
-            "SessionType": "Normal",
-            "InitialR2T": "No",
-            "MaxOutstandingR2T": "4",
-            "MaxRecvDataSegmentLength": "8192",
-            **keys,
-        }
-        request = login_request(
-            encode_pairs(asked.items()), flags=0x87, isid=isid.to_bytes(6, "big"), cmd_sn=self.cmd_sn
-        )
-        self.deliver(request)
-        response = parse_response(self.socket.taken())
-        assert login_status(response.fields) is LoginStatus.SUCCESS
-        answer = {**asked, **dict(parse_pairs(response.data))}
+        self.ask_to_log_in(isid, **keys)
+        assert self.login_answer() is LoginStatus.SUCCESS
+
+    def _logged_in(self, response: Any, answer: dict[str, str]) -> None:
+        self.tsih = response.fields.tsih
         self.agreement = Agreement(
             header_digest=answer.get("HeaderDigest") == "CRC32C",
             data_digest=answer.get("DataDigest") == "CRC32C",
-            segment_max=int(asked["MaxRecvDataSegmentLength"]),
+            segment_max=int(self.asked["MaxRecvDataSegmentLength"]),
             burst_max=int(answer.get("MaxBurstLength", "262144")),
-            r2t_max=int(answer["MaxOutstandingR2T"]),
+            r2t_max=int(answer.get("MaxOutstandingR2T", "4")),
             depth=self.bench.options.queue_depth,
         )
         self.allowed = Allowed(
             answer.get("ImmediateData", "Yes") == "Yes",
-            answer["InitialR2T"] == "No",
+            answer.get("InitialR2T", "No") == "No",
             min(int(answer.get("FirstBurstLength", "65536")), self.agreement.burst_max),
         )
         self.witness = Witness(self.agreement, stat_sn=response.fields.stat_sn + 1)

@@ -215,6 +215,10 @@ class Initiator:
     def noise(self, move: Move) -> None:
         self.peer.deliver(DATA[move.one : move.one + move.two])
 
+    def wrong_digest(self, move: Move) -> None:
+        header = pdu.nop_out(DATA[:100], itt=self.tag(), cmd_sn=self.peer.cmd_sn, exp_stat_sn=0)[:48]
+        self.peer.send(header, DATA[:100], header_digest=move.one % 2, data_digest_error=move.two % 2)
+
     def half(self, move: Move) -> None:
         """A piece of a PDU whose rest may never come."""
         self.peer.deliver(pdu.nop_out(DATA[:1000], itt=self.tag(), cmd_sn=self.peer.cmd_sn, exp_stat_sn=0)[: move.one])
@@ -247,7 +251,7 @@ NUMBERED = frozenset(("ready", "unknown", "read", "write", "ping", "text", "mana
 NUMBERS = st.integers(0, 255)
 HONEST = ("ready", "read", "read", "write", "write", "write", "answer", "answer", "ping", "text", "unknown")
 AROUND = ("work", "work", "stop_reading", "go_on_reading", "slow_store", "answer")
-HOSTILE = ("manage", "logout", "snack", "any_header", "noise", "half", "tick")
+HOSTILE = ("manage", "logout", "snack", "any_header", "noise", "half", "tick", "wrong_digest")
 WRONG = st.builds(
     Wrong,
     st.integers(0, 11),
