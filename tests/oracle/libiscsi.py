@@ -211,7 +211,7 @@ class Session:
         task = library.scsi_create_task(len(cdb), cdb, direction_of(read, data_out), len(data_out) or read)
         out = ctypes.byref(DataOut(len(data_out), data_out)) if data_out else None
         number = self.lun if lun is None else lun
-        done = library.iscsi_scsi_command_sync(self._alive(), number, task, out)
+        done = library.iscsi_scsi_command_sync(self.context, number, task, out)
         try:
             answer = answer_of(task.contents) if done else None
             if answer is None:
@@ -223,19 +223,19 @@ class Session:
     def manage(self, function: int, lun: int | None = None) -> None:
         """A task management function on the LUN; InitiatorError where it is not completed."""
         number = self.lun if lun is None else lun
-        if library.iscsi_task_mgmt_sync(self._alive(), number, function, 0xFFFFFFFF, 0):
+        if library.iscsi_task_mgmt_sync(self.context, number, function, 0xFFFFFFFF, 0):
             raise InitiatorError(f"task management function {function}: {self._reason()}")
 
     def targets(self) -> dict[str, list[str]]:
         """Names and portals that a discovery session reports."""
-        first = library.iscsi_discovery_sync(self._alive())
+        first = library.iscsi_discovery_sync(self.context)
         if not first:
             raise InitiatorError(f"SendTargets: {self._reason()}")
         found = {
             _text(address.name): [_text(portal.portal) for portal in _chain(address.portals)]
             for address in _chain(first)
         }
-        library.iscsi_free_discovery_data(self._alive(), first)
+        library.iscsi_free_discovery_data(self.context, first)
         return found
 
     def ready(self) -> None:
@@ -245,7 +245,9 @@ class Session:
                 return
         raise InitiatorError("the logical unit does not become ready")
 
-    def _alive(self) -> int:
+    @property
+    def context(self) -> int:
+        """libiscsi's own handle; InitiatorError once the session was dropped."""
         if not self._context:
             raise InitiatorError("the session was dropped")
         return self._context

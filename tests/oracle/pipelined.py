@@ -51,7 +51,7 @@ class PipelinedSession(Session):
     @property
     def everything_sent(self) -> bool:
         """Whether all that was started has left libiscsi, which lets task management overtake commands in its own queue."""
-        return not library.iscsi_out_queue_length(self._alive())
+        return not library.iscsi_out_queue_length(self.context)
 
     def start(self, cdb: bytes, done: Done, *, read: int = 0, data_out: bytes = b"") -> None:
         """Send one CDB; `done` is called by a later :meth:`serve`, :meth:`cancel` or :meth:`drop`."""
@@ -59,14 +59,14 @@ class PipelinedSession(Session):
         key = next(self._keys)
         pending = self._pending[key] = _Pending(task, DataOut(len(data_out), data_out), done)
         out = ctypes.byref(pending.data_out) if data_out else None
-        context = self._alive()
+        context = self.context
         if library.iscsi_scsi_command_async(context, self.lun, task, self._command_callback, out, key):
             raise InitiatorError(f"CDB {cdb.hex(' ')}: {self._reason()}")
 
     def start_function(self, function: int) -> None:
         """Send a task management function on the LUN; its end shows in :meth:`function_ended`."""
         self._function_over = None
-        context, callback = self._alive(), self._function_callback
+        context, callback = self.context, self._function_callback
         if library.iscsi_task_mgmt_async(context, self.lun, function, 0xFFFFFFFF, 0, callback, None):
             raise InitiatorError(f"task management function {function}: {self._reason()}")
 
@@ -78,7 +78,7 @@ class PipelinedSession(Session):
 
     def serve(self, timeout_s: float) -> None:
         """Send and receive what there is, after waiting for it; InitiatorError when the connection is lost."""
-        context = self._alive()
+        context = self.context
         poll = select.poll()
         poll.register(library.iscsi_get_fd(context), library.iscsi_which_events(context))
         ready = poll.poll(timeout_s * 1000)
@@ -89,7 +89,7 @@ class PipelinedSession(Session):
 
     def cancel(self) -> None:
         """Wait for no answer any more: the target has ended these commands."""
-        library.iscsi_scsi_cancel_all_tasks(self._alive())
+        library.iscsi_scsi_cancel_all_tasks(self.context)
         self._tell()
 
     def drop(self) -> None:

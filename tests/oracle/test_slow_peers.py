@@ -1,27 +1,28 @@
-"""One slow or silent initiator costs the others nothing, and the daemon no memory."""
+"""Slow or silent initiators cost the others nothing, and the daemon a bounded share of memory."""
 
-import contextlib
 import re
-import socket
 import statistics
 import subprocess
-import threading
 import time
-from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
+from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 
 import pytest
+from oracle import harsh_stores, slow_peers
 from oracle.commands import read16
-from oracle.libiscsi import InitiatorError, Session
-from oracle.relay import Relay
-from oracle.served import TARGET, Served
+from oracle.libiscsi import Session
+from oracle.served import Served
 
-_ROUNDS = 5
-_ROUND_S = 2
-_PEERS = 6
-_GROWTH_BYTES = 48 << 20
+_PAIRS_MIN, _PAIRS_MAX = 5, 25
+_ROUND_S = 1
+_SHARE = 0.9
 _AVERAGE = re.compile(r"iops average (\d+)")
+
+# The limits of the iSCSI plugin: what all connections may hold together, the share of the one that crosses that, and then for
+# each a small share, the command that crosses it and its receive buffers; a tenth more for the allocator.
+_PEERS = 24
+_GROWTH_BYTES_MAX = (512 + 64 + _PEERS * (1 + 4 + 1)) * 11 // 10 << 20
 
 
 def throughput(url: str) -> float:
@@ -31,91 +32,67 @@ def throughput(url: str) -> float:
     return float(_AVERAGE.findall(said)[-1])
 
 
-def resident(pid: int) -> int:
-    """Resident bytes of a process."""
-    status = Path(f"/proc/{pid}/status").read_text()
-    (kib,) = re.findall(r"^VmRSS:\s+(\d+) kB", status, re.M)
-    return int(kib) << 10
+def share_beside(daemon: Served, peers: Callable[[Served], AbstractContextManager[None]]) -> float:
+    """Throughput beside the peers as a share of that without them: the median of pairs measured one after the other.
+
+    Other programs on the machine may disturb either of a pair: when the result is not good, more pairs make it more exact.
+    """
+    shares: list[float] = []
+    while len(shares) < _PAIRS_MIN or (statistics.median(shares) < _SHARE and len(shares) < _PAIRS_MAX):
+        measured: dict[bool, float] = {}
+        order = (False, True) if len(shares) % 2 else (True, False)
+        for beside in order:
+            with peers(daemon) if beside else nullcontext():
+                measured[beside] = throughput(daemon.url)
+        shares.append(measured[True] / measured[False])
+    print([round(share, 2) for share in shares])
+    return statistics.median(shares)
 
 
-@contextmanager
-def not_reading(served: Served) -> Iterator[None]:
-    """Initiators that ask for much and then take nothing of it."""
-    with ExitStack() as stack:
-        relays = [stack.enter_context(Relay("127.0.0.1", served.portal)) for _ in range(_PEERS)]
-        threads = []
-        for relay in relays:
-            session = Session(f"iscsi://127.0.0.1:{relay.address[1]}/{TARGET}/0", timeout_s=60)
-            session.ready()
-            thread = threading.Thread(target=_ask, args=(session, relay), daemon=True)
-            thread.start()
-            threads.append(thread)
-        time.sleep(0.3)
-        yield
-        for relay in relays:
-            relay.cut()
-            relay.restore()
-        for thread in threads:
-            thread.join(10)
-
-
-def _ask(session: Session, relay: Relay) -> None:
-    timer = threading.Timer(0.05, relay.hold)
-    timer.start()
-    with contextlib.suppress(InitiatorError):
-        while True:
-            session.command(read16(0, 16384), read=8 << 20)
-    timer.join()
-    session.drop()
-
-
-@contextmanager
-def one_byte_a_second(served: Served) -> Iterator[None]:
-    """Initiators whose login comes byte by byte."""
-    ended = threading.Event()
-    connections = [socket.create_connection(served.portal, timeout=5) for _ in range(_PEERS)]
-    head = bytes((0x43, 0x87)) + bytes(46)
-
-    def trickle() -> None:
-        for byte in head:
-            for connection in connections:
-                with contextlib.suppress(OSError):
-                    connection.send(bytes((byte,)))
-            if ended.wait(1):
-                return
-
-    thread = threading.Thread(target=trickle, daemon=True)
-    thread.start()
-    try:
-        yield
-    finally:
-        ended.set()
-        thread.join(10)
-        for connection in connections:
-            connection.close()
-
-
-@contextmanager
-def silent(served: Served) -> Iterator[None]:
-    """Connections on which nothing is ever said."""
-    connections = [socket.create_connection(served.portal, timeout=5) for _ in range(_PEERS)]
-    yield
-    for connection in connections:
-        connection.close()
-
-
-@pytest.mark.timeout(180)
-@pytest.mark.parametrize("disturb", [not_reading, one_byte_a_second, silent])
-def test_others_keep_their_throughput(
-    daemon: Served, disturb: Callable[[Served], AbstractContextManager[None]]
-) -> None:
+@pytest.mark.timeout(300)
+@pytest.mark.parametrize(
+    "peers",
+    [
+        slow_peers.never_reading,
+        slow_peers.stopped_reading,
+        slow_peers.not_sending_data,
+        slow_peers.one_byte_a_second,
+        slow_peers.half_open,
+        slow_peers.silent_sessions,
+    ],
+)
+def test_others_keep_their_throughput(daemon: Served, peers: Callable[[Served], AbstractContextManager[None]]) -> None:
     throughput(daemon.url)
     before = resident(daemon.pid)
-    alone: list[float] = []
-    beside: list[float] = []
-    for _ in range(_ROUNDS):
-        for results, state in ((alone, nullcontext()), (beside, disturb(daemon))):
-            with state:
-                results.append(throughput(daemon.url))
-    assert resident(daemon.pid) - before < _GROWTH_BYTES
-    assert statistics.median(beside) >= 0.9 * statistics.median(alone), (alone, beside)
+    assert share_beside(daemon, peers) >= _SHARE
+    assert resident(daemon.pid, peak=True) - before < _GROWTH_BYTES_MAX
+
+
+def test_memory_for_initiators_that_do_not_read_is_bounded(tmp_path: Path) -> None:
+    asked = _PEERS * slow_peers.COMMANDS * slow_peers.COMMAND_BYTES
+    assert asked > 3 * _GROWTH_BYTES_MAX
+    with harsh_stores.served(tmp_path, "slow-file", "256M") as daemon, Session(daemon.url) as healthy:
+        healthy.ready()
+        before = resident(daemon.pid)
+        with slow_peers.never_reading(daemon, _PEERS):
+            for number in range(100):
+                assert healthy.command(read16(number * 8, 8), read=4096).good
+            growth = resident(daemon.pid, peak=True) - before
+            assert held_bytes(daemon) > 256 << 20, "there is no danger"
+            assert growth < _GROWTH_BYTES_MAX
+        deadline = time.monotonic() + 20
+        while held_bytes(daemon):
+            assert time.monotonic() < deadline, "what the connections held is not given back"
+            time.sleep(0.1)
+
+
+def held_bytes(daemon: Served) -> int:
+    """What connections hold, as the daemon counts it."""
+    return int(daemon.admin("stat")["transports"]["iscsi"]["held_bytes"])
+
+
+def resident(pid: int, *, peak: bool = False) -> int:
+    """Resident bytes of a process, now or the most there were."""
+    status = Path(f"/proc/{pid}/status").read_text()
+    (kib,) = re.findall(rf"^{'VmHWM' if peak else 'VmRSS'}:\s+(\d+) kB", status, re.M)
+    return int(kib) << 10
