@@ -82,8 +82,9 @@ def test_people_are_told_how_to_attach(
         assert "horse" not in text
     finally:
         process.terminate()
-        _, _ = process.communicate(timeout=20)
+        rest, _ = process.communicate(timeout=20)
     assert process.returncode == 0
+    assert rest == "stopping: letting initiators finish; Ctrl-C again ends it at once\n"
 
 
 def test_a_hangup_reads_the_file_again(tmp_path: Path) -> None:

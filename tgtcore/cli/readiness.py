@@ -51,6 +51,11 @@ def say_text(daemon: Daemon, socket: Path) -> None:
     click.echo("ready; Ctrl-C ends it")
 
 
+def say_stopping() -> None:
+    """What people see after the first Ctrl-C."""
+    click.echo("stopping: letting initiators finish; Ctrl-C again ends it at once")
+
+
 def _user(daemon: Daemon) -> str:
     """The user name of an account that may log in to the first target; empty when it asks for none."""
     target = next(iter(daemon.config.targets.values()))

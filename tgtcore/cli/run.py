@@ -26,25 +26,39 @@ Ready = Callable[[Daemon, Path], None]
 
 
 def run(
-    plugins: Plugins, config: Config, ready: Ready, *, reload_from: Path | None = None, private: Path | None = None
+    plugins: Plugins,
+    config: Config,
+    ready: Ready,
+    *,
+    stopping: Callable[[], None] = lambda: None,
+    reload_from: Path | None = None,
+    private: Path | None = None,
 ) -> int:
     """Serve until a signal comes; returns the exit status.
 
+    :param stopping: called when the first signal to stop has come.
     :param reload_from: the file that SIGHUP reads again.
     :param private: a folder of this daemon alone, which goes even if a second signal ends the process at once.
     :raises TgtError: something could not be started; nothing is left behind.
     """
     set_up_logging(config.daemon.log_level, config.daemon.log_format)
-    return asyncio.run(_Running(plugins, config, ready, reload_from, private).run())
+    return asyncio.run(_Running(plugins, config, ready, stopping, reload_from, private).run())
 
 
 class _Running:
     def __init__(
-        self, plugins: Plugins, config: Config, ready: Ready, reload_from: Path | None, private: Path | None
+        self,
+        plugins: Plugins,
+        config: Config,
+        ready: Ready,
+        stopping: Callable[[], None],
+        reload_from: Path | None,
+        private: Path | None,
     ) -> None:
         self._plugins = plugins
         self._config = config
         self._ready = ready
+        self._stopping = stopping
         self._reload_from = reload_from
         self._private = private
         self._socket = config.daemon.socket or default_socket()
@@ -85,6 +99,7 @@ class _Running:
             sys.stdout.flush()
             os._exit(128 + number)
         _log.info("stopping: letting initiators finish")
+        self._stopping()
         self._asked_to_stop.set()
 
     def _reload(self, daemon: Daemon) -> None:
@@ -102,4 +117,4 @@ class _Running:
         except (TgtError, OSError) as error:
             _log.error("the configuration was not reloaded: %s", error)
         else:
-            _log.info("the configuration was reloaded: %d changes", len(steps))
+            _log.info("the configuration was reloaded%s", "" if steps else ": nothing differs")

@@ -4,7 +4,7 @@ import contextlib
 import json
 import shutil
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -116,7 +116,7 @@ def serve(
             **wishes,  # type: ignore[arg-type]
         )
         plugins, config = load_source(Source(document(wanted, folder), Path.cwd(), words=words(wanted)))
-        status = run(plugins, config, _ready(as_json), private=folder)
+        status = run(plugins, config, _ready(as_json), stopping=_stopping(as_json), private=folder)
     sys.exit(status)
 
 
@@ -135,6 +135,12 @@ def _ready(as_json: bool) -> "Ready":
     from tgtcore.cli.readiness import say_json, say_text
 
     return say_json if as_json else say_text
+
+
+def _stopping(as_json: bool) -> "Callable[[], None]":
+    from tgtcore.cli.readiness import say_stopping
+
+    return (lambda: None) if as_json else say_stopping
 
 
 @contextlib.contextmanager
