@@ -1,5 +1,6 @@
 """A small blocking initiator: log in, run one command after the other, log out.  For tests, demonstrations and tools."""
 
+import contextlib
 import socket
 from dataclasses import dataclass
 from itertools import count
@@ -57,7 +58,7 @@ class Client:
         try:
             self._login(target, initiator)
         except BaseException:
-            self._socket.close()
+            self.abort()
             raise
 
     def execute(self, cdb: bytes, *, out: bytes = b"", room: int = 0, lun: int = 0) -> Outcome:
@@ -100,6 +101,13 @@ class Client:
         finally:
             self._file.close()
             self._socket.close()
+
+    def abort(self) -> None:
+        """Break the connection at once, even while another thread waits for an answer."""
+        with contextlib.suppress(OSError):
+            self._socket.shutdown(socket.SHUT_RDWR)
+        self._file.close()
+        self._socket.close()
 
     def _login(self, target: str, initiator: str) -> None:
         names = [

@@ -1,0 +1,329 @@
+"""The conformance kit of transports: every promise of :mod:`tgtcore.transport` as a test.
+
+Subclass it in a test module and say how an initiator of this transport logs in::
+
+    class TestMyTransport(TransportConformance):
+        target = "a.name.of.the.transport"
+
+        def make_transport(self, host: Host) -> Transport:
+            return MyTransport(host, MyOptions(portals=["127.0.0.1:0"]))
+
+        def log_in(self, transport: Transport) -> Session:
+            return MyInitiator(transport.portals()[0].address, self.target)
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Iterator
+from typing import Any, ClassVar, NamedTuple, Protocol
+
+try:
+    import pytest
+except ModuleNotFoundError as missing:
+    raise ImportError(
+        f"the conformance kit needs {missing.name}; install what it uses with: pip install pytest hypothesis"
+    ) from missing
+
+from pydantic import BaseModel
+
+from tgtcore.errors import PluginError
+from tgtcore.scsi import asc
+from tgtcore.scsi.sense import SenseKey, parse_sense
+from tgtcore.scsi.status import Status
+from tgtcore.testing.host import HELD, READY, REFUSED, TestHost, content, read, write
+from tgtcore.transport import Host, SessionInfo, Transport
+
+_DEADLINE_S = 20
+_LENGTHS = (0, 1, 512, 4095, 65536, 300_001)
+
+
+class Answer(NamedTuple):
+    """How a command ended.
+
+    :param data: data-in; what lies beyond the command's own data does not count.
+    """
+
+    status: int
+    data: bytes
+    sense: bytes
+
+
+class Session(Protocol):
+    """An initiator that is logged in; its methods block."""
+
+    def execute(self, cdb: bytes, data_out: bytes, room: int, lun: int) -> Answer:
+        """Run a command to its end.
+
+        :param room: how many bytes of data-in are expected.
+        :raises OSError: the session has ended.
+        """
+
+    def log_out(self) -> None:
+        """End the session as the standard asks for."""
+
+    def vanish(self) -> None:
+        """Break the connection, even while another thread runs a command."""
+
+
+class Rig:
+    """A started transport with its host and loop."""
+
+    def __init__(self, loop: asyncio.AbstractEventLoop, host: TestHost, transport: Transport) -> None:
+        self.loop = loop
+        self.host = host
+        self.transport = transport
+
+    def run(self, work: Awaitable[Any]) -> Any:
+        """Turn the loop until something awaited has ended.
+
+        :raises TimeoutError: it does not end in time.
+        """
+        return self.loop.run_until_complete(asyncio.wait_for(work, _DEADLINE_S))
+
+    def call(self, function: Callable[..., Any], *args: Any) -> Any:
+        """Call what blocks, beside the loop."""
+        return self.run(asyncio.to_thread(function, *args))
+
+    def begin(self, function: Callable[..., Any], *args: Any) -> "asyncio.Task[Any]":
+        """The same, without waiting for it."""
+        return self.loop.create_task(asyncio.to_thread(function, *args))
+
+    def until(self, true: Callable[[], Any], what: str) -> None:
+        """Turn the loop until something is true.
+
+        :raises AssertionError: it does not come true in time.
+        """
+        deadline = self.loop.time() + _DEADLINE_S
+        while not true():
+            assert self.loop.time() < deadline, f"{what} did not happen in {_DEADLINE_S} s"
+            self.loop.run_until_complete(asyncio.sleep(0.001))
+
+    def execute(self, session: Session, cdb: bytes, data_out: bytes = b"", room: int = 0, lun: int = 0) -> Answer:
+        """Run a command."""
+        answer: Answer = self.call(session.execute, cdb, data_out, room, lun)
+        return answer
+
+    def hold(self, session: Session, lun: int = 0) -> "asyncio.Task[Any]":
+        """Begin a command that goes on until the device releases it, and wait until it has."""
+        running = self.begin(session.execute, HELD, b"", 0, lun)
+        self.until(lambda: self.host.device(lun).held, "the command's arrival")
+        return running
+
+    def ended(self, running: "asyncio.Task[Any]") -> BaseException | None:
+        """Wait for a command; what its initiator met instead of an answer."""
+        self.until(running.done, "the end of the command")
+        return running.exception()
+
+
+class TransportConformance:
+    """Tests that every transport passes; a subclass says how to make one, and how to log in."""
+
+    target: ClassVar[str]
+    """A target's name in this transport."""
+
+    target_options: ClassVar[BaseModel | None] = None
+    """The transport's options of that target."""
+
+    def make_transport(self, host: Host) -> Transport:
+        """A transport that has not been started."""
+        raise NotImplementedError
+
+    def log_in(self, transport: Transport) -> Session:
+        """Log in to the target; may block.
+
+        :raises Exception: the login was refused.
+        """
+        raise NotImplementedError
+
+    @pytest.fixture
+    def rig(self) -> Iterator[Rig]:
+        """A started transport; at the end nothing may be in use."""
+        loop = asyncio.new_event_loop()
+        host = TestHost(loop, "tested", self.target, self.target_options)
+        transport = self.make_transport(host)
+        host.target.ports = lambda: transport.target_ports(host.target)
+        rig = Rig(loop, host, transport)
+        try:
+            rig.run(transport.start())
+            yield rig
+            for lun in range(2):
+                host.device(lun).release()
+            rig.run(transport.stop_listening())
+            rig.run(transport.close(0))
+            assert transport.sessions() == []
+            host.check_quiet()
+        finally:
+            rig.run(asyncio.sleep(0))
+            loop.run_until_complete(loop.shutdown_default_executor())
+            loop.close()
+
+    # ---- sessions -----------------------------------------------------------------------------------------------------
+
+    def test_a_session_from_login_to_logout(self, rig: Rig) -> None:
+        """It is shown while it lasts, and its nexus ends with it."""
+        session = rig.call(self.log_in, rig.transport)
+        assert rig.execute(session, READY).status == Status.GOOD
+        (shown,) = rig.transport.sessions()
+        assert isinstance(shown, SessionInfo)
+        assert shown.target == self.target
+        (nexus,) = rig.host.target.nexuses
+        assert shown.initiator == nexus.initiator_port.name
+        assert nexus.target_port.name in [port.name for port in rig.host.target.ports()]
+        rig.call(session.log_out)
+        rig.until(lambda: not rig.host.target.nexuses, "the end of the nexus")
+        assert rig.transport.sessions() == []
+
+    def test_who_is_not_admitted_gets_no_nexus(self, rig: Rig) -> None:
+        """Deny by default is the core's; obeying is the transport's."""
+        rig.host.admitted = False
+        self._check_refused(rig)
+
+    def test_a_target_that_goes_away_takes_nobody(self, rig: Rig) -> None:
+        """Draining is an answer like any other."""
+        rig.host.target.leases.shut()
+        self._check_refused(rig)
+
+    def test_a_nexus_that_can_not_be_opened_is_a_refusal(self, rig: Rig) -> None:
+        """A plugin that fails costs the login, and nothing else."""
+        rig.host.failure = PluginError("as the test wants")
+        self._check_refused(rig)
+        rig.host.failure = None
+        session = rig.call(self.log_in, rig.transport)
+        assert rig.execute(session, READY).status == Status.GOOD
+        session.vanish()
+
+    def _check_refused(self, rig: Rig) -> None:
+        running = rig.begin(self._log_in_and_use, rig.transport)
+        assert isinstance(rig.ended(running), Exception), "the login was not refused"
+        assert rig.host.target.nexuses == []
+        assert rig.transport.sessions() == []
+
+    def _log_in_and_use(self, transport: Transport) -> None:
+        session = self.log_in(transport)
+        try:
+            session.execute(READY, b"", 0, 0)
+        finally:
+            session.vanish()
+
+    # ---- commands -----------------------------------------------------------------------------------------------------
+
+    @pytest.mark.parametrize("length", _LENGTHS)
+    def test_data_in(self, rig: Rig, length: int) -> None:
+        """Every byte, whatever the length."""
+        session = rig.call(self.log_in, rig.transport)
+        answer = rig.execute(session, read(length), room=length)
+        assert answer.status == Status.GOOD
+        assert answer.data[:length] == content(length)
+        session.vanish()
+
+    @pytest.mark.parametrize("length", _LENGTHS)
+    def test_data_out(self, rig: Rig, length: int) -> None:
+        """Every byte, whatever the length."""
+        session = rig.call(self.log_in, rig.transport)
+        assert rig.execute(session, write(length), content(length)).status == Status.GOOD
+        assert rig.host.device(0).written == content(length)
+        session.vanish()
+
+    @pytest.mark.parametrize(("length", "room"), [(4096, 512), (512, 4096), (4096, 0)])
+    def test_more_or_less_room_than_data(self, rig: Rig, length: int, room: int) -> None:
+        """The initiator gets what fits, and the session goes on."""
+        session = rig.call(self.log_in, rig.transport)
+        answer = rig.execute(session, read(length), room=room)
+        assert answer.status == Status.GOOD
+        assert answer.data[: min(length, room)] == content(min(length, room))
+        assert rig.execute(session, READY).status == Status.GOOD
+        session.vanish()
+
+    def test_sense_data(self, rig: Rig) -> None:
+        """It travels with its status."""
+        session = rig.call(self.log_in, rig.transport)
+        answer = rig.execute(session, REFUSED)
+        assert answer.status == Status.CHECK_CONDITION
+        sense = parse_sense(answer.sense)
+        assert (sense.key, sense.code) == (SenseKey.ILLEGAL_REQUEST, asc.INVALID_FIELD_IN_CDB)
+        session.vanish()
+
+    def test_each_lun_is_its_own(self, rig: Rig) -> None:
+        """And one that is not there is answered by the core."""
+        session = rig.call(self.log_in, rig.transport)
+        assert rig.execute(session, write(4), b"zero", lun=0).status == Status.GOOD
+        assert rig.execute(session, write(3), b"one", lun=1).status == Status.GOOD
+        assert (rig.host.device(0).written, rig.host.device(1).written) == (b"zero", b"one")
+        answer = rig.execute(session, READY, lun=7)
+        assert parse_sense(answer.sense).code == asc.LOGICAL_UNIT_NOT_SUPPORTED
+        session.vanish()
+
+    # ---- what is removed meanwhile ------------------------------------------------------------------------------------
+
+    def test_an_initiator_that_vanishes_takes_its_commands_along(self, rig: Rig) -> None:
+        """The nexus ends when its last command has."""
+        session = rig.call(self.log_in, rig.transport)
+        running = rig.hold(session)
+        session.vanish()
+        assert isinstance(rig.ended(running), Exception)
+        rig.until(lambda: rig.host.target.nexuses[0].leases.draining, "the loss of the nexus")
+        rig.host.device(0).release()
+        rig.until(lambda: not rig.host.target.nexuses, "the end of the nexus")
+        rig.host.check_quiet()
+
+    def test_a_command_whose_logical_unit_is_taken_away_gets_no_answer(self, rig: Rig) -> None:
+        """Its session goes on, and so do others."""
+        session = rig.call(self.log_in, rig.transport)
+        running = rig.hold(session, lun=1)
+        gone: list[bool] = []
+        rig.host.target.unmap(1, lambda: gone.append(True))
+        rig.host.device(1).release()
+        assert gone == [True]
+        (nexus,) = rig.host.target.nexuses
+        assert (nexus.closed, list(nexus.luns())) == (False, [0])
+        rig.run(asyncio.sleep(0.05))
+        assert not running.done(), "an aborted command was answered"
+        session.vanish()
+        assert isinstance(rig.ended(running), Exception)
+
+    def test_one_session_can_be_dropped(self, rig: Rig) -> None:
+        """By the id that it is shown with; it is gone when its last command has ended."""
+        session = rig.call(self.log_in, rig.transport)
+        running = rig.hold(session)
+        (shown,) = rig.transport.sessions()
+        assert rig.run(rig.transport.drop_session("no such session")) is False
+        dropping = rig.loop.create_task(rig.transport.drop_session(shown.id))
+        rig.run(asyncio.sleep(0.01))
+        rig.host.device(0).release()
+        assert rig.run(dropping) is True
+        assert isinstance(rig.ended(running), Exception)
+        session.vanish()
+        assert rig.transport.sessions() == []
+        rig.host.check_quiet()
+
+    def test_a_target_can_be_dropped(self, rig: Rig) -> None:
+        """Every session with it."""
+        session = rig.call(self.log_in, rig.transport)
+        rig.host.target.leases.shut()
+        rig.run(rig.transport.drop_target(rig.host.target, 0))
+        rig.until(lambda: not rig.host.target.nexuses, "the end of the nexus")
+        session.vanish()
+        rig.host.check_quiet()
+
+    def test_no_new_sessions_after_listening_has_stopped(self, rig: Rig) -> None:
+        """Those that are there go on."""
+        session = rig.call(self.log_in, rig.transport)
+        portals = rig.transport.portals()
+        rig.run(rig.transport.stop_listening())
+        assert rig.transport.portals() == []
+        assert rig.execute(session, READY).status == Status.GOOD
+        assert portals == [] or rig.transport.sessions() != []
+        session.vanish()
+
+    def test_closing_ends_everything(self, rig: Rig) -> None:
+        """Also what still runs."""
+        session = rig.call(self.log_in, rig.transport)
+        running = rig.hold(session)
+        rig.run(rig.transport.stop_listening())
+        closing = rig.loop.create_task(rig.transport.close(0))
+        rig.run(asyncio.sleep(0.01))
+        rig.host.device(0).release()
+        rig.run(closing)
+        assert isinstance(rig.ended(running), Exception)
+        session.vanish()
+        assert rig.transport.sessions() == []
+        rig.host.check_quiet()
