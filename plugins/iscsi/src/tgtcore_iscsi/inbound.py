@@ -31,6 +31,8 @@ class Inbound:
 
     def space(self) -> memoryview:
         """Where to receive: never empty."""
+        if self.end == self.capacity:  # the parser stopped half-way, before a PDU that is not complete
+            self._rewind(self.capacity if self.start else 2 * self.capacity)
         room = self._view[self.end :]
         if self._missing >= _ALIGN_FROM:
             return room[: self._missing]

@@ -173,9 +173,10 @@ class Portal:
 class Allowed:
     """What the initiator may do, as agreed in the login."""
 
-    immediate_data: bool
-    unsolicited: bool
-    first_burst: int
+    segment_max: int = 8192
+    immediate_data: bool = True
+    unsolicited: bool = False
+    first_burst: int = 65536
 
 
 class Peer:
@@ -189,6 +190,7 @@ class Peer:
         self.tsih = 0
         self.asked: dict[str, str] = {}
         self.agreement = Agreement()
+        self.allowed = Allowed()
         self.witness = Witness(self.agreement, stat_sn=0)
         bench.accept(self.socket)
         channel: Any = bench.loop.readers[self.socket].__self__  # type: ignore[attr-defined]
@@ -278,6 +280,7 @@ class Peer:
             depth=self.bench.options.queue_depth,
         )
         self.allowed = Allowed(
+            int(answer["MaxRecvDataSegmentLength"]),
             answer.get("ImmediateData", "Yes") == "Yes",
             answer.get("InitialR2T", "No") == "No",
             min(int(answer.get("FirstBurstLength", "65536")), self.agreement.burst_max),

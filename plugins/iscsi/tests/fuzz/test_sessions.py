@@ -124,7 +124,8 @@ class Initiator:
         cdb = bytes((0x2A, 0)) + at.to_bytes(4, "big") + b"\0" + blocks.to_bytes(2, "big") + b"\0"
         allowed = self.peer.allowed
         first_burst = min(length, allowed.first_burst)
-        immediate = min(first_burst, (0, 512, 8192, 65536)[move.three % 4]) if allowed.immediate_data else 0
+        immediate = min(first_burst, allowed.segment_max, (0, 512, 8192, 65536)[move.three % 4])
+        immediate = immediate if allowed.immediate_data else 0
         unsolicited = first_burst if allowed.unsolicited and move.three & 8 else immediate
         flags = WRITE | (FINAL if unsolicited <= immediate else 0) | (move.two % 4)
         self.bench.ram.write(at * BLOCK, bytes(length))
@@ -154,7 +155,7 @@ class Initiator:
             ttt = sorted(r2ts)[move.one % len(r2ts)]
             r2t = r2ts.pop(ttt)
             end = r2t.buffer_offset + r2t.desired_length
-            self.data_out(r2t.itt, ttt, r2t.buffer_offset, end, (512, 4096, 8192)[move.two % 3], move)
+            self.data_out(r2t.itt, ttt, r2t.buffer_offset, end, (512, 2048, 4096)[move.two % 3], move)
 
     # ---- everything else ------------------------------------------------------------------------------------------------
 
@@ -356,11 +357,17 @@ def test_only_the_offender_ends(
     digests=DIGESTS,
     keys=KEYS,
     cmd_sn=st.sampled_from([1, 0xFFFFFFFE]),
+    segment_max=st.sampled_from([4096, 5000, 262144]),
 )
 def test_an_honest_initiator_is_served_to_the_end(
-    bench: MakeBench, moves: list[Move], digests: dict[str, str], keys: dict[str, str], cmd_sn: int
+    bench: MakeBench,
+    moves: list[Move],
+    digests: dict[str, str],
+    keys: dict[str, str],
+    cmd_sn: int,
+    segment_max: int,
 ) -> None:
-    scene = bench(queue_depth=16)
+    scene = bench(queue_depth=16, max_recv_data_segment_length=segment_max)
     peer = scene.peer()
     peer.cmd_sn = cmd_sn
     peer.log_in(1, **digests, **keys)
