@@ -10,6 +10,7 @@ _KITS = (
     "tgtcore.testing.store",
     "tgtcore.testing.store_absent",
     "tgtcore.testing.store_model",
+    "tgtcore.testing.transport",
 )
 
 if (_pytest := sys.modules.get("pytest")) is not None:  # a failed assertion then shows its values

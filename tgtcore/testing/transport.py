@@ -14,6 +14,7 @@ Subclass it in a test module and say how an initiator of this transport logs in:
 
 import asyncio
 from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager
 from typing import Any, ClassVar, NamedTuple, Protocol
 
 try:
@@ -71,6 +72,18 @@ class Rig:
         self.loop = loop
         self.host = host
         self.transport = transport
+
+    def end(self) -> None:
+        """Close the transport.
+
+        :raises AssertionError: something is in use even then.
+        """
+        for lun in range(2):
+            self.host.device(lun).release()
+        self.run(self.transport.stop_listening())
+        self.run(self.transport.close(0))
+        assert self.transport.sessions() == []
+        self.host.check_quiet()
 
     def run(self, work: Awaitable[Any]) -> Any:
         """Turn the loop until something awaited has ended.
@@ -137,6 +150,13 @@ class TransportConformance:
     @pytest.fixture
     def rig(self) -> Iterator[Rig]:
         """A started transport; at the end nothing may be in use."""
+        with self.started() as rig:
+            yield rig
+            rig.end()
+
+    @contextmanager
+    def started(self) -> Iterator[Rig]:
+        """A started transport on a loop of its own."""
         loop = asyncio.new_event_loop()
         host = TestHost(loop, "tested", self.target, self.target_options)
         transport = self.make_transport(host)
@@ -145,13 +165,9 @@ class TransportConformance:
         try:
             rig.run(transport.start())
             yield rig
-            for lun in range(2):
-                host.device(lun).release()
-            rig.run(transport.stop_listening())
-            rig.run(transport.close(0))
-            assert transport.sessions() == []
-            host.check_quiet()
         finally:
+            for nexus in host.target.nexuses:
+                nexus.close(lambda: None)
             rig.run(asyncio.sleep(0))
             loop.run_until_complete(loop.shutdown_default_executor())
             loop.close()
