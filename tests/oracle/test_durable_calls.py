@@ -46,7 +46,8 @@ def durable_calls_before_responses(daemon: Served, trace: Path) -> list[int]:
     """For each response, how many calls had returned with success since the one before; ends the daemon."""
     assert daemon.stop() == 0
     deadline = time.monotonic() + 10
-    while f"{daemon.pid} +++ exited" not in (text := trace.read_text(errors="replace")):
+    end = re.compile(rf"^{daemon.pid} +\+\+\+ exited", re.M)
+    while not end.search(text := trace.read_text(errors="replace")):
         assert time.monotonic() < deadline, "strace did not end"
         time.sleep(0.02)
     found, calls = [], 0
