@@ -77,3 +77,6 @@ CONNECTION_BYTES_LOW: Final = 1024 * 1024
 
 IMMEDIATE_COMMANDS_MAX: Final = 16
 """Unfinished commands for immediate delivery, which no command window limits; more are rejected (RFC 7143 4.2.2.1)."""
+
+TASK_MANAGEMENT_MAX: Final = 16
+"""Task management functions of a connection that wait for the end of tasks; more are rejected."""

@@ -54,7 +54,8 @@ class SessionPhase:
         self.text = TextPhase(parameters, find_targets, session_target=target)
         self.services = Services(self)
         self._send = connection.send
-        self._ahead: dict[int, bytes] = {}
+        self._ahead: dict[int, bytes | None] = {}
+        """Requests that came too early, by CmdSN; None: it was aborted before it came."""
         self._requests: dict[int, Request] = self.services.requests()
 
     def __str__(self) -> str:
@@ -100,13 +101,26 @@ class SessionPhase:
             window.advance()
             return True
         if cmd_sn not in self._ahead:
-            if len(self._ahead) >= AHEAD_PDUS_MAX:
-                raise RemoteProtocolError(f"CmdSN {window.exp_cmd_sn} is missing since {AHEAD_PDUS_MAX} requests")
-            self._ahead[cmd_sn] = bytes(buffer[at:end])
+            self._put_ahead(cmd_sn, bytes(buffer[at:end]))
         return False
 
+    def forgo(self, cmd_sn: int) -> None:
+        """Count a request as received that lies in the window and has not had its turn; it will be ignored if it comes."""
+        self._put_ahead(cmd_sn, None)
+
+    def _put_ahead(self, cmd_sn: int, pdu: bytes | None) -> None:
+        if len(self._ahead) >= AHEAD_PDUS_MAX and cmd_sn not in self._ahead:
+            raise RemoteProtocolError(f"CmdSN {self.window.exp_cmd_sn} is missing since {AHEAD_PDUS_MAX} requests")
+        self._ahead[cmd_sn] = pdu
+
     def _replay(self) -> None:
-        while (pdu := self._ahead.pop(self.window.exp_cmd_sn, None)) is not None:
+        window = self.window
+        while window.exp_cmd_sn in self._ahead:
+            pdu = self._ahead.pop(window.exp_cmd_sn)
+            if pdu is None:
+                window.advance()
+                window.open_by_one()
+                continue
             data_length = int.from_bytes(pdu[5:8], "big")
             self._requests[pdu[0] & OPCODE_MASK](pdu, 0, len(pdu) - data_length, data_length, pdu[4] * 4)
 

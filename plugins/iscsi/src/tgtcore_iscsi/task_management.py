@@ -4,8 +4,10 @@ import logging
 from typing import TYPE_CHECKING
 
 from tgtcore import Tmf, TmfRequest, TmfResponse, manage
+from tgtcore_iscsi.limits import TASK_MANAGEMENT_MAX
 from tgtcore_iscsi.pdu import codes, requests, responses
 from tgtcore_iscsi.pdu.codes import FINAL, FUNCTION_MASK
+from tgtcore_iscsi.session import before
 
 if TYPE_CHECKING:
     from tgtcore_iscsi.full_feature import FullFeature
@@ -38,6 +40,7 @@ class TaskManagement:
 
     def __init__(self, phase: "FullFeature") -> None:
         self._phase = phase
+        self._unanswered = 0
 
     def request(self, buffer: bytearray | bytes, at: int, data_at: int, data_length: int, ahs_length: int) -> None:
         """Perform a function; its response is sent when everything that it aborts has ended."""
@@ -54,14 +57,29 @@ class TaskManagement:
         if function in _REFUSED:
             self._respond(request.itt, _REFUSED[function])
             return
+        if self._unanswered == TASK_MANAGEMENT_MAX:
+            self._respond(request.itt, codes.TmfResponse.FUNCTION_REJECTED)
+            return
         _log.info("%s: %s", phase, function.name)
+        self._unanswered += 1
 
         def answer(response: TmfResponse) -> None:
+            self._unanswered -= 1
+            if response is TmfResponse.TASK_DOES_NOT_EXIST and self._forgo_task(request):
+                response = TmfResponse.FUNCTION_COMPLETE
             self._respond(request.itt, _RESPONSES[response])
             if function is codes.Tmf.TARGET_COLD_RESET:
                 phase.connection.services.cold_reset(phase.session)
 
         manage(phase.nexus, TmfRequest(_FUNCTIONS[function], request.lun, request.referenced_task_tag), answer)
+
+    def _forgo_task(self, request: requests.TaskManagementRequest) -> bool:
+        """RFC 7143 11.6.1: a task to be aborted that has not come yet counts as received, and the function as complete."""
+        window = self._phase.window
+        if not window.admits(request.ref_cmd_sn) or not before(request.ref_cmd_sn, request.cmd_sn):
+            return False
+        self._phase.forgo(request.ref_cmd_sn)
+        return True
 
     def _respond(self, itt: int, response: codes.TmfResponse) -> None:
         phase = self._phase
