@@ -1,0 +1,134 @@
+"""The kit of formats and filters is judged too: sound layers pass, careless ones are caught."""
+
+from typing import Any
+
+import pytest
+
+from tgtcore.errors import Unsupported
+from tgtcore.options import NoOptions
+from tgtcore.store import Buffer, Concurrency, Features, Filter, Format, Store
+from tgtcore.testing.layer import LayerConformance
+
+HEADER = b"AN IMAGE".ljust(4096, b"\0")
+
+
+class Shifted(Format):
+    """A header and then the bytes."""
+
+    concurrency = Concurrency.PARALLEL
+
+    def __init__(self, base: Store, options: Any) -> None:
+        super().__init__(base, options)
+        self.size_bytes = base.size_bytes - len(HEADER)
+        if Features.WRITE in base.features() and not any(base.read(0, len(HEADER))):
+            base.write(0, HEADER)
+            base.flush()
+        if bytes(base.read(0, len(HEADER))) != HEADER:
+            raise Unsupported("this is no image")
+
+    def features(self) -> Features:
+        return super().features() & self.base.features()
+
+    def read(self, offset: int, length: int) -> Buffer:
+        return self.base.read(len(HEADER) + offset, length)
+
+    def write(self, offset: int, data: Buffer) -> None:
+        self.base.write(len(HEADER) + offset, data)
+
+    def flush(self) -> None:
+        self.base.flush()
+
+    def write_through(self, offset: int, data: Buffer) -> None:
+        self.base.write_through(len(HEADER) + offset, data)
+
+    def unmap(self, offset: int, length: int) -> None:
+        self.base.unmap(len(HEADER) + offset, length)
+
+
+class TestShifted(LayerConformance):
+    persistent = True
+
+    def make_layer(self, base: Store) -> Store:
+        return Shifted(base, NoOptions())
+
+
+class ReadsThrough(Filter):
+    """Reads only, whatever its base can do."""
+
+    def __init__(self, base: Store, options: Any) -> None:
+        super().__init__(base, options)
+        self.size_bytes = base.size_bytes
+
+    def read(self, offset: int, length: int) -> Buffer:
+        return self.base.read(offset, length)
+
+
+class TestReadsThrough(LayerConformance):
+    def make_layer(self, base: Store) -> Store:
+        return ReadsThrough(base, NoOptions())
+
+
+class Forwards(Shifted):
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.base, name)
+
+
+class ClosesItsBase(Shifted):
+    def close(self) -> None:
+        self.base.close()
+
+
+class KeepsFlushesToItself(Shifted):
+    def flush(self) -> None: ...
+
+
+class WritesThroughSlowly(Shifted):
+    def write_through(self, offset: int, data: Buffer) -> None:
+        self.write(offset, data)
+
+
+class SwallowsErrors(Shifted):
+    def read(self, offset: int, length: int) -> Buffer:
+        try:
+            return super().read(offset, length)
+        except OSError:
+            return bytes(length)
+
+
+class SwallowsWriteErrors(Shifted):
+    def write(self, offset: int, data: Buffer) -> None:
+        try:
+            super().write(offset, data)
+        except OSError:
+            return
+
+
+class OffersMoreThanItsBase(Shifted):
+    def features(self) -> Features:
+        return Store.features(self)
+
+
+class ReadsBeyondItsBase(Shifted):
+    def __init__(self, base: Store, options: Any) -> None:
+        super().__init__(base, options)
+        self.size_bytes += len(HEADER)
+
+
+CAUGHT: list[tuple[type[Shifted], Any, str]] = [
+    (Forwards, LayerConformance.test_what_it_does_not_know_it_does_not_forward, "forwards what it does not know"),
+    (ClosesItsBase, LayerConformance.test_the_base_is_the_cores_to_close, "the core does that"),
+    (KeepsFlushesToItself, LayerConformance.test_a_flush_reaches_the_base, "the base was not flushed"),
+    (WritesThroughSlowly, LayerConformance.test_a_flush_reaches_the_base, r"write_through\(\) returned"),
+    (SwallowsErrors, LayerConformance.test_an_error_of_the_base_is_an_error, "DID NOT RAISE"),
+    (SwallowsWriteErrors, LayerConformance.test_an_error_of_the_base_is_an_error, "DID NOT RAISE"),
+    (OffersMoreThanItsBase, LayerConformance.test_on_a_base_that_takes_no_writes_it_takes_none, "takes no writes"),
+    (ReadsBeyondItsBase, LayerConformance.test_an_error_of_the_base_is_an_error, "do not lie in the base"),
+]
+
+
+@pytest.mark.parametrize(("careless", "test", "message"), CAUGHT, ids=[case[0].__name__ for case in CAUGHT])
+def test_a_careless_layer_is_caught(careless: type[Shifted], test: Any, message: str) -> None:
+    kit = LayerConformance()
+    kit.make_layer = lambda base: careless(base, NoOptions())  # type: ignore[method-assign]
+    with pytest.raises((AssertionError, pytest.fail.Exception), match=message):
+        test(kit)
