@@ -12,7 +12,7 @@ from tgtcore.errors import TgtError
 from tgtcore.management.protocol import Code, code_of
 
 INTERRUPTED = 130
-"""Ended by a second Ctrl-C, or Ctrl-C in tgtadm; as a shell reports it."""
+"""Ended by a second Ctrl-C; as a shell reports it."""
 
 TERMINATED = 143
 """Ended by a second SIGTERM."""
