@@ -226,7 +226,11 @@ CAUGHT: list[tuple[type[RamStore], Kit, str]] = [
     (ReadsTooMuch, StoreConformance.test_a_new_store_holds_what_it_should, "gave 2 bytes, expected 1"),
     (ReadsNumbers, StoreConformance.test_a_new_store_holds_what_it_should, "gave a list, expected bytes"),
     (ReadsNothing, StoreConformance.test_a_new_store_holds_what_it_should, "gave a NoneType, expected bytes"),
-    (ReadsShortAtOnce, StoreConformance.test_a_new_store_holds_what_it_should, "read_nowait at 0 gave 0 bytes, expected 1"),
+    (
+        ReadsShortAtOnce,
+        StoreConformance.test_a_new_store_holds_what_it_should,
+        "read_nowait at 0 gave 0 bytes, expected 1",
+    ),
     (WritesInPart, StoreConformance.test_writes_read_back_and_leave_the_rest_alone, "read: byte .* is 0x00"),
     (UnmapsTooMuch, _clears("unmap"), "is 0x00, expected"),
     (LosesContentWhenResized, StoreConformance.test_the_same_size_is_no_change, "is 0x00, expected"),
