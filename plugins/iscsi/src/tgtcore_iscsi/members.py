@@ -20,6 +20,8 @@ class Member:
         self.connection = connection
         self.portal = portal
         self.since = now
+        """When it was accepted, or began to leave."""
+        self.leaving = False
         self.pinged = now
         self.session: Session | None = None
         """The session that ends with this connection."""

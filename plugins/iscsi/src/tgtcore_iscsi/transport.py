@@ -151,16 +151,22 @@ class IscsiTransport(Transport):
             self._sessions.end(member.session)
 
     def _tick(self) -> None:
-        """Close logins that take too long and initiators that do not answer; once a second for all connections."""
+        """Close what takes too long to log in or to take our last words, and initiators that do not answer; once a second.
+
+        Whoever is not read from can't answer.
+        """
         self._ticker = self.host.loop.call_later(_TICK_S, self._tick)
         now = self.host.loop.time()
         interval_s = self.options.nop_interval_s
         for member in self._members:
-            phase = member.connection.session_phase
-            if phase is None or member.connection.closing:
+            connection = member.connection
+            phase = connection.session_phase
+            if connection.closing and not member.leaving:
+                member.leaving, member.since = True, now
+            if phase is None or member.leaving:
                 if now - member.since > self.options.login_timeout_s:
-                    member.channel.close("the login took too long" if phase is None else member.connection.closing)
-            elif interval_s and now - member.pinged >= interval_s:
+                    member.channel.close(connection.closing or "the login took too long")
+            elif interval_s and now - member.pinged >= interval_s and phase.can_take_more:
                 member.pinged = now
                 if not phase.services.ping():
                     member.channel.close(f"no answer to a ping within {interval_s:g} s")
