@@ -5,6 +5,7 @@ ends exactly once, by a response or by an abort, and then its transport is told 
 is a defect and raises; never ending shows as a lease that nobody gives back.
 """
 
+import logging
 from collections.abc import Callable
 from enum import Enum, IntEnum
 from typing import TYPE_CHECKING, Any
@@ -15,6 +16,8 @@ from tgtcore.scsi.status import Status
 if TYPE_CHECKING:
     from tgtcore.nexus import ITLNexus, Nexus
     from tgtcore.store import Buffer, Region
+
+_log = logging.getLogger(__name__)
 
 
 class Attribute(IntEnum):
@@ -144,10 +147,19 @@ class Task:
             self.data_in = None
         self.state = State.ENDED
         self.nexus.task_ended(self)
-        self.done()
-        if self.on_end is not None:
-            for told in self.on_end:
+        try:
+            self.done()
+        finally:
+            if self.on_end is not None:
+                self._tell_the_end(self.on_end)
+
+    def _tell_the_end(self, waiting: list[Callable[[], None]]) -> None:
+        """Tell everyone who waits for the end of this task, whatever one of them raises."""
+        for told in waiting:
+            try:
                 told()
+            except Exception:
+                _log.exception("%s has ended, and who waited for that failed", self)
 
     def abort(self, status: int | None) -> bool:
         """End as soon as possible, without effect on the medium after this task has ended.

@@ -109,8 +109,7 @@ class LogicalUnit:
         task.itl = itl
         try:
             task.command = self._check(task, itl)
-        except (CheckCondition, ReservationConflict) as refusal:
-            task.state = State.NEW
+        except Exception as refusal:
             self.fail(task, refusal)
             return
         if itl.task_set.admit(task):

@@ -20,7 +20,7 @@ Blocking methods are called on worker threads: one at a time when ``concurrency`
 The ``*_nowait`` methods and ``region`` are called on the loop's thread, also while blocking methods run, and must never block.
 
 The core checks ranges: they lie within ``size_bytes``, are never empty and are aligned to ``block_bytes``.  Test a store with
-:class:`tgtcore.testing.store.StoreConformance`.
+:class:`tgtcore.testing.store.StoreConformance`, a format or filter with :class:`tgtcore.testing.layer.LayerConformance`.
 """
 
 from abc import ABC, abstractmethod

@@ -1,7 +1,8 @@
 """What a transport author writes, and what the core offers in return.
 
 A transport listens, logs initiators in, makes a :class:`~tgtcore.task.Task` of each command and sends the answers.  It asks the
-:class:`Host` for everything else.  All calls in both directions come on the loop's thread.
+:class:`Host` for everything else.  All calls in both directions come on the loop's thread.  Test a transport with
+:class:`tgtcore.testing.transport.TransportConformance`.
 """
 
 import asyncio

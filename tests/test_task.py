@@ -1,0 +1,88 @@
+"""The only end of a task."""
+
+import logging
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from tgtcore.device import SharedCommands
+from tgtcore.scsi import asc
+from tgtcore.scsi.sense import SenseKey
+from tgtcore.task import PENDING, State, Task
+from tgtcore.testing.initiator import Bench, Initiator, MemoryTask, bench
+
+
+class Slow(SharedCommands):
+    """TEST UNIT READY goes on until the test ends it."""
+
+    code = 0x03
+    needs_store = False
+
+    def test_unit_ready(self, task: Task) -> Any:
+        return PENDING
+
+
+@pytest.fixture
+def made() -> Iterator[Bench]:
+    with bench(threads=1) as made:
+        made.add(Slow)
+        yield made
+
+
+@pytest.fixture
+def initiator(made: Bench) -> Initiator:
+    return made.initiator()
+
+
+def test_a_task_ends_once(initiator: Initiator) -> None:
+    task = initiator.start("00")
+    task.complete()
+    with pytest.raises(AssertionError, match="was ended twice"):
+        task.complete()
+
+
+def test_who_waits_for_the_end_is_told_even_if_the_transport_fails(
+    initiator: Initiator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(task: MemoryTask) -> None:
+        raise ZeroDivisionError("inside")
+
+    monkeypatch.setattr(MemoryTask, "done", fail)
+    task = initiator.start("00")
+    told: list[State] = []
+    task.when_ended(lambda: told.append(task.state))
+    with pytest.raises(ZeroDivisionError):
+        task.complete()
+    assert told == [State.ENDED]
+
+
+def test_everyone_who_waits_for_the_end_is_told(initiator: Initiator, caplog: pytest.LogCaptureFixture) -> None:
+    def fail() -> None:
+        raise ZeroDivisionError("inside")
+
+    task = initiator.start("00")
+    told: list[bool] = []
+    task.when_ended(fail)
+    task.when_ended(lambda: told.append(True))
+    task.complete()
+    assert told == [True]
+    assert "who waited for that failed" in caplog.messages[-1]
+
+
+def test_a_check_that_fails_inside_ends_the_task(
+    initiator: Initiator, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    itl = initiator.nexus.itl(0)
+    assert itl is not None
+
+    class Broken:
+        def find(self, cdb: bytes) -> None:
+            raise ZeroDivisionError("inside")
+
+    monkeypatch.setattr(itl, "commands", Broken())
+    with caplog.at_level(logging.ERROR):
+        result = initiator.execute("00")
+    assert result.code == (SenseKey.HARDWARE_ERROR, *asc.INTERNAL_TARGET_FAILURE)
+    assert itl.lu.missing == 0
+    assert itl.lu.tasks() == []
