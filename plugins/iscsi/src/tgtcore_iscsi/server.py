@@ -28,6 +28,22 @@ _ROUNDS_PER_EVENT = 4
 """How often one connection may be served before the others get a turn."""
 _BACKLOG = 128
 _TEMPORARY = {errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM}
+_LOST = frozenset(
+    (
+        errno.ECONNABORTED,
+        errno.EHOSTDOWN,
+        errno.EHOSTUNREACH,
+        errno.ENETDOWN,
+        errno.ENETUNREACH,
+        errno.ENONET,
+        errno.ENOPROTOOPT,
+        errno.EOPNOTSUPP,
+        errno.EPERM,
+        errno.EPROTO,
+        errno.ETIMEDOUT,
+    )
+)
+"""accept(2) of Linux: what has happened to a connection before it was accepted; the next one may be well."""
 _ACCEPT_PAUSE_S = 0.5
 _DRAIN_BYTES = 65536
 
@@ -220,9 +236,11 @@ class Listener:
         for _ in range(_BACKLOG):
             try:
                 sock, _ = self._socket.accept()
-            except (BlockingIOError, InterruptedError, ConnectionAbortedError):
+            except (BlockingIOError, InterruptedError):
                 return
             except OSError as error:
+                if error.errno in _LOST:
+                    continue
                 if error.errno not in _TEMPORARY:
                     raise
                 _log.warning("portal %s can't accept now: %s", self.address, error.strerror)
