@@ -42,6 +42,11 @@ def test_an_image_goes_in_and_comes_out_equal(daemon: Served, image: Path, tmp_p
     assert (tmp_path / "disk.img").stat().st_blocks * 512 < _SIZE // 4, "zeroes were not kept thin"
 
 
+def test_create_takes_the_whole_medium(daemon: Served) -> None:
+    assert "size=1073741824" in qemu("qemu-img", "create", "-f", "raw", daemon.url, "1G")
+    assert "virtual size: 1 GiB (1073741824 bytes)" in qemu("qemu-img", "info", "-f", "raw", daemon.url)
+
+
 def test_create_finds_the_room(daemon: Served) -> None:
     assert "qcow2" in qemu("qemu-img", "create", "-f", "qcow2", daemon.url, "512M")
     assert "qcow2" in qemu("qemu-img", "info", daemon.url)
