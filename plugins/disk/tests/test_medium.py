@@ -1,13 +1,18 @@
 import asyncio
+import itertools
+import threading
 
 import pytest
+from pytest_mock import MockerFixture
 from tgtcore_disk import Disk
+from tgtcore_disk.medium import PIECE_BYTES
 
-from tgtcore import ConfigError
+from tgtcore import Buffer, ConfigError
 from tgtcore.scsi import asc
 from tgtcore.scsi.sense import SenseKey
 from tgtcore.scsi.status import Status
-from tgtcore.testing.initiator import Bench, Initiator
+from tgtcore.task import State
+from tgtcore.testing.initiator import Bench, Initiator, bench
 from tgtcore.testing.ram import RamStore
 
 CHANGED = (SenseKey.UNIT_ATTENTION, *asc.CAPACITY_DATA_HAS_CHANGED)
@@ -69,3 +74,73 @@ def test_the_first_obstacle_counts(made: Bench, initiator: Initiator, disk: Disk
         *asc.LOGICAL_UNIT_NOT_READY_INITIALIZING_COMMAND_REQUIRED,
     )
     assert len(disk.obstacles) == 1
+
+
+PIECES = 8
+
+
+class PacedStore(RamStore):
+    """All pieces of a long operation but the first wait for the test."""
+
+    def __init__(self) -> None:
+        super().__init__(2 * PIECES * PIECE_BYTES)
+        self.gate = threading.Event()
+
+    def _pass(self, offset: int) -> None:
+        assert not 0 < offset < PIECES * PIECE_BYTES or self.gate.wait(10)
+
+    def read(self, offset: int, length: int) -> Buffer:
+        self._pass(offset)
+        return super().read(offset, length)
+
+    def write(self, offset: int, data: Buffer) -> None:
+        self._pass(offset)
+        super().write(offset, data)
+
+
+@pytest.mark.parametrize(
+    ("cdb", "data"),
+    [
+        ("8f 00 0000000000000000 00004000", b""),
+        ("8f 06 0000000000000000 00004000", bytes(512)),
+        ("93 00 0000000000000000 00004000", b"x" * 512),
+    ],
+    ids=["VERIFY", "VERIFY with one block", "WRITE SAME"],
+)
+def test_a_long_operation_gives_its_worker_to_others_between(cdb: str, data: bytes, mocker: MockerFixture) -> None:
+    mocker.patch("tgtcore_disk.medium.monotonic", side_effect=itertools.count())
+    store = PacedStore()
+    with bench(threads=1) as made:
+        made.add(Disk, store)
+        initiator, other = made.initiator(), made.initiator("iqn.2025-01.example:other")
+        long = initiator.start(cdb, data)
+        assert other.execute("8a 08 0000000000007fff 00000001", b"y" * 512).status is Status.GOOD
+        assert long.state is State.RUNNING
+        store.gate.set()
+        assert initiator.finish(long).status is Status.GOOD
+    assert store.content[:512] == store.content[PIECES * PIECE_BYTES - 512 : PIECES * PIECE_BYTES]
+
+
+def test_a_whole_medium_is_verified_in_nobodys_way() -> None:
+    store = PacedStore()
+    with bench(threads=2) as made:
+        made.add(Disk, store)
+        initiator, other = made.initiator(), made.initiator("iqn.2025-01.example:other")
+        long = initiator.start("8f 00 0000000000000000 00008000")
+        data = bytes(512) + b"n" * 512
+        assert other.execute("89 00 0000000000007fff 000000 01", data).status is Status.GOOD
+        assert long.state is State.RUNNING
+        store.gate.set()
+        assert initiator.finish(long).status is Status.GOOD
+
+
+def test_a_long_operation_ends_early_when_it_is_aborted(mocker: MockerFixture) -> None:
+    mocker.patch("tgtcore_disk.medium.monotonic", side_effect=itertools.count())
+    store = PacedStore()
+    with bench(threads=1) as made:
+        made.add(Disk, store)
+        long = made.initiator().start("93 00 0000000000000000 00004000", b"x" * 512)
+        assert not long.abort(None)
+        store.gate.set()
+        made.run_until(lambda: long.state is State.ENDED, "the aborted task")
+    assert not any(store.content[2 * PIECE_BYTES :])

@@ -35,8 +35,4 @@ class CacheCommands(Medium):
     def pre_fetch(self, task: Task) -> Any:
         """PRE-FETCH: read ahead what fits; GOOD (not CONDITION MET) promises nothing about the cache."""
         offset, length = self._range(task)
-        return task.offload(self._read_ahead, task, offset, min(length, _PREFETCH_BYTES_MAX))
-
-    def _read_ahead(self, task: Task, offset: int, length: int) -> None:
-        for start, piece in self.pieces(task, offset, length):
-            self.store.read(start, piece)
+        return self.in_slices(task, self.read_all(task, offset, min(length, _PREFETCH_BYTES_MAX)))

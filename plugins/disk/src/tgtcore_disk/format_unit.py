@@ -11,7 +11,7 @@ from tgtcore import (
     invalid_parameter,
     parameter_list_length_error,
 )
-from tgtcore_disk.medium import FORMATTING, Medium
+from tgtcore_disk.medium import FORMATTING, Medium, Steps
 
 _FORMAT_DATA, _LONG_LIST = 0x10, 0x20
 _SHORT_HEADER_BYTES, _LONG_HEADER_BYTES = 4, 8
@@ -45,10 +45,10 @@ class FormatCommands(Medium):
             task.when_ended(lambda: self.clear(FORMATTING))
         if not self.ranges.admit(task, 0, self.size_bytes, alone=True):
             return PENDING
-        return self.slowly(task, 0, self.size_bytes, self._format, task, alone=True)
+        return self.gradually(task, 0, self.size_bytes, self._format(task), alone=True)
 
-    def _format(self, task: Task) -> None:
-        self.zero(task, 0, self.size_bytes, unmap=self.thin)
+    def _format(self, task: Task) -> Steps:
+        yield from self.zero(task, 0, self.size_bytes, unmap=self.thin)
         self.store.flush()
 
 

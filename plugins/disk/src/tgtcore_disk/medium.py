@@ -1,11 +1,13 @@
 """The medium of a disk: its blocks, what keeps commands from them, and how slow work is started."""
 
 from collections.abc import Callable, Iterator
+from time import monotonic
 from typing import Any
 
 from pydantic import BaseModel
 
 from tgtcore import (
+    PENDING,
     CheckCondition,
     ConfigError,
     Features,
@@ -31,6 +33,12 @@ STOPPED: Obstacle = (SenseKey.NOT_READY, asc.LOGICAL_UNIT_NOT_READY_INITIALIZING
 
 PIECE_BYTES = 1024 * 1024
 """Long operations work in pieces of this size, so that they can be aborted and use little memory."""
+
+_SLICE_S = 0.02
+"""After so long a worker puts a long operation aside for the jobs that wait behind it, other initiators' perhaps."""
+
+Steps = Iterator[None]
+"""A long operation: it does one piece of its work at a time, and may block."""
 
 _ZERO_BYTES = 64 * 1024 * 1024
 """As PIECE_BYTES, for unmapping and zeroing, which most stores do at once."""
@@ -172,6 +180,25 @@ class Medium(SharedCommands):
         self.ranges.hold(task, offset, offset + length, alone=alone)
         return task.offload(work, *args)
 
+    def gradually(self, task: Task, offset: int, length: int, steps: Steps, *, alone: bool = False) -> Any:
+        """As :meth:`slowly`, for work that may take long: no worker is kept from the jobs of others for all that time."""
+        self.ranges.hold(task, offset, offset + length, alone=alone)
+        return self.in_slices(task, steps)
+
+    def in_slices(self, task: Task, steps: Steps) -> Any:
+        """As :meth:`gradually`, for work that must not keep others from the range."""
+
+        def done(unfinished: Any, error: BaseException | None) -> None:
+            if error is not None:
+                self.lu.fail(task, error)
+            elif unfinished:
+                self.lu.run(_slice, (steps,), done)
+            else:
+                task.complete()
+
+        self.lu.run(_slice, (steps,), done)
+        return PENDING
+
     def _again(self, task: Task) -> None:
         if task.abort_status is not None:
             task.finish(0, b"")
@@ -186,11 +213,24 @@ class Medium(SharedCommands):
             offset += piece
             length -= piece
 
-    def zero(self, task: Task, offset: int, length: int, *, unmap: bool) -> None:
-        """Make a range read as zeroes, giving its space back or keeping it; for workers."""
+    def read_all(self, task: Task, offset: int, length: int) -> Steps:
+        """Read a range, for nobody."""
+        for start, piece in self.pieces(task, offset, length):
+            self.store.read(start, piece)
+            yield
+
+    def zero(self, task: Task, offset: int, length: int, *, unmap: bool) -> Steps:
+        """Make a range read as zeroes, giving its space back or keeping it."""
         work = self.store.unmap if unmap else self.store.write_zeroes
         for start, piece in self.pieces(task, offset, length, _ZERO_BYTES):
             work(start, piece)
+            yield
+
+
+def _slice(steps: Steps) -> bool:
+    """Go on for a while; whether there is more to do."""
+    end = monotonic() + _SLICE_S
+    return any(monotonic() > end for _ in steps)
 
 
 _PRECEDENCE = [OFFLINE, EJECTED, FORMATTING, STOPPED]

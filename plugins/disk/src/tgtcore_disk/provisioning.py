@@ -13,7 +13,7 @@ from tgtcore import (
     out_of_range,
     parameter_list_length_error,
 )
-from tgtcore_disk.medium import Medium
+from tgtcore_disk.medium import Medium, Steps
 
 UNMAP_DESCRIPTORS_MAX = 256
 UNMAP_BLOCKS_MAX = 1024 * 1024
@@ -56,11 +56,11 @@ class ProvisioningCommands(Medium):
         end = max(offset + length for offset, length in ranges)
         if self.ranges.contended and not self.ranges.admit(task, first, end):
             return PENDING
-        return self.slowly(task, first, end - first, self._unmap, task, ranges, not task.cdb[1] & _ANCHOR)
+        return self.gradually(task, first, end - first, self._unmap(task, ranges, not task.cdb[1] & _ANCHOR))
 
-    def _unmap(self, task: Task, ranges: list[tuple[int, int]], unmap: bool) -> None:
+    def _unmap(self, task: Task, ranges: list[tuple[int, int]], unmap: bool) -> Steps:
         for offset, length in ranges:
-            self.zero(task, offset, length, unmap=unmap)
+            yield from self.zero(task, offset, length, unmap=unmap)
         if self.write_through:
             self.store.flush()
 

@@ -5,7 +5,7 @@ from typing import Any
 from tgtcore import PENDING, Buffer, ReservationClass, Task, command, invalid_cdb_field
 from tgtcore_disk.compare import first_difference, miscompare
 from tgtcore_disk.fields import fields_of, length_byte
-from tgtcore_disk.medium import PIECE_BYTES
+from tgtcore_disk.medium import PIECE_BYTES, Steps
 from tgtcore_disk.transfer import TransferCommands
 
 _NO_COMPARISON, _ALL_BLOCKS, _RESERVED, _ONE_BLOCK = range(4)
@@ -52,19 +52,17 @@ class VerifyCommands(TransferCommands):
             return None
         self.check_range(lba, blocks)
         offset, length = lba << self.shift, blocks << self.shift
-        if self.ranges.contended and not self.ranges.admit(task, offset, offset + length):
-            return PENDING
+        if _byte_check(flags) == _ALL_BLOCKS:
+            if self.ranges.contended and not self.ranges.admit(task, offset, offset + length):
+                return PENDING
+            return self.gradually(task, offset, length, self._compare(task, offset, length, data))
+        # these may go on over the whole medium, and nobody's COMPARE AND WRITE shall wait so long
         if _byte_check(flags) == _NO_COMPARISON:
-            return self.slowly(task, offset, length, self._read_all, task, offset, length)
-        if _byte_check(flags) == _ONE_BLOCK:
-            data = memoryview(bytes(data) * (min(length, PIECE_BYTES) >> self.shift))
-        return self.slowly(task, offset, length, self._compare, task, offset, length, data)
+            return self.in_slices(task, self.read_all(task, offset, length))
+        repeated = memoryview(bytes(data) * (min(length, PIECE_BYTES) >> self.shift))
+        return self.in_slices(task, self._compare(task, offset, length, repeated))
 
-    def _read_all(self, task: Task, offset: int, length: int) -> None:
-        for start, piece in self.pieces(task, offset, length):
-            self.store.read(start, piece)
-
-    def _compare(self, task: Task, offset: int, length: int, expected: Buffer) -> None:
+    def _compare(self, task: Task, offset: int, length: int, expected: Buffer) -> Steps:
         """Compare a range with ``expected``, which starts again with each piece when it is shorter than the range."""
         view = memoryview(expected)
         for start, piece in self.pieces(task, offset, length):
@@ -72,6 +70,7 @@ class VerifyCommands(TransferCommands):
             difference = first_difference(view[at : at + piece], self.store.read(start, piece))
             if difference is not None:
                 raise miscompare((start + difference) >> self.shift)
+            yield
 
     def wants_write_and_verify(self, task: Task) -> int:
         """Check a WRITE AND VERIFY's CDB; how many bytes of data-out it asks for."""
@@ -97,8 +96,9 @@ class VerifyCommands(TransferCommands):
         offset = lba << self.shift
         if not self.ranges.admit(task, offset, offset + len(data), alone=True):
             return PENDING
-        return self.slowly(task, offset, len(data), self._write_and_compare, task, offset, data, alone=True)
+        return self.gradually(task, offset, len(data), self._write_and_compare(task, offset, data), alone=True)
 
-    def _write_and_compare(self, task: Task, offset: int, data: memoryview) -> None:
+    def _write_and_compare(self, task: Task, offset: int, data: memoryview) -> Steps:
         self.store.write_through(offset, data)
-        self._compare(task, offset, len(data), data)
+        yield
+        yield from self._compare(task, offset, len(data), data)

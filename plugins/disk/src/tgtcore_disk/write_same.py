@@ -4,7 +4,7 @@ from typing import Any
 
 from tgtcore import PENDING, ReservationClass, Task, command, invalid_cdb_field
 from tgtcore_disk.fields import fields_of, length_byte
-from tgtcore_disk.medium import PIECE_BYTES, Medium
+from tgtcore_disk.medium import PIECE_BYTES, Medium, Steps
 
 WRITE_SAME_BLOCKS_MAX = 32 * 1024
 """Reported as MAXIMUM WRITE SAME LENGTH: what a slow store can still write well within the command timeout."""
@@ -44,18 +44,19 @@ class WriteSameCommands(Medium):
         offset, length = lba << self.shift, blocks << self.shift
         if self.ranges.contended and not self.ranges.admit(task, offset, offset + length):
             return PENDING
-        return self.slowly(task, offset, length, self._fill, task, offset, length, pattern, flags)
+        return self.gradually(task, offset, length, self._fill(task, offset, length, pattern, flags))
 
-    def _fill(self, task: Task, offset: int, length: int, pattern: bytes, flags: int) -> None:
+    def _fill(self, task: Task, offset: int, length: int, pattern: bytes, flags: int) -> Steps:
         if any(pattern):
-            self._write_pattern(task, offset, length, pattern)
+            yield from self._write_pattern(task, offset, length, pattern)
         else:
             unmap = flags & _UNMAP and not flags & _ANCHOR
-            self.zero(task, offset, length, unmap=bool(unmap))
+            yield from self.zero(task, offset, length, unmap=bool(unmap))
         if self.write_through:
             self.store.flush()
 
-    def _write_pattern(self, task: Task, offset: int, length: int, pattern: bytes) -> None:
+    def _write_pattern(self, task: Task, offset: int, length: int, pattern: bytes) -> Steps:
         data = memoryview(pattern * (min(length, PIECE_BYTES) >> self.shift))
         for start, piece in self.pieces(task, offset, length):
             self.store.write(start, data[:piece])
+            yield
