@@ -72,7 +72,8 @@ class _Running:
             server = Server(self._socket, lambda request: run_verb(daemon, request.verb, request.arguments))
             await server.start()
             stack.push_async_callback(server.stop)
-            await daemon.start()
+            if not await self._started(daemon):
+                return 0
             gc.collect()
             gc.freeze()  # what was built at the start stays: the collector need not look at it again
             self._ready(daemon, self._socket)
@@ -81,6 +82,20 @@ class _Running:
         for holder in left:
             _log.error("still in use at the end: %s", holder)
         return 1 if left else 0
+
+    async def _started(self, daemon: Daemon) -> bool:
+        """Start, unless a signal comes first: then what is there already goes away again."""
+        starting = asyncio.ensure_future(daemon.start())
+        asked = asyncio.ensure_future(self._asked_to_stop.wait())
+        await asyncio.wait({starting, asked}, return_when=asyncio.FIRST_COMPLETED)
+        asked.cancel()
+        if not starting.done():
+            starting.cancel()
+        try:
+            await starting
+        except asyncio.CancelledError:
+            return False
+        return True
 
     # ---- signals ------------------------------------------------------------------------------------------------------
 
