@@ -315,7 +315,8 @@ class Defects(logging.Handler):
 class Bench:
     """A transport with one disk; as many peers as wanted."""
 
-    def __init__(self, furnished: Callable[..., Any], **options: Any) -> None:
+    def __init__(self, furnished: Callable[..., Any], defects: Defects, **options: Any) -> None:
+        self.defects = defects
         self.loop = Loop()
         self.workers = Workers()
         self.host, self.lu, self.ram = furnished(self.loop, self.workers)
@@ -351,14 +352,18 @@ class Bench:
         assert not target.nexuses
         assert not len(target.leases)
         assert not any(self.transport.statistics().values())
+        found, self.defects.found = self.defects.found, []
+        assert not found
 
 
 @pytest.fixture
-def bench(furnished: Callable[..., Any]) -> Iterator[Callable[..., Bench]]:
-    """Makes benches; nothing that is logged meanwhile may be a defect's trace."""
+def bench(furnished: Callable[..., Any], monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., Bench]]:
+    """Makes benches.  What they log goes nowhere else: a record that is kept would keep the connection that it speaks of."""
     defects = Defects()
-    logger = logging.getLogger()
-    logger.addHandler(defects)
-    yield lambda **options: Bench(furnished, **options)
-    logger.removeHandler(defects)
-    assert not defects.found
+    loggers = [logging.getLogger(name) for name in ("tgtcore", "tgtcore_iscsi")]
+    for logger in loggers:
+        logger.addHandler(defects)
+        monkeypatch.setattr(logger, "propagate", False)
+    yield lambda **options: Bench(furnished, defects, **options)
+    for logger in loggers:
+        logger.removeHandler(defects)
