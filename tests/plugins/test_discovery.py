@@ -63,6 +63,15 @@ BROKEN = {
         "import nothing_of_that_name",
         r'plugin "it" \(acme-it 1.0\) failed to import acme_it: ModuleNotFoundError',
     ),
+    "an assertion that fails": (
+        "assert False, 'not on this machine'",
+        r'plugin "it" \(acme-it 1.0\) failed to import acme_it: AssertionError: not on this machine',
+    ),
+    "an import that exits": (
+        "raise SystemExit(3)",
+        r'plugin "it" \(acme-it 1.0\) failed to import acme_it: SystemExit: 3',
+    ),
+    "no hook": ("answer = 42", "acme_it has no hook, such as tgt_register_stores"),
     "no decorator": ("def tgt_status(detail): return {}", r"tgt_status\(\) lacks the @hookimpl decorator"),
     "an unknown hook": (
         "from tgtcore import hookimpl\n@hookimpl\ndef tgt_register_storez(registry): pass",

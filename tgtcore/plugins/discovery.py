@@ -114,11 +114,15 @@ def _import(names: list[str], entries: list[EntryPoint], known: dict[str, list[R
             f"{record} failed to import {record.module}: {type(error).__name__}: {error}; reinstall or disable it"
         ) from error
 
-    if not names:
-        return {}
     ExtensionManager.ENTRY_POINT_CACHE[GROUP] = entries
-    manager: Any = NamedExtensionManager(GROUP, names, name_order=True, on_load_failure_callback=broken)
-    return {extension.name: extension.plugin for extension in manager}
+    modules: dict[str, ModuleType] = {}
+    for name in names:
+        try:
+            manager: Any = NamedExtensionManager(GROUP, [name], on_load_failure_callback=broken)
+        except (AssertionError, SystemExit) as error:  # stevedore lets these pass
+            broken(None, next(entry for entry in entries if entry.name == name), error)
+        modules[name] = manager[name].plugin
+    return modules
 
 
 def _check_api(record: Record) -> None:

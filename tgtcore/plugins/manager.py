@@ -163,6 +163,11 @@ class Plugins:
                 )
             self._check_arguments(record, name, found)
             record.hooks.append(name)
+        if not record.hooks:
+            raise PluginError(
+                f"{record}: {record.module} has no hook, such as tgt_register_stores() with the @hookimpl decorator; "
+                "its entry point must name the module that has them"
+            )
         try:
             self._manager.register(plugin, name=record.name)
             self._manager.check_pending()
