@@ -16,6 +16,21 @@ def write16(lba: int, blocks: int, *, fua: bool = False) -> bytes:
     return struct.pack(">BBQLBB", 0x8A, _FUA if fua else 0, lba, blocks, 0, 0)
 
 
+def compare_and_write(lba: int, blocks: int, *, fua: bool = False) -> bytes:
+    """COMPARE AND WRITE; its data-out holds the compared blocks and then the written ones."""
+    return struct.pack(">BBQLBB", 0x89, _FUA if fua else 0, lba, blocks, 0, 0)
+
+
+def write_and_verify16(lba: int, blocks: int) -> bytes:
+    """WRITE AND VERIFY (16)."""
+    return struct.pack(">BBQLBB", 0x8E, 0, lba, blocks, 0, 0)
+
+
+def write_same16(lba: int, blocks: int) -> bytes:
+    """WRITE SAME (16); its data-out is one block."""
+    return struct.pack(">BBQLBB", 0x93, 0, lba, blocks, 0, 0)
+
+
 def synchronize_cache10() -> bytes:
     """SYNCHRONIZE CACHE (10), the whole medium."""
     return struct.pack(">BBLBHB", 0x35, 0, 0, 0, 0, 0)

@@ -6,8 +6,19 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from oracle.commands import BLOCK_BYTES, synchronize_cache10, synchronize_cache16, write16
+from oracle.commands import (
+    BLOCK_BYTES,
+    compare_and_write,
+    synchronize_cache10,
+    synchronize_cache16,
+    unmap,
+    unmap_list,
+    write16,
+    write_and_verify16,
+    write_same16,
+)
 from oracle.libiscsi import Session
+from oracle.mode_bits import disable_write_cache
 from oracle.served import Served
 
 _COMMANDS = 20
@@ -69,6 +80,44 @@ def test_a_write_with_fua_is_durable_before_good(daemon: Served, trace: Path, bl
                 write16(number * blocks, blocks, fua=True), data_out=bytes(blocks * BLOCK_BYTES)
             ).good
     assert durable_calls_before_responses(daemon, trace)[-_COMMANDS:] == [1] * _COMMANDS
+
+
+@pytest.mark.parametrize(
+    ("cdb", "data_out"),
+    [
+        (write_and_verify16(0, 8), bytes(8 * BLOCK_BYTES)),
+        (compare_and_write(0, 4, fua=True), bytes(8 * BLOCK_BYTES)),
+    ],
+    ids=["WRITE AND VERIFY", "COMPARE AND WRITE"],
+)
+def test_what_is_to_be_on_the_medium_is_before_good(daemon: Served, trace: Path, cdb: bytes, data_out: bytes) -> None:
+    with Session(daemon.url) as session:
+        session.ready()
+        assert session.command(cdb, data_out=data_out).good
+    assert durable_calls_before_responses(daemon, trace)[-1] > 0
+
+
+@pytest.mark.parametrize(
+    ("cdb", "data_out"),
+    [
+        (write16(0, 8), bytes(8 * BLOCK_BYTES)),
+        (compare_and_write(0, 4), bytes(8 * BLOCK_BYTES)),
+        (write_same16(0, 2048), bytes(BLOCK_BYTES)),
+        (unmap(24), unmap_list(0, 2048)),
+    ],
+    ids=["WRITE", "COMPARE AND WRITE", "WRITE SAME", "UNMAP"],
+)
+def test_without_write_cache_everything_is_durable_before_good(
+    daemon: Served, trace: Path, cdb: bytes, data_out: bytes
+) -> None:
+    with Session(daemon.url) as session:
+        session.ready()
+        assert session.command(cdb, data_out=data_out).good
+        disable_write_cache(session)
+        assert session.command(cdb, data_out=data_out).good
+    calls = durable_calls_before_responses(daemon, trace)
+    assert calls[-1] > 0
+    assert calls[2] == 0, "with the cache it would not be"
 
 
 @pytest.mark.parametrize("synchronize", [synchronize_cache10, synchronize_cache16])

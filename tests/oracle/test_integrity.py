@@ -6,17 +6,12 @@ from pathlib import Path
 
 import pytest
 from oracle import harsh_stores, verifier
-from oracle.commands import mode_select6, mode_sense6
-from oracle.libiscsi import Session
+from oracle.mode_bits import tell_of_aborted_tasks
 from oracle.served import Served
 
-# Seconds of verified writing, all cases together; one second of it is enough to see that a change did not break it.
+# Seconds of verified writing, all cases together.
 _SECONDS = float(os.environ.get("TGTCORE_VERIFY_SECONDS", "60"))
 _SHARE_S = _SECONDS / 3
-_ATTEMPTS = 50
-_CONTROL_PAGE = 0x0A
-_MODE_HEADER_BYTES = 4
-_TAS_BYTE, _TAS = 5, 0x40
 
 
 @pytest.mark.timeout(_SHARE_S + 120)
@@ -75,18 +70,3 @@ def dropping(daemon: Served) -> Callable[[], bool]:
         return True
 
     return drop_one
-
-
-def tell_of_aborted_tasks(session: Session) -> None:
-    """Set TAS in the control mode page (SPC-5 7.5.9), which a reset clears."""
-    for _ in range(_ATTEMPTS):  # a reset by another initiator may come between
-        sensed = session.command(mode_sense6(_CONTROL_PAGE), read=255)
-        if not sensed.good:
-            continue
-        page = bytearray(sensed.data_in[_MODE_HEADER_BYTES:])
-        page[0] &= 0x3F
-        page[_TAS_BYTE] |= _TAS
-        parameters = bytes(_MODE_HEADER_BYTES) + bytes(page)
-        if session.command(mode_select6(len(parameters)), data_out=parameters).good:
-            return
-    raise AssertionError("TAS can't be set")
