@@ -16,7 +16,7 @@ from tgtcore.daemon.targets import (
     target_users,
     unmap_lun,
 )
-from tgtcore.daemon.transports import add_transport, change_transport, remove_transport
+from tgtcore.daemon.transports import add_transport, change_transport, remove_transport, transport_users
 from tgtcore.daemon.units import add_unit, remove_unit, unit_users
 from tgtcore.errors import ConfigError, PluginError, TgtError
 
@@ -112,7 +112,8 @@ class Applier:
         elif step.action is Action.CHANGE:
             await change_transport(self._inventory, step.name, step.new)
         else:
-            await self._remove(step, f"transport {step.name}", remove_transport(self._inventory, step.name))
+            users = transport_users(self._inventory, step.name)
+            await self._remove(step, f"transport {step.name}", remove_transport(self._inventory, step.name), users)
 
     async def _logical_unit(self, step: Step) -> None:
         if step.action is Action.ADD:
@@ -151,7 +152,7 @@ class Applier:
             raise ConfigError(f"{step.kind.value} {step.name} is still going away; try again later")
 
     async def _remove(
-        self, step: Step, what: str, removal: Coroutine[Any, Any, None], users: Callable[[], list[str]] = list
+        self, step: Step, what: str, removal: Coroutine[Any, Any, None], users: Callable[[], list[str]]
     ) -> None:
         try:
             await self._departures.see_off((step.kind, step.name), what, removal, users)

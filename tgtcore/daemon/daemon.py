@@ -18,6 +18,7 @@ from tgtcore.daemon.identities import Identities
 from tgtcore.daemon.inventory import Inventory
 from tgtcore.daemon.load import check_source
 from tgtcore.daemon.remains import without
+from tgtcore.daemon.transports import transport_users
 from tgtcore.daemon.units import resize_unit
 from tgtcore.errors import ConfigError, DrainTimeout, StoreError, TgtError
 from tgtcore.loop import Workers
@@ -210,7 +211,8 @@ class Daemon:
         async def drop() -> None:
             dropped.append(await self.inventory.transports[transport].drop_session(session_id))
 
-        await self._departures.see_off(("session", session_id), f"session {session_id}", drop())
+        users = transport_users(self.inventory, transport)
+        await self._departures.see_off(("session", session_id), f"session {session_id}", drop(), users)
         return dropped[0]
 
     async def resize(self, name: str, size_bytes: int) -> int:

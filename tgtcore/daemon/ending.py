@@ -9,7 +9,7 @@ from tgtcore.daemon.compare import Kind
 from tgtcore.daemon.departures import Departures
 from tgtcore.daemon.inventory import Inventory
 from tgtcore.daemon.targets import remove_target, target_users
-from tgtcore.daemon.transports import remove_transport
+from tgtcore.daemon.transports import remove_transport, transport_users
 from tgtcore.daemon.units import remove_unit, unit_users
 from tgtcore.errors import DrainTimeout
 
@@ -47,13 +47,9 @@ async def remove_everything(inventory: Inventory, departures: Departures) -> lis
                     complaints.append(str(error))
 
     patience_s = departures.timeout_s
-    await remove(Kind.TRANSPORT, inventory.transports, remove_transport, _nobody, patience_s)
+    await remove(Kind.TRANSPORT, inventory.transports, remove_transport, transport_users, patience_s)
     await remove(
         Kind.TARGET, inventory.targets, remove_target, target_users, _HOPELESS_S if len(departures) else patience_s
     )
     await remove(Kind.LOGICAL_UNIT, inventory.units, remove_unit, unit_users, patience_s)
     return complaints
-
-
-def _nobody(inventory: Inventory, name: str) -> Callable[[], list[str]]:
-    return list

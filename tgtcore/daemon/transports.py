@@ -1,6 +1,7 @@
 """Starting, changing and stopping transports."""
 
 import logging
+from collections.abc import Callable
 
 from pydantic import BaseModel
 
@@ -49,6 +50,17 @@ async def change_transport(inventory: Inventory, name: str, options: BaseModel) 
 async def remove_transport(inventory: Inventory, name: str) -> None:
     """Close a transport's portals and end its sessions; it is gone then, even if it fails at that."""
     await _discard(inventory, name, inventory.drain_s)
+
+
+def transport_users(inventory: Inventory, name: str) -> Callable[[], list[str]]:
+    """Asks who keeps a transport from going away: commands that came through it and have not ended."""
+
+    def users() -> list[str]:
+        targets = [target for target in inventory.targets.values() if target.transport == name]
+        nexuses = [nexus for target in targets for nexus in target.nexuses]
+        return [str(holder) for nexus in nexuses for holder in nexus.leases.holders()]
+
+    return users
 
 
 async def _discard(inventory: Inventory, name: str, drain_s: float) -> None:
