@@ -3,11 +3,13 @@
 from pathlib import Path
 
 import pytest
+from pydantic import field_validator
 
+from tgtcore.config.models import LogicalUnitKeys
 from tgtcore.config.positions import Positions
 from tgtcore.config.problems import Problems
 from tgtcore.errors import ConfigError
-from tgtcore.options import Options
+from tgtcore.options import NoOptions, Options
 
 
 class Inner(Options):
@@ -17,6 +19,15 @@ class Inner(Options):
 class Outer(Options):
     inner: tuple[Inner, ...] = ()
     password: int = 0
+
+
+class Strict(Options):
+    level: int
+
+    @field_validator("level")
+    @classmethod
+    def _refuse(cls, level: int) -> int:
+        raise ValueError(f"FirstBurstLength is {level}")
 
 
 TEXT = "[a]\nx = 1\n[b]\ny = 2\n"
@@ -60,6 +71,31 @@ def test_long_values_are_cut_and_secrets_not_shown() -> None:
     text = "\n".join(shown(problems))
     assert "hush" not in text
     assert len(text) < 300
+
+
+def test_where_no_keys_are_known_that_is_said() -> None:
+    problems = Problems()
+    problems.check(("plugin", "a"), NoOptions, {"x": 1})
+    assert shown(problems) == ("plugin.a.x: unknown key; there are none here",)
+
+
+def test_types_and_texts_are_described_in_our_words() -> None:
+    problems = Problems()
+    problems.check(
+        ("a",), LogicalUnitKeys, {"device_type": 1, "serial": "ä", "vendor": "longer than 8", "read_only": 7}
+    )
+    assert shown(problems) == (
+        "a.device_type: expected text in quotes, got 1",
+        "a.read_only: expected true or false, got 7",
+        "a.serial: expected text that matches '^[\\x20-\\x7e]*$', got \"ä\"",
+        'a.vendor: expected at most 8 characters, got "longer than 8"',
+    )
+
+
+def test_our_own_words_stay_as_they_are() -> None:
+    problems = Problems()
+    problems.check(("a",), Strict, {"level": 1})
+    assert shown(problems) == ("a.level: FirstBurstLength is 1",)
 
 
 def test_what_is_no_table_is_said() -> None:

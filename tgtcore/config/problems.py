@@ -14,8 +14,10 @@ from tgtcore.registry import nearest
 _SHOWN_CHARACTERS = 60
 
 _EXPECTED = {
+    "bool_parsing": "expected true or false",
     "bool_type": "expected true or false",
     "dict_type": "expected a table",
+    "int_parsing": "expected a whole number",
     "int_type": "expected a whole number",
     "list_type": "expected a list",
     "model_type": "expected a table",
@@ -23,6 +25,13 @@ _EXPECTED = {
     "tuple_type": "expected a list",
 }
 """What the model's types are called in TOML."""
+
+_PHRASES = {
+    "Input should be": "expected",
+    "String should match pattern": "expected text that matches",
+    "String should have": "expected",
+    "Tuple should have": "expected",
+}
 
 
 class Problems:
@@ -104,15 +113,16 @@ def _message(error: ErrorDetails, model: type[BaseModel], secret: bool) -> str:
     if kind == "extra_forbidden":
         known = _keys_at(model, error["loc"][:-1])
         name = str(error["loc"][-1])
-        return f"unknown key{nearest(name, known)}{expected(known)}"
+        return f"unknown key{nearest(name, known)}{expected(known)}" if known else "unknown key; there are none here"
     if kind == "missing":
         return "this key is missing"
+    if kind == "value_error":
+        return error["msg"].removeprefix("Value error, ")  # our own words
     text = _EXPECTED.get(kind) or error["msg"]
-    for prefix in ("Value error, ", "Assertion failed, "):
-        text = text.removeprefix(prefix)
-    text = text.replace("Input should be", "expected").rstrip(".")
+    for theirs, ours in _PHRASES.items():
+        text = text.replace(theirs, ours)
     text = text[:1].lower() + text[1:]
-    if secret or kind == "value_error" or isinstance(error["input"], dict):
+    if secret or isinstance(error["input"], dict):
         return text
     return f"{text}, got {_shown(error['input'])}"
 
