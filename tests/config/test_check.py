@@ -175,7 +175,7 @@ def test_options_of_plugins_are_checked_with_their_models() -> None:
         level: int = 1
 
     source = parse(GOOD.replace("[daemon]", "[plugin.fake]\nlevel = 'x'\n[daemon]", 1).encode(), Path("/"), "c.toml")
-    with pytest.raises(ConfigError, match=r"c.toml:4: plugin.fake.level: expected a valid integer"):
+    with pytest.raises(ConfigError, match=r"c.toml:4: plugin.fake.level: expected a whole number, got"):
         check(source, fake_plugins().registry, lambda name: Mine, ENVIRON)
     config = check(parse(GOOD.encode(), Path("/")), fake_plugins().registry, lambda name: Mine, ENVIRON)
     assert config.plugin == {"fake": Mine()}
