@@ -9,13 +9,13 @@ INVALID_CDB = (SenseKey.ILLEGAL_REQUEST, *asc.INVALID_FIELD_IN_CDB)
 INVALID_PARAMETER = (SenseKey.ILLEGAL_REQUEST, *asc.INVALID_FIELD_IN_PARAMETER_LIST)
 LENGTH_ERROR = (SenseKey.ILLEGAL_REQUEST, *asc.PARAMETER_LIST_LENGTH_ERROR)
 D_SENSE, TAS = 0x04, 0x40
-CONTROL = bytes.fromhex("0a 0a 22 10 00 00 00 00 00 00 00 00")
+CONTROL = bytes.fromhex("0a 0a 22 10 00 40 00 00 00 00 00 00")
 
 
-def control(*, d_sense: bool = False, tas: bool = False) -> bytes:
+def control(*, d_sense: bool = False, tas: bool = True) -> bytes:
     page = bytearray(CONTROL)
     page[2] |= D_SENSE * d_sense
-    page[5] |= TAS * tas
+    page[5] = TAS * tas
     return bytes(page)
 
 
@@ -55,10 +55,10 @@ def test_what_there_is_not_is_refused(initiator: Initiator, cdb: str) -> None:
 
 
 def test_a_change_takes_effect_and_is_told_to_the_others(made: Bench, initiator: Initiator, other: Initiator) -> None:
-    assert select(initiator, control(d_sense=True, tas=True)) == (0, 0, 0)
-    assert made.lus[0].task_aborted_status
+    assert select(initiator, control(d_sense=True, tas=False)) == (0, 0, 0)
+    assert not made.lus[0].task_aborted_status
     assert initiator.execute("ff").sense_bytes[0] == 0x72
-    assert initiator.execute("1a 08 0a 00 ff").data[4:] == control(d_sense=True, tas=True)
+    assert initiator.execute("1a 08 0a 00 ff").data[4:] == control(d_sense=True, tas=False)
     assert initiator.execute("1a 08 8a 00 ff").data[4:] == CONTROL
     assert other.execute("00").code == (SenseKey.UNIT_ATTENTION, *asc.MODE_PARAMETERS_CHANGED)
 
@@ -90,9 +90,9 @@ def test_one_bad_page_changes_nothing(made: Bench, initiator: Initiator) -> None
 
 
 def test_two_times_the_same_page_the_last_counts(made: Bench, initiator: Initiator) -> None:
-    assert select(initiator, control(d_sense=True) + control(tas=True)) == (0, 0, 0)
+    assert select(initiator, control(d_sense=True) + control(tas=False)) == (0, 0, 0)
     assert not made.lus[0].descriptor_sense
-    assert made.lus[0].task_aborted_status
+    assert not made.lus[0].task_aborted_status
 
 
 def test_the_field_pointer_names_the_bit(initiator: Initiator) -> None:

@@ -123,7 +123,7 @@ def test_preempt_and_abort_answers_after_the_last_aborted_task_has_ended(made: B
     preempting = initiator.start(cdb, MINE.to_bytes(8, "big") + THEIRS.to_bytes(8, "big") + bytes(8), lun=1)
     assert preempting.state is State.RUNNING
     device.running[0].finish(Status.GOOD, b"")
-    assert victim.result is None
+    assert other.finish(victim).status is Status.TASK_ABORTED
     assert preempting.result is not None
     assert preempting.result.status is Status.GOOD
     assert own.state is State.RUNNING

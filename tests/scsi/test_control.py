@@ -12,7 +12,7 @@ def test_what_can_be_changed(software_write_protect: bool, mask: str) -> None:
 
 def test_nothing_is_saved_each_nexus_has_its_task_set_and_order_is_free_by_default() -> None:
     default = control_page(software_write_protect=True).default
-    assert default.hex() == "22100000" + "00" * 6
+    assert default.hex() == "22100040" + "00" * 6
 
 
 def test_the_extension_page_has_its_full_length() -> None:

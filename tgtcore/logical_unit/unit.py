@@ -70,7 +70,7 @@ class LogicalUnit:
         """Everyone who has this logical unit mapped, or has lost it and still has tasks here."""
         self.descriptor_sense = False
         """D_SENSE of the control mode page."""
-        self.task_aborted_status = False
+        self.task_aborted_status = True
         """TAS of the control mode page: tell nexuses whose tasks another nexus aborted."""
         self.online = True
         """False: every media access is answered NOT READY; change it by :meth:`set_online`."""

@@ -16,10 +16,14 @@ _EXTENSION_BYTES = 28
 
 
 def control_page(*, software_write_protect: bool) -> ModePage:
-    """The Control mode page; D_SENSE and TAS can be changed, SWP where the device type has it."""
+    """The Control mode page; D_SENSE and TAS can be changed, SWP where the device type has it.
+
+    TAS is one by default: an initiator whose command another one has aborted is told at once, and need not wait for a timeout.
+    """
     default = bytearray(10)
     default[0] = _TST_PER_NEXUS | _GLTSD  # nothing is saved, so saving is disabled for all
     default[1] = _UNRESTRICTED_REORDERING
+    default[TAS[0]] |= TAS[1]
     changeable = bytearray(10)
     for byte, mask in (D_SENSE, TAS, *([SWP] if software_write_protect else [])):
         changeable[byte] |= mask
