@@ -124,7 +124,7 @@ class IscsiTransport(Transport):
                 ended = self.host.loop.create_future()
                 ends.append(ended)
                 connection.close_when_sent("the session was removed")
-                self._sessions.end(session, partial(ended.set_result, None))
+                self._sessions.end(session, partial(_set, ended))
         for ended in ends:
             await ended
 
@@ -246,3 +246,9 @@ class IscsiTransport(Transport):
             "sessions": len(self._sessions),
             "held_bytes": self._memory.held_bytes,
         }
+
+
+def _set(ended: "asyncio.Future[None]") -> None:
+    """What somebody waits for has come; nobody may be waiting any more."""
+    if not ended.done():
+        ended.set_result(None)
