@@ -2,7 +2,7 @@
 
 import logging
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -300,14 +300,13 @@ def _off_by(digest: bytes, number: int) -> bytes:
     return ((int.from_bytes(digest, "big") + number) & 0xFFFFFFFF).to_bytes(4, "big")
 
 
-class Defects(logging.Handler):
+class Defects:
     """Collects what must never be logged because of a peer."""
 
     def __init__(self) -> None:
-        super().__init__(logging.DEBUG)
         self.found: list[str] = []
 
-    def emit(self, record: logging.LogRecord) -> None:
+    def note(self, record: logging.LogRecord) -> None:
         if record.exc_info or record.levelno >= logging.ERROR:
             self.found.append(record.getMessage())
 
@@ -357,13 +356,8 @@ class Bench:
 
 
 @pytest.fixture
-def bench(furnished: Callable[..., Any], monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., Bench]]:
+def bench(furnished: Callable[..., Any], monkeypatch: pytest.MonkeyPatch) -> Callable[..., Bench]:
     """Makes benches.  What they log goes nowhere else: a record that is kept would keep the connection that it speaks of."""
     defects = Defects()
-    loggers = [logging.getLogger(name) for name in ("tgtcore", "tgtcore_iscsi")]
-    for logger in loggers:
-        logger.addHandler(defects)
-        monkeypatch.setattr(logger, "propagate", False)
-    yield lambda **options: Bench(furnished, defects, **options)
-    for logger in loggers:
-        logger.removeHandler(defects)
+    monkeypatch.setattr(logging.Logger, "callHandlers", lambda logger, record: defects.note(record))
+    return lambda **options: Bench(furnished, defects, **options)
