@@ -1,0 +1,152 @@
+"""Random configurations one after the other, with failures everywhere: what is served is what the configuration in force says."""
+
+import asyncio
+import random
+from typing import Any
+
+import pytest
+from daemon.conftest import Running, Start
+from support.fakes import FakeStore, FakeTransport, HeldTask
+
+from tgtcore.errors import TgtError
+from tgtcore.nexus import Nexus
+from tgtcore.task import Attribute
+
+pytestmark = pytest.mark.asyncio
+CHANGES = 40
+
+BEGIN = """
+plugins = ["fake"]
+[daemon]
+state_directory = "STATE"
+workers = 2
+drain_s = 0.2
+[transports.fake]
+portals = [{ address = "one" }]
+"""
+
+
+class World:
+    """Decides what is configured next and what fails.
+
+    :param seed: of all decisions.
+    """
+
+    def __init__(self, seed: int, running: Running) -> None:
+        self.random = random.Random(seed)
+        self.running = running
+        self.failing: set[str] = set()
+
+    def chance(self, one_in: int) -> bool:
+        return self.random.randrange(one_in) == 0
+
+    def text(self) -> str:
+        """A configuration that is right as far as it can be checked, and may fail all the same."""
+        portal = "taken" if self.chance(8) else self.random.choice(["one", "two"])
+        parts = [BEGIN.replace('"one"', f'"{portal}"').replace("STATE", f"{self.running.folder}/state")]
+        units = [name for name in "abc" if self.random.random() < 0.7]
+        parts += [self._unit(name) for name in units]
+        for target in ("t.one", "t.two"):
+            if self.random.random() < 0.7:
+                mapped = self.random.sample(units, self.random.randint(0, len(units)))
+                luns = ", ".join(f'{lun} = "{name}"' for lun, name in zip(self._luns(), mapped, strict=False))
+                parts.append(f'[targets."{target}"]\ntransport = "fake"\nluns = {{ {luns} }}\n{self._allow()}')
+        return "\n".join(parts)
+
+    def _luns(self) -> list[int]:
+        return self.random.sample(range(4), 3)
+
+    def _allow(self) -> str:
+        who = self.random.choice(["*", "*", "host1"])
+        return f'allow = {{ initiators = ["{who}"] }}\n'
+
+    def _unit(self, name: str) -> str:
+        size = self.random.choice([4096, 8192])
+        fails = ', fails = "/x"' if self.chance(15) else ""
+        store = f'{{ type = "memory", size = {size}{fails} }}'
+        if self.chance(3):
+            store = f'{{ type = "through", base = {store} }}'
+        refuses = "refuses = true\n" if self.chance(15) else ""
+        return f'[logical_units.{name}]\ndevice_type = "fake"\n{refuses}store = {store}\n'
+
+    def begin(self) -> None:
+        """Initiators come, and send commands."""
+        for target in ("t.one", "t.two"):
+            nexus = self.running.transport.log_in(target, self.random.choice(["host1", "host2"]))
+            if nexus is not None:
+                for lun in nexus.luns():
+                    nexus.submit(HeldTask(nexus, lun << 48, lun, Attribute.SIMPLE, bytes(16), 0, 0))
+
+    def check(self) -> None:
+        """Everything is as the configuration in force says."""
+        daemon, inventory = self.running.daemon, self.running.daemon.inventory
+        config = daemon.config
+        assert {name: unit.config for name, unit in inventory.units.items()} == config.logical_units
+        assert inventory.targets.keys() == config.targets.keys()
+        for name, target in inventory.targets.items():
+            wanted = dict(config.targets[name].luns.luns)
+            assert {lun: lu.name for lun, lu in target.luns.luns().items()} == wanted
+            assert target.access == config.targets[name].allow
+            for lun, lu in target.luns.luns().items():
+                assert lu is inventory.units[wanted[lun]].lu, "a LUN of a logical unit that is gone"
+            for nexus in target.nexuses:
+                self._check_nexus(nexus)
+        assert self.running.transport.options == config.transports["fake"]
+        opened = [store for unit in inventory.units.values() if unit.stack for store in unit.stack.stores]
+        assert {id(store) for store in FakeStore.opened if not store.closed} == {
+            id(store) for store in opened if isinstance(store, FakeStore)
+        }
+        for unit in inventory.units.values():
+            assert unit.store is not None
+            assert list(unit.store.claims.claimants()) == [str(unit.lu)]
+            assert unit.lu.missing == 0
+
+    def _check_nexus(self, nexus: Nexus) -> None:
+        assert not nexus.closed
+        assert nexus.luns() == nexus.target.luns.luns()
+        assert {itl.lu for itl in nexus.itls.values()} == set(nexus.luns().values())
+
+
+@pytest.fixture(autouse=True)
+def _closed_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    def close(store: FakeStore) -> None:
+        assert not store.closed, "a store is closed twice"
+        store.closed = True
+
+    monkeypatch.setattr(FakeStore, "close", close)
+
+
+@pytest.mark.parametrize("seed", range(12))
+async def test_what_is_served_is_what_the_configuration_says(
+    start: Start, monkeypatch: pytest.MonkeyPatch, seed: int
+) -> None:
+    running = await start(BEGIN)
+    world = World(seed, running)
+    outcomes: set[type[Any]] = set()
+    apply_options = FakeTransport.apply_options
+
+    async def sometimes(transport: FakeTransport, options: Any) -> None:
+        if world.chance(8):
+            raise ZeroDivisionError("inside")
+        await apply_options(transport, options)
+
+    def flush(store: FakeStore) -> None:
+        if world.chance(8):
+            raise OSError(5, "Input/output error")
+
+    monkeypatch.setattr(FakeTransport, "apply_options", sometimes)
+    monkeypatch.setattr(FakeStore, "flush", flush)
+    for _ in range(CHANGES):
+        try:
+            await running.apply((running.text, world.text()))
+            outcomes.add(list)
+        except TgtError as error:
+            outcomes.add(type(error))
+        world.check()
+        world.begin()
+        world.check()
+        await asyncio.sleep(0)
+    monkeypatch.undo()
+    assert len(outcomes) >= 3
+    assert await running.daemon.stop() == []
+    assert all(store.closed for store in FakeStore.opened)
