@@ -137,7 +137,7 @@ def demonstrate(folder: Path) -> int:
             console.print("serving until Ctrl-C")
             daemon.wait()
     except KeyboardInterrupt:
-        pass
+        console.print()  # after the ^C of the terminal
     finally:
         if daemon.poll() is None:
             daemon.send_signal(signal.SIGTERM)

@@ -82,7 +82,9 @@ def test_save_and_apply_go_round(tgtd: Tgtd, tmp_path: Path) -> None:
     assert tgtd.admin("access", "show", TARGET) == {"initiators": ["*"], "addresses": []}
     assert tgtd.admin("apply", path) == [change]
     assert tgtd.admin("access", "show", TARGET) == {"initiators": ["iqn.*"], "addresses": []}
-    assert run("tgtadm", *socket_of(tgtd), "save", "-").stdout.startswith("plugins = ")
+    text = run("tgtadm", *socket_of(tgtd), "save", "-").stdout
+    assert text.startswith("plugins = ")
+    assert tgtd.admin("save", "-") == {"configuration": text}
 
 
 FAILURES = [

@@ -107,7 +107,7 @@ def save(file: Path) -> None:
         with Client(settings.socket) as client:
             text: str = client.call("save")
         if str(file) == "-":
-            click.echo(text, nl=False)
+            show({"configuration": text} if settings.as_json else text.rstrip("\n"), as_json=settings.as_json)
             return
         from tgtcore.config import write_atomically
 
