@@ -150,3 +150,29 @@ async def test_what_is_served_is_what_the_configuration_says(
     assert len(outcomes) >= 3
     assert await running.daemon.stop() == []
     assert all(store.closed for store in FakeStore.opened)
+
+
+@pytest.mark.parametrize("seed", range(12))
+async def test_a_stop_in_the_middle_of_changes_leaves_nothing(start: Start, seed: int) -> None:
+    running = await start(BEGIN)
+    world = World(seed, running)
+    await running.apply((running.text, BEGIN.replace("STATE", f"{running.folder}/state")))
+
+    async def change() -> None:
+        for _ in range(world.random.randrange(4)):
+            await asyncio.sleep(0)
+        if world.chance(3):
+            await running.daemon.resize(world.random.choice("abc"), 8192)
+        else:
+            await running.apply((running.text, world.text()))
+
+    changes = [asyncio.ensure_future(change()) for _ in range(8)]
+    for _ in range(world.random.randrange(60)):
+        await asyncio.sleep(0.0005)
+    world.begin()
+    assert await running.daemon.stop() == []
+    outcomes = await asyncio.gather(*changes, return_exceptions=True)
+    assert all(isinstance(outcome, TgtError | None) for outcome in outcomes), outcomes
+    inventory = running.daemon.inventory
+    assert (inventory.units, inventory.targets, inventory.transports) == ({}, {}, {})
+    assert all(store.closed for store in FakeStore.opened)
