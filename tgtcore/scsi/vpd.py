@@ -42,7 +42,8 @@ class ExtendedInquiry:
 
     :param unit_attention_sense: UASK_SUP: sense key specific data comes with UNIT ATTENTION; :class:`~tgtcore.scsi.sense.Sense`
         sends none.
-    :param clears_attention_by_lun: LUICLR: REPORT LUNS clears its attention on every logical unit of the nexus.
+    :param clears_attention_by_lun: LUICLR: REPORTED LUNS DATA HAS CHANGED, told through one logical unit, is cleared on every
+        other one of the nexus; REPORT LUNS clears it on all of them in any case.
     :param sense_bytes_max: longest sense data, 0: not reported.
     """
 
