@@ -36,7 +36,7 @@ async def server(tmp_path: Path) -> AsyncIterator[Server]:
     await made.start()
     yield made
     await made.stop()
-    assert list(made.path.parent.iterdir()) == []
+    assert not made.path.parent.exists()
 
 
 async def ask(server: Server, *lines: bytes) -> list[Any]:
@@ -125,6 +125,22 @@ async def test_there_is_a_limit_on_clients(server: Server, monkeypatch: pytest.M
     (answer,) = await ask(server, request_line(Request("show")))
     assert answer["error"]["code"] == "busy"
     writer.close()
+
+
+def left(folder: Path) -> list[str]:
+    return [path.name for path in sorted(folder.rglob("*"))]
+
+
+@pytest.mark.asyncio
+@pytest.mark.parametrize("used", [False, True])
+async def test_folders_that_were_made_go_with_the_socket_unless_they_are_used(tmp_path: Path, used: bool) -> None:
+    server = Server(tmp_path / "a" / "b" / "tgtd.sock", echo)
+    await server.start()
+    assert server.path.parent.stat().st_mode & 0o777 == 0o700
+    if used:
+        (tmp_path / "a" / "other").touch()
+    await server.stop()
+    assert left(tmp_path) == (["a", "other"] if used else [])
 
 
 @pytest.mark.asyncio

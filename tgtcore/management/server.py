@@ -36,7 +36,7 @@ Answer = Callable[[Request], Awaitable[Any]]
 class Server:
     """Listens for management clients.
 
-    :param path: the socket; its folder is made if it is missing.
+    :param path: the socket; its folder is made if it is missing, and then removed with it.
     :param answer: runs a request and returns the result or raises.
     """
 
@@ -47,6 +47,7 @@ class Server:
         self._clients: set[asyncio.Task[None]] = set()
         self._server: asyncio.AbstractServer | None = None
         self._lock = -1
+        self._folders: list[Path] = []
 
     async def start(self) -> None:
         """Begin to listen.
@@ -54,7 +55,9 @@ class Server:
         :raises ConfigError: the socket can't be made, or another daemon has it.
         """
         try:
-            self.path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+            for folder in _missing(self.path.parent):
+                folder.mkdir(mode=0o700, exist_ok=True)
+                self._folders.insert(0, folder)
             self._lock = _locked(self.path.with_name(self.path.name + ".lock"), self.path)
             with contextlib.ExitStack() as undo:
                 sock = _bound(self.path)
@@ -89,6 +92,9 @@ class Server:
                 self.path.with_name(self.path.name + ".lock").unlink()
             os.close(self._lock)
             self._lock = -1
+        with contextlib.suppress(OSError):  # somebody has put something else there
+            while self._folders:
+                self._folders.pop(0).rmdir()
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         task = asyncio.current_task()
@@ -157,6 +163,11 @@ class Server:
             return error_line(
                 number, VerbError(Code.FAILED, f"the daemon failed inside: {type(error).__name__}: {error}")
             )
+
+
+def _missing(folder: Path) -> list[Path]:
+    """The folders that must be made to have one, the outermost first."""
+    return [one for one in (*reversed(folder.parents), folder) if not one.exists()]
 
 
 def _locked(lock: Path, path: Path) -> int:
