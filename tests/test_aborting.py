@@ -113,13 +113,16 @@ def test_a_nexus_closes_when_its_last_task_has_ended(made: Bench, slow: Slow) ->
     assert made.target.nexuses == []
 
 
-def test_a_lun_goes_away_when_its_last_task_has_ended(made: Bench, slow: Slow) -> None:
+@pytest.mark.parametrize("tas", [False, True])
+def test_a_lun_goes_away_when_its_last_task_has_ended(made: Bench, slow: Slow, tas: bool) -> None:
+    slow.lu.task_aborted_status = tas
     initiator = made.initiator()
-    initiator.start("00")
+    task = initiator.start("00")
     answers, then = told()
     made.target.unmap(0, then)
     assert answers == []
     assert initiator.execute("12 00 00 00 24").data[0] == 0x7F
     slow.started[0].finish(Status.GOOD, b"")
     assert answers == [True]
+    assert (task.result is not None and task.result.status is Status.TASK_ABORTED) is tas
     assert made.lus[0].itls == []

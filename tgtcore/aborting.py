@@ -41,6 +41,12 @@ def in_silence(task: "Task") -> int | None:
     return None
 
 
+def told_all(itl: "ITLNexus") -> "Callable[[Task], int | None]":
+    """What no initiator has asked for: with TAS, every task ends with TASK ABORTED, and nobody waits for a timeout."""
+    told = Status.TASK_ABORTED if itl.lu.task_aborted_status else None
+    return lambda task: told
+
+
 def told_others(itl: "ITLNexus") -> "Callable[[Task], int | None]":
     """SAM-5 5.3.1: with TAS, tasks of other nexuses end with TASK ABORTED; without it, or for one's own, in silence."""
     told = Status.TASK_ABORTED if itl.lu.task_aborted_status else None

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING
 
-from tgtcore.aborting import abort_all, in_silence
+from tgtcore.aborting import abort_all, in_silence, told_all
 from tgtcore.errors import Draining
 from tgtcore.leases import Leases
 from tgtcore.limits import TASKS_PER_NEXUS_MAX
@@ -147,7 +147,7 @@ class Nexus:
             self.attention(asc.REPORTED_LUNS_DATA_HAS_CHANGED)
             then()
 
-        abort_all(self.tasks_of(itl), in_silence, gone)
+        abort_all(self.tasks_of(itl), told_all(itl), gone)
 
     def attention(self, code: tuple[int, int]) -> None:
         """Establish a unit attention condition for every logical unit of this nexus."""

@@ -282,8 +282,9 @@ class TransportConformance:
         rig.host.check_quiet()
 
     def test_a_command_whose_logical_unit_is_taken_away_gets_no_answer(self, rig: Rig) -> None:
-        """Its session goes on, and so do others."""
+        """Nobody is told of aborted commands when TAS is zero; the session goes on, and so do others."""
         session = rig.call(self.log_in, rig.transport)
+        rig.host.lus[1].task_aborted_status = False
         running = rig.hold(session, lun=1)
         gone: list[bool] = []
         rig.host.target.unmap(1, lambda: gone.append(True))
@@ -295,6 +296,17 @@ class TransportConformance:
         assert not running.done(), "an aborted command was answered"
         session.vanish()
         assert isinstance(rig.ended(running), Exception)
+
+    def test_a_command_may_be_aborted_with_a_status(self, rig: Rig) -> None:
+        """With TAS, whoever waits for it is told."""
+        session = rig.call(self.log_in, rig.transport)
+        running = rig.hold(session, lun=1)
+        rig.host.target.unmap(1, lambda: None)
+        rig.host.device(1).release()
+        assert rig.ended(running) is None
+        assert running.result().status == Status.TASK_ABORTED
+        assert rig.execute(session, READY).status == Status.CHECK_CONDITION, "the change of LUNs was not told"
+        session.vanish()
 
     def test_one_session_can_be_dropped(self, rig: Rig) -> None:
         """By the id that it is shown with; it is gone when its last command has ended."""
