@@ -229,6 +229,8 @@ async def test_a_removed_lun_ends_its_commands(rig: "Rig", client: "Client") -> 
     rig.host.target.unmap(0, gone.set)
     await asyncio.wait_for(gone.wait(), 5)
     assert not rig.lu.tasks()
+    told = await client.receive()
+    assert (told.opcode, told.fields.itt, told.fields.status) == (Opcode.SCSI_RESPONSE, itt, 0x40)  # TASK ABORTED
     client.data(itt, bytes(4096), 0, 4096, ttt=1)
     status, sense = await client.execute(bytes(6))
     assert (status, sense[14]) == (2, 0x25)
