@@ -9,9 +9,9 @@ _CACHING_PAGE, _WCE = 0x08, (2, 0x04)
 _CONTROL_PAGE, _TAS = 0x0A, (5, 0x40)
 
 
-def tell_of_aborted_tasks(session: Session) -> None:
-    """Set TAS, which a reset clears."""
-    _change(session, _CONTROL_PAGE, _TAS, on=True)
+def be_silent_about_aborted_tasks(session: Session) -> None:
+    """Clear TAS, which a reset sets again."""
+    _change(session, _CONTROL_PAGE, _TAS, on=False)
 
 
 def disable_write_cache(session: Session) -> None:
