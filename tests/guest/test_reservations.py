@@ -62,24 +62,30 @@ def served(work: Path) -> Iterator[Served]:
         yield daemon
 
 
-@pytest.fixture
-def nodes(guest: Guest, initiator: Initiator, served: Served) -> Iterator[tuple[Node, Node]]:
-    """Two registered nodes; nothing is registered or reserved afterwards."""
+@pytest.fixture(scope="module")
+def disks(guest: Guest, initiator: Initiator, served: Served) -> Iterator[list[str]]:
+    """One disk, seen over two sessions."""
     record = initiator.record(served.portal, TARGET)
     guest.run(
         f"iscsiadm {record} -o update -n node.session.nr_sessions -v 2 && iscsiadm {record} --login", timeout_s=90
     )
     sessions = sorted(initiator.sessions())
-    one, other = (
-        Node(guest, initiator.disk(session, 0), key) for session, key in zip(sessions, (_ONE, _OTHER), strict=True)
-    )
+    yield [initiator.disk(session, 0) for session in sessions]
+    for session in sessions:
+        initiator.logout(session)
+
+
+@pytest.fixture
+def nodes(guest: Guest, disks: list[str]) -> Iterator[tuple[Node, Node]]:
+    """Two registered nodes; nothing is registered or reserved afterwards."""
+    one, other = (Node(guest, disk, key) for disk, key in zip(disks, (_ONE, _OTHER), strict=True))
     for node in (one, other):
         node.register()
     yield one, other
     one.register()
     one.out("--clear", one.key_options)
-    for session in sessions:
-        initiator.logout(session)
+    for node in (one, other):
+        node.told()
 
 
 def test_full_status_names_both_nexuses(nodes: tuple[Node, Node]) -> None:

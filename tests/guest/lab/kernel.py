@@ -1,6 +1,5 @@
 """A Debian kernel: unpacked, its ELF image taken out, its modules found with what they depend on."""
 
-import json
 import lzma
 import re
 import shutil
@@ -10,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from guest.lab.catalogue import KERNEL_PACKAGE
-from guest.lab.packages import LabError, Packages, run, unpack
+from guest.lab.packages import LabError, Packages, remembered, run, unpack
 
 _META = re.compile(r"^Depends: (linux-image-\S+) \(= (\S+)\)", re.M)
 _DEPENDS = re.compile(rb"\0depends=([^\0]*)\0")
@@ -28,21 +27,22 @@ class Kernel:
 
 def fetch(packages: Packages) -> Kernel:
     """The kernel that the archive offers now, or the one in the cache."""
-    memo = packages.cache / "kernel.json"
-    if not memo.exists():
-        found = _META.search(run("apt-cache", "show", "--no-all-versions", KERNEL_PACKAGE))
-        if not found:
-            raise LabError(f"apt knows no kernel behind {KERNEL_PACKAGE}; has 'apt-get update' been run?")
-        memo.write_text(json.dumps(found.groups()))
-    name, version = json.loads(memo.read_text())
+    return remembered(packages.cache / "kernel.json", _newest, lambda found: _unpacked(packages, *found))
+
+
+def _newest() -> list[str]:
+    """Name and version of the package behind the one that always means the newest kernel."""
+    found = _META.search(run("apt-cache", "show", "--no-all-versions", KERNEL_PACKAGE))
+    if not found:
+        raise LabError(f"apt knows no kernel behind {KERNEL_PACKAGE}; has 'apt-get update' been run?")
+    return list(found.groups())
+
+
+def _unpacked(packages: Packages, name: str, version: str) -> Kernel:
     release = name.removeprefix("linux-image-")
     root = packages.cache / f"kernel-{release}_{version}"
     if not root.is_dir():
-        try:
-            (package,) = packages.download({name: version})
-        except LabError:
-            memo.unlink()  # a remembered version may be gone from the archive: the next run asks again
-            raise
+        (package,) = packages.download({name: version})
         work = root.with_suffix(".part")
         shutil.rmtree(work, ignore_errors=True)
         work.mkdir()

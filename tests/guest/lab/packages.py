@@ -7,9 +7,10 @@ import os
 import re
 import shutil
 import subprocess
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import TypeVar
 
 from guest.lab.catalogue import UNWANTED_PACKAGES
 
@@ -17,6 +18,8 @@ _INSTALL = re.compile(r"^Inst (\S+) \((\S+) ", re.M)
 _UNWANTED = re.compile(UNWANTED_PACKAGES)
 _MERGED = ("bin", "sbin", "lib", "lib64")
 _LEFT_OUT = tuple(f"--exclude=./usr/share/{name}" for name in ("doc", "man", "locale", "info"))
+_Found = TypeVar("_Found")
+_Made = TypeVar("_Made")
 _APT_HINT = "has 'apt-get update' been run?"
 
 
@@ -51,6 +54,19 @@ def prune(folder: Path, pattern: str, keep: int) -> None:
         path.unlink(missing_ok=True)
 
 
+def remembered(memo: Path, ask: Callable[[], _Found], use: Callable[[_Found], _Made]) -> _Made:
+    """Use what was found out last time; ask again where that fails, as the archive may have moved on to newer versions."""
+    if memo.exists():
+        try:
+            return use(json.loads(memo.read_text()))
+        except LabError:
+            memo.unlink()
+    found = ask()
+    made = use(found)
+    memo.write_text(json.dumps(found, indent=1))
+    return made
+
+
 def run(*command: str | Path, cwd: Path | None = None, what: str = "") -> str:
     """Run a program to its end and return its output; LabError with its last words where it fails."""
     done = subprocess.run(
@@ -72,15 +88,7 @@ class Packages:
     def tree(self, names: Iterable[str]) -> Path:
         """The folder into which the named packages and all that they depend on are unpacked."""
         memo = self.cache / f"versions-{key_of(*sorted(names), UNWANTED_PACKAGES)}.json"
-        if memo.exists():
-            try:
-                return self._unpacked(json.loads(memo.read_text()))
-            except LabError:
-                memo.unlink()  # the archive has moved on to newer versions
-        versions = self._resolve(names)
-        root = self._unpacked(versions)
-        memo.write_text(json.dumps(versions, indent=1))
-        return root
+        return remembered(memo, lambda: self._resolve(names), self._unpacked)
 
     def _resolve(self, names: Iterable[str]) -> dict[str, str]:
         # Against an empty package status, so that the answer doesn't depend on what this machine has installed.

@@ -1,6 +1,7 @@
 """Writes in the guest that go on in the background and are read back: what multipath and removal tests stand on."""
 
 import time
+from typing import Self
 
 from guest.lab.guest import Guest
 
@@ -19,12 +20,23 @@ done
 
 
 class VerifiedWriter:
-    """A background loop: write, make durable, read back, compare."""
+    """A background loop: write, make durable, read back, compare; a context manager whose end wants that all went well."""
 
     def __init__(self, guest: Guest, folder: str) -> None:
         self._guest = guest
         guest.put("/tmp/writer.sh", _WRITER.format(folder=folder).encode())
-        guest.run("sh /tmp/writer.sh >/dev/null 2>&1 & echo $! >/tmp/writer.pid")
+
+    def __enter__(self) -> Self:
+        self._guest.run("sh /tmp/writer.sh >/dev/null 2>&1 & echo $! >/tmp/writer.pid")
+        self.wait_progress()
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        if kind is None:
+            self._stop()
+            assert not self.failed, self._guest.text("cat /tmp/failed")
+        else:
+            self._guest.run("kill $(cat /tmp/writer.pid)", check=False)
 
     @property
     def rounds(self) -> int:
@@ -45,7 +57,6 @@ class VerifiedWriter:
             time.sleep(0.2)
         return time.monotonic() - start
 
-    def stop(self) -> int:
-        """End the loop after the round that it is in; returns the number of rounds."""
+    def _stop(self) -> None:
+        """End the loop after the round that it is in."""
         self._guest.run("touch /tmp/stop; within 90 sh -c '! kill -0 $(cat /tmp/writer.pid)'", timeout_s=100)
-        return self.rounds
