@@ -6,6 +6,9 @@ from typing import Annotated, Any
 
 from pydantic import BeforeValidator, Field
 
+SIZE_MAX = (1 << 63) - 1
+"""A position in a file has 63 bits."""
+
 _WRITTEN = re.compile(r"(\d+(?:\.\d+)?)\s*(?:([KMGTPE])(?:I?B)?|B)?", re.IGNORECASE | re.ASCII)
 _DIGITS_MAX = 32
 _UNITS = "KMGTPE"
@@ -36,5 +39,5 @@ def _from_config(value: Any) -> Any:
     return value
 
 
-Size = Annotated[int, BeforeValidator(_from_config), Field(gt=0)]
-"""The type of a configuration key that takes a size: an int of bytes, more than 0."""
+Size = Annotated[int, BeforeValidator(_from_config), Field(gt=0, le=SIZE_MAX)]
+"""The type of a configuration key that takes a size: an int of bytes, from 1 to :data:`SIZE_MAX`."""

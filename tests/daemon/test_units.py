@@ -126,3 +126,35 @@ async def test_what_was_made_for_a_change_that_failed_goes_again_unless_it_was_u
         await running.apply(FAILING)
     assert [store.unmade for store in FakeStore.opened] == [False, False, commands == 0]
     assert [store.closed for store in FakeStore.opened] == [False, False, True]
+
+
+INSIDE = {
+    "a store": ("__init__", "logical unit a: store memory failed inside: ZeroDivisionError: as the test wants"),
+    "its features": ("features", r"logical unit a on memory\(\) failed inside: ZeroDivisionError: as the test wants"),
+}
+
+
+@pytest.mark.asyncio
+@pytest.mark.parametrize("what", INSIDE)
+async def test_a_plugin_that_fails_inside_is_named_and_leaves_nothing_open(
+    start: Start, monkeypatch: pytest.MonkeyPatch, what: str
+) -> None:
+    method, message = INSIDE[what]
+
+    def fail(*_: object) -> None:
+        raise ZeroDivisionError("as the test wants")
+
+    monkeypatch.setattr(FakeStore, method, fail)
+    with pytest.raises((ConfigError, StoreError), match=message):
+        await start()
+    assert all(store.closed and store.unmade for store in FakeStore.opened)
+
+
+@pytest.mark.asyncio
+async def test_a_resize_that_fails_inside_is_an_error(running: Running, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(store: FakeStore, size_bytes: int) -> None:
+        raise MemoryError
+
+    monkeypatch.setattr(FakeStore, "resize", fail)
+    with pytest.raises(StoreError, match="logical unit a failed inside: MemoryError"):
+        await running.daemon.resize("a", 8192)

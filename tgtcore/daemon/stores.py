@@ -1,6 +1,7 @@
 """Opening and closing a stack of stores: a store, and the formats and filters that stand on it."""
 
 import contextlib
+import logging
 from pathlib import Path
 from typing import Any
 
@@ -8,6 +9,8 @@ from tgtcore.config import StoreConfig
 from tgtcore.errors import StoreError, TgtError
 from tgtcore.registry import Registry
 from tgtcore.store import Concurrency, Store
+
+_log = logging.getLogger(__name__)
 
 
 class Stack:
@@ -56,8 +59,8 @@ def open_stack(registry: Registry, config: StoreConfig, what: str) -> Stack:
         for layer in layers:
             try:
                 stores.append(_open(registry, layer, stores))
-            except (OSError, TgtError, ValueError) as error:
-                raise StoreError(f"{what}: store {layer.type}: {describe(error)}") from error
+            except Exception as error:
+                raise StoreError(explain(f"{what}: store {layer.type}", error)) from error
             undo.callback(stores[-1].close)
             undo.callback(stores[-1].unmake)
         undo.pop_all()
@@ -73,6 +76,14 @@ def _open(registry: Registry, config: StoreConfig, beneath: list[Store]) -> Stor
     layer = registry.formats.get(config.type) or registry.filters.get(config.type)
     assert layer is not None, f"{config.type} was checked"
     return layer(beneath[-1], config.options)
+
+
+def explain(what: str, error: Exception) -> str:
+    """What the code of a plugin raised, as a sentence for the user; a defect is logged with its traceback."""
+    if isinstance(error, OSError | TgtError | ValueError):
+        return f"{what}: {describe(error)}"
+    _log.error("%s failed inside", what, exc_info=error)
+    return f"{what} failed inside: {type(error).__name__}: {error}"
 
 
 def describe(error: BaseException) -> str:

@@ -7,8 +7,8 @@ from pydantic import BaseModel
 
 from tgtcore.daemon.host import TransportHost
 from tgtcore.daemon.inventory import Inventory
-from tgtcore.daemon.stores import describe
-from tgtcore.errors import ConfigError, TgtError
+from tgtcore.daemon.stores import explain
+from tgtcore.errors import ConfigError
 
 _log = logging.getLogger(__name__)
 
@@ -24,7 +24,7 @@ async def add_transport(inventory: Inventory, name: str, options: BaseModel) -> 
     try:
         transport = cls(host, options)
     except Exception as error:
-        raise _failure(name, error) from error
+        raise ConfigError(explain(f"transport {name}", error)) from error
     inventory.hosts[name] = host
     inventory.transports[name] = transport
     try:
@@ -32,7 +32,7 @@ async def add_transport(inventory: Inventory, name: str, options: BaseModel) -> 
     except BaseException as error:
         await _discard(inventory, name, 0)
         if isinstance(error, Exception):
-            raise _failure(name, error) from error
+            raise ConfigError(explain(f"transport {name}", error)) from error
         raise
 
 
@@ -44,7 +44,7 @@ async def change_transport(inventory: Inventory, name: str, options: BaseModel) 
     try:
         await inventory.transports[name].apply_options(options)
     except Exception as error:
-        raise _failure(name, error) from error
+        raise ConfigError(explain(f"transport {name}", error)) from error
 
 
 async def remove_transport(inventory: Inventory, name: str) -> None:
@@ -75,11 +75,3 @@ async def _discard(inventory: Inventory, name: str, drain_s: float) -> None:
         _log.exception("transport %s could not end its sessions", name)
     finally:
         del inventory.transports[name], inventory.hosts[name]
-
-
-def _failure(name: str, error: Exception) -> ConfigError:
-    """What a transport raised, for the user: an error of the operating system or of the configuration, else a defect."""
-    if not isinstance(error, OSError | TgtError):
-        _log.error("transport %s failed inside", name, exc_info=error)
-        return ConfigError(f"transport {name} failed inside: {type(error).__name__}: {error}")
-    return ConfigError(f"transport {name}: {describe(error)}")

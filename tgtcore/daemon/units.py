@@ -7,7 +7,7 @@ from tgtcore.aborting import abort_all, in_silence
 from tgtcore.config import LogicalUnitConfig
 from tgtcore.daemon.inventory import Inventory, Unit
 from tgtcore.daemon.saved_state import SavedState
-from tgtcore.daemon.stores import Stack, describe, open_stack
+from tgtcore.daemon.stores import Stack, describe, explain, open_stack
 from tgtcore.errors import ConfigError, StoreError, TgtError
 from tgtcore.logical_unit import Identity, LogicalUnit
 from tgtcore.store import Claim, OpenStore
@@ -26,18 +26,17 @@ async def add_unit(inventory: Inventory, config: LogicalUnitConfig) -> None:
     if config.store is not None:
         stack = await inventory.workers.call(open_stack, inventory.plugins.registry, config.store, what)
         assert stack is not None
-        store = OpenStore(
-            config.name, stack.top, inventory.workers, read_only=config.read_only, concurrency=stack.concurrency
-        )
-        signals.emit(signals.store_opened, store)
+    where = f"{what} on {config.store}" if config.store else what
     try:
+        if stack is not None:
+            store = OpenStore(
+                config.name, stack.top, inventory.workers, read_only=config.read_only, concurrency=stack.concurrency
+            )
+            signals.emit(signals.store_opened, store)
         lu = _make(inventory, config, unique_id, store)
-    except BaseException as error:
+    except Exception as error:
         await _close_stores(inventory, store, stack, unmake=True)
-        if isinstance(error, TgtError | ValueError | OSError):
-            where = f" on {config.store}" if config.store else ""
-            raise ConfigError(f"{what}{where}: {describe(error)}") from error
-        raise
+        raise ConfigError(explain(where, error)) from error
     inventory.units[config.name] = Unit(config, lu, store, stack)
     signals.emit(signals.lu_added, lu)
 
@@ -124,26 +123,32 @@ async def resize_unit(inventory: Inventory, name: str, size_bytes: int) -> int:
         raise StoreError(f"{unit.lu} has no store")
     try:
         await unit.lu.resize(size_bytes)
-    except (OSError, ValueError) as error:
-        raise StoreError(f"{unit.lu}: {describe(error)}") from error
     except ConfigError as error:
         raise ConfigError(f"{unit.lu}: {error}") from error
+    except TgtError:
+        raise
+    except Exception as error:
+        raise StoreError(explain(str(unit.lu), error)) from error
     return store.size_bytes
 
 
 async def _close_stores(
     inventory: Inventory, store: OpenStore | None, stack: Stack | None, *, unmake: bool = False
 ) -> None:
-    if store is None or stack is None:
+    if stack is None:
         return
-    await store.leases.drain(None)
+    close = stack.top.close
+    if store is not None:
+        close = store.close
+        await store.leases.drain(None)
     failures: list[Exception] = []
-    for act in ([stack.unmake] if unmake else []) + [store.close, stack.close_bases]:
+    for act in ([stack.unmake] if unmake else []) + [close, stack.close_bases]:
         try:
             await inventory.workers.call(act)
         except Exception as error:  # the others are closed all the same
             failures.append(error)
-    signals.emit(signals.store_closed, store)
+    if store is not None:
+        signals.emit(signals.store_closed, store)
     if failures:
         reasons = "; ".join(describe(failure) for failure in failures)
-        raise StoreError(f"{store} was not closed cleanly: {reasons}") from failures[0]
+        raise StoreError(f"{store or 'the store'} was not closed cleanly: {reasons}") from failures[0]
