@@ -31,14 +31,20 @@ def test_holders_are_listed_with_their_age_oldest_first() -> None:
     assert [tuple(holder) for holder in leases.holders()] == [("first", 3.0), ("second", 1.0)]
 
 
-def test_no_lease_behind_a_shut_door_until_it_is_reopened() -> None:
+def test_no_lease_behind_a_shut_door() -> None:
     leases = Leases("target t")
     leases.shut()
     with pytest.raises(Draining, match="target t is going away; task 1 may not start using it"):
         leases.take("task 1")
-    leases.reopen()
-    leases.take("task 1")
-    assert len(leases) == 1
+    assert len(leases) == 0
+
+
+def test_some_of_the_holders_can_be_chosen() -> None:
+    leases = Leases("target t", clock=lambda: 0.0)
+    for holder in ("task 1", "resize"):
+        leases.take(holder)
+    chosen = leases.holders(lambda holder: holder.startswith("task"))
+    assert [str(holder) for holder in chosen] == ["task 1 (0.0 s)"]
 
 
 def test_giving_back_twice_is_a_defect() -> None:

@@ -82,10 +82,6 @@ class Leases:
         """Give no new leases; idempotent."""
         self._door_shut = True
 
-    def reopen(self) -> None:
-        """Give leases again, after a drain that was called off."""
-        self._door_shut = False
-
     def holders(self, chosen: Callable[[Any], bool] = lambda holder: True) -> list[Holder]:
         """Everyone who holds a lease, or those chosen among them, oldest first."""
         now = self._clock()
