@@ -14,7 +14,7 @@ while [ ! -e /tmp/stop ]; do
     dd if=/dev/urandom of=/tmp/block bs=64k count=4 2>/dev/null
     {{ dd if=/tmp/block of=$file bs=64k conv=fsync && echo 1 >/proc/sys/vm/drop_caches && cmp /tmp/block $file; }} \\
         >/tmp/last 2>&1 || {{ cp /tmp/last /tmp/failed; break; }}
-    echo $round >/tmp/rounds
+    echo $round >/tmp/rounds.new && mv /tmp/rounds.new /tmp/rounds
 done
 """
 
