@@ -64,7 +64,9 @@ def paths(guest: Guest, initiator: Initiator, work: Path) -> Iterator[Paths]:
             guest.run(f"mkfs.ext4 -q -F {_MAP} && mount -t ext4 {_MAP} /mnt/d")
             yield Paths(guest, served, relay)
             guest.run(f"umount /mnt/d && fsck.ext4 -f -n {_MAP}", timeout_s=60)
-            guest.run("multipathd disablequeueing maps; within 20 multipath -F; multipathd shutdown", timeout_s=60)
+            guest.run("multipathd disablequeueing maps && within 20 multipath -F", timeout_s=60)
+            # its answer may be lost, as it ends
+            guest.run("multipathd shutdown; within 20 sh -c '! pidof multipathd'", timeout_s=30)
             for session in sessions:
                 initiator.logout(session)
 
