@@ -18,6 +18,8 @@ class IscsiTask(Task):
     phase: "FullFeature"
     immediate_delivery = False
     """Whether it had the I bit: then it took no place in the command window."""
+    kept_bytes = 0
+    """Data-out that is still in the receive buffer."""
     data: "DataOut | None" = None
     """Collects data-out; None when all of it came with the command."""
 

@@ -77,11 +77,13 @@ class Connection:
         """Why the connection ends as soon as everything is sent; empty while it lives."""
         self.memory = memory or Memory()
         self._told_bytes = 0
+        self._gone = False
         self._wake = wake
         self._woken = False
         self._header_digest = False
         self._data_digest = False
         self._data_segment_max = LOGIN_DATA_SEGMENT_BYTES_MAX
+        self._receive_bytes = _LOGIN_BUFFER_BYTES
 
     def __str__(self) -> str:
         return f"connection from {self.peer}"
@@ -93,7 +95,7 @@ class Connection:
         self._header_digest = parameters.has_header_digest
         self._data_digest = parameters.has_data_digest
         self._data_segment_max = parameters.max_recv_data_segment_length
-        self.inbound.grow(2 * self._data_segment_max + BHS_BYTES)
+        self._receive_bytes = 2 * self._data_segment_max + BHS_BYTES
 
     # ---- receiving --------------------------------------------------------------------------------------------------
 
@@ -108,15 +110,15 @@ class Connection:
     def tell_memory(self) -> None:
         """Bring the common account up to date with what this connection holds; call it after each batch."""
         phase = self.session_phase
-        held = self.outbound_bytes + (0 if phase is None else phase.held_bytes)
+        held = (0 if self._gone else self.outbound_bytes) + (0 if phase is None else phase.held_bytes)
         self.memory.held_bytes += held - self._told_bytes
         self._told_bytes = held
 
     def gone(self) -> None:
-        """The socket is closed: nothing will be sent any more."""
+        """The socket is closed: what was to be sent is dropped.  What unfinished commands hold is held until they end."""
+        self._gone = True
         self.outbound.clear()
-        self.memory.held_bytes -= self._told_bytes
-        self._told_bytes = 0
+        self.tell_memory()
 
     def received(self, count: int) -> None:
         """``count`` bytes were put into ``inbound.space()``; handle every complete PDU."""
@@ -126,6 +128,8 @@ class Connection:
     def parse(self) -> None:
         """Handle the complete PDUs that are there, as long as input is wanted."""
         inbound = self.inbound
+        if inbound.capacity < self._receive_bytes:
+            inbound.grow(self._receive_bytes)
         at = inbound.start
         try:
             while inbound.end - at >= BHS_BYTES and self.wants_input:
@@ -252,7 +256,7 @@ class Connection:
             length = len(first)
             if isinstance(first, Region):
                 if count < length:
-                    outbound[0] = Region(first.fd, first.offset + count, length - count)
+                    outbound[0] = first.part(count, length - count)
                     return
                 self.outbound_regions -= 1
             elif count < length:
@@ -264,6 +268,12 @@ class Connection:
     def flushed(self) -> None:
         """``outbound`` was sent as far as the socket takes it; tell again when something is added."""
         self._woken = bool(self.outbound)
+
+    def rouse(self) -> None:
+        """Something has ended without anything to send: look again whether input is wanted."""
+        if not self._woken:
+            self._woken = True
+            self._wake()
 
     def close_when_sent(self, why: str) -> None:
         """End the connection as soon as everything is sent."""

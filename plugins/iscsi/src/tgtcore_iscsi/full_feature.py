@@ -129,19 +129,23 @@ class FullFeature(SessionPhase):
                 raise _invalid(
                     f"{data_length} bytes of immediate data, more than FirstBurstLength or the expected length"
                 )
+        transfers = self.transfers
+        if not flags & FINAL and parameters.initial_r2t:
+            raise _invalid("unsolicited data announced although InitialR2T=Yes")
+        if transfers.full and (data_length or not flags & FINAL):
+            if not flags & FINAL:
+                transfers.drop(task.tag)
+            self.nexus.turn_away(task)
+            return
         data = memoryview(buffer)[data_at : data_at + data_length]
         if flags & FINAL:
             task.data_out = data
         else:
-            if parameters.initial_r2t:
-                raise _invalid("unsolicited data announced although InitialR2T=Yes")
-            if not self.transfers.begin_unsolicited(task, data):
-                self.nexus.turn_away(task)
-                return
-        self.transfers.begins_again(task.tag)
+            transfers.begin_unsolicited(task, data)
+        transfers.begins_again(task.tag)
         self.nexus.submit(task)
         if data_length and task.data_out is data and task.state is not TaskState.ENDED:
-            self.connection.inbound.keep()
+            transfers.keep(task, data)
 
     # ---- responses --------------------------------------------------------------------------------------------------
 
@@ -155,7 +159,11 @@ class FullFeature(SessionPhase):
         self.data_in_bytes -= task.expected_in
         if task.expected_out:
             self.transfers.ended(task)
-        if self.closed or not task.responds:
+        if self.closed:
+            self.connection.tell_memory()
+            return
+        if not task.responds:
+            self.connection.rouse()
             return
         data = task.data_in
         if data is None or task.sense or not task.expected_in or not len(data):
@@ -261,7 +269,7 @@ class FullFeature(SessionPhase):
 
 def _part(data: "bytes | bytearray | memoryview | Region", offset: int, length: int) -> "memoryview | Region":
     if isinstance(data, Region):
-        return Region(data.fd, data.offset + offset, length)
+        return data.part(offset, length)
     return memoryview(data)[offset : offset + length]
 
 

@@ -59,8 +59,8 @@ CHAP_CHALLENGE_BYTES_MAX: Final = 1024
 AHEAD_PDUS_MAX: Final = 16
 """Requests kept while one with a smaller CmdSN is missing; on one TCP connection none ever is, so few are plenty."""
 
-ENDED_TRANSFERS_MAX: Final = 256
-"""Commands remembered after their end because data-out for them may still be on its way."""
+ENDED_TRANSFERS_MAX: Final = 2048
+"""Commands remembered after their end because data-out for them may still be on its way: twice what one nexus may have."""
 
 OUTBOUND_BYTES_HIGH: Final = 4 * 1024 * 1024
 """With more than this waiting to be sent, nothing more is read from the peer."""

@@ -23,6 +23,8 @@ class Member:
         """When it was accepted, or began to leave."""
         self.leaving = False
         self.pinged = now
+        self.moved_bytes = 0
+        """What the channel had moved at the last ping."""
         self.session: Session | None = None
         """The session that ends with this connection."""
         self.gone: asyncio.Future[None] | None = None

@@ -75,13 +75,14 @@ class Reception:
         key, tsih = _key(wanted.candidate, wanted.admission), wanted.candidate.tsih
 
         def seat() -> None:
+            session.heirs -= 1
             pair = self._sessions.find(key, tsih)
             if pair is None or pair[0].ending:
                 phase.refuse(no_session(tsih))
             elif pair[1] is connection and self._waits(phase):
                 phase.grant(self._seat(tsih, wanted))
-            elif pair[1] is connection:
-                self._sessions.end(session)  # it has lost its old connection and will not get the new one
+            elif pair[1] is connection and not session.heirs:
+                self._sessions.end(session)  # it has lost its old connection and will not get a new one
             elif self._waits(phase):
                 self._reinstate_connection(phase, wanted)  # another one was faster: it is the old connection now
 
@@ -95,6 +96,7 @@ class Reception:
             member.session = None
         old = connection.session_phase
         assert isinstance(old, FullFeature)
+        session.heirs += 1
         old.hand_over(seat)
         connection.close_when_sent(f"{session} has a new connection")
 

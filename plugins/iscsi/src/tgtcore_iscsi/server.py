@@ -71,6 +71,8 @@ class Channel:
         self._scheduled = False
         self._reading = False
         self._writing = False
+        self.moved_bytes = 0
+        """Received and sent so far."""
 
     def start(self, connection: "Connection") -> None:
         """Begin to receive."""
@@ -112,6 +114,7 @@ class Channel:
             if not count:
                 self.close("closed by the initiator")
                 return
+            self.moved_bytes += count
             self._busy = True
             try:
                 connection.received(count)
@@ -185,6 +188,7 @@ class Channel:
                 else:
                     sent, wanted = self._send_buffers()
                 connection.sent(sent)
+                self.moved_bytes += sent
                 if sent < wanted:
                     break
         except (BlockingIOError, InterruptedError):

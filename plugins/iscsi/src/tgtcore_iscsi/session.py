@@ -72,6 +72,8 @@ class Session:
         self.target = target
         self.nexus = nexus
         self.window = window
+        self.heirs = 0
+        """Logins that wait to be its connection."""
 
     @property
     def ending(self) -> bool:

@@ -36,21 +36,28 @@ class Transfers:
         self._ended: dict[int, None] = {}
         self._tags = _transfer_tags()
 
-    def begin_unsolicited(self, task: "IscsiTask", immediate: memoryview) -> bool:
-        """More data follows the command unasked; False when there is no memory for it, and then it will be dropped.
+    @property
+    def full(self) -> bool:
+        """Whether no command may bring data along now."""
+        return self.held_bytes > self._memory.share_bytes
+
+    def begin_unsolicited(self, task: "IscsiTask", immediate: memoryview) -> None:
+        """More data follows the command unasked.
 
         :raises RemoteProtocolError: there is nothing left that could follow.
         """
-        if self.held_bytes > self._memory.share_bytes:
-            self.drop(task.tag)
-            return False
         end = min(self._phase.parameters.first_burst_length, task.expected_out)
         if end <= len(immediate):
             raise _invalid("the F bit is missing in a command that no unsolicited data can follow")
         task.data = DataOut(end, immediate, end)
         self.held_bytes += end
         self.under_way[task.tag] = task
-        return True
+
+    def keep(self, task: "IscsiTask", immediate: memoryview) -> None:
+        """The command goes on with data that came with it and is still in the receive buffer."""
+        self._phase.connection.inbound.keep()
+        task.kept_bytes = len(immediate)
+        self.held_bytes += task.kept_bytes
 
     def want(self, task: "IscsiTask") -> None:
         """The command can go on when it has ``wanted_out`` bytes, or as many as the initiator is going to send."""
@@ -63,7 +70,8 @@ class Transfers:
         if not self._soliciting:
             return False
         more = min(task.wanted_out, task.expected_out) - (task.data.size if task.data is not None else 0)
-        return self.held_bytes + more > self._memory.share_bytes
+        # one that needs no more never waits: it could end at once when its turn comes, and so on through all that wait
+        return more > 0 and self.held_bytes + more > self._memory.share_bytes
 
     def _solicit(self, task: "IscsiTask") -> None:
         need = min(task.wanted_out, task.expected_out)
@@ -125,6 +133,7 @@ class Transfers:
     def ended(self, task: "IscsiTask") -> None:
         """A command has ended, perhaps before all its data came; others have its memory."""
         data = task.data
+        self.held_bytes -= task.kept_bytes
         if data is not None:
             self.held_bytes -= data.size
             self._soliciting.discard(task.tag)
@@ -135,7 +144,7 @@ class Transfers:
             self._admit_waiting()
 
     def _admit_waiting(self) -> None:
-        while self._waiting:
+        while self._waiting and not self._phase.closed:
             tag, task = next(iter(self._waiting.items()))
             if self._must_wait(task):
                 break

@@ -30,6 +30,8 @@ _log = logging.getLogger(__name__)
 
 _TICK_S = 1.0
 _LOGOUT_WITHIN_S = 3
+_LIFE_BYTES = 4096
+"""Whoever moves so much between two pings lives, and may have the ping or its answer behind a long transfer."""
 
 
 class IscsiTransport(Transport):
@@ -168,7 +170,9 @@ class IscsiTransport(Transport):
                     member.channel.close(connection.closing or "the login took too long")
             elif interval_s and now - member.pinged >= interval_s and phase.can_take_more:
                 member.pinged = now
-                if not phase.services.ping():
+                moved = member.channel.moved_bytes - member.moved_bytes
+                member.moved_bytes += moved
+                if not phase.services.ping() and moved < _LIFE_BYTES:
                     member.channel.close(f"no answer to a ping within {interval_s:g} s")
 
     def cold_reset(self, session: Session) -> None:
