@@ -202,3 +202,86 @@ async def test_a_connection_that_is_lost_gives_its_share_back(rig: "Rig", client
             break
         await asyncio.sleep(0.01)
     assert rig.transport.statistics()["held_bytes"] == 0
+
+
+async def test_writes_that_lack_nothing_never_wait_for_memory(
+    rig: "Rig", client: "Client", monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """They would end one inside the other when their turn came."""
+    monkeypatch.setattr("tgtcore_iscsi.memory.CONNECTION_BYTES_HIGH", 40000)
+    await client.login(InitialR2T="No", FirstBurstLength="512")
+    await client.ready()
+    first = client.command(write(64), out=bytes(32768))
+    r2t = (await client.receive()).fields
+    tags = []
+    for _ in range(100):
+        tags.append(client.command(write(1), out=bytes(512), final=0))
+        client.data(tags[-1], bytes(512), 0, 512, ttt=NO_TAG)
+    client.data(first, bytes(32768), 0, 32768, ttt=r2t.ttt)
+    ended = [(await client.receive()).fields for _ in range(101)]
+    assert {fields.itt for fields in ended} == {first, *tags}
+    assert {fields.status for fields in ended} <= {0, TASK_SET_FULL}
+
+
+async def test_a_paused_connection_wakes_when_its_commands_are_aborted_in_silence(rig: "Rig", client: "Client") -> None:
+    rig.lu.task_aborted_status = False
+    rig.ram.gate.clear()
+    rig.ram.nowait = False
+    await client.login()
+    await client.ready()
+    blocks = 8 * MIB_BLOCKS
+    for _ in range(10):
+        client.command(read(blocks), room=blocks * BLOCK)
+    other = await type(client).connect(rig)
+    await other.login(isid=b"\x40\0\0\2\0\2")
+    assert (await other.execute(bytes(6)))[0] == 2
+    while len(rig.lu.tasks()) < 9:
+        await asyncio.sleep(0.005)
+    other.send(pdu.task_management_request(5, lun=0, itt=77, cmd_sn=other.cmd_sn, exp_stat_sn=1))
+    await other.writer.drain()
+    rig.ram.gate.set()
+    assert (await other.receive()).opcode is Opcode.TASK_MANAGEMENT_RESPONSE
+    client.send(pdu.nop_out(b"still there?", itt=4242, cmd_sn=client.cmd_sn, exp_stat_sn=1, immediate=True))
+    while (await client.receive()).fields.itt != 4242:
+        pass
+    other.close()
+
+
+async def test_data_that_came_with_commands_counts(rig: "Rig", client: "Client") -> None:
+    await client.login()
+    await client.ready()
+    rig.ram.gate.clear()
+    for _ in range(8):
+        client.command(write(128), out=bytes(65536), immediate=65536)
+    for _ in range(500):
+        if rig.transport.statistics()["held_bytes"] == 8 * 65536:
+            break
+        await asyncio.sleep(0.01)
+    assert rig.transport.statistics()["held_bytes"] == 8 * 65536
+    client.close()
+    for _ in range(500):
+        if not rig.transport.statistics()["connections"]:
+            break
+        await asyncio.sleep(0.01)
+    assert rig.transport.statistics()["held_bytes"] == 8 * 65536, "workers have it still"
+    rig.ram.gate.set()
+    for _ in range(500):
+        if not rig.transport.statistics()["held_bytes"]:
+            break
+        await asyncio.sleep(0.01)
+    assert rig.transport.statistics()["held_bytes"] == 0
+
+
+async def test_late_data_of_many_aborted_writes_is_ignored(rig: "Rig", client: "Client") -> None:
+    await client.login(**ONLY_SOLICITED)
+    await client.ready()
+    asked = []
+    for _ in range(120):
+        client.command(write(8), out=bytes(4096))
+        asked.append((await client.receive()).fields)
+    client.send(pdu.task_management_request(5, lun=0, itt=7777, cmd_sn=client.cmd_sn, exp_stat_sn=1))
+    assert (await client.receive()).opcode is Opcode.TASK_MANAGEMENT_RESPONSE
+    for fields in asked:
+        client.data(fields.itt, bytes(4096), 0, 4096, ttt=fields.ttt)
+    assert (await client.execute(bytes(6)))[0] == 2
+    assert (await client.execute(bytes(6)))[0] == 0
