@@ -6,14 +6,16 @@ The daemon is the real one, started as anybody would start it; the initiator is 
 import hashlib
 import json
 import os
+import select
 import signal
+import socket
 import subprocess
 import sys
 import sysconfig
 import tempfile
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager, nullcontext, suppress
+from contextlib import closing, contextmanager, nullcontext, suppress
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -34,21 +36,57 @@ STEP_BYTES = DISK_BYTES // TEST_BYTES * CHUNK_BYTES
 console = Console()
 
 
+class Signals:
+    """Ctrl-C and its like, which are noted when they come and heeded when somebody looks, so that no moment is a bad one.
+
+    An exception out of a signal handler would not do: what comes just before waitpid() starts would be slept over, and what
+    comes while the daemon is being stopped would leave it alone.
+    """
+
+    def __init__(self) -> None:
+        self._noted, self._note = socket.socketpair()
+        self._note.setblocking(False)
+        signal.set_wakeup_fd(self._note.fileno(), warn_on_full_buffer=False)
+        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+            signal.signal(number, lambda number, frame: None)
+
+    def wait(self, fd: int) -> None:
+        """Wait until a file descriptor is ready.
+
+        :raises KeyboardInterrupt: a signal has come, now or before.
+        """
+        select.select([self._noted, fd], [], [])
+        self.heed()
+
+    def heed(self) -> None:
+        """Go on only if no signal has come.
+
+        :raises KeyboardInterrupt: one has.
+        """
+        if select.select([self._noted], [], [], 0)[0]:
+            raise KeyboardInterrupt
+
+
 def cdb_10(opcode: int, offset: int, length: int) -> bytes:
     lba, blocks = offset // BLOCK_BYTES, length // BLOCK_BYTES
     return bytes((opcode, 0)) + lba.to_bytes(4, "big") + b"\0" + blocks.to_bytes(2, "big") + b"\0"
 
 
-def serve(folder: Path) -> tuple[subprocess.Popen[str], dict[str, Any]]:
+def start(folder: Path) -> "subprocess.Popen[str]":
     tgtd = Path(sysconfig.get_path("scripts"), "tgtd")
     command = [str(tgtd), "serve", str(folder / "disk.img"), "--size", "1G", "--portal", "127.0.0.1:0", "--json"]
     # in a session of its own, where Ctrl-C does not reach it: we stop it in order
-    daemon = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, start_new_session=True)
+    return subprocess.Popen(command, stdout=subprocess.PIPE, text=True, start_new_session=True)
+
+
+def readiness(daemon: "subprocess.Popen[str]") -> dict[str, Any]:
+    """What the daemon says when it is ready; before that it could be killed, but not stopped in order."""
     assert daemon.stdout is not None
     line = daemon.stdout.readline()
     if not line:
         sys.exit(f"tgtd has ended with exit status {daemon.wait()}")
-    return daemon, json.loads(line)
+    ready: dict[str, Any] = json.loads(line)
+    return ready
 
 
 def expect_good(what: str, outcome: Any) -> bytes:
@@ -62,7 +100,7 @@ def pattern(number: int) -> bytes:
     return hashlib.shake_128(seed).digest(CHUNK_BYTES)
 
 
-def use(client: Client) -> dict[str, float]:
+def use(client: Client, signals: Signals) -> dict[str, float]:
     client.execute(bytes(6))  # takes the power on attention
     expect_good("TEST UNIT READY", client.execute(bytes(6)))
     inquiry = expect_good("INQUIRY", client.execute(bytes((0x12, 0, 0, 0, 96, 0)), room=96))
@@ -76,6 +114,7 @@ def use(client: Client) -> dict[str, float]:
             bar = progress.add_task(verb, total=TEST_BYTES)
             spent = 0.0
             for number in range(TEST_BYTES // CHUNK_BYTES):
+                signals.heed()
                 cdb, content = cdb_10(opcode, number * STEP_BYTES, CHUNK_BYTES), pattern(number)
                 began = time.perf_counter()
                 if opcode == 0x2A:
@@ -116,26 +155,25 @@ def show_how_to_attach(url: str) -> None:
         console.print(f"  {line}", soft_wrap=True, highlight=False)
 
 
-def demonstrate(folder: Path) -> int:
+def demonstrate(folder: Path, signals: Signals) -> int:
     console.print("[bold]serving[/] a thin disk of 1 GiB")
     began = time.perf_counter()
-    daemon, ready = serve(folder)
+    daemon = start(folder)
     try:
-        url = ready["urls"][0]
+        url = readiness(daemon)["urls"][0]
         console.print(f"  {url} (ready after {time.perf_counter() - began:.2f} s)", soft_wrap=True, highlight=False)
         parts = urlsplit(url)
         assert parts.hostname is not None
         assert parts.port is not None
-        client = Client(Address(parts.hostname, parts.port), parts.path.split("/")[1], INITIATOR)
-        console.print("[bold]logged in[/] as an initiator")
-        seconds = use(client)
-        client.close()
+        with closing(Client(Address(parts.hostname, parts.port), parts.path.split("/")[1], INITIATOR)) as client:
+            console.print("[bold]logged in[/] as an initiator")
+            seconds = use(client, signals)
         report = ", ".join(f"{verb} {TEST_BYTES / 2**20 / spent:.0f} MiB/s" for verb, spent in seconds.items())
         console.print(f"[bold green]verified[/] {TEST_BYTES >> 20} MiB: {report}")
         show_how_to_attach(url)
         if sys.stdin.isatty():
             console.print("serving until Ctrl-C")
-            daemon.wait()
+            signals.wait(os.pidfd_open(daemon.pid))
     except KeyboardInterrupt:
         console.print()  # after the ^C of the terminal
     finally:
@@ -147,13 +185,12 @@ def demonstrate(folder: Path) -> int:
 
 
 def main() -> int:
-    for number in (signal.SIGTERM, signal.SIGHUP):
-        signal.signal(number, signal.default_int_handler)
+    signals = Signals()
     with (
         tempfile.TemporaryDirectory(prefix="tgtcore-demo-") as folder,
         foreground() if sys.stdin.isatty() else nullcontext(),
     ):
-        return demonstrate(Path(folder))
+        return demonstrate(Path(folder), signals)
 
 
 if __name__ == "__main__":

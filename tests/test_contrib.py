@@ -71,16 +71,17 @@ def own_terminal() -> None:
     os.close(os.open(os.ttyname(0), os.O_RDWR))
 
 
-def test_make_demo_serves_until_ctrl_c_on_a_terminal(tmp_path: Path) -> None:
-    """With make above it, to which Ctrl-C would be a failure."""
+@pytest.mark.parametrize("moment", [b"serving", b"logged in", b"serving until Ctrl-C"])
+def test_make_demo_serves_until_ctrl_c_on_a_terminal(tmp_path: Path, moment: bytes) -> None:
+    """With make above it, to which Ctrl-C would be a failure; at any moment, also more than once."""
     (tmp_path / "Makefile").write_text(f"demo:\n\t@{sys.executable} {CONTRIB / 'demo.py'}\n")
     terminal, inner = pty.openpty()
     streams = dict.fromkeys(("stdin", "stdout", "stderr"), inner)
     try:
         with demo("make", "-C", tmp_path, "demo", preexec_fn=own_terminal, **streams) as process:
             os.close(inner)
-            output = read_until(terminal, b"serving until Ctrl-C")
-            os.write(terminal, b"\x03")
+            output = read_until(terminal, moment)
+            os.write(terminal, b"\x03\x03")
             output += read_until(terminal, b"exit status 0")
             assert process.wait(20) == 0, output
     finally:
