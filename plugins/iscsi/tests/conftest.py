@@ -152,6 +152,14 @@ class Rig:
     def port(self) -> int:
         return parse_address(self.transport.portals()[0].address).port
 
+    async def until(self, condition: Callable[[], Any]) -> None:
+        """Wait for something that will happen soon."""
+        for _ in range(WAIT_S * 200):
+            if condition():
+                return
+            await asyncio.sleep(0.005)
+        raise AssertionError(f"it has not happened within {WAIT_S} s")
+
     def assert_at_rest(self) -> None:
         assert not self.lu.tasks()
         assert self.lu.accepted == self.lu.ended

@@ -1,6 +1,5 @@
 """What a connection may hold in memory, and that nobody waits for ever for his share."""
 
-import asyncio
 import os
 from typing import TYPE_CHECKING
 
@@ -197,10 +196,7 @@ async def test_a_connection_that_is_lost_gives_its_share_back(rig: "Rig", client
         await client.receive()
     assert rig.transport.statistics()["held_bytes"] >= 9 * MIB
     client.close()
-    for _ in range(500):
-        if not rig.transport.statistics()["connections"]:
-            break
-        await asyncio.sleep(0.01)
+    await rig.until(lambda: not rig.transport.statistics()["connections"])
     assert rig.transport.statistics()["held_bytes"] == 0
 
 
@@ -235,8 +231,7 @@ async def test_a_paused_connection_wakes_when_its_commands_are_aborted_in_silenc
     other = await type(client).connect(rig)
     await other.login(isid=b"\x40\0\0\2\0\2")
     assert (await other.execute(bytes(6)))[0] == 2
-    while len(rig.lu.tasks()) < 9:
-        await asyncio.sleep(0.005)
+    await rig.until(lambda: len(rig.lu.tasks()) == 9)
     other.send(pdu.task_management_request(5, lun=0, itt=77, cmd_sn=other.cmd_sn, exp_stat_sn=1))
     await other.writer.drain()
     rig.ram.gate.set()
@@ -253,22 +248,13 @@ async def test_data_that_came_with_commands_counts(rig: "Rig", client: "Client")
     rig.ram.gate.clear()
     for _ in range(8):
         client.command(write(128), out=bytes(65536), immediate=65536)
-    for _ in range(500):
-        if rig.transport.statistics()["held_bytes"] == 8 * 65536:
-            break
-        await asyncio.sleep(0.01)
+    await rig.until(lambda: rig.transport.statistics()["held_bytes"] == 8 * 65536)
     assert rig.transport.statistics()["held_bytes"] == 8 * 65536
     client.close()
-    for _ in range(500):
-        if not rig.transport.statistics()["connections"]:
-            break
-        await asyncio.sleep(0.01)
+    await rig.until(lambda: not rig.transport.statistics()["connections"])
     assert rig.transport.statistics()["held_bytes"] == 8 * 65536, "workers have it still"
     rig.ram.gate.set()
-    for _ in range(500):
-        if not rig.transport.statistics()["held_bytes"]:
-            break
-        await asyncio.sleep(0.01)
+    await rig.until(lambda: not rig.transport.statistics()["held_bytes"])
     assert rig.transport.statistics()["held_bytes"] == 0
 
 

@@ -1,8 +1,7 @@
 """Connection reinstatement: a session that goes on over another connection (RFC 7143 6.3.4)."""
 
 import asyncio
-from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import pytest
 from tgtcore_iscsi.initiator import pdu
@@ -26,14 +25,6 @@ def ask(client: "Client", tsih: int, *, cid: int = 0, initiator: str = INITIATOR
     pairs = [("InitiatorName", initiator), ("SessionType", "Normal"), ("TargetName", TARGET)]
     client.send(pdu.login_request(encode_pairs(pairs), flags=0x87, isid=ISID, tsih=tsih, cid=cid, cmd_sn=cmd_sn))
     client.cmd_sn = cmd_sn
-
-
-async def until(condition: Callable[[], Any]) -> None:
-    for _ in range(2000):
-        if condition():
-            return
-        await asyncio.sleep(0.005)
-    raise AssertionError("it has not happened within 10 s")
 
 
 async def answer(client: "Client") -> LoginStatus:
@@ -63,7 +54,7 @@ async def test_tasks_of_the_old_connection_end_first(rig: "Rig", client: "Client
     await client.ready()
     rig.ram.gate.clear()
     client.command(WRITE, out=bytes(4096), immediate=4096)
-    await until(rig.lu.tasks)
+    await rig.until(rig.lu.tasks)
     fresh = await type(client).connect(rig)
     ask(fresh, tsih_of(rig))
     assert await client.ended() == b"", "an aborted task is not answered"
@@ -99,15 +90,15 @@ async def test_a_session_that_loses_both_connections_ends(rig: "Rig", client: "C
     await client.ready()
     rig.ram.gate.clear()
     client.command(WRITE, out=bytes(4096), immediate=4096)
-    await until(rig.lu.tasks)
+    await rig.until(rig.lu.tasks)
     fresh = await type(client).connect(rig)
     ask(fresh, tsih_of(rig))
     await client.ended()
     fresh.close()
-    await until(lambda: not rig.transport.statistics()["connections"])
+    await rig.until(lambda: not rig.transport.statistics()["connections"])
     assert len(rig.transport.sessions()) == 1
     rig.ram.gate.set()
-    await until(lambda: not rig.transport.sessions())
+    await rig.until(lambda: not rig.transport.sessions())
     assert not rig.host.target.nexuses
 
 
@@ -117,7 +108,7 @@ async def test_a_session_reinstated_meanwhile_is_another_one(rig: "Rig", client:
     tsih = tsih_of(rig)
     rig.ram.gate.clear()
     client.command(WRITE, out=bytes(4096), immediate=4096)
-    await until(rig.lu.tasks)
+    await rig.until(rig.lu.tasks)
     second, third = await type(client).connect(rig), await type(client).connect(rig)
     ask(second, tsih)
     await client.ended()
@@ -148,3 +139,23 @@ async def test_a_reinstated_connection_can_be_reinstated(rig: "Rig", client: "Cl
     assert (await client.receive()).opcode is Opcode.LOGOUT_RESPONSE
     assert rig.transport.sessions() == []
     client.close()
+
+
+async def test_an_attempt_that_is_lost_takes_nothing_from_the_next(rig: "Rig", client: "Client") -> None:
+    await client.login(ISID)
+    await client.ready()
+    tsih, [nexus] = tsih_of(rig), rig.host.target.nexuses
+    rig.ram.gate.clear()
+    client.command(WRITE, out=bytes(4096), immediate=4096)
+    await rig.until(rig.lu.tasks)
+    second, third = await type(client).connect(rig), await type(client).connect(rig)
+    ask(second, tsih)
+    await client.ended()
+    ask(third, tsih)
+    await rig.until(lambda: rig.transport._sessions.by_id(tsih)[0].heirs == 2)  # type: ignore[index]
+    second.close()
+    await rig.until(lambda: rig.transport.statistics()["connections"] == 1)
+    rig.ram.gate.set()
+    assert await answer(third) is LoginStatus.SUCCESS
+    assert rig.host.target.nexuses == [nexus]
+    third.close()

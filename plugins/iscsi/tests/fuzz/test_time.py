@@ -62,6 +62,24 @@ def test_an_initiator_that_stops_reading_is_closed(bench: MakeBench) -> None:
     scene.assert_at_rest()
 
 
+def test_an_initiator_that_reads_slowly_is_not_closed(bench: MakeBench) -> None:
+    """The ping is behind the data, and its answer is not read while so much waits to be sent."""
+    scene = bench(nop_interval_s=30)
+    peer = scene.peer()
+    peer.log_in(1)
+    for itt in range(40):
+        peer.socket.room = 0
+        read(peer, itt)
+    for _ in range(5):
+        peer.socket.room = 8192
+        peer.receive()
+        pass_time(scene, 31)
+        assert peer.alive
+    for _ in range(3):
+        pass_time(scene, 31)
+    assert not peer.alive
+
+
 def test_nobody_is_blamed_for_the_slowness_of_a_store(bench: MakeBench, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("tgtcore_iscsi.memory.CONNECTION_BYTES_HIGH", 40_000)
     scene = bench(nop_interval_s=30)
