@@ -34,7 +34,7 @@ def test_a_defect_costs_the_connection_and_is_logged_with_the_pdu(caplog: pytest
 
 
 class Recorder:
-    """A phase that notes what comes; with the first PDU the login is over."""
+    """A phase that notes what comes; with the second PDU the login is over."""
 
     def __init__(self, connection: Connection) -> None:
         self.connection = connection
@@ -42,7 +42,7 @@ class Recorder:
 
     def request(self, buffer: bytearray, at: int, data_at: int, data_length: int, ahs_length: int) -> None:
         self.seen.append(buffer[at + 1])
-        if self.seen == [2]:
+        if len(self.seen) == 2:
             self.connection._receive_bytes = 4096
 
 
