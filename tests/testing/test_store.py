@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from tgtcore.store import Buffer, Concurrency, Extent, Features, Region, Store
+from tgtcore.store import Buffer, Concurrency, Extent, Features, OpenFile, Region, Store
 from tgtcore.testing.ram import RamStore
 from tgtcore.testing.store import StoreConformance
 
@@ -117,14 +117,11 @@ class OddGeometry(RamStore):
 class WrongRegion(RamStore):
     def __init__(self, size_bytes: int) -> None:
         super().__init__(size_bytes)
-        self._fd = os.memfd_create("region")
-        os.pwrite(self._fd, b"?" * size_bytes, 0)
+        self._file = OpenFile(os.memfd_create("region"))
+        os.pwrite(self._file.fd, b"?" * size_bytes, 0)
 
     def region(self, offset: int, length: int) -> Region | None:
-        return Region(self._fd, offset, length)
-
-    def close(self) -> None:
-        os.close(self._fd)
+        return Region(self._file, offset, length)
 
 
 class ReadsTooMuch(RamStore):

@@ -1,7 +1,7 @@
 """Where the bytes of a logical unit live: the contract of stores, formats and filters."""
 
 from tgtcore.store.claims import Claim, Claims
-from tgtcore.store.contract import Buffer, Concurrency, Extent, Features, Filter, Format, Region, Store
+from tgtcore.store.contract import Buffer, Concurrency, Extent, Features, Filter, Format, OpenFile, Region, Store
 from tgtcore.store.opened import OpenStore
 
 __all__ = [
@@ -13,6 +13,7 @@ __all__ = [
     "Features",
     "Filter",
     "Format",
+    "OpenFile",
     "OpenStore",
     "Region",
     "Store",

@@ -23,6 +23,7 @@ The core checks ranges: they lie within ``size_bytes``, are never empty and are 
 :class:`tgtcore.testing.store.StoreConformance`, a format or filter with :class:`tgtcore.testing.layer.LayerConformance`.
 """
 
+import os
 from abc import ABC, abstractmethod
 from collections.abc import Iterable
 from enum import Enum, Flag, auto
@@ -63,18 +64,45 @@ class Extent(NamedTuple):
     allocated: bool
 
 
-class Region:
-    """A range of an open file whose bytes are the answer; it lets a transport send them without a copy."""
+class OpenFile:
+    """Owns a file descriptor, which is closed when nobody refers to this object any more.
 
-    __slots__ = ("fd", "length", "offset")
+    :param fd: opened for reading; nobody else closes it.
+    """
 
-    def __init__(self, fd: int, offset: int, length: int) -> None:
+    __slots__ = ("fd",)
+
+    def __init__(self, fd: int) -> None:
         self.fd = fd
+
+    def __del__(self) -> None:
+        os.close(self.fd)
+
+
+class Region:
+    """A range of an open file whose bytes are the answer; it lets a transport send them without a copy.
+
+    It may be sent long after its command has ended, and its store with it: the file stays open for as long as the region is there.
+    """
+
+    __slots__ = ("file", "length", "offset")
+
+    def __init__(self, file: OpenFile, offset: int, length: int) -> None:
+        self.file = file
         self.offset = offset
         self.length = length
 
     def __len__(self) -> int:
         return self.length
+
+    @property
+    def fd(self) -> int:
+        """The file's descriptor, open for as long as this region is there."""
+        return self.file.fd
+
+    def part(self, offset: int, length: int) -> "Region":
+        """A range of this region; ``offset`` counts from its beginning."""
+        return Region(self.file, self.offset + offset, length)
 
 
 class Store(ABC):
@@ -186,7 +214,9 @@ class Store(ABC):
     def region(self, offset: int, length: int) -> Region | None:
         """A file range with the same bytes, if they are in memory already; runs on the loop's thread.
 
-        The file stays open until ``close``.  Someone may make it shorter meanwhile: whoever sends a region must expect its end.
+        The region is sent whenever its initiator takes it, after ``close`` perhaps: its descriptor must be one that holds no lock
+        and no claim on the medium, so that another store can have it then.  Someone may make the file shorter meanwhile: whoever
+        sends a region must expect its end.
         """
         return None
 

@@ -1,10 +1,11 @@
+import os
 import random
 from typing import Any
 
 import pytest
 from tgtcore_disk import Disk, DiskOptions
 
-from tgtcore import Buffer, Region
+from tgtcore import Buffer, OpenFile, Region
 from tgtcore.scsi import asc
 from tgtcore.scsi.sense import FieldPointer, SenseKey
 from tgtcore.scsi.status import Status
@@ -157,7 +158,7 @@ def test_write_protected() -> None:
 
 class RegionStore(RamStore):
     def region(self, offset: int, length: int) -> Region:
-        return Region(7, offset, length)
+        return Region(OpenFile(os.memfd_create("region")), offset, length)
 
 
 @pytest.mark.parametrize(("blocks", "accepts", "region"), [(64, True, True), (63, True, False), (64, False, False)])

@@ -130,7 +130,7 @@ def test_a_failure_while_opening_closes_the_file(tmp_path: Path, mocker: MockerF
 def test_the_file_is_not_inherited_by_programs_that_are_started(store: FileStore, tmp_path: Path) -> None:
     fds = [int(name) for name in os.listdir("/proc/self/fd")]
     ours = [fd for fd in fds if os.path.realpath(f"/proc/self/fd/{fd}") == str(tmp_path / "disk.img")]
-    assert [os.get_inheritable(fd) for fd in ours] == [False]
+    assert [os.get_inheritable(fd) for fd in ours] == [False, False]
 
 
 def test_a_file_that_was_made_shorter_is_an_error_and_never_zeroes(store: FileStore, tmp_path: Path) -> None:
@@ -186,13 +186,32 @@ def test_without_nowait_reads_the_page_cache_is_asked(tmp_path: Path, mocker: Mo
 
 def test_regions_are_long_ranges_in_memory(store: FileStore, mocker: MockerFixture) -> None:
     store.write(0, CONTENT)
+    assert store.region(MIB - 4096, 65536) is None, "half of it is a hole"
     region = store.region(4096, 65536)
     assert region is not None
     assert os.pread(region.fd, len(region), region.offset) == CONTENT[4096 : 4096 + 65536]
     assert store.region(0, 32767) is None
-    assert store.region(MIB - 4096, 65536) is None, "half of it is a hole"
     mocker.patch("tgtcore_file.syscalls._syscall", return_value=-1)
     assert store.region(4096, 65536) is None
+
+
+def test_a_region_outlives_its_store_and_nothing_else_of_it(tmp_path: Path) -> None:
+    before = len(os.listdir("/proc/self/fd"))
+    store = _make(tmp_path)
+    store.write(0, CONTENT)
+    region = store.region(0, 65536)
+    assert region is not None
+    store.close()
+    (tmp_path / "other.img").write_bytes(b"other" * MIB)
+    other = FileStore(FileOptions(path=tmp_path / "other.img"))
+    again = FileStore(FileOptions(path=tmp_path / "disk.img"))
+    part = region.part(4096, 8192)
+    del region
+    assert os.pread(part.fd, len(part), part.offset) == CONTENT[4096 : 4096 + 8192]
+    again.close()
+    other.close()
+    del part
+    assert len(os.listdir("/proc/self/fd")) == before
 
 
 def test_inline_writes_ask_not_to_wait_where_that_works(store: FileStore, mocker: MockerFixture) -> None:
@@ -256,7 +275,7 @@ def test_a_failed_flush_is_never_forgotten(store: FileStore, tmp_path: Path, moc
     store.close()
     again = _make(tmp_path)
     again.flush()
-    store._fd = os.dup(again._fd)  # for the fixture to close
+    store._fd, store._sent_from = os.dup(again._fd), again._sent_from  # for the fixture to close
     again.close()
 
 

@@ -9,7 +9,7 @@ from tgtcore import Buffer, Concurrency, Extent, Features, Region, Store
 from tgtcore_file.block_device import BlockDevice
 from tgtcore_file.durability import Durability
 from tgtcore_file.extents import allocated_extents
-from tgtcore_file.opening import opened, unmade
+from tgtcore_file.opening import opened, reopened, unmade
 from tgtcore_file.options import FileOptions
 from tgtcore_file.presence import Presence, shortened
 from tgtcore_file.probes import can_zero_range, punches_holes, reads_without_waiting
@@ -70,6 +70,7 @@ class FileStore(Store):
         self._bytes_there = self.size_bytes
         self._writes_durably = True
         self._cache = PageCache(fd)
+        self._sent_from = reopened(fd)
         self._reads_nowait = reads_without_waiting(fd)
         self._writes_nowait = True
         self._no_inline_write_before = 0.0
@@ -127,7 +128,7 @@ class FileStore(Store):
     def region(self, offset: int, length: int) -> Region | None:
         """Long ranges that are in memory."""
         if length >= _REGION_BYTES_MIN and self._cache.holds(offset, length):
-            return Region(self._fd, offset, length)
+            return Region(self._sent_from, offset, length)
         return None
 
     def write(self, offset: int, data: Buffer) -> None:
@@ -264,5 +265,6 @@ class FileStore(Store):
             unmade(self._fd, self._path)
 
     def close(self) -> None:
-        """Close the file, which unlocks it."""
+        """Close the file, which unlocks it; regions that are not sent yet have it open for themselves."""
+        del self._sent_from
         os.close(self._fd)

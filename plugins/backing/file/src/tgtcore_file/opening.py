@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from tgtcore import StoreError
+from tgtcore import OpenFile, StoreError
 from tgtcore_file.locks import lock
 from tgtcore_file.options import FileOptions
 
@@ -89,6 +89,14 @@ def _sync_folder(folder: Path) -> None:
         os.fsync(fd)
     finally:
         os.close(fd)
+
+
+def reopened(fd: int) -> OpenFile:
+    """The same file once more, for reading: with neither the lock nor the exclusive use of a device that ``fd`` has.
+
+    :raises OSError: there is no descriptor left for it, or no /proc.
+    """
+    return OpenFile(os.open(f"/proc/self/fd/{fd}", os.O_RDONLY | os.O_CLOEXEC))
 
 
 def unmade(fd: int, path: Path) -> None:
