@@ -79,24 +79,7 @@ def test_the_longest_name_has_223_bytes() -> None:
         names.peer_name(LONGEST + "x")
 
 
-@pytest.mark.parametrize(
-    ("pattern", "matches"),
-    [
-        ("*", True),
-        ("iqn.2004-01.com.example:*", True),
-        ("IQN.2004-01.com.example:host?", True),
-        ("iqn.2004-01.com.example:host[12]", True),
-        ("iqn.2004-01.com.example:host", False),
-        ("host1", False),
-        ("iqn.2005-*", False),
-    ],
-)
-def test_patterns(pattern: str, matches: bool) -> None:
-    assert names.name_matches(pattern, "iqn.2004-01.com.example:host1") is matches
-
-
-def test_port_names() -> None:
-    assert names.initiator_port_name("iqn.2004-01.a", bytes.fromhex("00023d000001")) == "iqn.2004-01.a,i,0x00023d000001"
+def test_the_name_of_a_target_port() -> None:
     assert names.target_port_name("iqn.2004-01.a", 1) == "iqn.2004-01.a,t,0x0001"
 
 

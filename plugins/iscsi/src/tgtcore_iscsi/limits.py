@@ -20,9 +20,6 @@ NAME_BYTES_MAX: Final = 223
 LOGIN_DATA_SEGMENT_BYTES_MAX: Final = 8192
 """RFC 7143 13.12: the default MaxRecvDataSegmentLength, in force both ways until the full feature phase."""
 
-DATA_SEGMENT_BYTES_MAX: Final = 2**24 - 1
-"""RFC 7143 11.2.1.6: DataSegmentLength is three bytes."""
-
 LOGIN_REQUESTS_MAX: Final = 64
 """Login requests of one connection; a careful initiator with mutual CHAP needs six."""
 

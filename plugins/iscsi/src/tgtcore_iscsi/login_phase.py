@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 _log = logging.getLogger(__name__)
 
 
-class Reception(Protocol):
+class Receptionist(Protocol):
     """What the transport does with logins."""
 
     def session_wanted(self, phase: "LoginPhase", wanted: SessionWanted) -> None:
@@ -31,7 +31,7 @@ class Reception(Protocol):
 class LoginPhase:
     """The login of one connection."""
 
-    def __init__(self, connection: "Connection", policy: LoginPolicy, reception: Reception) -> None:
+    def __init__(self, connection: "Connection", policy: LoginPolicy, reception: Receptionist) -> None:
         self.connection = connection
         self.login = Login(policy)
         self._reception = reception

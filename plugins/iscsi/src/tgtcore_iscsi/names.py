@@ -2,7 +2,6 @@
 
 import re
 import unicodedata
-from fnmatch import fnmatchcase
 from typing import Final
 
 from tgtcore_iscsi.limits import NAME_BYTES_MAX
@@ -64,16 +63,6 @@ def _checked(name: str, *, strict: bool) -> str:
     return folded
 
 
-def name_matches(pattern: str, name: str) -> bool:
-    """Tell whether an access list's ``pattern`` (``*``, ``?``, ``[...]``) means the whole canonical ``name``."""
-    return fnmatchcase(name, canonical_name(pattern))
-
-
-def initiator_port_name(name: str, isid: bytes) -> str:
-    """Return the SCSI name of an initiator port (RFC 7143 4.4.2), one end of an I_T nexus."""
-    return f"{name},i,0x{isid.hex()}"
-
-
 def target_port_name(name: str, portal_group_tag: int) -> str:
-    """Return the SCSI name of a target port (RFC 7143 4.4.2), the other end."""
+    """Return the SCSI name of a target port (RFC 7143 4.4.2)"""
     return f"{name},t,0x{portal_group_tag:04x}"

@@ -58,23 +58,6 @@ class Opcode(enum.IntEnum):
     REJECT = 0x3F
 
 
-class TaskAttribute(enum.IntEnum):
-    """ATTR of a SCSI Command (11.3.1)."""
-
-    UNTAGGED = 0
-    SIMPLE = 1
-    ORDERED = 2
-    HEAD_OF_QUEUE = 3
-    ACA = 4
-
-
-class ScsiServiceResponse(enum.IntEnum):
-    """Response of a SCSI Response (11.4.3)."""
-
-    COMMAND_COMPLETED = 0x00
-    TARGET_FAILURE = 0x01
-
-
 class Tmf(enum.IntEnum):
     """Function of a task management request (11.5.1)."""
 
