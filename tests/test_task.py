@@ -9,8 +9,10 @@ import pytest
 from tgtcore.device import SharedCommands
 from tgtcore.scsi import asc
 from tgtcore.scsi.sense import SenseKey
-from tgtcore.task import PENDING, State, Task
+from tgtcore.task import PENDING, Attribute, State, Task
 from tgtcore.testing.initiator import Bench, Initiator, MemoryTask, bench
+
+INQUIRY, MODE_SELECT = "12 00 00 00 24 00", "15 10 00 00 04 00"
 
 
 class Slow(SharedCommands):
@@ -86,3 +88,40 @@ def test_a_check_that_fails_inside_ends_the_task(
     assert result.code == (SenseKey.HARDWARE_ERROR, *asc.INTERNAL_TARGET_FAILURE)
     assert itl.lu.missing == 0
     assert itl.lu.tasks() == []
+
+
+def test_a_task_is_answered_before_those_that_waited_for_it_start(
+    initiator: Initiator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    answered: list[tuple[int, bool, bool]] = []
+
+    def done(task: MemoryTask) -> None:
+        itl = task.itl
+        assert itl is not None
+        answered.append((task.tag, task.tag in initiator.nexus.tasks, task in itl.lu.leases))
+
+    monkeypatch.setattr(MemoryTask, "done", done)
+    first = initiator.start("00")
+    waiting = [initiator.start(INQUIRY, data_in=36, attribute=Attribute.ORDERED) for _ in range(2)]
+    first.complete()
+    assert answered == [(task.tag, False, False) for task in (first, *waiting)]
+
+
+@pytest.mark.parametrize("broken", ["done", "want_data"])
+def test_what_fails_at_a_task_that_waited_is_its_own(
+    initiator: Initiator, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, broken: str
+) -> None:
+    first = initiator.start("00")
+    second = initiator.start(MODE_SELECT, bytes(4), attribute=Attribute.ORDERED)
+    third = initiator.start(INQUIRY, data_in=36, attribute=Attribute.ORDERED)
+
+    def fail() -> None:
+        raise ZeroDivisionError("inside")
+
+    monkeypatch.setattr(second, broken, fail)
+    first.complete()
+    assert first.result is not None
+    assert third.result is not None
+    assert second.state is State.ENDED
+    assert (initiator.nexus.tasks, len(initiator.nexus.leases)) == ({}, 0)
+    assert "inside" in caplog.text

@@ -152,6 +152,9 @@ class Task:
         finally:
             if self.on_end is not None:
                 self._tell_the_end(self.on_end)
+            itl = self.itl
+            if itl is not None and itl.task_set.waiting:
+                itl.task_set.go_on()
 
     def _tell_the_end(self, waiting: list[Callable[[], None]]) -> None:
         """Tell everyone who waits for the end of this task, whatever one of them raises."""

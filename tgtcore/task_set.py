@@ -17,31 +17,27 @@ _SIMPLE_MAX = Attribute.SIMPLE
 class TaskSet:
     """Decides when tasks start.
 
-    :param start: called with each task that had to wait, when its turn has come.
+    :param start: called with each task that had to wait, when its turn has come; raises nothing.
     """
 
-    __slots__ = ("_dormant", "_enabled", "_enabled_barriers", "_releasing", "_start")
+    __slots__ = ("_enabled", "_enabled_barriers", "_releasing", "_start", "waiting")
 
     def __init__(self, start: Callable[[Task], None]) -> None:
         self._start = start
-        self._dormant: deque[Task] = deque()
+        self.waiting: deque[Task] = deque()
+        """The dormant tasks, oldest first."""
         self._enabled = 0
         self._enabled_barriers = 0
         self._releasing = False
 
     def __len__(self) -> int:
-        return self._enabled + len(self._dormant)
-
-    @property
-    def dormant(self) -> int:
-        """How many tasks wait for their turn."""
-        return len(self._dormant)
+        return self._enabled + len(self.waiting)
 
     def admit(self, task: Task) -> bool:
         """Take a new task in; True when it may start now, else it becomes dormant and ``start`` is called later."""
         attribute = task.attribute
         if attribute <= _SIMPLE_MAX:
-            if not self._enabled_barriers and not self._dormant:
+            if not self._enabled_barriers and not self.waiting:
                 self._enabled += 1
                 return True
         elif attribute == Attribute.HEAD_OF_QUEUE or not self:
@@ -50,36 +46,33 @@ class TaskSet:
             return True
         task.state = State.DORMANT
         task.dormant = True
-        self._dormant.append(task)
+        self.waiting.append(task)
         return False
 
     def ended(self, task: Task) -> None:
-        """Let a task that was started go, and start whoever may run now."""
+        """Let a task that was started go; :meth:`go_on` when everybody knows of its end."""
         self._enabled -= 1
         if task.attribute > _SIMPLE_MAX:
             self._enabled_barriers -= 1
-        if self._dormant:
-            self._release()
 
     def withdraw(self, task: Task) -> None:
-        """Let a task go that was never started; it is dormant."""
-        self._dormant.remove(task)
+        """Let a task go that was never started, for it is dormant; otherwise as :meth:`ended`."""
+        self.waiting.remove(task)
         task.dormant = False
-        if self._dormant:
-            self._release()
 
-    def _release(self) -> None:
+    def go_on(self) -> None:
+        """Start whoever may run now."""
         if self._releasing:  # a task that ends while it is started: the loop below goes on
             return
         self._releasing = True
         try:
-            while self._dormant and not self._enabled_barriers:
-                task = self._dormant[0]
+            while self.waiting and not self._enabled_barriers:
+                task = self.waiting[0]
                 if task.attribute > _SIMPLE_MAX:
                     if self._enabled:
                         break
                     self._enabled_barriers += 1
-                self._dormant.popleft()
+                self.waiting.popleft()
                 task.dormant = False
                 self._enabled += 1
                 self._start(task)

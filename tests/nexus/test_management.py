@@ -89,6 +89,18 @@ def test_a_nexus_reset_is_a_loss_of_that_nexus(slow: Slow, initiator: Initiator,
     assert initiator.execute(READY).code == NEXUS_LOSS
 
 
+def test_a_nexus_reset_is_answered_although_a_device_type_fails(
+    slow: Slow, initiator: Initiator, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def fail(nexus: Any) -> None:
+        raise ZeroDivisionError("inside")
+
+    monkeypatch.setattr(slow, "nexus_lost", fail)
+    assert request(initiator, Tmf.I_T_NEXUS_RESET) == [TmfResponse.FUNCTION_COMPLETE]
+    assert initiator.execute(READY).code == NEXUS_LOSS
+    assert "nexus_lost() of its device type failed" in caplog.text
+
+
 def test_aborting_one_task_leaves_the_others(slow: Slow, initiator: Initiator) -> None:
     running, ordered, waiting = initiator.start(READY), initiator.start(READY, attribute=2), initiator.start(MODE_SENSE)
     assert waiting.state is State.DORMANT

@@ -147,6 +147,18 @@ class LogicalUnit:
                 return
         self.execute(task)
 
+    def start_in_turn(self, task: Task) -> None:
+        """Start a task that had to wait; whatever goes wrong with it is not the business of the task that ended before it."""
+        try:
+            try:
+                self.start(task)
+            except Exception as error:
+                if task.state is State.ENDED:
+                    raise
+                self.fail(task, error)
+        except Exception:
+            _log.exception("%s has ended, and its transport failed at that", task)
+
     def execute(self, task: Task) -> None:
         """Run the handler of a task that has all its data-out."""
         task.state = State.RUNNING
@@ -180,12 +192,10 @@ class LogicalUnit:
             result, failure = None, error
         done(result, failure)
 
-    def task_ended(self, task: Task) -> None:
+    def task_ended(self, task: Task, itl: "ITLNexus") -> None:
         """Let a task go; called by :meth:`Task.finish` only."""
         self.ended += 1
         self.leases.give(task)
-        itl = task.itl
-        assert itl is not None
         if task.enabled:
             itl.task_set.ended(task)
         elif task.dormant:
@@ -210,6 +220,10 @@ class LogicalUnit:
         self.itls.remove(itl)
         if any(other.nexus is itl.nexus for other in self.itls):
             return
+        self.nexus_lost(itl)
+
+    def nexus_lost(self, itl: "ITLNexus") -> None:
+        """An I_T nexus loss (SAM-5 6.3.4): what lasts as long as a nexus ends."""
         self.reservations.nexus_lost(itl.identity)
         self._tell_device("nexus_lost", itl.nexus)
 

@@ -44,7 +44,7 @@ class ITLNexus:
         self.lu = lu
         self.commands = commands
         self.identity = nexus.identity
-        self.task_set = TaskSet(lu.start)
+        self.task_set = TaskSet(lu.start_in_turn)
         self.attentions: list[tuple[int, int]] = []
         """Pending unit attention conditions, the next to be reported first."""
         self.prevents_removal = False
@@ -78,8 +78,7 @@ class ITLNexus:
     def loss(self) -> None:
         """What an I_T nexus loss ends (SAM-5 6.3.4) ends, although the nexus goes on; its initiator is told."""
         self.prevents_removal = False
-        self.lu.reservations.nexus_lost(self.identity)
-        self.lu.device.nexus_lost(self.nexus)
+        self.lu.nexus_lost(self)
         self.establish_attention(asc.I_T_NEXUS_LOSS_OCCURRED)
 
     def statistics(self) -> dict[str, int]:

@@ -88,7 +88,7 @@ class Nexus:
         """Let a task go; called by :meth:`Task.finish` only."""
         itl = task.itl
         if itl is not None:
-            itl.lu.task_ended(task)
+            itl.lu.task_ended(task, itl)
             itl.commands_ended += 1
             if task.status:
                 itl.errors += 1
