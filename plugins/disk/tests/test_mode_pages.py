@@ -60,6 +60,35 @@ def test_software_write_protection(initiator: Initiator, store: RamStore) -> Non
     assert store.content[0] == ord("x")
 
 
+PROTECTED = (SenseKey.DATA_PROTECT, *asc.WRITE_PROTECTED)
+
+
+@pytest.mark.parametrize(
+    ("cdb", "data"),
+    [
+        (WRITE, b"x" * 512),
+        ("2e 00 00000000 00 0001", b"x" * 512),
+        ("41 00 00000000 00 0001", b"x" * 512),
+        ("89 00 0000000000000000 000000 01", bytes(512) + b"x" * 512),
+        ("8b 00 0000000000000000 00000001", b"x" * 512),
+        ("42 00 00000000 00 0018", bytes.fromhex("0016 0010 00000000 0000000000000001 00000001 00000000")),
+        ("04 10", bytes(4)),
+    ],
+)
+def test_data_that_comes_after_the_medium_was_protected_is_not_written(
+    initiator: Initiator, other: Initiator, store: RamStore, cdb: str, data: bytes
+) -> None:
+    store.write(512, b"y" * 512)
+    task = other.start(cdb, data, held=True)
+    control = page(initiator, 0x0A)
+    control[4] |= SWP
+    assert select(initiator, bytes(control)) == (0, 0, 0)
+    before = bytes(store.content)
+    task.give_data()
+    assert other.finish(task).code == PROTECTED
+    assert store.content == before
+
+
 class SlowStore(RamStore):
     """Writes wait for the test, and what was written is durable only after a flush."""
 
@@ -100,6 +129,24 @@ def test_what_the_cache_holds_is_durable_before_it_is_disabled_or_writes_are_ref
         assert store.flushes == 1
         assert store.durable[:512] == b"x" * 512
         assert page(initiator, code) == changed
+
+
+@pytest.mark.parametrize(("cdb", "data"), [(WRITE, b"y" * 512), ("04", b"")])
+def test_a_write_that_waits_while_the_medium_is_protected_is_refused(cdb: str, data: bytes) -> None:
+    store = SlowStore()
+    with bench() as made:
+        made.add(Disk, store)
+        initiator, other = made.initiator(), made.initiator("iqn.2025-01.example:other")
+        cached = other.start(WRITE, b"x" * 512)
+        control = page(initiator, 0x0A)
+        control[4] |= SWP
+        protects = initiator.start(bytes((0x15, 0x10, 0, 0, 4 + len(control), 0)), bytes(4) + bytes(control))
+        waits = other.start(cdb, data)
+        store.gate.set()
+        assert other.finish(cached).status is Status.GOOD
+        assert initiator.finish(protects).status is Status.GOOD
+        assert other.finish(waits).code == PROTECTED
+        assert store.content[:512] == b"x" * 512
 
 
 def test_a_cache_that_cannot_be_emptied_is_an_error(mocker: MockerFixture) -> None:

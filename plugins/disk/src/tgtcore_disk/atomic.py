@@ -43,7 +43,7 @@ class AtomicCommands(TransferCommands):
         data = memoryview(task.data_out or b"")
         if not length:
             return None
-        self.check_range(lba, blocks)
+        self.check_write(lba, blocks)
         if not self.ranges.admit(task, offset, offset + length, alone=True):
             return PENDING
         durable = bool(flags & FUA) or self.write_through
@@ -77,7 +77,7 @@ class AtomicCommands(TransferCommands):
         data = memoryview(task.data_out or b"")
         if not length:
             return None
-        self.check_range(lba, blocks)
+        self.check_write(lba, blocks)
         if not self.ranges.admit(task, offset, offset + length, alone=True):
             return PENDING
         durable = bool(flags & FUA) or self.write_through

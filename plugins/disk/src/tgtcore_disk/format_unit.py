@@ -10,6 +10,7 @@ from tgtcore import (
     invalid_cdb_field,
     invalid_parameter,
     parameter_list_length_error,
+    write_protected,
 )
 from tgtcore_disk.medium import FORMATTING, Medium, Steps
 
@@ -39,8 +40,10 @@ class FormatCommands(Medium):
         medium are answered NOT READY, FORMAT IN PROGRESS.
         """
         _check_header(bytes(task.data_out or b"")[: task.wanted_out], task.wanted_out)
+        if self.write_protected:  # it may have become so since, also while others had the medium
+            raise write_protected()
         if FORMATTING not in self.obstacles:
-            self.check_writable()
+            self.check_ready()
             self.obstruct(FORMATTING)
             task.when_ended(lambda: self.clear(FORMATTING))
         if not self.ranges.admit(task, 0, self.size_bytes, alone=True):

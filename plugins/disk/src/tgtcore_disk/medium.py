@@ -161,6 +161,14 @@ class Medium(SharedCommands):
         if self.read_only or self.software_write_protected:
             raise write_protected()
 
+    def check_write(self, lba: int, blocks: int) -> None:
+        """Refuse a write to blocks that can't be accessed, or to a protected medium.
+
+        :raises CheckCondition: NOT READY, LOGICAL BLOCK ADDRESS OUT OF RANGE or DATA PROTECT.
+        """
+        self.check_range(lba, blocks)
+        self.check_writable()
+
     def exactly(self, task: Task, wanted: int, field: int) -> int:
         """How many bytes of data-out a command asks for that makes no sense with less or more of them.
 

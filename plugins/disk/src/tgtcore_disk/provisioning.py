@@ -51,7 +51,7 @@ class ProvisioningCommands(Medium):
         ranges = self._unmap_ranges(bytes(task.data_out or b"")[: task.wanted_out], task.wanted_out)
         if not ranges:
             return None
-        self.check_ready()
+        self.check_writable()
         first = min(offset for offset, _ in ranges)
         end = max(offset + length for offset, length in ranges)
         if self.ranges.contended and not self.ranges.admit(task, first, end):

@@ -85,8 +85,8 @@ class TransferCommands(Medium):
             length = len(data)
         if not length:
             return None
-        if lba + blocks > self.blocks or self.obstacles:  # it was checked, but that was before the data came
-            self.check_range(lba, blocks)
+        if lba + blocks > self.blocks or self.obstacles or self.software_write_protected:
+            self.check_write(lba, blocks)  # as before, but then the data came, or others had the range
         offset = lba << self.shift
         if self.ranges.contended and not self.ranges.admit(task, offset, offset + length):
             return PENDING

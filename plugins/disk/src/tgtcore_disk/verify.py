@@ -92,7 +92,7 @@ class VerifyCommands(TransferCommands):
         data = self.whole_blocks(task, blocks << self.shift)
         if not data:
             return None
-        self.check_range(lba, blocks)
+        self.check_write(lba, blocks)
         offset = lba << self.shift
         if not self.ranges.admit(task, offset, offset + len(data), alone=True):
             return PENDING

@@ -40,7 +40,7 @@ class WriteSameCommands(Medium):
         """WRITE SAME.  UNMAP gives space back only where the blocks read as the pattern afterwards, that is for zeroes."""
         lba, blocks, flags = task.arguments
         pattern = bytes(self.block_bytes) if flags & _NDOB else bytes(task.data_out or b"")
-        self.check_range(lba, blocks)
+        self.check_write(lba, blocks)
         offset, length = lba << self.shift, blocks << self.shift
         if self.ranges.contended and not self.ranges.admit(task, offset, offset + length):
             return PENDING
