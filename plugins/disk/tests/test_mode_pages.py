@@ -160,6 +160,49 @@ def test_a_cache_that_cannot_be_emptied_is_an_error(mocker: MockerFixture) -> No
         assert select(initiator, bytes(caching))[0] == SenseKey.MEDIUM_ERROR
 
 
+@pytest.mark.parametrize("fails", [False, True])
+def test_a_reset_that_disables_the_cache_empties_it(
+    fails: bool, mocker: MockerFixture, caplog: pytest.LogCaptureFixture
+) -> None:
+    store = RamStore()
+    with bench() as made:
+        lu = made.add(Disk, store, DiskOptions(write_cache=False))
+        initiator = made.initiator()
+        caching = page(initiator, 0x08)
+        caching[2] |= WCE
+        assert select(initiator, bytes(caching)) == (0, 0, 0)
+        assert initiator.execute(WRITE, b"x" * 512).status is Status.GOOD
+        flush = mocker.patch.object(
+            store, "flush", side_effect=[OSError(5, "the disk is gone") if fails else None, None]
+        )
+        assert lu.store
+        users = len(lu.store.leases)
+        lu.reset()
+        assert len(lu.store.leases) == users + 1, "it must not be closed meanwhile"
+        made.run_until(lambda: lu.store and len(lu.store.leases) == users, "the flush")
+        assert flush.call_count == 1
+        assert [record.getMessage() for record in caplog.records] == [
+            f"flush of {lu} after a reset failed: what initiators wrote before may be lost: [Errno 5] the disk is gone"
+        ] * fails
+        lu.reset()
+        assert flush.call_count == 1, "nothing was cached since"
+
+
+def test_a_reset_of_a_disk_that_goes_away_leaves_the_flush_to_the_end(mocker: MockerFixture) -> None:
+    store = RamStore()
+    with bench() as made:
+        lu = made.add(Disk, store, DiskOptions(write_cache=False))
+        initiator = made.initiator()
+        caching = page(initiator, 0x08)
+        caching[2] |= WCE
+        assert select(initiator, bytes(caching)) == (0, 0, 0)
+        assert lu.store
+        lu.store.leases.shut()
+        lu.reset()
+        assert store.flushes == 0
+    assert store.flushes == 1
+
+
 def test_block_descriptors(initiator: Initiator) -> None:
     assert initiator.execute("1a 00 08 00 ff").data[3:12] == bytes.fromhex("08 00000800 00 000200")
     long = initiator.execute("5a 10 08 00 00 00 00 00 ff").data

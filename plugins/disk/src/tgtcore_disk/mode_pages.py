@@ -1,11 +1,14 @@
 """The mode pages of a disk (SBC-4 6.5, SPC-5 7.5)."""
 
+import logging
 from typing import Any
 
 from tgtcore import PENDING, Task
 from tgtcore.scsi.control import CONTROL_KEY, SWP, control_extension_page, control_page, is_set
 from tgtcore.scsi.mode import ModePage, block_descriptor
 from tgtcore_disk.medium import Medium
+
+_log = logging.getLogger(__name__)
 
 _ERROR_RECOVERY, _CACHING, _EXCEPTIONS = 0x01, 0x08, 0x1C
 _CACHING_KEY = (_CACHING, 0)
@@ -59,6 +62,28 @@ class DiskModePages(Medium):
         protects = control is not None and not self.software_write_protected and is_set(control, SWP)
         return disables or protects
 
+    def reset(self) -> None:
+        """A reset may disable the write cache, where that is the default.  What it holds is then made durable as soon as possible:
+        the flush has begun, and not ended, when this returns, since nobody waits for it; that it has failed is logged.
+        """
+        cached = not self.write_through
+        super().reset()
+        if (
+            cached and self.write_through and not self.store.leases.draining
+        ):  # else the store is flushed when it is closed
+            self._flush_in_background()
+
+    def _flush_in_background(self) -> None:
+        flush = _Flush(f"flush of {self.lu} after a reset")
+        self.store.leases.take(flush)
+
+        def done(result: Any, error: BaseException | None) -> None:
+            self.store.leases.give(flush)
+            if error is not None:
+                _log.error("%s failed: what initiators wrote before may be lost: %s", flush, error)
+
+        self.lu.run(self.store.flush, (), done)
+
     def mode_device_specific(self) -> int:
         """WP and DPOFUA."""
         return (_WP if self.write_protected else 0) | _DPOFUA
@@ -66,3 +91,13 @@ class DiskModePages(Medium):
     def mode_block_descriptor(self, *, long: bool) -> bytes:
         """Number and length of the blocks."""
         return block_descriptor(self.blocks, self.block_bytes, long=long)
+
+
+class _Flush:
+    """Holds a lease on a store while it is flushed for nobody."""
+
+    def __init__(self, what: str) -> None:
+        self._what = what
+
+    def __str__(self) -> str:
+        return self._what
