@@ -2,6 +2,7 @@ import errno
 from typing import Any
 
 import pytest
+from pytest_mock import MockerFixture
 
 from tgtcore.device import SharedCommands
 from tgtcore.logical_unit import Identity, LogicalUnit
@@ -199,6 +200,20 @@ def test_what_cannot_be_saved_does_not_happen(made: Bench, place: Memory) -> Non
     assert not lu.reservations.state.registrations
     place.broken = False
     assert initiator.finish(on(initiator, 1, REGISTER, 0, MINE, flags=APTPL)).status is Status.GOOD
+
+
+def test_those_that_wait_go_on_whatever_defect_ends_those_before_them(
+    made: Bench, place: Memory, mocker: MockerFixture, caplog: pytest.LogCaptureFixture
+) -> None:
+    add(made, place, 1)
+    initiator = made.initiator()
+    tasks = [on(initiator, 1, REGISTER, 0, MINE, flags=APTPL)]
+    tasks += [on(initiator, 1, RESERVE, MINE, 0, kind=EXCLUSIVE_ACCESS) for _ in range(2)]
+    for task in tasks[:2]:
+        mocker.patch.object(task, "done", side_effect=ZeroDivisionError)
+    assert initiator.finish(tasks[2]).status is Status.GOOD
+    assert [task.state for task in tasks] == [State.ENDED] * 3
+    assert len([record for record in caplog.records if record.levelname == "ERROR"]) == 2
 
 
 def test_an_aborted_command_that_waits_does_nothing(made: Bench, place: Memory) -> None:

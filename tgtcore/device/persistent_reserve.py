@@ -1,5 +1,6 @@
 """PERSISTENT RESERVE IN and PERSISTENT RESERVE OUT (SPC-5 6.16, 6.17)."""
 
+import logging
 from collections import deque
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -18,6 +19,8 @@ from tgtcore.task import PENDING, Task
 
 if TYPE_CHECKING:
     from tgtcore.nexus import ITLNexus
+
+_log = logging.getLogger(__name__)
 
 _H = TypeVar("_H", bound=Callable[..., Any])
 
@@ -80,12 +83,14 @@ class PersistentReserveCommands(DeviceType):
 
         def saved(result: Any, error: BaseException | None) -> None:
             self._saving = False
-            if error is None:
-                self._adopt(task, outcome)
-            else:
-                self.lu.fail(task, error)
-            while self._waiting and not self._saving:
-                self._run_again(self._waiting.popleft())
+            try:
+                if error is None:
+                    self._adopt(task, outcome)
+                else:
+                    self.lu.fail(task, error)
+            finally:
+                while self._waiting and not self._saving:
+                    self._run_again(self._waiting.popleft())
 
         assert self.lu.saved_state is not None
         self._saving = True
@@ -93,10 +98,13 @@ class PersistentReserveCommands(DeviceType):
         return PENDING
 
     def _run_again(self, task: Task) -> None:
-        if task.abort_status is None:
-            self.lu.execute(task)
-        else:
-            task.finish(Status.GOOD, b"")
+        try:
+            if task.abort_status is None:
+                self.lu.execute(task)
+            else:
+                task.finish(Status.GOOD, b"")
+        except Exception:  # a defect; those that wait behind it belong to others
+            _log.exception("%s could not go on when its turn came", task)
 
     def _request(self, task: Task) -> Request:
         cdb, nexus = task.cdb, task.nexus

@@ -1,3 +1,4 @@
+import logging
 from collections.abc import Callable
 from typing import cast
 
@@ -27,9 +28,13 @@ class Room:
     def __init__(self) -> None:
         self.ranges = Ranges(self._again)
         self.again: list[Busy] = []
+        self.defective: list[Busy] = []
 
     def _again(self, task: Task) -> None:
-        self.again.append(cast(Busy, task))
+        busy = cast(Busy, task)
+        self.again.append(busy)
+        if busy in self.defective:
+            raise ZeroDivisionError
 
     def busy(self, first: int, end: int, *, alone: bool = False) -> Busy:
         task = Busy()
@@ -96,4 +101,20 @@ def test_a_task_that_holds_a_range_is_not_in_its_own_way(room: Room) -> None:
     task = room.busy(0, 10, alone=True)
     assert room.admit(task, 0, 10, alone=True)
     task.end()
+    assert len(room.ranges) == 0
+
+
+def test_a_defect_of_one_that_waits_is_logged_and_the_others_go_on(
+    room: Room, caplog: pytest.LogCaptureFixture
+) -> None:
+    writer = room.busy(0, 10, alone=True)
+    readers = [Busy(), Busy()]
+    room.defective = readers[:1]
+    assert not any(room.admit(reader, 0, 4) for reader in readers)
+    writer.end()
+    assert room.again == readers
+    [record] = [record for record in caplog.records if record.levelno == logging.ERROR]
+    assert record.exc_info
+    for reader in readers:
+        reader.end()
     assert len(room.ranges) == 0

@@ -1,14 +1,21 @@
-"""Range locks: COMPARE AND WRITE and its like are atomic against every other command on the same blocks (SBC-4 5.3).
+"""Range locks: COMPARE AND WRITE and its like are atomic against commands that write or read the same blocks (SBC-4 5.3).
+
+Two ways to read stay out of this.  VERIFY takes its range only to compare all blocks with data-out (BYTCHK 01b); else it may go on
+over the whole medium.  A READ that is answered with a range of a file has ended before that is sent: what is written until then may
+be in the answer, whole or in part.
 
 Commands that run to their end on the loop's thread are atomic by themselves.  Only commands that are busy on a worker hold
 their range: shared (reads and writes), or alone (read-modify-write).  A command that meets a range held in a way that excludes
 it waits here, in order of arrival, and is then run again from its beginning.
 """
 
+import logging
 from collections.abc import Callable
 from typing import NamedTuple
 
 from tgtcore import Task
+
+_log = logging.getLogger(__name__)
 
 
 class _Range(NamedTuple):
@@ -77,9 +84,15 @@ class Ranges:
             while self._released:
                 self._released = False
                 for waiter in self._admitted():
-                    self._again(waiter)
+                    self._run(waiter)
         finally:
             self._releasing = False
+
+    def _run(self, waiter: Task) -> None:
+        try:
+            self._again(waiter)
+        except Exception:  # a defect; those behind it have their ranges, and must run to give them back
+            _log.exception("%s could not go on when its range came free", waiter)
 
     def _admitted(self) -> list[Task]:
         """The waiters whose ranges have come free; they have them now."""
