@@ -103,7 +103,10 @@ def tgt_vpd_pages(transport: str, lu: "LogicalUnit") -> Mapping[int, bytes] | No
 def tgt_authorize_login(target: "Target", initiator_port: "InitiatorPort", portal: str) -> bool | None:
     """Whether an initiator may log in: True, False or None for no opinion.
 
-    Every implementation is asked; one False refuses, and without any True the login is refused.
+    Every implementation is asked; one False refuses, and without any True the login is refused.  After the access list of a
+    target has changed they are asked again about each session that is in already, with ``portal=""``; refused, it is ended.
+
+    :param portal: the portal that the initiator has come to, as ``host:port``; empty for a session that is in already.
     """
 
 

@@ -141,6 +141,47 @@ async def test_only_who_is_in_the_way_is_named(running: Running, monkeypatch: py
     await asyncio.sleep(0.05)
 
 
+async def test_only_the_session_that_is_no_longer_admitted_is_named(
+    running: Running, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("tgtcore.daemon.departures._LOGOUT_S", 0)
+    running.daemon.inventory.drain_s = 0.02
+    refused, innocent = (running.transport.log_in("t.one", name) for name in ("host", "innocent"))
+    assert innocent is not None
+    innocent.leases.take("a command of the innocent")
+    gate = asyncio.Event()
+
+    async def hang(transport: FakeTransport, session_id: str) -> bool:
+        await gate.wait()
+        return True
+
+    monkeypatch.setattr(FakeTransport, "drop_session", hang)
+    with pytest.raises(DrainTimeout) as caught:
+        await running.apply(('initiators = ["*"]', 'initiators = ["innocent"]'))
+    assert [holder.rpartition(" (")[0] for holder in caught.value.holders] == [str(refused)]
+    innocent.leases.give("a command of the innocent")
+    gate.set()
+    await asyncio.sleep(0)
+
+
+async def test_plugins_are_asked_again_who_may_stay_without_a_portal(start: Start) -> None:
+    asked: list[tuple[str, str]] = []
+
+    def authorize(initiator_port: Any, portal: str) -> bool | None:
+        asked.append((initiator_port.name, portal))
+        return False if (initiator_port.name, portal) == ("bad", "") else None
+
+    module = ModuleType("extra")
+    module.tgt_authorize_login = hookimpl(authorize)  # type: ignore[attr-defined]
+    running = await start(CONFIG.replace('["fake"]', '["fake", "extra"]'), module)
+    bad, good = (running.transport.log_in("t.one", name) for name in ("bad", "good"))
+    assert bad is not None
+    assert good is not None
+    await running.apply(('initiators = ["*"]', 'initiators = ["*d"]'))
+    assert (bad.closed, good.closed) == (True, False)
+    assert asked == [("bad", "portal"), ("good", "portal"), ("bad", ""), ("good", "")]
+
+
 @pytest.mark.parametrize("method", ["__init__", "start"])
 async def test_a_transport_that_fails_inside_leaves_nothing_behind(
     start: Start, monkeypatch: pytest.MonkeyPatch, method: str

@@ -1,14 +1,16 @@
 """The daemon's life and its changes: all or nothing, and nothing left at the end."""
 
 import asyncio
+import threading
 from typing import Any
 
 import pytest
 from daemon.conftest import CONFIG, Running, Start
-from support.fakes import FakeStore, HeldTask
+from support.fakes import FakeStore, FakeTransport, HeldTask
 
+from tgtcore import signals
 from tgtcore.errors import ConfigError, DrainTimeout, StoreError
-from tgtcore.task import Attribute
+from tgtcore.task import PENDING, Attribute
 
 
 def names(steps: list[Any]) -> list[str]:
@@ -234,3 +236,88 @@ async def test_a_resize_is_told_to_the_device(running: Running) -> None:
     assert device.resized == 1
     with pytest.raises(StoreError, match="can't change its size"):
         await running.daemon.resize("b", 8192)
+
+
+class Resized:
+    """Waits for a logical unit to get a size."""
+
+    def __init__(self, size_bytes: int) -> None:
+        self._size_bytes = size_bytes
+        self._event = asyncio.Event()
+        signals.lu_resized.connect(self._note)
+
+    def _note(self, lu: object, old_bytes: int, new_bytes: int) -> None:
+        if new_bytes == self._size_bytes:
+            self._event.set()
+
+    async def wait(self) -> None:
+        await asyncio.wait_for(self._event.wait(), 5)
+
+
+@pytest.mark.asyncio
+async def test_a_resize_that_hangs_holds_up_no_other_change(
+    running: Running, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr("tgtcore.daemon.departures._LOGOUT_S", 0)
+    resized = Resized(8192)
+    gate = threading.Event()
+    original = FakeStore.resize
+
+    def hang(store: FakeStore, size_bytes: int) -> None:
+        assert gate.wait(10)
+        original(store, size_bytes)
+
+    monkeypatch.setattr(FakeStore, "resize", hang)
+    said = "the resize of logical unit a to 8192 bytes has not ended after 0.2 s: its store hangs"
+    try:
+        async with asyncio.timeout(5):
+            with pytest.raises(DrainTimeout, match=said):
+                await running.daemon.resize("a", 8192)
+            assert len(await running.apply(("drain_s = 0.2", "drain_s = 5"))) == 1
+    finally:
+        gate.set()
+    await resized.wait()
+
+
+@pytest.mark.asyncio
+async def test_a_resize_names_the_commands_that_it_waits_for(running: Running, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("tgtcore.daemon.departures._LOGOUT_S", 0)
+    nexus = running.transport.log_in("t.one", "host")
+    assert nexus is not None
+    running.transport.log_in("t.one", "an innocent")
+    itl = nexus.itl(0)
+    assert itl is not None
+    itl.attentions.clear()
+    monkeypatch.setattr(itl.commands.find(bytes(6)), "handler", lambda task: PENDING)
+    task = HeldTask(nexus, 0, 7, Attribute.SIMPLE, bytes(6), 0, 0)
+    nexus.submit(task)
+    resized = Resized(8192)
+    with pytest.raises(DrainTimeout) as caught:
+        await running.daemon.resize("a", 8192)
+    assert [holder.partition(" (")[0] for holder in caught.value.holders] == ["task 0x7"]
+    task.complete()
+    await resized.wait()
+
+
+@pytest.mark.asyncio
+async def test_a_session_that_does_not_end_names_only_itself(running: Running, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("tgtcore.daemon.departures._LOGOUT_S", 0)
+    nexus, innocent = (running.transport.log_in("t.one", name) for name in ("host", "an innocent"))
+    assert nexus is not None
+    assert innocent is not None
+    innocent.leases.take("a command of the innocent")
+    gate = asyncio.Event()
+
+    async def hang(transport: FakeTransport, session_id: str) -> bool:
+        await gate.wait()
+        return True
+
+    monkeypatch.setattr(FakeTransport, "drop_session", hang)
+    nexus.leases.take("a slow command")
+    with pytest.raises(DrainTimeout, match="session host is still in use") as caught:
+        await running.daemon.drop_session("fake", "host")
+    assert [holder.rpartition(" (")[0] for holder in caught.value.holders] == [str(nexus), "a slow command"]
+    nexus.leases.give("a slow command")
+    innocent.leases.give("a command of the innocent")
+    gate.set()
+    await asyncio.sleep(0)

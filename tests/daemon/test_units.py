@@ -158,3 +158,20 @@ async def test_a_resize_that_fails_inside_is_an_error(running: Running, monkeypa
     monkeypatch.setattr(FakeStore, "resize", fail)
     with pytest.raises(StoreError, match="logical unit a failed inside: MemoryError"):
         await running.daemon.resize("a", 8192)
+
+
+@pytest.mark.asyncio
+async def test_why_a_unit_could_not_be_made_is_said_although_its_store_does_not_close(
+    running: Running, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def fail(store: FakeStore) -> None:
+        FakeStore.opened.remove(store)
+        raise OSError(5, "Input/output error")
+
+    config = replace(running.daemon.inventory.units["a"].config, name="c", names={"serial": "S-1"})
+    same_id = replace(config, unique_id=running.daemon.inventory.units["a"].lu.identity.unique_id)
+    with monkeypatch.context() as patched:
+        patched.setattr(FakeStore, "close", fail)
+        with pytest.raises(ConfigError, match="unique_id is that of logical unit a too"):
+            await add_unit(running.daemon.inventory, same_id)
+    assert "was not closed cleanly: input/output error" in caplog.text

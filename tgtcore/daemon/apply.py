@@ -10,8 +10,10 @@ from tgtcore.daemon.inventory import Inventory
 from tgtcore.daemon.targets import (
     add_target,
     change_target,
-    drop_refused,
+    drop_nexuses,
     map_lun,
+    nexus_users,
+    refused_nexuses,
     remove_target,
     target_users,
     unmap_lun,
@@ -128,12 +130,13 @@ class Applier:
             self._check_gone(step)
             add_target(self._inventory, step.new)
             return
-        users = target_users(self._inventory, step.name)
         if step.action is Action.REMOVE:
+            users = target_users(self._inventory, step.name)
             await self._remove(step, f"target {step.name}", remove_target(self._inventory, step.name), users)
         elif change_target(self._inventory, step.new):
-            refused = drop_refused(self._inventory, step.name)
-            await self._remove(step, f"a session that target {step.name} no longer admits", refused, users)
+            refused = refused_nexuses(self._inventory, step.name)
+            dropping, users = drop_nexuses(self._inventory, refused), nexus_users(refused)
+            await self._remove(step, f"a session that target {step.name} no longer admits", dropping, users)
 
     async def _lun(self, step: Step) -> None:
         assert step.place is not None

@@ -18,7 +18,7 @@ from tgtcore.daemon.identities import Identities
 from tgtcore.daemon.inventory import Inventory
 from tgtcore.daemon.load import check_source
 from tgtcore.daemon.remains import without
-from tgtcore.daemon.transports import transport_users
+from tgtcore.daemon.targets import session_users
 from tgtcore.daemon.units import resize_unit
 from tgtcore.errors import ConfigError, DrainTimeout, StoreError, TgtError
 from tgtcore.loop import Workers
@@ -211,17 +211,18 @@ class Daemon:
         async def drop() -> None:
             dropped.append(await self.inventory.transports[transport].drop_session(session_id))
 
-        users = transport_users(self.inventory, transport)
+        users = session_users(self.inventory, transport, session_id)
         await self._departures.see_off(("session", session_id), f"session {session_id}", drop(), users)
         return dropped[0]
 
     async def resize(self, name: str, size_bytes: int) -> int:
         """Change the size of a logical unit's store; returns the size that it has now.
 
+        :raises DrainTimeout: a store or a command takes too long; the resize goes on by itself.
         :raises StoreError: the store can't, or won't.
         """
         async with self._change():
-            return await resize_unit(self.inventory, name, size_bytes)
+            return await resize_unit(self.inventory, name, size_bytes, self._departures.timeout_s)
 
 
 def _combined(complaints: list[TgtError]) -> TgtError:

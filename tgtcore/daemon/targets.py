@@ -2,12 +2,13 @@
 
 import asyncio
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 
 from tgtcore import signals
 from tgtcore.config import TargetConfig
 from tgtcore.daemon.inventory import Inventory
 from tgtcore.daemon.units import usable_unit
+from tgtcore.nexus import Nexus
 from tgtcore.target import LunMap, Target
 from tgtcore.transport import SessionInfo
 
@@ -97,19 +98,42 @@ def target_users(inventory: Inventory, name: str, unit: str | None = None) -> Ca
     return users
 
 
-async def drop_refused(inventory: Inventory, name: str) -> None:
-    """End the sessions of a target that its access list and the plugins no longer admit."""
+def nexus_users(nexuses: Collection[Nexus]) -> Callable[[], list[str]]:
+    """Asks which of some nexuses are still there, and for their commands."""
+
+    def users() -> list[str]:
+        targets = dict.fromkeys(nexus.target for nexus in nexuses)
+        every = [holder for target in targets for holder in target.leases.holders(lambda one: one in nexuses)]
+        return [str(holder) for holder in (*every, *(one for nexus in nexuses for one in nexus.leases.holders()))]
+
+    return users
+
+
+def session_users(inventory: Inventory, transport: str, session_id: str) -> Callable[[], list[str]]:
+    """Asks for what is left of a session that is there now."""
+    sessions = [session for session in inventory.transports[transport].sessions() if session.id == session_id]
+    nexuses = [nexus for target in inventory.targets.values() for nexus in target.nexuses]
+    return nexus_users([nexus for nexus in nexuses for session in sessions if _is_of(session, nexus)])
+
+
+def refused_nexuses(inventory: Inventory, name: str) -> list[Nexus]:
+    """The nexuses of a target that its access list and the plugins no longer admit."""
     target = inventory.targets[name]
     host = inventory.hosts[target.transport]
-    transport = inventory.transports[target.transport]
-    for nexus in list(target.nexuses):
-        if host.admits(target, nexus.initiator_port, ""):
-            continue
+    return [nexus for nexus in target.nexuses if not host.admits(target, nexus.initiator_port, "")]
+
+
+async def drop_nexuses(inventory: Inventory, nexuses: Collection[Nexus]) -> None:
+    """End the sessions that nexuses belong to."""
+    for nexus in nexuses:
+        transport = inventory.transports[nexus.target.transport]
         for session in transport.sessions():
-            if _is_of(session, target, nexus.initiator_port.name, nexus.initiator_port.address):
+            if _is_of(session, nexus):
                 await transport.drop_session(session.id)
 
 
-def _is_of(session: SessionInfo, target: Target, initiator: str, address: str) -> bool:
+def _is_of(session: SessionInfo, nexus: Nexus) -> bool:
+    port = nexus.initiator_port
     host = session.address.rpartition(":")[0].strip("[]")
-    return (session.target, session.initiator) == (target.name, initiator) and address in (host, session.address)
+    named = (session.target, session.initiator) == (nexus.target.name, port.name)
+    return named and port.address in (host, session.address)

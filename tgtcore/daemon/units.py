@@ -1,5 +1,7 @@
 """Making and removing logical units."""
 
+import asyncio
+import logging
 from collections.abc import Callable
 
 from tgtcore import signals
@@ -8,9 +10,12 @@ from tgtcore.config import LogicalUnitConfig
 from tgtcore.daemon.inventory import Inventory, Unit
 from tgtcore.daemon.saved_state import SavedState
 from tgtcore.daemon.stores import Stack, describe, explain, open_stack
-from tgtcore.errors import ConfigError, StoreError, TgtError
+from tgtcore.errors import ConfigError, DrainTimeout, StoreError, TgtError
 from tgtcore.logical_unit import Identity, LogicalUnit
 from tgtcore.store import Claim, OpenStore
+from tgtcore.task import State, Task
+
+_log = logging.getLogger(__name__)
 
 
 async def add_unit(inventory: Inventory, config: LogicalUnitConfig) -> None:
@@ -35,7 +40,10 @@ async def add_unit(inventory: Inventory, config: LogicalUnitConfig) -> None:
             signals.emit(signals.store_opened, store)
         lu = _make(inventory, config, unique_id, store)
     except Exception as error:
-        await _close_stores(inventory, store, stack, unmake=True)
+        try:
+            await _close_stores(inventory, store, stack, unmake=True)
+        except StoreError as second:  # the user needs to know the first
+            _log.error("%s", second)
         raise ConfigError(explain(where, error)) from error
     inventory.units[config.name] = Unit(config, lu, store, stack)
     signals.emit(signals.lu_added, lu)
@@ -111,9 +119,10 @@ async def remove_unit(inventory: Inventory, name: str) -> None:
     signals.emit(signals.lu_removed, lu)
 
 
-async def resize_unit(inventory: Inventory, name: str, size_bytes: int) -> int:
+async def resize_unit(inventory: Inventory, name: str, size_bytes: int, timeout_s: float) -> int:
     """Change the size of a logical unit's store; initiators are told.  Returns the size that it has now.
 
+    :raises DrainTimeout: it takes longer than ``timeout_s``; it goes on by itself.
     :raises StoreError: the store can't, or won't.
     :raises ConfigError: the device can't have that size.
     """
@@ -121,15 +130,39 @@ async def resize_unit(inventory: Inventory, name: str, size_bytes: int) -> int:
     store = unit.store
     if store is None:
         raise StoreError(f"{unit.lu} has no store")
+    what = f"the resize of {unit.lu} to {size_bytes} bytes"
+    resize = asyncio.ensure_future(unit.lu.resize(size_bytes))
     try:
-        await unit.lu.resize(size_bytes)
+        if not (await asyncio.wait({resize}, timeout=timeout_s))[0]:
+            raise _late(what, unit.lu, timeout_s)
+        resize.result()
     except ConfigError as error:
         raise ConfigError(f"{unit.lu}: {error}") from error
     except TgtError:
         raise
     except Exception as error:
         raise StoreError(explain(str(unit.lu), error)) from error
+    finally:
+        if not resize.done():
+            resize.add_done_callback(lambda late: _report(what, late))
     return store.size_bytes
+
+
+def _late(what: str, lu: LogicalUnit, timeout_s: float) -> DrainTimeout:
+    running = lu.leases.holders(lambda holder: isinstance(holder, Task) and holder.state is State.RUNNING)
+    holders = [str(holder) for holder in running]
+    reason = f"commands are running: {', '.join(holders)}" if holders else "its store hangs"
+    return DrainTimeout(f"{what} has not ended after {timeout_s:g} s: {reason}", holders)
+
+
+def _report(what: str, late: "asyncio.Task[None]") -> None:
+    """A resize that nobody waits for any more has ended."""
+    if late.cancelled():
+        return
+    if late.exception() is None:
+        _log.info("%s has ended now", what)
+    else:
+        _log.error("%s has failed", what, exc_info=late.exception())
 
 
 async def _close_stores(
