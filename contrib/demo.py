@@ -75,8 +75,12 @@ def cdb_10(opcode: int, offset: int, length: int) -> bytes:
 def start(folder: Path) -> "subprocess.Popen[str]":
     tgtd = Path(sysconfig.get_path("scripts"), "tgtd")
     command = [str(tgtd), "serve", str(folder / "disk.img"), "--size", "1G", "--portal", "127.0.0.1:0", "--json"]
-    # in a session of its own, where Ctrl-C does not reach it: we stop it in order
-    return subprocess.Popen(command, stdout=subprocess.PIPE, text=True, start_new_session=True)
+    # in a session of its own, where Ctrl-C does not reach it, nor while it gets there: we stop it in order
+    signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        return subprocess.Popen(command, stdout=subprocess.PIPE, text=True, start_new_session=True)
+    finally:
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
 
 
 def readiness(daemon: "subprocess.Popen[str]") -> dict[str, Any]:

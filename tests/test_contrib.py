@@ -91,10 +91,13 @@ def test_make_demo_serves_until_ctrl_c_on_a_terminal(tmp_path: Path, moment: byt
 def read_until(terminal: int, words: bytes) -> bytes:
     """What a terminal shows up to some words.
 
-    :raises OSError: it was closed before.
+    :raises AssertionError: it was closed before, or nothing came for a long time.
     """
     output = b""
     while words not in output:
         assert select.select([terminal], [], [], 40)[0], output
-        output += os.read(terminal, 65536)
+        try:
+            output += os.read(terminal, 65536)
+        except OSError as closed:
+            raise AssertionError(output) from closed
     return output
