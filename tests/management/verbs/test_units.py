@@ -45,6 +45,18 @@ async def test_a_unit_is_resized(manage: Managed) -> None:
         await manage("lu resize", name="a", size="2x")
 
 
+async def test_a_unit_is_taken_offline_and_back_online(manage: Managed) -> None:
+    lu = manage.daemon.inventory.units["a"].lu
+    for _ in range(2):
+        assert await manage("lu offline", name="a") == {"name": "a", "state": "offline"}
+        assert not lu.online
+    assert (await manage("lu show", name="a"))["state"] == "offline"
+    assert await manage("lu online", name="a") == {"name": "a", "state": "online"}
+    assert lu.online
+    with pytest.raises(VerbError, match="there is no logical unit called"):
+        await manage("lu offline", name="aa")
+
+
 async def test_mistakes_are_explained(manage: Managed) -> None:
     with pytest.raises(VerbError, match='there is no logical unit called "aa"; did you mean "a"') as caught:
         await manage("lu show", name="aa")

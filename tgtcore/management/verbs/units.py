@@ -101,6 +101,18 @@ async def resize_unit(daemon: Daemon, new: NewSize) -> dict[str, Any]:
     return {"name": new.name, "size_bytes": await daemon.resize(new.name, new.size)}
 
 
+@verb("lu offline", "Answer every access to the medium NOT READY, until lu online or a restart.", UnitName)
+async def take_offline(daemon: Daemon, wanted: UnitName) -> dict[str, Any]:
+    """Take a logical unit offline; initiators stay logged in."""
+    return _set_online(daemon, wanted.name, False)
+
+
+@verb("lu online", "Let initiators reach the medium again.", UnitName)
+async def take_online(daemon: Daemon, wanted: UnitName) -> dict[str, Any]:
+    """Bring a logical unit back online."""
+    return _set_online(daemon, wanted.name, True)
+
+
 def unit_called(daemon: Daemon, name: str) -> Any:
     """A logical unit by name.
 
@@ -110,6 +122,11 @@ def unit_called(daemon: Daemon, name: str) -> Any:
     if unit is None:
         raise missing("logical unit", name, daemon.inventory.units)
     return unit
+
+
+def _set_online(daemon: Daemon, name: str, online: bool) -> dict[str, Any]:
+    unit_called(daemon, name).lu.set_online(online)
+    return {"name": name, "state": _row(daemon, name)["state"]}
 
 
 def _row(daemon: Daemon, name: str) -> dict[str, Any]:
