@@ -106,11 +106,6 @@ class Lane:
         self._waiting: deque[_Job] = deque()
         self._running = False
 
-    @property
-    def idle(self) -> bool:
-        """Whether no job runs or waits."""
-        return not self._running
-
     def run(self, function: Callable[..., Any], args: tuple[Any, ...], done: Done) -> None:
         """As :meth:`Workers.run`, in the order of the calls."""
         if self._running:

@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING, Any
 from pydantic import BaseModel
 
 from tgtcore import signals
-from tgtcore.errors import ConfigError
 from tgtcore.leases import Leases
 from tgtcore.target.access import AccessList
 from tgtcore.target.luns import LunMap
@@ -119,15 +118,6 @@ class Target:
 
     def _users_of(self, lun_map: LunMap) -> list["Nexus"]:
         return [nexus for nexus in self.nexuses if self.map_for(nexus.initiator_port.name) is lun_map]
-
-    def check_empty(self) -> None:
-        """Refuse to go on while initiators are logged in.
-
-        :raises ConfigError: names them.
-        """
-        if self.nexuses:
-            users = ", ".join(sorted({nexus.initiator_port.name for nexus in self.nexuses}))
-            raise ConfigError(f"{self} is in use by {users}")
 
     def statistics(self) -> dict[str, Any]:
         """Figures for ``tgtadm show``."""
