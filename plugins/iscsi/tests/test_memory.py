@@ -271,3 +271,13 @@ async def test_late_data_of_many_aborted_writes_is_ignored(rig: "Rig", client: "
         client.data(fields.itt, bytes(4096), 0, 4096, ttt=fields.ttt)
     assert (await client.execute(bytes(6)))[0] == 2
     assert (await client.execute(bytes(6)))[0] == 0
+
+
+@pytest.mark.parametrize("out", [b"", bytes(512)])
+async def test_a_command_that_is_refused_holds_nothing(rig: "Rig", client: "Client", out: bytes) -> None:
+    await client.login(InitialR2T="Yes")
+    await client.ready()
+    client.command(read(8), room=4096, out=out, final=0, **({"read_length": 4096} if out else {}))
+    assert await client.ended()
+    await rig.until(lambda: not rig.transport.statistics()["connections"])
+    assert rig.transport.statistics()["held_bytes"] == 0

@@ -107,12 +107,12 @@ class FullFeature(SessionPhase):
         if immediate_delivery:
             task.immediate_delivery = True
             self._immediate_commands += 1
-        self.data_in_bytes += expected_in
         if expected_out or data_length:
             self._submit_with_data(task, flags, buffer, data_at, data_length)
         else:
             if not flags & FINAL:
                 raise _invalid("the F bit is missing in a command without data-out")
+            self.data_in_bytes += expected_in
             if self._data_under_way and self.data_in_bytes > self._memory.share_bytes:
                 nexus.turn_away(task)
             else:
@@ -135,6 +135,7 @@ class FullFeature(SessionPhase):
         if transfers.full and (data_length or not flags & FINAL):
             if not flags & FINAL:
                 transfers.drop(task.tag)
+            self.data_in_bytes += task.expected_in
             self.nexus.turn_away(task)
             return
         data = memoryview(buffer)[data_at : data_at + data_length]
@@ -143,6 +144,7 @@ class FullFeature(SessionPhase):
         else:
             transfers.begin_unsolicited(task, data)
         transfers.begins_again(task.tag)
+        self.data_in_bytes += task.expected_in
         self.nexus.submit(task)
         if data_length and task.data_out is data and task.state is not TaskState.ENDED:
             transfers.keep(task, data)
