@@ -16,7 +16,7 @@ pytestmark = pytest.mark.asyncio
 
 async def test_programs_get_one_line(start: object, capsys: pytest.CaptureFixture[str]) -> None:
     running: Running = await start()  # type: ignore[operator]
-    say_json(running.daemon, Path("/run/x.sock"))
+    await say_json(running.daemon, Path("/run/x.sock"))
     (line,) = capsys.readouterr().out.splitlines()
     said = json.loads(line)
     assert (said["ready"], said["pid"], said["socket"]) == (True, os.getpid(), "/run/x.sock")
@@ -26,7 +26,7 @@ async def test_programs_get_one_line(start: object, capsys: pytest.CaptureFixtur
 
 async def test_people_get_every_disk_with_its_size(start: object, capsys: pytest.CaptureFixture[str]) -> None:
     running: Running = await start()  # type: ignore[operator]
-    say_text(running.daemon, Path("/run/x.sock"))
+    await say_text(running.daemon, Path("/run/x.sock"))
     text = capsys.readouterr().out
     assert "a, 1.00 MiB: fake://one/t.one/0" in text
     assert "tgtadm --socket /run/x.sock show" in text

@@ -53,11 +53,15 @@ def test_a_signal_during_a_start_that_hangs_ends_it(tmp_path: Path, monkeypatch:
     monkeypatch.setattr("tgtcore.daemon.daemon._JOIN_S", 0.1)
     monkeypatch.setattr(FakeStore, "__init__", hang)
     ready: list[bool] = []
+
+    async def note(*_: object) -> None:
+        ready.append(True)
+
     text = CONFIG.replace("STATE", f"{tmp_path}/state").replace("[daemon]", f'[daemon]\nsocket = "{tmp_path}/socket"')
     plugins = fake_plugins()
     config = check_source(parse(text.encode(), tmp_path), plugins)
     try:
-        assert run(plugins, config, lambda *_: ready.append(True)) == 0
+        assert run(plugins, config, note) == 0
     finally:
         gate.set()
     assert ready == []

@@ -10,7 +10,7 @@ import pytest_asyncio
 from support.fakes import FakeStore, FakeTransport, fake_plugins
 
 from tgtcore.config import parse
-from tgtcore.daemon import Daemon, Edit, Step
+from tgtcore.daemon import Daemon, Edit, LocalDriver, Step
 from tgtcore.daemon.load import check_source
 
 CONFIG = """
@@ -44,7 +44,7 @@ class Running:
 
     @property
     def transport(self) -> FakeTransport:
-        return cast(FakeTransport, self.daemon.inventory.transports["fake"])
+        return cast(FakeTransport, cast(LocalDriver, self.daemon.inventory.transports["fake"]).transport)
 
     async def apply(self, *replacements: tuple[str, str], dry_run: bool = False) -> list[Step]:
         """Apply the configuration with some texts replaced by others."""

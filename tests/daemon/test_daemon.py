@@ -34,6 +34,15 @@ async def test_everything_is_built_and_goes_away(start: Start) -> None:
     assert (daemon.inventory.units, daemon.inventory.targets, daemon.inventory.transports) == ({}, {}, {})
 
 
+@pytest.mark.asyncio
+async def test_a_target_has_the_ports_that_its_transport_gives_it(start: Start) -> None:
+    running = await start()
+    target = running.daemon.inventory.targets["t.one"]
+    assert [port.name for port in target.ports()] == ["t.one,1"]
+    await running.transport.stop_listening()
+    assert list(target.ports()) == []
+
+
 FAILURES = {
     "a store": (
         'store = { type = "through", base = { type = "memory" } }',

@@ -132,6 +132,9 @@ class FakeTransport(Transport):
     def check_target_name(cls, name: str) -> str | None:
         return None if name.startswith("t.") else 'expected a name such as "t.one"'
 
+    def target_ports(self, target: Target) -> list[TargetPort]:
+        return [TargetPort(f"{target.name},{number}", number, number, 5) for number, _ in enumerate(self.open, 1)]
+
     async def start(self) -> None:
         self._open(self.options)
         self.log.append("start")

@@ -12,22 +12,22 @@ from tgtcore.cli.output import size_text
 from tgtcore.daemon import Daemon
 
 
-def urls(daemon: Daemon) -> list[str]:
+async def urls(daemon: Daemon) -> list[str]:
     """The address of every LUN that everybody sees, on every portal."""
     return [
         url
         for target in daemon.inventory.targets.values()
-        for lun in target.luns.luns()
-        for url in daemon.inventory.transports[target.transport].urls(target, lun)
+        for found in (await daemon.inventory.transports[target.transport].urls(target)).values()
+        for url in found
     ]
 
 
-def say_json(daemon: Daemon, socket: Path) -> None:
+async def say_json(daemon: Daemon, socket: Path) -> None:
     """The readiness line for programs."""
     line = {
         "ready": True,
         "pid": os.getpid(),
-        "urls": urls(daemon),
+        "urls": await urls(daemon),
         "socket": str(socket),
         "version": version("tgtcore"),
     }
@@ -35,16 +35,16 @@ def say_json(daemon: Daemon, socket: Path) -> None:
     sys.stdout.flush()
 
 
-def say_text(daemon: Daemon, socket: Path) -> None:
+async def say_text(daemon: Daemon, socket: Path) -> None:
     """What people need to attach."""
     for target in daemon.inventory.targets.values():
-        transport = daemon.inventory.transports[target.transport]
+        addresses = await daemon.inventory.transports[target.transport].urls(target)
         for lun, lu in target.luns.luns().items():
             store = lu.store
             size = f", {size_text(store.size_bytes)}" if store else ""
-            for url in transport.urls(target, lun):
+            for url in addresses[lun]:
                 click.echo(f"{lu.name}{size}: {url}")
-    seen = urls(daemon)
+    seen = await urls(daemon)
     if seen and seen[0].startswith("iscsi://"):
         click.echo(_attach(seen[0], _user(daemon)))
     click.echo(f"manage with: tgtadm --socket {socket} show")

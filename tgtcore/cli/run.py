@@ -7,7 +7,7 @@ import os
 import shutil
 import signal
 import sys
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from contextlib import AsyncExitStack
 from pathlib import Path
 
@@ -21,7 +21,7 @@ from tgtcore.plugins import Plugins
 
 _log = logging.getLogger("tgtd")
 
-Ready = Callable[[Daemon, Path], None]
+Ready = Callable[[Daemon, Path], Awaitable[None]]
 """Called once, when everything is served; with the path of the management socket."""
 
 
@@ -76,7 +76,7 @@ class _Running:
                 return 0
             gc.collect()
             gc.freeze()  # what was built at the start stays: the collector need not look at it again
-            self._ready(daemon, self._socket)
+            await self._ready(daemon, self._socket)
             await self._asked_to_stop.wait()
             left = await daemon.stop()
         for holder in left:

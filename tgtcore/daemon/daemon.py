@@ -211,7 +211,7 @@ class Daemon:
         async def drop() -> None:
             dropped.append(await self.inventory.transports[transport].drop_session(session_id))
 
-        users = session_users(self.inventory, transport, session_id)
+        users = await session_users(self.inventory, transport, session_id)
         await self._departures.see_off(("session", session_id), f"session {session_id}", drop(), users)
         return dropped[0]
 

@@ -2,13 +2,13 @@
 
 import asyncio
 import logging
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Sequence
 
 from tgtcore import signals
 from tgtcore.config import TargetConfig
 from tgtcore.daemon.inventory import Inventory
 from tgtcore.daemon.units import usable_unit
-from tgtcore.nexus import Nexus
+from tgtcore.nexus import Nexus, TargetPort
 from tgtcore.target import LunMap, Target
 from tgtcore.transport import SessionInfo
 
@@ -21,6 +21,7 @@ def add_target(inventory: Inventory, config: TargetConfig) -> None:
     :raises ConfigError: a LUN can't be mapped.
     """
     target = Target(config.name, inventory.next_tid(), config.transport, config.options, alias=config.alias)
+    target.ports = lambda: _ports(inventory, target)
     target.access = config.allow
     target.private_luns = [LunMap(str(target), one.initiators) for one in config.private_luns]
     for lun_map, wanted in zip(target.maps(), config.maps(), strict=True):
@@ -109,9 +110,9 @@ def nexus_users(nexuses: Collection[Nexus]) -> Callable[[], list[str]]:
     return users
 
 
-def session_users(inventory: Inventory, transport: str, session_id: str) -> Callable[[], list[str]]:
+async def session_users(inventory: Inventory, transport: str, session_id: str) -> Callable[[], list[str]]:
     """Asks for what is left of a session that is there now."""
-    sessions = [session for session in inventory.transports[transport].sessions() if session.id == session_id]
+    sessions = [session for session in await inventory.transports[transport].sessions() if session.id == session_id]
     nexuses = [nexus for target in inventory.targets.values() for nexus in target.nexuses]
     return nexus_users([nexus for nexus in nexuses for session in sessions if _is_of(session, nexus)])
 
@@ -127,9 +128,15 @@ async def drop_nexuses(inventory: Inventory, nexuses: Collection[Nexus]) -> None
     """End the sessions that nexuses belong to."""
     for nexus in nexuses:
         transport = inventory.transports[nexus.target.transport]
-        for session in transport.sessions():
+        for session in await transport.sessions():
             if _is_of(session, nexus):
                 await transport.drop_session(session.id)
+
+
+def _ports(inventory: Inventory, target: Target) -> Sequence[TargetPort]:
+    """The ports of a target; none before its transport is there."""
+    transport = inventory.transports.get(target.transport)
+    return transport.target_ports(target) if transport is not None else ()
 
 
 def _is_of(session: SessionInfo, nexus: Nexus) -> bool:

@@ -5,6 +5,7 @@ from collections.abc import Callable
 
 from pydantic import BaseModel
 
+from tgtcore.daemon.drivers import LocalDriver
 from tgtcore.daemon.host import TransportHost
 from tgtcore.daemon.inventory import Inventory
 from tgtcore.daemon.stores import explain
@@ -22,7 +23,7 @@ async def add_transport(inventory: Inventory, name: str, options: BaseModel) -> 
     assert cls is not None, f"{name} was checked"
     host = TransportHost(name, inventory)
     try:
-        transport = cls(host, options)
+        transport = LocalDriver(cls(host, options))
     except Exception as error:
         raise ConfigError(explain(f"transport {name}", error)) from error
     inventory.hosts[name] = host

@@ -53,7 +53,7 @@ async def show_target(daemon: Daemon, wanted: TargetName) -> dict[str, Any]:
             {"initiators": list(one.initiators), "luns": {str(lun): lu.name for lun, lu in one.luns().items()}}
             for one in target.maps()
         ],
-        "urls": [url for lun in target.luns.luns() for url in transport.urls(target, lun)],
+        "urls": [url for urls in (await transport.urls(target)).values() for url in urls],
     }
 
 

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from tgtcore.daemon import Daemon
+from tgtcore.daemon import Daemon, Driver
 from tgtcore.errors import ConfigError
 from tgtcore.management.protocol import Code, VerbError
 from tgtcore.management.verbs.table import STEPS, argument, missing, steps_shown, verb
@@ -48,7 +48,7 @@ async def list_portals(daemon: Daemon, _: Options) -> list[dict[str, Any]]:
             "connections": portal.connections,
         }
         for name, transport in daemon.inventory.transports.items()
-        for portal in transport.portals()
+        for portal in await transport.portals()
     ]
 
 
@@ -70,10 +70,10 @@ async def add_portal(daemon: Daemon, new: NewPortal) -> list[dict[str, str]]:
 @verb("portal remove", "Close a portal; the sessions that came through it go on.", Portal, STEPS)
 async def remove_portal(daemon: Daemon, old: Portal) -> list[dict[str, str]]:
     """Listen on one address less."""
+    actual = [portal.address for portal in await _transport(daemon, old.transport).portals()]
 
     def edit(document: dict[str, Any]) -> None:
         current = _portals(daemon, old.transport)
-        actual = [portal.address for portal in daemon.inventory.transports[old.transport].portals()]
         kept = [
             portal
             for portal, open_at in zip(current, actual, strict=True)
@@ -102,7 +102,7 @@ async def list_sessions(daemon: Daemon, wanted: SomeSessions) -> list[dict[str, 
             "details": dict(session.details),
         }
         for name, transport in daemon.inventory.transports.items()
-        for session in transport.sessions()
+        for session in await transport.sessions()
         if wanted.target in (None, session.target)
     ]
 
@@ -112,11 +112,11 @@ async def drop_session(daemon: Daemon, old: OldSession) -> dict[str, Any]:
     """End one session."""
     transport = _transport(daemon, old.transport)
     if not await daemon.drop_session(old.transport, old.id):
-        raise missing("session", old.id, [session.id for session in transport.sessions()])
+        raise missing("session", old.id, [session.id for session in await transport.sessions()])
     return {"dropped": old.id}
 
 
-def _transport(daemon: Daemon, name: str) -> Any:
+def _transport(daemon: Daemon, name: str) -> Driver:
     transport = daemon.inventory.transports.get(name)
     if transport is None:
         raise missing("transport", name, daemon.inventory.transports)

@@ -53,7 +53,7 @@ async def stat(daemon: Daemon, _: Options) -> dict[str, Any]:
     inventory = daemon.inventory
     return {
         "daemon": _daemon(daemon),
-        "transports": {name: transport.statistics() for name, transport in inventory.transports.items()},
+        "transports": {name: await transport.statistics() for name, transport in inventory.transports.items()},
         "logical_units": {name: _figures(unit.lu) for name, unit in inventory.units.items()},
         "leases": [
             {"what": what, "holder": holder.name, "age_s": round(holder.age_s, 3)}

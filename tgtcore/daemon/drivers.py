@@ -1,0 +1,124 @@
+"""A transport at work as the daemon deals with it, wherever its code runs.
+
+The contract of transports is made for their authors: most of it is plain calls, for everything is at hand.  The daemon must also be
+able to deal with a transport that runs in a process of its own and answers when it can, so here every question is awaited.
+"""
+
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from typing import Any
+
+from pydantic import BaseModel
+
+from tgtcore.nexus import TargetPort
+from tgtcore.target import Target
+from tgtcore.transport import PortalInfo, SessionInfo, Transport
+
+
+class Driver(ABC):
+    """One transport at work.  Methods do what those of :class:`~tgtcore.transport.Transport` with the same names do."""
+
+    @property
+    @abstractmethod
+    def options(self) -> BaseModel:
+        """The options in force."""
+
+    @abstractmethod
+    def target_ports(self, target: Target) -> Sequence[TargetPort]:
+        """The target ports through which a target can be reached; asked by commands, so it never waits."""
+
+    @abstractmethod
+    async def start(self) -> None:
+        """Open every portal, or none."""
+
+    @abstractmethod
+    async def stop_listening(self) -> None:
+        """Take no new connections."""
+
+    @abstractmethod
+    async def drop_target(self, target: Target, timeout_s: float) -> None:
+        """End every session with a target."""
+
+    @abstractmethod
+    async def drop_session(self, session_id: str) -> bool:
+        """End one session."""
+
+    @abstractmethod
+    async def close(self, timeout_s: float) -> None:
+        """End every session, and the transport with them."""
+
+    @abstractmethod
+    async def apply_options(self, options: BaseModel) -> None:
+        """Take new options into force."""
+
+    @abstractmethod
+    async def portals(self) -> list[PortalInfo]:
+        """The portals that are open."""
+
+    @abstractmethod
+    async def sessions(self) -> list[SessionInfo]:
+        """The sessions that are logged in."""
+
+    @abstractmethod
+    async def urls(self, target: Target) -> dict[int, list[str]]:
+        """The addresses of each LUN that everybody sees, by LUN."""
+
+    @abstractmethod
+    async def statistics(self) -> dict[str, Any]:
+        """Figures for ``tgtadm stat``."""
+
+
+class LocalDriver(Driver):
+    """A transport that runs in the daemon itself."""
+
+    def __init__(self, transport: Transport) -> None:
+        self.transport = transport
+
+    @property
+    def options(self) -> BaseModel:
+        """Those of the transport."""
+        return self.transport.options
+
+    def target_ports(self, target: Target) -> Sequence[TargetPort]:
+        """Ask the transport."""
+        return self.transport.target_ports(target)
+
+    async def start(self) -> None:
+        """Start the transport."""
+        await self.transport.start()
+
+    async def stop_listening(self) -> None:
+        """Let the transport close its portals."""
+        await self.transport.stop_listening()
+
+    async def drop_target(self, target: Target, timeout_s: float) -> None:
+        """Let the transport end the sessions."""
+        await self.transport.drop_target(target, timeout_s)
+
+    async def drop_session(self, session_id: str) -> bool:
+        """Let the transport end the session."""
+        return await self.transport.drop_session(session_id)
+
+    async def close(self, timeout_s: float) -> None:
+        """Close the transport."""
+        await self.transport.close(timeout_s)
+
+    async def apply_options(self, options: BaseModel) -> None:
+        """Hand the options over."""
+        await self.transport.apply_options(options)
+
+    async def portals(self) -> list[PortalInfo]:
+        """Ask the transport."""
+        return self.transport.portals()
+
+    async def sessions(self) -> list[SessionInfo]:
+        """Ask the transport."""
+        return self.transport.sessions()
+
+    async def urls(self, target: Target) -> dict[int, list[str]]:
+        """Ask the transport for each LUN."""
+        return {lun: self.transport.urls(target, lun) for lun in target.luns.luns()}
+
+    async def statistics(self) -> dict[str, Any]:
+        """Ask the transport."""
+        return self.transport.statistics()
