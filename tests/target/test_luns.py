@@ -9,6 +9,7 @@ from tgtcore.target import LunMap
 class Unit:
     def __init__(self, name: str) -> None:
         self.name = name
+        self.maps: dict[LunMap, int] = {}
 
     def __str__(self) -> str:
         return f"logical unit {self.name}"
@@ -51,3 +52,15 @@ def test_maps_are_for_the_initiators_that_fit() -> None:
     luns = LunMap("target t", ["iqn.2026-11.org.example:blade-*"])
     assert luns.fits("iqn.2026-11.org.EXAMPLE:blade-7")
     assert not luns.fits("iqn.2026-11.org.example:other")
+
+
+def test_a_logical_unit_knows_the_maps_that_it_is_in() -> None:
+    (unit,) = units("a")
+    one, other = LunMap("target t"), LunMap("target u")
+    one.add(3, unit)
+    other.add(4, unit)
+    assert unit.maps == {one: 3, other: 4}
+    one.remove(3)
+    assert unit.maps == {other: 4}
+    other.clear()
+    assert (unit.maps, len(other)) == ({}, 0)

@@ -151,5 +151,5 @@ class _Checker:
         return made
 
     def _target(self, name: str, table: Any) -> Any:
-        units = self._document.get("logical_units", {})
-        return check_target(name, table, self._registry, self._problems, set(units))
+        units: Mapping[str, Any] = self._document.get("logical_units", {})
+        return check_target(name, table, self._registry, self._problems, units)

@@ -1,5 +1,6 @@
 """Checking targets: their names, LUN maps, access lists and their transports' keys."""
 
+from collections.abc import Collection
 from typing import Any
 
 from tgtcore.config.models import LunMapConfig, TargetConfig, TargetKeys
@@ -13,7 +14,9 @@ _CORE_KEYS = frozenset(TargetKeys.model_fields)
 _EVERYBODY = ("*",)
 
 
-def check_target(name: str, table: Any, registry: Registry, problems: Problems, units: set[str]) -> TargetConfig | None:
+def check_target(
+    name: str, table: Any, registry: Registry, problems: Problems, units: Collection[str]
+) -> TargetConfig | None:
     """Check ``[targets.NAME]``; None when something is wrong with it.
 
     :param units: the names of the logical units.
@@ -66,7 +69,7 @@ def _check_transport(place: Place, table: dict[str, Any], registry: Registry, pr
     return problems.check(place, model, own)
 
 
-def _check_luns(place: Place, luns: Any, units: set[str], problems: Problems) -> dict[int, str]:
+def _check_luns(place: Place, luns: Any, units: Collection[str], problems: Problems) -> dict[int, str]:
     """A LUN map as numbers and names; what is wrong is left out and noted."""
     if isinstance(luns, list | tuple):
         entries: list[tuple[Any, Any, Any]] = [(number, number, name) for number, name in enumerate(luns)]
@@ -76,6 +79,7 @@ def _check_luns(place: Place, luns: Any, units: set[str], problems: Problems) ->
         problems.add(place, 'expected LUNs such as { 0 = "disk0" } or ["disk0"]')
         return {}
     found: dict[int, str] = {}
+    mapped: set[str] = set()
     for key, written, name in entries:
         where = (*place, key)
         lun = _number(written)
@@ -87,10 +91,11 @@ def _check_luns(place: Place, luns: Any, units: set[str], problems: Problems) ->
             problems.unknown(where, "logical unit", name, units)
         elif lun in found:
             problems.add(where, f'LUN {lun} is "{found[lun]}" already')
-        elif name in found.values():
+        elif name in mapped:
             problems.add(where, f'logical unit "{name}" is mapped here already')
         else:
             found[lun] = name
+            mapped.add(name)
     return found
 
 

@@ -52,6 +52,8 @@ class Inventory:
     targets: dict[str, Target] = field(default_factory=dict)
     transports: "dict[str, Driver]" = field(default_factory=dict)
     hosts: "dict[str, TransportHost]" = field(default_factory=dict)
+    names: dict[tuple[str, object], LogicalUnit] = field(default_factory=dict)
+    """Unique ids and serial numbers that are in use, and by which logical unit."""
 
     def next_tid(self) -> int:
         """The smallest target number that is free."""
@@ -63,13 +65,15 @@ class Inventory:
         for unit in self.units.values():
             unit.kept = True
 
+    def maps(self) -> dict[LunMap, Target]:
+        """Every LUN map with its target."""
+        return {lun_map: target for target in self.targets.values() for lun_map in target.maps()}
+
     def places_of(self, lu: LogicalUnit) -> Iterator[tuple[Target, LunMap, int]]:
         """Where a logical unit is mapped."""
-        for target in self.targets.values():
-            for lun_map in target.maps():
-                for lun, mapped in lun_map.luns().items():
-                    if mapped is lu:
-                        yield target, lun_map, lun
+        maps = self.maps()
+        for lun_map, lun in lu.maps.items():
+            yield maps[lun_map], lun_map, lun
 
     def leases(self) -> Iterator[Leases]:
         """The leases that tasks and sessions hold; idle things have none."""

@@ -24,9 +24,13 @@ def add_target(inventory: Inventory, config: TargetConfig) -> None:
     target.ports = lambda: _ports(inventory, target)
     target.access = config.allow
     target.private_luns = [LunMap(str(target), one.initiators) for one in config.private_luns]
-    for lun_map, wanted in zip(target.maps(), config.maps(), strict=True):
-        for lun, name in wanted.luns.items():
-            target.map(lun, usable_unit(inventory, name).lu, lun_map)
+    try:
+        for lun_map, wanted in zip(target.maps(), config.maps(), strict=True):
+            for lun, name in wanted.luns.items():
+                target.map(lun, usable_unit(inventory, name).lu, lun_map)
+    except BaseException:
+        _clear(target)
+        raise
     inventory.targets[config.name] = target
     signals.emit(signals.target_added, target)
 
@@ -48,9 +52,15 @@ async def remove_target(inventory: Inventory, name: str) -> None:
     for nexus in list(target.nexuses):
         nexus.close(lambda: None)
     await target.leases.drain(None)
+    _clear(target)
     del inventory.targets[name]
     signals.emit(signals.drain_finished, target)
     signals.emit(signals.target_removed, target)
+
+
+def _clear(target: Target) -> None:
+    for lun_map in target.maps():
+        lun_map.clear()
 
 
 def change_target(inventory: Inventory, config: TargetConfig) -> bool:

@@ -46,6 +46,7 @@ async def add_unit(inventory: Inventory, config: LogicalUnitConfig) -> None:
             _log.error("%s", second)
         raise ConfigError(explain(where, error)) from error
     inventory.units[config.name] = Unit(config, lu, store, stack)
+    inventory.names.update(dict.fromkeys(_names(lu.identity), lu))
     signals.emit(signals.lu_added, lu)
 
 
@@ -67,13 +68,14 @@ def _check_distinct(inventory: Inventory, identity: Identity) -> None:
 
     :raises ConfigError: another one has that unique id or serial number, perhaps one that it was given by the daemon.
     """
-    for unit in inventory.units.values():
-        other = unit.lu.identity
-        for key in ("unique_id", "serial"):
-            if getattr(other, key) == getattr(identity, key):
-                raise ConfigError(
-                    f"{key} is that of {unit.lu} too; initiators would take them for one and destroy both"
-                )
+    for name in _names(identity):
+        if (other := inventory.names.get(name)) is not None:
+            raise ConfigError(f"{name[0]} is that of {other} too; initiators would take them for one and destroy both")
+
+
+def _names(identity: Identity) -> list[tuple[str, object]]:
+    """What no other logical unit may have."""
+    return [("unique_id", identity.unique_id), ("serial", identity.serial)]
 
 
 def usable_unit(inventory: Inventory, name: str) -> Unit:
@@ -115,6 +117,8 @@ async def remove_unit(inventory: Inventory, name: str) -> None:
         await _close_stores(inventory, unit.store, unit.stack, unmake=not unit.kept and not lu.accepted)
     finally:
         del inventory.units[name]
+        for own in _names(lu.identity):
+            del inventory.names[own]
     signals.emit(signals.drain_finished, lu)
     signals.emit(signals.lu_removed, lu)
 

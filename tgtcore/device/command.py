@@ -6,6 +6,7 @@ CODES all read the same table, so a command that is not there can't be advertise
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from tgtcore.reservations import ReservationClass
@@ -47,7 +48,7 @@ class Command:
     feature: str | None = None
     name: str = ""
 
-    @property
+    @cached_property
     def reserved_bits(self) -> int:
         """Bits of the CDB, padded to 16 bytes, that must be zero, as one big-endian number."""
         used = bytearray(self.usage)

@@ -27,6 +27,7 @@ from tgtcore.task import PENDING, State, Task
 if TYPE_CHECKING:
     from tgtcore.device import BoundCommand
     from tgtcore.nexus import ITLNexus
+    from tgtcore.target import LunMap
 
 _log = logging.getLogger(__name__)
 
@@ -68,6 +69,8 @@ class LogicalUnit:
                 raise ValueError(f"{saved_state}: {error}") from None
         self.itls: list[ITLNexus] = []
         """Everyone who has this logical unit mapped, or has lost it and still has tasks here."""
+        self.maps: dict[LunMap, int] = {}
+        """The LUN maps that it is in, with its LUN there; kept by :class:`~tgtcore.target.LunMap`."""
         self.descriptor_sense = False
         """D_SENSE of the control mode page."""
         self.task_aborted_status = True

@@ -25,6 +25,12 @@ class LunMap:
     def __contains__(self, lun: int) -> bool:
         return lun in self._luns
 
+    def __len__(self) -> int:
+        return len(self._luns)
+
+    def __getitem__(self, lun: int) -> "LogicalUnit":
+        return self._luns[lun]
+
     def luns(self) -> Mapping[int, "LogicalUnit"]:
         """What is mapped, in order of LUN."""
         return dict(sorted(self._luns.items()))
@@ -43,11 +49,19 @@ class LunMap:
             raise ConfigError(f"{self.what}: LUN {lun} is out of range, expected 0 to {LUNS_PER_TARGET_MAX - 1}")
         if lun in self._luns:
             raise ConfigError(f"{self.what}: LUN {lun} is taken by {self._luns[lun]}")
-        for other, mapped in self._luns.items():
-            if mapped is lu:
-                raise ConfigError(f"{self.what}: {lu} is mapped already, as LUN {other}")
+        if self in lu.maps:
+            raise ConfigError(f"{self.what}: {lu} is mapped already, as LUN {lu.maps[self]}")
         self._luns[lun] = lu
+        lu.maps[self] = lun
+
+    def clear(self) -> None:
+        """Take every LUN out of the map, which is not used any more."""
+        for lun in list(self._luns):
+            self.remove(lun)
 
     def remove(self, lun: int) -> "LogicalUnit | None":
         """Take a LUN out of the map; None when it is not there."""
-        return self._luns.pop(lun, None)
+        lu = self._luns.pop(lun, None)
+        if lu is not None:
+            del lu.maps[self]
+        return lu

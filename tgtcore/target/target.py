@@ -81,7 +81,7 @@ class Target:
 
         :raises ConfigError: see :meth:`LunMap.add`.
         """
-        lun_map = lun_map or self.luns
+        lun_map = self.luns if lun_map is None else lun_map
         lun_map.add(lun, lu)
         try:
             for nexus in self._users_of(lun_map):
@@ -96,7 +96,7 @@ class Target:
 
         Idempotent: a LUN that is not mapped is away already.
         """
-        lun_map = lun_map or self.luns
+        lun_map = self.luns if lun_map is None else lun_map
         lu = lun_map.remove(lun)
         if lu is None:
             then()
@@ -121,4 +121,4 @@ class Target:
 
     def statistics(self) -> dict[str, Any]:
         """Figures for ``tgtadm show``."""
-        return {"tid": self.tid, "nexuses": len(self.nexuses), "luns": len(self.luns.luns())}
+        return {"tid": self.tid, "nexuses": len(self.nexuses), "luns": len(self.luns)}

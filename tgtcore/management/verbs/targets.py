@@ -119,7 +119,7 @@ def _row(target: Target) -> dict[str, Any]:
         "name": target.name,
         "transport": target.transport,
         "alias": target.alias,
-        "luns": len(target.luns.luns()),
+        "luns": len(target.luns),
         "sessions": len(target.nexuses),
         "state": "going away" if target.leases.draining else "online",
     }

@@ -1,14 +1,18 @@
 """Verbs on logical units."""
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from tgtcore.daemon import Daemon
+from tgtcore.daemon.inventory import Unit
+from tgtcore.logical_unit import LogicalUnit
 from tgtcore.management.edits import assign, lun_table, new_entry, remove_entry
 from tgtcore.management.protocol import Code, VerbError
 from tgtcore.management.verbs.table import STEPS, argument, missing, steps_shown, verb
 from tgtcore.options import Options
 from tgtcore.sizes import Size
+from tgtcore.target import LunMap, Target
 
 
 class NewUnit(Options):
@@ -43,7 +47,8 @@ class NewSize(UnitName):
 @verb("lu list", "List the logical units.", columns=("name", "device_type", "size_bytes", "state", "store", "luns"))
 async def list_units(daemon: Daemon, _: Options) -> list[dict[str, Any]]:
     """One row for each logical unit."""
-    return [_row(daemon, name) for name in daemon.inventory.units]
+    maps = daemon.inventory.maps()
+    return [_row(unit, maps) for unit in daemon.inventory.units.values()]
 
 
 @verb("lu show", "Show everything about a logical unit.", UnitName)
@@ -52,7 +57,7 @@ async def show_unit(daemon: Daemon, wanted: UnitName) -> dict[str, Any]:
     unit = unit_called(daemon, wanted.name)
     identity = unit.lu.identity
     return {
-        **_row(daemon, wanted.name),
+        **_row(unit, daemon.inventory.maps()),
         "unique_id": identity.unique_id.hex(),
         "serial": identity.serial,
         "vendor": identity.vendor,
@@ -113,7 +118,7 @@ async def take_online(daemon: Daemon, wanted: UnitName) -> dict[str, Any]:
     return _set_online(daemon, wanted.name, True)
 
 
-def unit_called(daemon: Daemon, name: str) -> Any:
+def unit_called(daemon: Daemon, name: str) -> Unit:
     """A logical unit by name.
 
     :raises VerbError: there is none.
@@ -125,20 +130,23 @@ def unit_called(daemon: Daemon, name: str) -> Any:
 
 
 def _set_online(daemon: Daemon, name: str, online: bool) -> dict[str, Any]:
-    unit_called(daemon, name).lu.set_online(online)
-    return {"name": name, "state": _row(daemon, name)["state"]}
+    lu = unit_called(daemon, name).lu
+    lu.set_online(online)
+    return {"name": name, "state": _state(lu)}
 
 
-def _row(daemon: Daemon, name: str) -> dict[str, Any]:
-    unit = daemon.inventory.units[name]
-    places = [f"{target.name}/{lun}" for target, _, lun in daemon.inventory.places_of(unit.lu)]
+def _state(lu: LogicalUnit) -> str:
+    return "going away" if lu.leases.draining else "online" if lu.online else "offline"
+
+
+def _row(unit: Unit, maps: Mapping[LunMap, Target]) -> dict[str, Any]:
     return {
-        "name": name,
+        "name": unit.config.name,
         "device_type": unit.config.device_type,
         "size_bytes": unit.store.size_bytes if unit.store else None,
-        "state": "going away" if unit.lu.leases.draining else "online" if unit.lu.online else "offline",
+        "state": _state(unit.lu),
         "read_only": unit.config.read_only,
         "store": str(unit.config.store) if unit.config.store else None,
-        "luns": places,
+        "luns": [f"{maps[lun_map].name}/{lun}" for lun_map, lun in unit.lu.maps.items()],
         "tasks": len(unit.lu.leases),
     }

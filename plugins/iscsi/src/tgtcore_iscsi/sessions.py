@@ -20,6 +20,7 @@ class Sessions:
 
     def __init__(self) -> None:
         self._by_key: dict[SessionKey, tuple[Session, Connection]] = {}
+        self._by_tsih: dict[int, Session] = {}
         self._last_tsih = 0
 
     def __len__(self) -> int:
@@ -33,10 +34,9 @@ class Sessions:
 
         :raises OverflowError: all 65535 are taken.
         """
-        used = {session.tsih for session, _ in self._by_key.values()}
         for _ in range(_TSIH_MAX):
             self._last_tsih = self._last_tsih % _TSIH_MAX + 1
-            if self._last_tsih not in used:
+            if self._last_tsih not in self._by_tsih:
                 return self._last_tsih
         raise OverflowError("every session handle is taken")
 
@@ -50,7 +50,8 @@ class Sessions:
 
     def by_id(self, tsih: int) -> "tuple[Session, Connection] | None":
         """The session with a handle."""
-        return next((pair for pair in self._by_key.values() if pair[0].tsih == tsih), None)
+        session = self._by_tsih.get(tsih)
+        return None if session is None else self._by_key[session.key]
 
     def of_target(self, target: "Target") -> "list[tuple[Session, Connection]]":
         """The sessions with one target."""
@@ -61,6 +62,7 @@ class Sessions:
         there = self._by_key.get(session.key)
         assert there is None or there[0] is session, f"{there} is there already"
         self._by_key[session.key] = session, connection
+        self._by_tsih[session.tsih] = session
 
     def end(self, session: "Session", then: Callable[[], None] = lambda: None) -> None:
         """Abort the tasks of a session; when the last has ended, the session is gone and ``then`` is called."""
@@ -80,4 +82,4 @@ class Sessions:
     def _discard(self, session: "Session") -> None:
         pair = self._by_key.get(session.key)
         if pair is not None and pair[0] is session:
-            del self._by_key[session.key]
+            del self._by_key[session.key], self._by_tsih[session.tsih]

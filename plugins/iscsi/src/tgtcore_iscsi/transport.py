@@ -88,26 +88,26 @@ class IscsiTransport(Transport):
     async def drop_target(self, target: Target, timeout_s: float) -> None:
         """Ask the target's initiators to log out, wait, then close their sessions."""
         target.leases.shut()
-        await self._drop([pair[0] for pair in self._sessions.of_target(target)], timeout_s)
+        await self._drop({session for session, _ in self._sessions.of_target(target)}, timeout_s)
 
     async def drop_session(self, session_id: str) -> bool:
         """End one session at once."""
         pair = self._sessions.by_id(int(session_id)) if session_id.isdigit() else None
         if pair is None:
             return False
-        await self._drop([pair[0]], 0)
+        await self._drop({pair[0]}, 0)
         return True
 
     async def close(self, timeout_s: float) -> None:
         """End every session, then every connection."""
         self._portals.close()
-        await self._drop([session for session, _ in self._sessions], timeout_s)
+        await self._drop({session for session, _ in self._sessions}, timeout_s)
         if self._ticker is not None:
             self._ticker.cancel()
         for member in self._members:
             member.channel.close("the daemon stops")
 
-    async def _drop(self, sessions: list[Session], timeout_s: float) -> None:
+    async def _drop(self, sessions: set[Session], timeout_s: float) -> None:
         """Ask to log out; after the time, close; return when the last task of the sessions has ended."""
         wanted = [member for member in self._members if member.session in sessions]
         within_s = max(1, int(min(timeout_s, _LOGOUT_WITHIN_S)))
