@@ -7,7 +7,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Self
 from urllib.parse import urlsplit
@@ -34,8 +34,9 @@ class Served:
         *arguments: str | Path,
         under: Sequence[str | Path] = (),
         environment: Mapping[str, str] | None = None,
+        wake: Callable[[], object] = lambda: None,
     ) -> None:
-        """`under`: a command that becomes the daemon (strace -D, unshare), put before it."""
+        """`under`: a command that becomes the daemon (strace -D, unshare), put before it; `wake`: what makes it do so."""
         self._log = work / f"tgtd-{time.monotonic_ns()}.log"
         with self._log.open("wb") as log:
             self.process = subprocess.Popen(
@@ -48,6 +49,7 @@ class Served:
             )
         started = time.monotonic()
         try:
+            wake()
             ready = json.loads(self._first_line())
         except BaseException:
             self.kill()

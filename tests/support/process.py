@@ -28,17 +28,26 @@ def run(program: str, *arguments: str | Path, env: dict[str, str] | None = None,
 class Tgtd:
     """A tgtd that is ready; at the end it is stopped, and killed if it does not."""
 
-    def __init__(self, *arguments: str | Path, cwd: Path, env: dict[str, str] | None = None) -> None:
+    def __init__(
+        self,
+        *arguments: str | Path,
+        cwd: Path,
+        env: dict[str, str] | None = None,
+        under: tuple[str | Path, ...] = (),
+        pass_fds: tuple[int, ...] = (),
+    ) -> None:
+        """`under`: a command that becomes the daemon, put before it."""
         self._log = cwd / "tgtd.log"
         with self._log.open("w") as errors:
             self.process = subprocess.Popen(
-                [BIN / "tgtd", *arguments],
+                [*under, BIN / "tgtd", *arguments],
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.PIPE,
                 stderr=errors,
                 text=True,
                 cwd=cwd,
                 env={**os.environ, **(env or {})},
+                pass_fds=pass_fds,
             )
         assert self.process.stdout is not None
         with selectors.DefaultSelector() as selector:

@@ -1,6 +1,8 @@
 """The transport kit is judged too: the smallest sound transport passes, each careless one is caught."""
 
+import socket
 from collections.abc import Callable
+from functools import cached_property
 from typing import Any
 
 import pytest
@@ -86,6 +88,19 @@ class ListensOn(PipeTransport):
         return
 
 
+class OpensAnew(PipeTransport):
+    def listening_sockets(self) -> list[tuple[str, socket.socket]]:
+        return [("pipe", self.kept)]
+
+    @cached_property
+    def kept(self) -> socket.socket:
+        return socket.create_server(("127.0.0.1", 0))
+
+    async def close(self, timeout_s: float) -> None:
+        await super().close(timeout_s)
+        self.kept.close()
+
+
 Test = Callable[[TransportConformance, Rig], None]
 CAUGHT: list[tuple[type[PipeTransport], Test, str]] = [
     (AdmitsEverybody, TransportConformance.test_who_is_not_admitted_gets_no_nexus, "the login was not refused"),
@@ -101,6 +116,11 @@ CAUGHT: list[tuple[type[PipeTransport], Test, str]] = [
     (MixesUpLuns, TransportConformance.test_each_lun_is_its_own, "assert"),
     (DropsAnything, TransportConformance.test_one_session_can_be_dropped, "assert True is False"),
     (DropsNobody, TransportConformance.test_a_target_can_be_dropped, "did not happen"),
+    (
+        OpensAnew,
+        TransportConformance.test_a_successor_uses_the_sockets_that_listen_already,
+        "a socket was not asked for by the address that it was named with",
+    ),
     (ListensOn, TransportConformance.test_no_new_sessions_after_listening_has_stopped, "assert"),
 ]
 

@@ -22,6 +22,13 @@ async def urls(daemon: Daemon) -> list[str]:
     ]
 
 
+async def summary(daemon: Daemon) -> str:
+    """What is served, in one line."""
+    inventory = daemon.inventory
+    portals = sum([len(await transport.portals()) for transport in inventory.transports.values()])
+    return f"serving {len(inventory.units)} logical units, {len(inventory.targets)} targets, {portals} portals"
+
+
 async def say_json(daemon: Daemon, socket: Path) -> None:
     """The readiness line for programs."""
     line = {

@@ -12,12 +12,14 @@ from contextlib import AsyncExitStack
 from pathlib import Path
 
 from tgtcore.cli.logs import set_up_logging
+from tgtcore.cli.readiness import summary
 from tgtcore.config import Config, Source, default_socket, read
-from tgtcore.daemon import Daemon
+from tgtcore.daemon import Daemon, Inheritance, InheritedSocket
 from tgtcore.errors import TgtError
 from tgtcore.management.server import Server
 from tgtcore.management.verbs import run as run_verb
 from tgtcore.plugins import Plugins
+from tgtcore.service import Notifier, Watchdog, socket_address, take_given
 
 _log = logging.getLogger("tgtd")
 
@@ -61,24 +63,36 @@ class _Running:
         self._stopping = stopping
         self._reload_from = reload_from
         self._private = private
+        self._notifier = Notifier.from_environment()
+        self._watchdog = Watchdog.from_environment(self._notifier)
+        self._inheritance = Inheritance(InheritedSocket(socket_address(sock), sock) for _, sock in take_given())
         self._socket = config.daemon.socket or default_socket()
         self._asked_to_stop = asyncio.Event()
         self._reloading: set[asyncio.Task[None]] = set()
 
     async def run(self) -> int:
-        daemon = Daemon(self._plugins, self._config)
-        self._catch_signals(daemon)
+        loop = asyncio.get_running_loop()
+        self._watchdog.start(loop)
+        daemon = Daemon(self._plugins, self._config, self._inheritance)
         async with AsyncExitStack() as stack:
-            server = Server(self._socket, lambda request: run_verb(daemon, request.verb, request.arguments))
+            server = Server(
+                self._socket,
+                lambda request: run_verb(daemon, request.verb, request.arguments),
+                inherited=self._inheritance.take_socket(str(self._socket)),
+            )
+            self._catch_signals(daemon, server)
             await server.start()
             stack.push_async_callback(server.stop)
-            if not await self._started(daemon):
-                return 0
+            with self._notifier.taking_time(loop):
+                if not await self._started(daemon):
+                    return 0
             gc.collect()
             gc.freeze()  # what was built at the start stays: the collector need not look at it again
             await self._ready(daemon, self._socket)
+            self._notifier.ready(await summary(daemon))
             await self._asked_to_stop.wait()
-            left = await daemon.stop()
+            with self._notifier.taking_time(loop):
+                left = await daemon.stop()
         for holder in left:
             _log.error("still in use at the end: %s", holder)
         return 1 if left else 0
@@ -99,21 +113,22 @@ class _Running:
 
     # ---- signals ------------------------------------------------------------------------------------------------------
 
-    def _catch_signals(self, daemon: Daemon) -> None:
+    def _catch_signals(self, daemon: Daemon, server: Server) -> None:
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):
-            loop.add_signal_handler(number, self._stop, number)
+            loop.add_signal_handler(number, self._stop, number, server)
         loop.add_signal_handler(signal.SIGHUP, self._reload, daemon)
 
-    def _stop(self, number: int) -> None:
+    def _stop(self, number: int, server: Server) -> None:
         """The first signal drains, the second one ends the process."""
         if self._asked_to_stop.is_set():
-            self._socket.unlink(missing_ok=True)
+            server.vanish()
             if self._private is not None:
                 shutil.rmtree(self._private, ignore_errors=True)
             sys.stdout.flush()
             os._exit(128 + number)
         _log.info("stopping: letting initiators finish")
+        self._notifier.stopping("letting initiators finish")
         self._stopping()
         self._asked_to_stop.set()
 
@@ -126,10 +141,16 @@ class _Running:
         task.add_done_callback(self._reloading.discard)
 
     async def _reload_now(self, daemon: Daemon, path: Path) -> None:
+        self._notifier.reloading()
         try:
             source: Source = read(path, self._plugins.load_config)
-            steps = await daemon.apply(source)
+            with self._notifier.taking_time(asyncio.get_running_loop()):
+                steps = await daemon.apply(source)
         except (TgtError, OSError) as error:
             _log.error("the configuration was not reloaded: %s", error)
+            status = f"{await summary(daemon)}; the configuration was not reloaded: {error}"
         else:
             _log.info("the configuration was reloaded%s", "" if steps else ": nothing differs")
+            status = await summary(daemon)
+        if daemon.serving and not daemon.stopping:
+            self._notifier.ready(status)

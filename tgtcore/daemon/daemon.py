@@ -15,6 +15,7 @@ from tgtcore.daemon.compare import Step, compare
 from tgtcore.daemon.departures import Departures
 from tgtcore.daemon.ending import remove_everything
 from tgtcore.daemon.identities import Identities
+from tgtcore.daemon.inheritance import Inheritance
 from tgtcore.daemon.inventory import Inventory
 from tgtcore.daemon.load import check_source
 from tgtcore.daemon.remains import without
@@ -41,12 +42,14 @@ class Daemon:
 
     :param plugins: the enabled plugins.
     :param config: what to serve.
+    :param inheritance: what transports and logical units may take over; what nobody wants is closed at the end of the start.
     """
 
-    def __init__(self, plugins: Plugins, config: Config) -> None:
+    def __init__(self, plugins: Plugins, config: Config, inheritance: Inheritance | None = None) -> None:
         self._first = config
         self._plugins = plugins
         self._config = EMPTY
+        self._inheritance = inheritance or Inheritance()
         self._lock = asyncio.Lock()
         self._exit = AsyncExitStack()
         self._changing: asyncio.Task[Any] | None = None
@@ -90,13 +93,16 @@ class Daemon:
             workers = Workers(self._first.daemon.workers, loop)
             building.push_async_callback(self._end_workers, workers)
             drain_s = self._first.daemon.drain_s
-            inventory = Inventory(loop, self._plugins, workers, identities, self.state_directory, drain_s)
+            inventory = Inventory(
+                loop, self._plugins, workers, identities, self.state_directory, drain_s, self._inheritance
+            )
             self.inventory = inventory
             self._departures = Departures(lambda: inventory.drain_s)
             self._applier = Applier(inventory, self._departures)
             building.push_async_callback(self._remove_all)
             complaints = await self._applier.apply(compare(EMPTY, self._first))
             assert not complaints, "nothing was removed"
+            self._inheritance.close()
             self._config = self._first
             self.serving = True
             self._exit = building.pop_all()

@@ -4,6 +4,7 @@ The contract of transports is made for their authors: most of it is plain calls,
 able to deal with a transport that runs in a process of its own and answers when it can, so here every question is awaited.
 """
 
+import socket
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from typing import Any
@@ -50,6 +51,10 @@ class Driver(ABC):
     @abstractmethod
     async def apply_options(self, options: BaseModel) -> None:
         """Take new options into force."""
+
+    async def listening_sockets(self) -> list[tuple[str, socket.socket]]:
+        """The sockets that a successor may have; none unless a driver says otherwise."""
+        return []
 
     @abstractmethod
     async def portals(self) -> list[PortalInfo]:
@@ -106,6 +111,10 @@ class LocalDriver(Driver):
     async def apply_options(self, options: BaseModel) -> None:
         """Hand the options over."""
         await self.transport.apply_options(options)
+
+    async def listening_sockets(self) -> list[tuple[str, socket.socket]]:
+        """Ask the transport."""
+        return self.transport.listening_sockets()
 
     async def portals(self) -> list[PortalInfo]:
         """Ask the transport."""

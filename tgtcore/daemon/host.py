@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import socket
 from collections.abc import Iterable
 
 from tgtcore.daemon.inventory import Inventory
@@ -69,6 +70,10 @@ class TransportHost:
         nexus = Nexus(target, initiator_port, target_port, self._commands_for, answer_absent)
         target.nexus_opened(nexus)
         return nexus
+
+    def inherited(self, address: str) -> socket.socket | None:
+        """A socket that listens at an address already."""
+        return self._inventory.inheritance.take_socket(address)
 
     def forget(self, lu: LogicalUnit) -> None:
         """A logical unit is gone."""

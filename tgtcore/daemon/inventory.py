@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tgtcore.config import AccountConfig, LogicalUnitConfig
+from tgtcore.daemon.inheritance import Inheritance
 from tgtcore.leases import Holder, Leases
 from tgtcore.logical_unit import LogicalUnit
 from tgtcore.loop import Workers
@@ -47,6 +48,7 @@ class Inventory:
     identities: "Identities"
     state_directory: Path
     drain_s: float
+    inheritance: Inheritance = field(default_factory=Inheritance)
     accounts: dict[str, AccountConfig] = field(default_factory=dict)
     units: dict[str, Unit] = field(default_factory=dict)
     targets: dict[str, Target] = field(default_factory=dict)

@@ -2,19 +2,19 @@
 
 import asyncio
 import contextlib
-import fcntl
 import logging
 import os
 import socket
-import stat
 import struct
-from collections.abc import Awaitable, Callable
+import sys
+from collections.abc import Awaitable, Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 from tgtcore import signals
 from tgtcore.errors import ConfigError, TgtError
 from tgtcore.limits import MANAGEMENT_CLIENTS_MAX, MANAGEMENT_REQUEST_BYTES_MAX
+from tgtcore.management.place import Place
 from tgtcore.management.protocol import Code, Request, VerbError, error_line, parse_request, result_line
 
 _log = logging.getLogger(__name__)
@@ -24,10 +24,10 @@ IDLE_S = 600.0
 
 _FAREWELL_S = 1.0
 
-_PATH_BYTES_MAX = 107
-"""unix(7): sun_path without the byte that ends it."""
-
 _CREDENTIALS = struct.Struct("3i")
+
+_KEEP_NAME: dict[str, Any] = {"cleanup_socket": False} if sys.version_info >= (3, 13) else {}
+"""The name in the file system is the place's."""
 
 Answer = Callable[[Request], Awaitable[Any]]
 """Runs one verb."""
@@ -38,63 +38,80 @@ class Server:
 
     :param path: the socket; its folder is made if it is missing, and then removed with it.
     :param answer: runs a request and returns the result or raises.
+    :param inherited: the socket, where somebody has bound it for us.
     """
 
-    def __init__(self, path: Path, answer: Answer, *, idle_s: float = IDLE_S) -> None:
+    def __init__(
+        self, path: Path, answer: Answer, *, idle_s: float = IDLE_S, inherited: socket.socket | None = None
+    ) -> None:
         self.path = path
         self._answer = answer
         self._idle_s = idle_s
+        self._inherited = inherited
         self._clients: set[asyncio.Task[None]] = set()
         self._server: asyncio.AbstractServer | None = None
-        self._lock = -1
-        self._folders: list[Path] = []
+        self._place: Place | None = None
 
     async def start(self) -> None:
-        """Begin to listen.
+        """Take the place and begin to listen.
 
         :raises ConfigError: the socket can't be made, or another daemon has it.
         """
+        with self._explained():
+            self._place = self._place or Place.take(self.path, self._inherited)
         try:
-            for folder in _missing(self.path.parent):
-                folder.mkdir(mode=0o700, exist_ok=True)
-                self._folders.insert(0, folder)
-            self._lock = _locked(self.path.with_name(self.path.name + ".lock"), self.path)
-            with contextlib.ExitStack() as undo:
-                sock = _bound(self.path)
-                undo.callback(self.path.unlink, missing_ok=True)
-                undo.callback(sock.close)
-                self._server = await asyncio.start_unix_server(
-                    self._serve, sock=sock, limit=MANAGEMENT_REQUEST_BYTES_MAX
-                )
-                undo.pop_all()
-        except OSError as error:
-            await self.stop()
-            reason = (error.strerror or str(error)).lower()
-            raise ConfigError(
-                f"management socket {self.path}: {reason}; another place: the key daemon.socket"
-            ) from None
+            await self.listen()
         except ConfigError:
             await self.stop()
             raise
 
-    async def stop(self) -> None:
-        """Take no more clients, end those that are there and remove the socket; idempotent."""
+    async def listen(self) -> None:
+        """Take clients, after :meth:`start` or :meth:`pause`.
+
+        :raises ConfigError: there is no descriptor left for it.
+        """
+        assert self._place is not None, "started"
+        with self._explained():
+            own = self._place.listening.dup()
+            own.setblocking(False)
+            try:
+                self._server = await asyncio.start_unix_server(
+                    self._serve, sock=own, limit=MANAGEMENT_REQUEST_BYTES_MAX, **_KEEP_NAME
+                )
+            except OSError:
+                own.close()
+                raise
+
+    def pause(self) -> None:
+        """Take no more clients; those that come wait for :meth:`listen`, here or in a successor."""
         if self._server is not None:
             self._server.close()
-            self.path.unlink(missing_ok=True)
             self._server = None
+
+    async def stop(self) -> None:
+        """Take no more clients, end those that are there and remove the socket; idempotent."""
+        self.pause()
         for client in list(self._clients):
             client.cancel()
         if self._clients:
             await asyncio.wait(self._clients)
-        if self._lock >= 0:
-            with contextlib.suppress(OSError):
-                self.path.with_name(self.path.name + ".lock").unlink()
-            os.close(self._lock)
-            self._lock = -1
-        with contextlib.suppress(OSError):  # somebody has put something else there
-            while self._folders:
-                self._folders.pop(0).rmdir()
+        self.vanish()
+
+    def vanish(self) -> None:
+        """Remove the socket now; idempotent."""
+        if self._place is not None:
+            self._place.release()
+            self._place = None
+
+    @contextlib.contextmanager
+    def _explained(self) -> Iterator[None]:
+        try:
+            yield
+        except OSError as error:
+            reason = (error.strerror or str(error)).lower()
+            raise ConfigError(
+                f"management socket {self.path}: {reason}; another place: the key daemon.socket"
+            ) from None
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         task = asyncio.current_task()
@@ -163,63 +180,3 @@ class Server:
             return error_line(
                 number, VerbError(Code.FAILED, f"the daemon failed inside: {type(error).__name__}: {error}")
             )
-
-
-def _missing(folder: Path) -> list[Path]:
-    """The folders that must be made to have one, the outermost first."""
-    return [one for one in (*reversed(folder.parents), folder) if not one.exists()]
-
-
-def _locked(lock: Path, path: Path) -> int:
-    """Hold a lock as long as the socket is ours: two daemons that start at once must not both remove it."""
-    while True:
-        descriptor = os.open(lock, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
-            os.close(descriptor)
-            raise ConfigError(f"management socket {path}: another tgtd is using it") from None
-        with contextlib.suppress(FileNotFoundError):
-            if os.path.samestat(os.fstat(descriptor), os.stat(lock)):
-                return descriptor
-        os.close(descriptor)  # a daemon that just ended has removed the file that was locked here
-
-
-def _remove_dead(path: Path) -> None:
-    """Remove the socket that a killed daemon has left.
-
-    :raises ConfigError: it is no socket, or somebody answers there.
-    """
-    try:
-        if not stat.S_ISSOCK(path.lstat().st_mode):
-            raise ConfigError(f"management socket {path}: there is a file of that name which is no socket")
-    except FileNotFoundError:
-        return
-    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_NONBLOCK) as probe:
-        try:
-            probe.connect(str(path))
-        except ConnectionRefusedError:
-            path.unlink()
-            return
-        except BlockingIOError:
-            pass  # so many wait there already
-    raise ConfigError(f"management socket {path}: another program is using it")
-
-
-def _bound(path: Path) -> socket.socket:
-    length = len(os.fsencode(path))
-    if length > _PATH_BYTES_MAX:
-        raise ConfigError(
-            f"management socket {path}: the path has {length} bytes, expected at most {_PATH_BYTES_MAX}; choose a shorter one"
-        )
-    _remove_dead(path)
-    sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-    try:
-        os.fchmod(sock.fileno(), 0o600)  # before it has a name: nobody gets in between
-        sock.bind(str(path))
-        os.chmod(path, 0o600)
-        sock.setblocking(False)
-    except BaseException:
-        sock.close()
-        raise
-    return sock

@@ -1,6 +1,7 @@
 """The core as a transport meets it: a host with one target, a small device and everything that transports ask for."""
 
 import asyncio
+import socket
 from collections.abc import Iterable
 from typing import Any
 
@@ -102,6 +103,8 @@ class TestHost:
         self.admitted = True
         self.failure: TgtError | None = None
         """What opening a nexus raises."""
+        self.inheritance: dict[str, socket.socket] = {}
+        """Sockets that listen already, by what is asked for."""
         for lun in range(2):
             identity = Identity.make(f"lu{lun}", derived_unique_id("host", str(lun)))
             self.lus.append(LogicalUnit(identity, SmallDevice, None, NoOptions()))
@@ -133,6 +136,10 @@ class TestHost:
     def admits(self, target: Target, initiator_port: InitiatorPort, portal: str) -> bool:
         """What ``admitted`` says."""
         return self.admitted
+
+    def inherited(self, address: str) -> socket.socket | None:
+        """One of ``inheritance``, once."""
+        return self.inheritance.pop(address, None)
 
     def open_nexus(self, target: Target, initiator_port: InitiatorPort, target_port: TargetPort) -> Nexus:
         """Open a nexus without power on attentions; raise ``failure`` if there is one."""

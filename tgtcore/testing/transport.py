@@ -13,6 +13,7 @@ Subclass it in a test module and say how an initiator of this transport logs in:
 """
 
 import asyncio
+import socket
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
 from typing import Any, ClassVar, NamedTuple, Protocol
@@ -267,6 +268,34 @@ class TransportConformance:
         answer = rig.execute(session, READY, lun=7)
         assert parse_sense(answer.sense).code == asc.LOGICAL_UNIT_NOT_SUPPORTED
         session.vanish()
+
+    # ---- what is handed on ---------------------------------------------------------------------------------------------
+
+    def test_a_successor_uses_the_sockets_that_listen_already(self, rig: Rig) -> None:
+        """A transport that names any goes on at the same addresses; whoever has come meanwhile is served."""
+        kept = [(address, sock.dup()) for address, sock in rig.transport.listening_sockets()]
+        before = [portal.address for portal in rig.transport.portals()]
+        rig.run(rig.transport.stop_listening())
+        rig.run(rig.transport.close(0))
+        rig.call(self._connect, kept)
+        rig.host.inheritance = dict(kept)
+        rig.transport = self.make_transport(rig.host)
+        rig.run(rig.transport.start())
+        unwanted = dict(rig.host.inheritance)
+        for sock in unwanted.values():
+            sock.close()
+        assert not unwanted, "a socket was not asked for by the address that it was named with"
+        assert before == [portal.address for portal in rig.transport.portals()] or not kept
+        session = rig.call(self.log_in, rig.transport)
+        assert rig.execute(session, READY).status == Status.GOOD
+        session.vanish()
+
+    @staticmethod
+    def _connect(listening: list[tuple[str, socket.socket]]) -> None:
+        """Come while nobody serves: nobody is refused."""
+        for _, sock in listening:
+            with socket.socket(sock.family, sock.type) as client:
+                client.connect(sock.getsockname())
 
     # ---- what is removed meanwhile ------------------------------------------------------------------------------------
 

@@ -6,6 +6,7 @@ A transport listens, logs initiators in, makes a :class:`~tgtcore.task.Task` of 
 """
 
 import asyncio
+import socket
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
@@ -54,6 +55,15 @@ class Host(Protocol):
         """Open an I_T nexus.
 
         :raises TgtError: it is not open: the target is going away, or a plugin failed.
+        """
+
+    def inherited(self, address: str) -> socket.socket | None:
+        """A socket that listens at an address already, to be used in the place of a new one; the transport owns it from then on.
+
+        The service manager may have opened it, or the daemon that this one takes the place of.  Initiators may be waiting in it.
+
+        :param address: what would be bound: ``host:port`` or ``[v6]:port`` with a numeric host, or a path.
+        :returns: None when there is none, or no more.
         """
 
 
@@ -132,6 +142,13 @@ class Transport(ABC):
     @abstractmethod
     async def close(self, timeout_s: float) -> None:
         """End every session: let commands end, ask to log out, wait ``timeout_s``, then close everything."""
+
+    def listening_sockets(self) -> list[tuple[str, socket.socket]]:
+        """The sockets that listen, each with the address by which a successor asks :meth:`Host.inherited` for it.
+
+        They stay the transport's; the caller duplicates them.  Empty for a transport that has none to hand over.
+        """
+        return []
 
     def portals(self) -> list[PortalInfo]:
         """The portals that are open."""

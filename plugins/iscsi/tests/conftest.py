@@ -1,6 +1,7 @@
 """A transport with one small disk behind it, and an initiator that speaks PDU by PDU."""
 
 import asyncio
+import socket
 import threading
 from collections.abc import AsyncIterator, Callable, Iterator
 from dataclasses import dataclass, field
@@ -137,6 +138,9 @@ class FakeHost:
         nexus = Nexus(target, initiator_port, target_port, lambda lu: lu.commands, absent)
         target.nexus_opened(nexus)
         return nexus
+
+    def inherited(self, address: str) -> socket.socket | None:
+        return None
 
 
 @dataclass

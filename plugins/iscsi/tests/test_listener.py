@@ -59,8 +59,8 @@ async def test_trouble_passes(
 ) -> None:
     mocker.patch("tgtcore_iscsi.server._ACCEPT_PAUSE_S", 0.01)
     caplog.set_level(logging.DEBUG)
-    listener = Listener(Address("127.0.0.1", 0), asyncio.get_running_loop(), accepted.put_nowait)
-    listener._socket = Failing(listener._socket, list(numbers))  # type: ignore[assignment]
+    listener = Listener(Address("127.0.0.1", 0), asyncio.get_running_loop(), accepted.put_nowait, lambda asked: None)
+    listener.socket = Failing(listener.socket, list(numbers))  # type: ignore[assignment]
     with socket.create_connection(listener.address):
         (await asyncio.wait_for(accepted.get(), 5)).close()
     listener.close()

@@ -14,7 +14,7 @@ pytestmark = pytest.mark.asyncio
 
 @pytest_asyncio.fixture
 async def portals() -> AsyncIterator[Portals]:
-    made = Portals(lambda sock, portal: sock.close())
+    made = Portals(lambda sock, portal: sock.close(), lambda asked: None)
     yield made
     made.close()
 
@@ -50,6 +50,32 @@ async def test_a_failure_changes_nothing(portals: Portals, free: str) -> None:
         with pytest.raises(OSError, match=f"portal {in_use}: address already in use"):
             await apply(portals, PortalOptions(address=free, group=2), PortalOptions(address=in_use))
     assert [(portal.options.address, portal.group) for portal in portals] == [(free, 1)]
+
+
+async def test_a_socket_that_listens_already_is_used(free: str) -> None:
+    host, port = free.split(":")
+    asked: list[str] = []
+    with socket.create_server((host, int(port))) as sock:
+
+        def inherited(address: str) -> socket.socket:
+            asked.append(address)
+            return sock
+
+        portals = Portals(lambda sock, portal: sock.close(), inherited)
+        await apply(portals, PortalOptions(address=free.replace("127.0.0.1", "localhost")))
+        assert portals.listening_sockets() == [(free, sock)]
+        assert asked == [free]
+        assert sock.getblocking() is False
+        portals.close()
+        assert sock.fileno() == -1
+
+
+async def test_a_socket_for_both_families_is_refused() -> None:
+    """Initiators would come with addresses that no access list is written for."""
+    with socket.create_server(("::", 0), family=socket.AF_INET6, dualstack_ipv6=True) as sock:
+        portals = Portals(lambda sock, portal: sock.close(), lambda asked: sock)
+        with pytest.raises(OSError, match="takes IPv4 too; its unit needs BindIPv6Only=ipv6-only"):
+            await apply(portals, PortalOptions(address=f"[::]:{sock.getsockname()[1]}"))
 
 
 async def test_port_0_is_a_new_one_each_time(portals: Portals) -> None:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from tgtcore import signals
 from tgtcore_iscsi.addresses import Address, parse_address
 from tgtcore_iscsi.options import PortalOptions
-from tgtcore_iscsi.server import Listener
+from tgtcore_iscsi.server import Inherited, Listener
 
 
 @dataclass
@@ -41,10 +41,12 @@ class Portals:
     """All open portals.
 
     :param accepted: called with each new connection and the portal that it came through.
+    :param inherited: gives the socket that listens at an address already, or None.
     """
 
-    def __init__(self, accepted: Callable[[socket.socket, Portal], None]) -> None:
+    def __init__(self, accepted: Callable[[socket.socket, Portal], None], inherited: Inherited) -> None:
         self._accepted = accepted
+        self._inherited = inherited
         self._open: list[Portal] = []
 
     def __iter__(self) -> Iterator[Portal]:
@@ -86,6 +88,10 @@ class Portals:
         for portal in list(self._open):
             self._close(portal)
 
+    def listening_sockets(self) -> list[tuple[str, socket.socket]]:
+        """The listening sockets with the addresses that were asked for."""
+        return [(portal.listener.asked, portal.listener.socket) for portal in self._open]
+
     def groups(self) -> list[int]:
         """The portal group tags that are in use, in order."""
         return sorted({portal.group for portal in self._open})
@@ -98,7 +104,8 @@ class Portals:
 
     def _listen(self, options: PortalOptions, loop: asyncio.AbstractEventLoop) -> Portal:
         portal: Portal
-        listener = Listener(parse_address(options.address), loop, lambda sock: self._accepted(sock, portal))
+        address = parse_address(options.address)
+        listener = Listener(address, loop, lambda sock: self._accepted(sock, portal), self._inherited)
         portal = Portal(options, listener)
         return portal
 

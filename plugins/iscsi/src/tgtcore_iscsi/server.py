@@ -47,6 +47,9 @@ _LOST = frozenset(
 _ACCEPT_PAUSE_S = 0.5
 _DRAIN_BYTES = 65536
 
+Inherited = Callable[[str], socket.socket | None]
+"""Gives the socket that listens at an address already, or None."""
+
 
 class Channel:
     """One connected socket and the connection that lives on it.
@@ -217,29 +220,36 @@ class Channel:
 class Listener:
     """One listening socket.
 
+    :ivar asked: the address that was asked for, numeric; with port 0 it is not where the socket is bound.
+
     :param accepted: called with each connected socket.
+    :param inherited: gives the socket that listens at an address already, or None.
     :raises OSError: the address can't be listened on; the message names it.
     """
 
     def __init__(
-        self, address: Address, loop: asyncio.AbstractEventLoop, accepted: Callable[[socket.socket], None]
+        self,
+        address: Address,
+        loop: asyncio.AbstractEventLoop,
+        accepted: Callable[[socket.socket], None],
+        inherited: Inherited,
     ) -> None:
         self._loop = loop
         self._accepted = accepted
-        self._socket = _listen(address)
-        self.address = Address(*self._socket.getsockname()[:2])
-        loop.add_reader(self._socket, self._accept)
+        self.asked, self.socket = _listen(address, inherited)
+        self.address = Address(*self.socket.getsockname()[:2])
+        loop.add_reader(self.socket, self._accept)
 
     def close(self) -> None:
         """Take no more connections; idempotent."""
-        if self._socket.fileno() >= 0:
-            self._loop.remove_reader(self._socket)
-            self._socket.close()
+        if self.socket.fileno() >= 0:
+            self._loop.remove_reader(self.socket)
+            self.socket.close()
 
     def _accept(self) -> None:
         for _ in range(_BACKLOG):
             try:
-                sock, _ = self._socket.accept()
+                sock, _ = self.socket.accept()
             except (BlockingIOError, InterruptedError):
                 return
             except OSError as error:
@@ -248,7 +258,7 @@ class Listener:
                 if error.errno not in _TEMPORARY:
                     raise
                 _log.warning("portal %s can't accept now: %s", self.address, error.strerror)
-                self._loop.remove_reader(self._socket)
+                self._loop.remove_reader(self.socket)
                 self._loop.call_later(_ACCEPT_PAUSE_S, self._resume)
                 return
             try:
@@ -258,26 +268,34 @@ class Listener:
                 sock.close()
 
     def _resume(self) -> None:
-        if self._socket.fileno() >= 0:
-            self._loop.add_reader(self._socket, self._accept)
+        if self.socket.fileno() >= 0:
+            self._loop.add_reader(self.socket, self._accept)
 
 
-def _listen(address: Address) -> socket.socket:
+def _listen(address: Address, inherited: Inherited) -> tuple[str, socket.socket]:
+    """A listening socket for an address, and the numeric address by which it would be inherited."""
     try:
         family, kind, protocol, _, where = socket.getaddrinfo(
             address.host, address.port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
         )[0]
     except socket.gaierror as error:
         raise OSError(errno.EADDRNOTAVAIL, f"portal {address}: {(error.strerror or str(error)).lower()}") from None
-    sock = socket.socket(family, kind, protocol)
+    asked = str(Address(*where[:2]))
+    sock = inherited(asked)
     try:
-        sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        if family == socket.AF_INET6:
-            sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
+        if sock is None:
+            sock = socket.socket(family, kind, protocol)
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            if family == socket.AF_INET6:
+                sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
+            sock.bind(where)
+        elif where[0] == "::" and not sock.getsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY):
+            raise OSError(errno.EINVAL, "The inherited socket takes IPv4 too; its unit needs BindIPv6Only=ipv6-only")
         sock.setblocking(False)
-        sock.bind(where)
         sock.listen(_BACKLOG)
     except OSError as error:
-        sock.close()
-        raise OSError(error.errno, f"portal {address}: {(error.strerror or str(error)).lower()}") from None
-    return sock
+        if sock is not None:
+            sock.close()
+        reason = error.strerror or str(error)
+        raise OSError(error.errno, f"portal {address}: {reason[:1].lower()}{reason[1:]}") from None
+    return asked, sock

@@ -45,7 +45,7 @@ class IscsiTransport(Transport):
 
     def __init__(self, host: Host, options: BaseModel) -> None:
         super().__init__(host, options)
-        self._portals = Portals(self._accepted)
+        self._portals = Portals(self._accepted, host.inherited)
         self._members = Members()
         self._sessions = Sessions()
         self._reception = Reception(
@@ -206,7 +206,11 @@ class IscsiTransport(Transport):
             if not groups or portal.group in groups
         ]
 
-    # ---- for show ---------------------------------------------------------------------------------------------------
+    # ---- for show and for a successor --------------------------------------------------------------------------------
+
+    def listening_sockets(self) -> list[tuple[str, socket.socket]]:
+        """The sockets of the portals."""
+        return self._portals.listening_sockets()
 
     def portals(self) -> list[PortalInfo]:
         """The portals that are open."""
