@@ -1,7 +1,7 @@
 """The ledger: whatever is removed meanwhile, each accepted command ends exactly once and nothing stays in use.
 
 Random things happen to a target with two disks: commands in all phases of their life, task management, mapping changes, resizes,
-lost nexuses.  Workers do nothing until they are told, so that each phase lasts as long as it likes.
+reloads, lost nexuses.  Workers do nothing until they are told, so that each phase lasts as long as it likes.
 """
 
 import asyncio
@@ -15,8 +15,8 @@ from tgtcore_disk import Disk, DiskOptions
 
 from tgtcore.device import CommandTable
 from tgtcore.device.absent import answer_absent
-from tgtcore.errors import Draining
-from tgtcore.logical_unit import Identity, LogicalUnit
+from tgtcore.errors import Draining, DrainTimeout
+from tgtcore.logical_unit import Identity, LogicalUnit, Pause
 from tgtcore.logical_unit.identity import derived_unique_id
 from tgtcore.loop import Done, Workers
 from tgtcore.nexus import InitiatorPort, Nexus, TargetPort, Tmf, TmfRequest, manage
@@ -85,6 +85,17 @@ class BusyStore(RamStore):
         return False
 
 
+class NewDisk(Disk):
+    """Another version."""
+
+
+class BrokenDisk(Disk):
+    """A version that does not fit."""
+
+    def take_over(self, state: Any) -> None:
+        raise ZeroDivisionError
+
+
 class CountedTask(Task):
     """Counts its ends; its data-out comes when the machine wants it to."""
 
@@ -128,6 +139,8 @@ class Ledger:
         self.tasks: list[CountedTask] = []
         self.callbacks: list[Once] = []
         self.resizes: list[asyncio.Task[None]] = []
+        self.reloads: list[asyncio.Task[None]] = []
+        self.paused: set[LogicalUnit] = set()
         for lun, lu in enumerate(self.lus):
             self.target.map(lun, lu)
 
@@ -227,6 +240,33 @@ class Ledger:
         self.resizes.append(self.loop.create_task(self.random.choice(self.lus).resize(blocks * BLOCK)))
         self.turn()
 
+    def reload(self) -> None:
+        self.reloads.append(self.loop.create_task(self._reload(self.random.choice(self.lus))))
+        self.turn()
+
+    async def _reload(self, lu: LogicalUnit) -> None:
+        """Another device on another view of the same store, or none after all; or somebody is busy for too long."""
+        pause = Pause(lu, "a reload")
+        try:
+            await pause.begin(self.random.choice([0, 1000, 1000]))
+        except DrainTimeout:
+            return
+        self.paused.add(lu)
+        for _ in range(self.random.randrange(5)):
+            await asyncio.sleep(0)
+        assert lu.store is not None
+        new, kind = OpenStore(lu.name, lu.store.store, self.workers), self.random.choice([Disk, NewDisk, BrokenDisk])
+        try:
+            pause.refit(kind, new, DiskOptions())
+            new.claims.claim(Claim.WRITE_EXCLUSIVE, str(lu))
+        except ZeroDivisionError:
+            assert kind is BrokenDisk
+        assert (type(lu.device) is kind) == (kind is not BrokenDisk)
+        for _ in range(self.random.randrange(3)):
+            await asyncio.sleep(0)
+        self.paused.remove(lu)
+        pause.end()
+
     def set_online(self) -> None:
         self.random.choice(self.lus).set_online(self.random.random() < 0.8)
 
@@ -247,6 +287,7 @@ class Ledger:
             assert set(lu.tasks()) == {task for task in alive if task.itl is not None and task.itl.lu is lu}
             here = {itl for nexus in self.target.nexuses for itl in nexus.itls.values() if itl.lu is lu}
             assert here <= set(lu.itls), f"{lu} has forgotten a nexus that has it mapped"
+            assert lu not in self.paused or State.RUNNING not in {task.state for task in lu.tasks()}
         for nexus in self.nexuses:
             mine = {task for task in alive if task.nexus is nexus}
             assert set(nexus.tasks.values()) == set(nexus.leases.holders_of(Task)) == mine
@@ -262,6 +303,9 @@ class Ledger:
             while self.workers.jobs:
                 self.workers.work(0)
             self.turn()
+        for reload in self.reloads:
+            assert reload.done()
+            reload.result()
         for resize in self.resizes:
             assert resize.done()
             assert isinstance(resize.exception(), OSError | None)
@@ -285,6 +329,8 @@ WEIGHTS: dict[Callable[[Ledger], None], int] = {
     Ledger.a_worker_fails: 2,
     Ledger.manage: 2,
     Ledger.resize: 1,
+    Ledger.reload: 2,
+    Ledger.turn: 8,
     Ledger.map: 4,
     Ledger.unmap: 1,
     Ledger.move: 1,

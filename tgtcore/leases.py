@@ -6,7 +6,7 @@ one dictionary entry.  A holder is any hashable object; ``str(holder)`` is shown
 
 import asyncio
 import time
-from collections.abc import Callable, Hashable, Iterator
+from collections.abc import Callable, Hashable, Iterable, Iterator
 from contextlib import contextmanager
 from typing import Any, NamedTuple, TypeVar
 
@@ -39,7 +39,7 @@ class Leases:
         self._clock = clock
         self._held: dict[Hashable, float] = {}
         self._door_shut = False
-        self._waiters: list[asyncio.Future[None]] = []
+        self._waiters: list[tuple[asyncio.Future[None], set[Hashable] | None]] = []
 
     def __len__(self) -> int:
         return len(self._held)
@@ -66,8 +66,8 @@ class Leases:
         """End the use that :meth:`take` began; giving a lease back twice is a defect and asserted."""
         assert holder in self._held, f"{holder} gives back a lease on {self.what} that it does not hold"
         del self._held[holder]
-        if self._waiters and not self._held:
-            self._wake()
+        if self._waiters:
+            self._wake(holder)
 
     @contextmanager
     def lease(self, holder: Hashable) -> Iterator[None]:
@@ -81,6 +81,10 @@ class Leases:
     def shut(self) -> None:
         """Give no new leases; idempotent."""
         self._door_shut = True
+
+    def open(self) -> None:
+        """Give leases again; idempotent."""
+        self._door_shut = False
 
     def holders(self, chosen: Callable[[Any], bool] = lambda holder: True) -> list[Holder]:
         """Everyone who holds a lease, or those chosen among them, oldest first."""
@@ -97,23 +101,33 @@ class Leases:
         :raises DrainTimeout: after ``timeout_s`` seconds; the message names every holder.  The door stays shut.
         """
         self.shut()
-        if not self._held:
-            return
-        waiter: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        self._waiters.append(waiter)
         try:
-            await asyncio.wait_for(waiter, timeout_s)
+            await asyncio.wait_for(self.released(), timeout_s)
         except TimeoutError:
             holders = [str(holder) for holder in self.holders()]
             raise DrainTimeout(
                 f"{self.what} is still in use after {timeout_s:g} s by: {', '.join(holders)}", holders
             ) from None
-        finally:
-            if waiter in self._waiters:
-                self._waiters.remove(waiter)
 
-    def _wake(self) -> None:
-        waiters, self._waiters = self._waiters, []
-        for waiter in waiters:
-            if not waiter.done():
-                waiter.set_result(None)
+    def released(self, holders: Iterable[Hashable] | None = None) -> asyncio.Future[None]:
+        """A future that is done as soon as none of these holders has a lease any more; without holders, nobody at all.
+
+        Cancel it when nobody waits any more.
+        """
+        loop = asyncio.get_running_loop()
+        released: asyncio.Future[None] = loop.create_future()
+        awaited = None if holders is None else {holder for holder in holders if holder in self._held}
+        if self._held if awaited is None else awaited:
+            waiter = released, awaited
+            self._waiters.append(waiter)
+            released.add_done_callback(lambda _: self._waiters.remove(waiter))
+        else:
+            released.set_result(None)
+        return released
+
+    def _wake(self, holder: Hashable) -> None:
+        for released, awaited in self._waiters:
+            if awaited is not None:
+                awaited.discard(holder)
+            if not released.done() and not (self._held if awaited is None else awaited):
+                released.set_result(None)

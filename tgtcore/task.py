@@ -36,6 +36,7 @@ class State(Enum):
     NEW = "not accepted yet"
     DORMANT = "waiting in the task set"
     DATA = "waiting for data-out"
+    HELD = "held back while its logical unit is paused"
     RUNNING = "running"
     ENDED = "ended"
 

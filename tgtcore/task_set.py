@@ -20,7 +20,7 @@ class TaskSet:
     :param start: called with each task that had to wait, when its turn has come; raises nothing.
     """
 
-    __slots__ = ("_enabled", "_enabled_barriers", "_releasing", "_start", "waiting")
+    __slots__ = ("_enabled", "_enabled_barriers", "_held", "_releasing", "_start", "waiting")
 
     def __init__(self, start: Callable[[Task], None]) -> None:
         self._start = start
@@ -28,6 +28,7 @@ class TaskSet:
         """The dormant tasks, oldest first."""
         self._enabled = 0
         self._enabled_barriers = 0
+        self._held = False
         self._releasing = False
 
     def __len__(self) -> int:
@@ -40,14 +41,31 @@ class TaskSet:
             if not self._enabled_barriers and not self.waiting:
                 self._enabled += 1
                 return True
-        elif attribute == Attribute.HEAD_OF_QUEUE or not self:
+        elif (attribute == Attribute.HEAD_OF_QUEUE and not self._held) or not self:
             self._enabled += 1
             self._enabled_barriers += 1
             return True
         task.state = State.DORMANT
         task.dormant = True
-        self.waiting.append(task)
+        if attribute == Attribute.HEAD_OF_QUEUE:
+            self.waiting.appendleft(task)
+        else:
+            self.waiting.append(task)
         return False
+
+    def hold(self) -> None:
+        """Let no task start until :meth:`release`, not even at the head of the queue; those that have started go on."""
+        assert not self._held
+        self._held = True
+        self._enabled += 1  # as if an ORDERED task were there, so that the way of a command need not ask
+        self._enabled_barriers += 1
+
+    def release(self) -> None:
+        """End what :meth:`hold` began, and start whoever may run now."""
+        self._held = False
+        self._enabled -= 1
+        self._enabled_barriers -= 1
+        self.go_on()
 
     def ended(self, task: Task) -> None:
         """Let a task that was started go; :meth:`go_on` when everybody knows of its end."""
@@ -66,11 +84,8 @@ class TaskSet:
             return
         self._releasing = True
         try:
-            while self.waiting and not self._enabled_barriers:
-                task = self.waiting[0]
+            while self.waiting and self._may_start(task := self.waiting[0]):
                 if task.attribute > _SIMPLE_MAX:
-                    if self._enabled:
-                        break
                     self._enabled_barriers += 1
                 self.waiting.popleft()
                 task.dormant = False
@@ -78,3 +93,9 @@ class TaskSet:
                 self._start(task)
         finally:
             self._releasing = False
+
+    def _may_start(self, task: Task) -> bool:
+        """Whether the oldest task that waits may start now; one at the head of the queue has only waited for :meth:`release`."""
+        if task.attribute == Attribute.HEAD_OF_QUEUE:
+            return not self._held
+        return not self._enabled_barriers and (task.attribute <= _SIMPLE_MAX or not self._enabled)

@@ -6,6 +6,7 @@ Commands that every device type shares are in :class:`~tgtcore.device.shared.Sha
 """
 
 from abc import ABC
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from pydantic import BaseModel
@@ -35,6 +36,10 @@ class DeviceType(ABC):
 
     needs_store: ClassVar[bool] = True
     """Whether a logical unit of this type must name a store."""
+
+    hands_over: ClassVar[bool] = False
+    """Whether :meth:`hand_over` gives everything that must outlive this object.  Without that promise neither the device type nor a
+    store beneath it can be reloaded while a logical unit uses them."""
 
     commands: ClassVar[dict[tuple[int, int | None], tuple[Command, str]]] = {}
     """The opcode table of the class: (opcode, service action) → (command, name of the handler)."""
@@ -93,8 +98,23 @@ class DeviceType(ABC):
         """An I_T nexus is gone: forget what belonged to it."""
         return
 
+    def hand_over(self) -> dict[str, Any]:
+        """The state that a new object in the place of this one must have, as data of Python's own types.
+
+        That is what initiators or operators have changed and no option says: mode pages, a medium that was ejected, counters.  Only
+        tasks that wait are unfinished then.  The store may be closed already.
+        """
+        return {}
+
+    def take_over(self, state: Mapping[str, Any]) -> None:
+        """Have the state that the object before has handed over; called once, right after this one was made.
+
+        It may be of another version: keys may be missing or strange.
+        """
+        return
+
     def close(self) -> None:
-        """The logical unit is going away; no task is left."""
+        """This object is not needed any more: the logical unit is going away, or has another one; no task runs."""
         return
 
     def statistics(self) -> dict[str, Any]:

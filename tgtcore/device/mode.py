@@ -1,5 +1,6 @@
 """MODE SENSE and MODE SELECT (SPC-5 6.13 to 6.16)."""
 
+from collections.abc import Mapping
 from typing import Any
 
 from tgtcore.device.command import command
@@ -150,6 +151,19 @@ class ModeCommands(DeviceType):
         self._values.update(changes)
         for key, values in changes.items():
             self.apply_mode(key, values)
+
+    def hand_over(self) -> dict[str, Any]:
+        """The current values."""
+        return {**super().hand_over(), "mode_pages": dict(self._values)}
+
+    def take_over(self, state: Mapping[str, Any]) -> None:
+        """Have the values that were current; what can't be changed here keeps its default, and initiators are told of that."""
+        super().take_over(state)
+        given: Mapping[Key, bytes] = state.get("mode_pages", {})
+        found = {key: self._pages[key].adopted(values) for key, values in given.items() if key in self._pages}
+        self._apply({key: values for key, values in found.items() if values != self._values[key]})
+        if self._values != given:
+            self.lu.attention(asc.MODE_PARAMETERS_CHANGED)
 
     def reset(self) -> None:
         """A logical unit reset brings the default values back."""

@@ -16,6 +16,7 @@ from tgtcore.leases import Leases
 from tgtcore.limits import TRANSFER_BYTES_MAX
 from tgtcore.logical_unit.faults import answer
 from tgtcore.logical_unit.identity import Identity
+from tgtcore.logical_unit.pause import Pause
 from tgtcore.logical_unit.saved_state import SavedState
 from tgtcore.loop import Done
 from tgtcore.reservations import Reservations
@@ -82,7 +83,10 @@ class LogicalUnit:
         self.accepted = 0
         """Tasks ever accepted; ``accepted == ended + len(tasks())`` always, see :attr:`missing`."""
         self.ended = 0
-        self._resizing = asyncio.Lock()
+        self.changing = asyncio.Lock()
+        """Held by whoever changes the store or the device: a resize, a pause."""
+        self.pause: Pause | None = None
+        """Set while nothing may start."""
         self.device = device_type(self, store, options)
         self.commands: CommandTable = self.device.bind_commands()
         if store is not None:
@@ -214,6 +218,8 @@ class LogicalUnit:
     def attach(self, itl: "ITLNexus") -> None:
         """A nexus has this logical unit mapped from now on."""
         self.itls.append(itl)
+        if self.pause is not None:
+            self.pause.hold(itl)
 
     def detach(self, itl: "ITLNexus") -> None:
         """A nexus has lost it, and its last task here has ended; what lasts as long as a nexus ends, such as a reservation.
@@ -231,7 +237,13 @@ class LogicalUnit:
         self._tell_device("nexus_lost", itl.nexus)
 
     def _tell_device(self, event: str, *news: Any) -> None:
-        """Tell the device what has happened; what it raises then is logged, since nothing can be called off any more."""
+        """Tell the device what has happened, after a pause if there is one.
+
+        What it raises then is logged, since nothing can be called off any more.
+        """
+        if self.pause is not None:
+            self.pause.tell_later(partial(self._tell_device, event, *news))
+            return
         try:
             getattr(self.device, event)(*news)
         except Exception:
@@ -262,15 +274,16 @@ class LogicalUnit:
         :raises ConfigError: the device can't have that size.
         :raises StoreError: the store can't have it; an ``OSError`` means the same.
         """
-        store = self.store
-        if store is None:
+        if self.store is None:
             raise ConfigError(f"{self} has no store that could be resized")
         self.device.check_size(size_bytes)
-        await asyncio.shield(asyncio.ensure_future(self._resize(store, size_bytes)))
+        await asyncio.shield(asyncio.ensure_future(self._resize(size_bytes)))
 
-    async def _resize(self, store: OpenStore, size_bytes: int) -> None:
+    async def _resize(self, size_bytes: int) -> None:
         """One resize at a time and each to its end, whether or not somebody still waits for it."""
-        async with self._resizing:
+        async with self.changing:
+            store = self.store
+            assert store is not None
             old_bytes = store.size_bytes
             with store.leases.lease(_Resize(f"resize of {self} to {size_bytes} bytes")):
                 try:

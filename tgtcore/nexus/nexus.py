@@ -49,7 +49,7 @@ class Nexus:
         self.itls: dict[int, ITLNexus] = {}
         """By the 8-byte LUN field as a number, in the canonical addressing method of the LUN."""
         self.closed = False
-        self._commands_for = commands_for
+        self.commands_for = commands_for
         self._absent = absent
 
     def __str__(self) -> str:
@@ -131,7 +131,7 @@ class Nexus:
         """
         field = _field(lun)
         assert field not in self.itls, f"{self} has LUN {lun} already"
-        itl = self.itls[field] = ITLNexus(self, lun, lu, self._commands_for(lu))
+        itl = self.itls[field] = ITLNexus(self, lun, lu, self.commands_for(lu))
         lu.attach(itl)
         itl.establish_attention(asc.POWER_ON_OR_RESET_OCCURRED)
         if news:

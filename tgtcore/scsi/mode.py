@@ -49,6 +49,13 @@ class ModePage:
         """Page code and subpage code."""
         return self.code, self.subcode
 
+    def adopted(self, values: bytes) -> bytes:
+        """What may be changed as in these values, the rest as by default; values of another length count for nothing."""
+        if len(values) != len(self.default):
+            return self.default
+        faces = zip(values, self.changeable, self.default, strict=True)
+        return bytes(value & mask | default & ~mask for value, mask, default in faces)
+
     def encode(self, values: bytes) -> bytes:
         """The page with its header and these values."""
         if self.subcode:

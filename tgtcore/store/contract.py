@@ -131,6 +131,10 @@ class Store(ABC):
     rotational: bool = False
     """Whether seeks cost: shown to initiators as a spinning disk."""
 
+    persistent: bool = False
+    """Whether everything that was flushed is there when the store is opened again.  A store without that promise can't be reloaded
+    while a logical unit writes to it."""
+
     def __init_subclass__(cls) -> None:
         super().__init_subclass__()
         if (cls.write is Store.write) != (cls.flush is Store.flush):
@@ -238,6 +242,8 @@ class Format(Store):
     that slipped through to the base would address raw image bytes and destroy the image.
     """
 
+    persistent = True
+
     def __init__(self, base: Store, options: BaseModel) -> None:
         self.base = base
         self.options = options
@@ -248,6 +254,8 @@ class Filter(Store):
 
     The rule of :class:`Format` holds: what a filter does not define is unsupported, never passed through.
     """
+
+    persistent = True
 
     def __init__(self, base: Store, options: BaseModel) -> None:
         self.base = base

@@ -62,6 +62,11 @@ class OpenStore:
         """Whether writes are taken at all."""
         return Features.WRITE in self.features
 
+    def shown_to_initiators(self) -> tuple[object, ...]:
+        """What a device type may have told initiators about the store besides its size."""
+        store = self.store
+        return self.features, store.block_bytes, store.preferred_bytes, store.rotational
+
     def run(self, function: Callable[..., Any], args: tuple[Any, ...], done: Done) -> None:
         """Call ``function(*args)`` where it may block, respecting the store's concurrency; ``done`` on the loop's thread."""
         self._run(function, args, done)

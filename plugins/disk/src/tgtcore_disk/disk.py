@@ -29,3 +29,5 @@ class Disk(
     FormatCommands,
 ):
     """A direct access block device (SBC-4) on a store."""
+
+    hands_over = True

@@ -1,5 +1,6 @@
 """START STOP UNIT (SBC-4 5.31) and PREVENT ALLOW MEDIUM REMOVAL (SPC-5 6.16)."""
 
+from collections.abc import Mapping
 from typing import Any
 
 from tgtcore import CheckCondition, ReservationClass, ReservationConflict, Task, command, invalid_cdb_field
@@ -68,6 +69,17 @@ class StartStopCommands(Medium):
 
     def _removal_prevented(self) -> bool:
         return any(itl.prevents_removal for itl in self.lu.itls)
+
+    def hand_over(self) -> dict[str, Any]:
+        """Whether the unit is stopped, or its medium ejected."""
+        return {**super().hand_over(), "stopped": STOPPED in self.obstacles, "ejected": EJECTED in self.obstacles}
+
+    def take_over(self, state: Mapping[str, Any]) -> None:
+        """Be stopped, or without medium, as before."""
+        super().take_over(state)
+        for name, obstacle in (("stopped", STOPPED), ("ejected", EJECTED)):
+            if state.get(name):
+                self.obstruct(obstacle)
 
     def reset(self) -> None:
         """A reset ends every prevention (SPC-5 6.16) and starts the unit again."""

@@ -1,5 +1,6 @@
 """READ and WRITE in all their lengths (SBC-4 5.15 to 5.18, 5.44 to 5.47): the commands that speed is about."""
 
+from collections.abc import Mapping
 from typing import Any
 
 from tgtcore import PENDING, CheckCondition, ReservationClass, Task, command, invalid_cdb_field, out_of_range
@@ -10,6 +11,7 @@ FUA = 0x08 | 0x02
 """FUA, or FUA_NV of SBC-2: a store has no cache that is not volatile, so that bit asks for the medium too."""
 
 _REGION_BYTES_MIN = 32 * 1024
+_COUNTERS = ("reads", "writes", "blocks_read", "blocks_written")
 
 
 class TransferCommands(Medium):
@@ -21,6 +23,16 @@ class TransferCommands(Medium):
         self._write_nowait = self.store.write_nowait
         self._region = self.store.region
         self.reads = self.writes = self.blocks_read = self.blocks_written = 0
+
+    def hand_over(self) -> dict[str, Any]:
+        """The counters, which never go back."""
+        return {**super().hand_over(), "counters": {name: getattr(self, name) for name in _COUNTERS}}
+
+    def take_over(self, state: Mapping[str, Any]) -> None:
+        """Count on."""
+        super().take_over(state)
+        for name in _COUNTERS:
+            setattr(self, name, state.get("counters", {}).get(name, 0))
 
     @command(0x08, "08 1F FF FF FF 00", reservation=ReservationClass.READ)
     @command(0x28, "28 1A FF FF FF FF 3F FF FF 00", reservation=ReservationClass.READ)

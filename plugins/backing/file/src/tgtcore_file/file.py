@@ -37,6 +37,7 @@ class FileStore(Store):
     """
 
     Options = FileOptions
+    persistent = True
     concurrency = Concurrency.PARALLEL
 
     def __init__(self, options: FileOptions) -> None:

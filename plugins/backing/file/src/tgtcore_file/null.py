@@ -10,6 +10,7 @@ class NullStore(Store):
     """A medium that takes everything, keeps nothing and is never full."""
 
     Options = NullOptions
+    persistent = True
     concurrency = Concurrency.PARALLEL
 
     def __init__(self, options: NullOptions) -> None:
