@@ -338,6 +338,20 @@ def test_a_store_that_forgets_is_not_persistent(tmp_path: Path, monkeypatch: pyt
         kit.test_content_outlives_the_store(tmp_path)
 
 
+def test_a_store_that_forgets_nothing_says_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    class Modest(RamStore):
+        kept = RamStore(1024 * 1024)
+
+        def __init__(self, size_bytes: int) -> None:
+            super().__init__(size_bytes)
+            self.content = Modest.kept.content
+
+    kit = _kit(Modest)
+    monkeypatch.setattr(StoreConformance, "persistent", True)
+    with pytest.raises(AssertionError, match="persistent = True"):
+        kit.test_content_outlives_the_store(tmp_path)
+
+
 def test_an_offer_without_a_method_is_caught(tmp_path: Path) -> None:
     class Boastful(Store):
         size_bytes = 512 * 1024

@@ -276,6 +276,7 @@ class StoreConformance:
             if self.persistent:
                 mirror.content[:] = content
             mirror.check()
+            assert mirror.store.persistent or not self.persistent, "it outlives the store, so say: persistent = True"
 
     def test_random_operations(self, tmp_path: Path) -> None:
         """Sequences of all operations that are offered, against a model."""
