@@ -125,4 +125,4 @@ def test_a_lun_goes_away_when_its_last_task_has_ended(made: Bench, slow: Slow, t
     slow.started[0].finish(Status.GOOD, b"")
     assert answers == [True]
     assert (task.result is not None and task.result.status is Status.TASK_ABORTED) is tas
-    assert made.lus[0].itls == []
+    assert not made.lus[0].itls

@@ -11,7 +11,7 @@ CORE = ROOT / "tgtcore"
 
 FLOORS: list[set[str]] = [
     {"errors", "limits", "options", "sizes"},
-    {"scsi", "leases", "signals", "loop", "service"},
+    {"scsi", "leases", "news", "signals", "loop", "service"},
     {"aborting", "reservations", "store", "task", "transport"},
     {"device", "task_set"},
     {"logical_unit", "nexus", "target"},

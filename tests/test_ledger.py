@@ -315,7 +315,7 @@ class Ledger:
         for lu in self.lus:
             store: Any = lu.store
             device: Any = lu.device
-            assert (len(lu.leases), len(device.ranges), lu.itls) == (0, 0, [])
+            assert (len(lu.leases), len(device.ranges), lu.itls) == (0, 0, {})
             lu.close()
             assert (len(store.leases), store.claims.claimants()) == (0, {})
         assert len(self.target.leases) == 0

@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING
 from tgtcore.scsi.status import Status
 
 if TYPE_CHECKING:
-    from tgtcore.nexus import ITLNexus
+    from tgtcore.logical_unit import LogicalUnit
+    from tgtcore.nexus import ITLNexus, Nexus
     from tgtcore.task import Task
 
 
@@ -47,7 +48,7 @@ def told_all(itl: "ITLNexus") -> "Callable[[Task], int | None]":
     return lambda task: told
 
 
-def told_others(itl: "ITLNexus") -> "Callable[[Task], int | None]":
+def told_others(nexus: "Nexus", lu: "LogicalUnit") -> "Callable[[Task], int | None]":
     """SAM-5 5.3.1: with TAS, tasks of other nexuses end with TASK ABORTED; without it, or for one's own, in silence."""
-    told = Status.TASK_ABORTED if itl.lu.task_aborted_status else None
-    return lambda task: None if task.nexus is itl.nexus else told
+    told = Status.TASK_ABORTED if lu.task_aborted_status else None
+    return lambda task: None if task.nexus is nexus else told

@@ -213,7 +213,7 @@ async def test_a_late_removal_names_the_holder_and_goes_on(running: Running, mon
     task.finish(0, b"")
     await asyncio.sleep(0)
     assert task.ended
-    assert running.daemon.inventory.units["a"].lu.itls == []
+    assert running.daemon.inventory.units["a"].lu.itls == {}
 
 
 @pytest.mark.asyncio

@@ -123,7 +123,7 @@ async def test_a_nexus_whose_commands_can_not_be_amended_is_not_opened(start: St
     inventory = running.daemon.inventory
     target = inventory.targets["t.one"]
     assert (target.nexuses, len(target.leases)) == ([], 0)
-    assert [unit.lu.itls for unit in inventory.units.values()] == [[], []]
+    assert [unit.lu.itls for unit in inventory.units.values()] == [{}, {}]
 
 
 @pytest.mark.asyncio

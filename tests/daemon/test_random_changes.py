@@ -104,7 +104,7 @@ class World:
     def _check_nexus(self, nexus: Nexus) -> None:
         assert not nexus.closed
         assert nexus.luns() == nexus.target.luns.luns()
-        assert {itl.lu for itl in nexus.itls.values()} == set(nexus.luns().values())
+        assert {nexus.itl(lun).lu for lun in nexus.luns()} == set(nexus.luns().values())
 
 
 @pytest.fixture(autouse=True)

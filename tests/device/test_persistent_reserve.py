@@ -13,7 +13,7 @@ from tgtcore.scsi.sense import SenseKey
 from tgtcore.scsi.status import Status
 from tgtcore.store import OpenStore
 from tgtcore.task import PENDING, State, Task
-from tgtcore.testing.initiator import Bench, Initiator
+from tgtcore.testing.initiator import Bench, Initiator, forget_attentions
 from tgtcore.testing.ram import RamStore
 
 REGISTER, RESERVE, RELEASE, CLEAR, PREEMPT, PREEMPT_AND_ABORT, IGNORE, MOVE = range(8)
@@ -65,6 +65,21 @@ def test_clear_is_told_to_the_other_registrants(initiator: Initiator, other: Ini
     reserve_out(other, REGISTER, 0, THEIRS)
     assert reserve_out(initiator, CLEAR, MINE).status is Status.GOOD
     assert other.execute("00").code == (SenseKey.UNIT_ATTENTION, *asc.RESERVATIONS_PREEMPTED)
+
+
+def test_a_registrant_that_has_logged_in_again_is_told_at_its_first_command(
+    made: Bench, initiator: Initiator, other: Initiator
+) -> None:
+    reserve_out(initiator, REGISTER, 0, MINE)
+    reserve_out(other, REGISTER, 0, THEIRS)
+    other.logout()
+    again = made.initiator("iqn.2025-01.example:other", port=1, attentions=True)
+    reserve_out(initiator, CLEAR, MINE)
+    assert [again.execute("00").code[1:] for _ in range(3)] == [
+        asc.POWER_ON_OR_RESET_OCCURRED,
+        asc.RESERVATIONS_PREEMPTED,
+        (0, 0),
+    ]
 
 
 def test_a_wrong_key_is_a_conflict(initiator: Initiator) -> None:
@@ -186,8 +201,7 @@ def test_registrations_outlive_the_power(made: Bench, place: Memory) -> None:
     other = made.initiator("iqn.2025-01.example:other")
     assert other.execute("1a 00 3f 00 ff", lun=2).status is Status.RESERVATION_CONFLICT
     initiator.nexus.attention(asc.REPORTED_LUNS_DATA_HAS_CHANGED)
-    for itl in initiator.nexus.itls.values():
-        itl.attentions.clear()
+    forget_attentions(initiator.nexus)
     assert initiator.execute("1a 00 3f 00 ff", lun=2).status is Status.GOOD
 
 

@@ -246,7 +246,7 @@ def test_a_lun_may_be_unmapped(made: Bench, lu: LogicalUnit, initiator: Initiato
     assert initiator.finish(waiting).status is Status.TASK_ABORTED
     assert gone == [True]
     pause.end()
-    assert lu.itls == []
+    assert lu.itls == {}
 
 
 def test_a_reset_reaches_the_device_that_is_there_afterwards(

@@ -67,6 +67,9 @@ class TransportHost:
         :raises Draining: the target is going away.
         :raises PluginError: a plugin could not amend the commands of a logical unit.
         """
+        if self._inventory.plugins.amends_commands():
+            for lu in target.map_for(initiator_port.name).luns().values():
+                self._commands_for(lu)
         nexus = Nexus(target, initiator_port, target_port, self._commands_for, answer_absent)
         target.nexus_opened(nexus)
         return nexus

@@ -11,14 +11,15 @@ from tgtcore.device.contract import DeviceType
 from tgtcore.device.refusals import parameter_list_length_error
 from tgtcore.device.target_port_groups import ports_of
 from tgtcore.limits import PARAMETER_LIST_BYTES_MAX
-from tgtcore.reservations import NexusIdentity, Outcome, Request
+from tgtcore.reservations import Outcome, Request
 from tgtcore.scsi.parameters import ParameterError
 from tgtcore.scsi.persistent import InAction, OutAction, parse_reserve_out
 from tgtcore.scsi.status import Status
 from tgtcore.task import PENDING, Task
 
 if TYPE_CHECKING:
-    from tgtcore.nexus import ITLNexus
+    from tgtcore.logical_unit import LogicalUnit
+    from tgtcore.nexus import ITLNexus, Nexus
 
 _log = logging.getLogger(__name__)
 
@@ -123,7 +124,7 @@ class PersistentReserveCommands(DeviceType):
             type=cdb[2] & 0x0F,
             parameters=parameters,
             target_ports={port.relative_id: port.name for port in ports_of(nexus)},
-            initiator_ports=[itl.identity.transport_id for itl in self.lu.itls],
+            initiator_ports=[other.identity.transport_id for other in self.lu.nexuses()],
             can_persist=self.lu.saved_state is not None,
         )
 
@@ -132,11 +133,12 @@ class PersistentReserveCommands(DeviceType):
         lu, itl = self.lu, task.itl
         assert itl is not None
         lu.reservations.adopt(outcome)
+        nexuses = {other.identity: other for other in lu.nexuses()}
         for identity, code in outcome.attentions:
-            for concerned in self._itls_of(identity):
+            if (concerned := _itl(nexuses.get(identity), lu)) is not None:
                 concerned.establish_attention(code)
         for identity in outcome.aborted:
-            for concerned in self._itls_of(identity):
+            if (concerned := _itl(nexuses.get(identity), lu)) is not None:
                 concerned.prevents_removal = False
         signals.emit(signals.reservations_changed, lu, aptpl=outcome.state.persist)
 
@@ -145,5 +147,6 @@ class PersistentReserveCommands(DeviceType):
 
         lu.abort_tasks(to_abort, itl, lambda: task.finish(Status.GOOD, b""))
 
-    def _itls_of(self, identity: NexusIdentity) -> "list[ITLNexus]":
-        return [itl for itl in self.lu.itls if itl.identity == identity]
+
+def _itl(nexus: "Nexus | None", lu: "LogicalUnit") -> "ITLNexus | None":
+    return None if nexus is None else nexus.itl(lu.maps[nexus.lun_map])

@@ -33,8 +33,7 @@ def answer_report_luns(task: Task) -> None:
     cdb, nexus = task.cdb, task.nexus
     fields = _fields(nexus, cdb[2])
     task.data_in = report_luns_data(fields)[: int.from_bytes(cdb[6:10], "big")]
-    for itl in nexus.itls.values():
-        itl.clear_attention(asc.REPORTED_LUNS_DATA_HAS_CHANGED)
+    nexus.clear_attention(asc.REPORTED_LUNS_DATA_HAS_CHANGED)
 
 
 def _fields(nexus: "Nexus", select: int) -> list[bytes]:

@@ -2,7 +2,7 @@
 
 import asyncio
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -19,6 +19,7 @@ from tgtcore.logical_unit.identity import Identity
 from tgtcore.logical_unit.pause import Pause
 from tgtcore.logical_unit.saved_state import SavedState
 from tgtcore.loop import Done
+from tgtcore.news import News
 from tgtcore.reservations import Reservations
 from tgtcore.scsi import asc
 from tgtcore.scsi.sense import SenseKey
@@ -27,7 +28,7 @@ from tgtcore.task import PENDING, State, Task
 
 if TYPE_CHECKING:
     from tgtcore.device import BoundCommand
-    from tgtcore.nexus import ITLNexus
+    from tgtcore.nexus import ITLNexus, Nexus
     from tgtcore.target import LunMap
 
 _log = logging.getLogger(__name__)
@@ -68,8 +69,9 @@ class LogicalUnit:
                 self.reservations.restore(saved_state.load())
             except ValueError as error:
                 raise ValueError(f"{saved_state}: {error}") from None
-        self.itls: list[ITLNexus] = []
-        """Everyone who has this logical unit mapped, or has lost it and still has tasks here."""
+        self.itls: dict[ITLNexus, None] = {}
+        """Everyone who has used this logical unit and has it mapped, or has lost it and still has tasks here."""
+        self.news = News()
         self.maps: dict[LunMap, int] = {}
         """The LUN maps that it is in, with its LUN there; kept by :class:`~tgtcore.target.LunMap`."""
         self.descriptor_sense = False
@@ -216,8 +218,8 @@ class LogicalUnit:
     # ---- who uses it ------------------------------------------------------------------------------------------------
 
     def attach(self, itl: "ITLNexus") -> None:
-        """A nexus has this logical unit mapped from now on."""
-        self.itls.append(itl)
+        """A nexus uses this logical unit from now on."""
+        self.itls[itl] = None
         if self.pause is not None:
             self.pause.hold(itl)
 
@@ -226,10 +228,14 @@ class LogicalUnit:
 
         A nexus that was given it again meanwhile, under whatever LUN, keeps what it has.
         """
-        self.itls.remove(itl)
-        if any(other.nexus is itl.nexus for other in self.itls):
-            return
-        self.nexus_lost(itl)
+        del self.itls[itl]
+        if not itl.nexus.has(self):
+            self.nexus_lost(itl)
+
+    def nexuses(self) -> "Iterator[Nexus]":
+        """Everyone who has this logical unit mapped."""
+        for lun_map in self.maps:
+            yield from lun_map.nexuses
 
     def nexus_lost(self, itl: "ITLNexus") -> None:
         """An I_T nexus loss (SAM-5 6.3.4): what lasts as long as a nexus ends."""
@@ -251,6 +257,7 @@ class LogicalUnit:
 
     def attention(self, code: tuple[int, int], *, besides: "ITLNexus | None" = None) -> None:
         """Establish a unit attention condition for every I_T nexus, except ``besides``."""
+        self.news.tell(code)
         for itl in self.itls:
             if itl is not besides:
                 itl.establish_attention(code)
@@ -261,7 +268,7 @@ class LogicalUnit:
         :param by: the nexus that caused it; initiators of other nexuses are told if TAS is one.
         """
         tasks = [task for task in self.tasks() if chosen(task)]
-        abort_all(tasks, told_others(by), then)
+        abort_all(tasks, told_others(by.nexus, self), then)
 
     def set_online(self, online: bool) -> None:
         """Take the logical unit offline (every access to the medium is answered NOT READY) or back online."""

@@ -16,6 +16,9 @@ if TYPE_CHECKING:
 _RESET_CLASS = 0x29
 """The additional sense code of everything from power on to I_T nexus loss; its qualifiers go from high to low precedence."""
 
+UNUSED = {"commands": 0, "errors": 0, "bytes_in": 0, "bytes_out": 0}
+"""The statistics of an I_T_L nexus that was not made yet."""
+
 
 class ITLNexus:
     """One LUN of one nexus.

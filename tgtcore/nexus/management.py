@@ -6,12 +6,14 @@ A function that aborts tasks is answered only when every one of them has ended, 
 from collections.abc import Callable
 from dataclasses import dataclass
 from enum import Enum, IntEnum
+from functools import partial
 from typing import TYPE_CHECKING
 
 from tgtcore.aborting import abort_all, in_silence, told_others
 from tgtcore.scsi import asc
 
 if TYPE_CHECKING:
+    from tgtcore.logical_unit import LogicalUnit
     from tgtcore.nexus.itl import ITLNexus
     from tgtcore.nexus.nexus import Nexus
     from tgtcore.task import Task
@@ -92,14 +94,17 @@ def _abort_task_set(itl: "ITLNexus", answer: Answer) -> None:
     abort_all(itl.nexus.tasks_of(itl), in_silence, lambda: answer(TmfResponse.FUNCTION_COMPLETE))
 
 
-def _logical_unit_reset(
-    itl: "ITLNexus", answer: Answer, code: tuple[int, int] = asc.BUS_DEVICE_RESET_FUNCTION_OCCURRED
-) -> None:
-    def done() -> None:
-        itl.lu.reset(code)
-        answer(TmfResponse.FUNCTION_COMPLETE)
+def _logical_unit_reset(itl: "ITLNexus", answer: Answer) -> None:
+    done = partial(answer, TmfResponse.FUNCTION_COMPLETE)
+    _reset(itl.nexus, itl.lu, asc.BUS_DEVICE_RESET_FUNCTION_OCCURRED, done)
 
-    abort_all(itl.lu.tasks(), told_others(itl), done)
+
+def _reset(nexus: "Nexus", lu: "LogicalUnit", code: tuple[int, int], then: Callable[[], None]) -> None:
+    def done() -> None:
+        lu.reset(code)
+        then()
+
+    abort_all(lu.tasks(), told_others(nexus, lu), done)
 
 
 def _query_task_set(itl: "ITLNexus", answer: Answer) -> None:
@@ -129,17 +134,18 @@ def _nexus_reset(nexus: "Nexus", answer: Answer) -> None:
 
 def _target_reset(nexus: "Nexus", answer: Answer) -> None:
     """A hard reset (SAM-5 6.3.2) of every logical unit that this nexus can reach; what it can't see, it can't disturb."""
-    remaining = len(nexus.itls) + 1
+    lus = nexus.luns().values()
+    remaining = len(lus) + 1
 
-    def one_done(response: TmfResponse) -> None:
+    def one_done() -> None:
         nonlocal remaining
         remaining -= 1
         if remaining == 0:
             answer(TmfResponse.FUNCTION_COMPLETE)
 
-    for itl in list(nexus.itls.values()):
-        _logical_unit_reset(itl, one_done, asc.POWER_ON_OR_RESET_OCCURRED)
-    one_done(TmfResponse.FUNCTION_COMPLETE)
+    for lu in lus:
+        _reset(nexus, lu, asc.POWER_ON_OR_RESET_OCCURRED, one_done)
+    one_done()
 
 
 _ON_TASK = {Tmf.ABORT_TASK: _abort_task, Tmf.QUERY_TASK: _query_task}

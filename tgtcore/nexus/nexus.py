@@ -7,7 +7,8 @@ from tgtcore.aborting import abort_all, in_silence, told_all
 from tgtcore.errors import Draining
 from tgtcore.leases import Leases
 from tgtcore.limits import TASKS_PER_NEXUS_MAX
-from tgtcore.nexus.itl import ITLNexus
+from tgtcore.news import News, moment
+from tgtcore.nexus.itl import UNUSED, ITLNexus
 from tgtcore.nexus.ports import InitiatorPort, TargetPort
 from tgtcore.reservations import NexusIdentity
 from tgtcore.scsi import asc
@@ -29,6 +30,10 @@ class Nexus:
 
     :param commands_for: the opcode table of a logical unit for this nexus's transport.
     :param absent: answers tasks for LUNs that have no logical unit.
+
+    What a logical unit remembers of the nexus, an :class:`~tgtcore.nexus.itl.ITLNexus`, is made when the initiator first addresses
+    it: many sessions may see many logical units, and each uses few.  Until then power on is pending there, and what
+    concerns everybody is replayed, so that nobody can tell.
     """
 
     def __init__(
@@ -47,8 +52,11 @@ class Nexus:
         self.tasks: dict[int, Task] = {}
         """Unfinished tasks by tag, oldest first."""
         self.itls: dict[int, ITLNexus] = {}
-        """By the 8-byte LUN field as a number, in the canonical addressing method of the LUN."""
+        """Those that were made, by the 8-byte LUN field as a number, in the canonical addressing method of the LUN."""
+        self.lun_map = target.map_for(initiator_port.name)
         self.closed = False
+        self._opened = moment()
+        self._news = News()
         self.commands_for = commands_for
         self._absent = absent
 
@@ -111,36 +119,55 @@ class Nexus:
             lun = decode_lun(field.to_bytes(8, "big"))
         except ValueError:
             return None
-        return self.itls.get(_field(lun))
+        return self.itl(lun)
 
     # ---- its logical units ------------------------------------------------------------------------------------------
 
     def itl(self, lun: int) -> ITLNexus | None:
-        """The I_T_L nexus of a LUN, or None."""
-        return self.itls.get(_field(lun))
+        """The I_T_L nexus of a LUN, or None; made now if there was none yet."""
+        field = _field(lun)
+        itl = self.itls.get(field)
+        if itl is None and not self.closed and lun in self.lun_map:
+            itl = self.itls[field] = self._made(lun, self.lun_map[lun])
+        return itl
+
+    def _made(self, lun: int, lu: "LogicalUnit") -> ITLNexus:
+        itl = ITLNexus(self, lun, lu, self.commands_for(lu))
+        lu.attach(itl)
+        itl.establish_attention(asc.POWER_ON_OR_RESET_OCCURRED)
+        for _, code in sorted([*self._news.since(self._opened), *lu.news.since(self._opened)]):
+            itl.establish_attention(code)
+        return itl
+
+    def statistics(self, lun: int) -> dict[str, int]:
+        """Figures of a LUN since the nexus was opened; see :meth:`ITLNexus.statistics`."""
+        itl = self.itls.get(_field(lun))
+        return UNUSED if itl is None else itl.statistics()
 
     def luns(self) -> Mapping[int, "LogicalUnit"]:
         """What this nexus has mapped, in order of LUN."""
-        return {itl.lun: itl.lu for itl in sorted(self.itls.values(), key=lambda itl: itl.lun)}
+        return {} if self.closed else self.lun_map.luns()
 
-    def map(self, lun: int, lu: "LogicalUnit", *, news: bool) -> ITLNexus:
-        """Give this nexus a logical unit.
+    def has(self, lu: "LogicalUnit") -> bool:
+        """Whether it has a logical unit mapped, under whatever LUN."""
+        return not self.closed and self.lun_map in lu.maps
 
-        :param news: whether it is told REPORTED LUNS DATA HAS CHANGED (not while the nexus is being opened): through every
-            logical unit, also the new one, which may be all there is and have taken the place of another.
+    def mapped(self, lu: "LogicalUnit") -> None:
+        """There is one more logical unit.
+
+        The nexus is told REPORTED LUNS DATA HAS CHANGED through every logical unit, also the new one, which may be all there is and
+        have taken the place of another.
         """
-        field = _field(lun)
-        assert field not in self.itls, f"{self} has LUN {lun} already"
-        itl = self.itls[field] = ITLNexus(self, lun, lu, self.commands_for(lu))
-        lu.attach(itl)
-        itl.establish_attention(asc.POWER_ON_OR_RESET_OCCURRED)
-        if news:
-            self.attention(asc.REPORTED_LUNS_DATA_HAS_CHANGED)
-        return itl
+        self.commands_for(lu)  # what may fail at that fails now
+        self.attention(asc.REPORTED_LUNS_DATA_HAS_CHANGED)
 
     def withdraw(self, lun: int, then: Callable[[], None]) -> None:
-        """Take a logical unit away now: new tasks find none, unfinished ones are aborted; ``then`` when they have ended."""
-        itl = self.itls.pop(_field(lun))
+        """Take away what the LUN map no longer has: unfinished tasks are aborted; ``then`` when they have ended."""
+        itl = self.itls.pop(_field(lun), None)
+        if itl is None:
+            self.attention(asc.REPORTED_LUNS_DATA_HAS_CHANGED)
+            then()
+            return
 
         def gone() -> None:
             itl.lu.detach(itl)
@@ -151,8 +178,15 @@ class Nexus:
 
     def attention(self, code: tuple[int, int]) -> None:
         """Establish a unit attention condition for every logical unit of this nexus."""
+        self._news.tell(code)
         for itl in self.itls.values():
             itl.establish_attention(code)
+
+    def clear_attention(self, code: tuple[int, int]) -> None:
+        """Remove a condition from every logical unit of this nexus: another command has made it known."""
+        self._news.recall(code)
+        for itl in self.itls.values():
+            itl.clear_attention(code)
 
     def tasks_of(self, itl: ITLNexus) -> list["Task"]:
         """Unfinished tasks for one logical unit, oldest first."""

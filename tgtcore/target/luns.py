@@ -9,6 +9,7 @@ from tgtcore.limits import LUNS_PER_TARGET_MAX
 
 if TYPE_CHECKING:
     from tgtcore.logical_unit import LogicalUnit
+    from tgtcore.nexus import Nexus
 
 
 class LunMap:
@@ -21,6 +22,8 @@ class LunMap:
         self.what = what
         self.initiators = tuple(pattern.lower() for pattern in initiators)
         self._luns: dict[int, LogicalUnit] = {}
+        self.nexuses: dict[Nexus, None] = {}
+        """The nexuses that have this map; kept by :class:`~tgtcore.target.Target`."""
 
     def __contains__(self, lun: int) -> bool:
         return lun in self._luns

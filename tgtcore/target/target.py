@@ -56,23 +56,19 @@ class Target:
         return self.luns
 
     def nexus_opened(self, nexus: "Nexus") -> None:
-        """Count a nexus in and give it its logical units, or leave nothing behind.
+        """Count a nexus in.
 
         :raises Draining: the target is going away.
         """
         self.leases.take(nexus)
         self.nexuses.append(nexus)
-        try:
-            for lun, lu in self.map_for(nexus.initiator_port.name).luns().items():
-                nexus.map(lun, lu, news=False)
-        except BaseException:
-            nexus.close(lambda: None)
-            raise
+        nexus.lun_map.nexuses[nexus] = None
         signals.emit(signals.nexus_opened, nexus)
 
     def nexus_closed(self, nexus: "Nexus") -> None:
         """Count a nexus out; called by :meth:`Nexus.close` only."""
         self.nexuses.remove(nexus)
+        del nexus.lun_map.nexuses[nexus]
         self.leases.give(nexus)
         signals.emit(signals.nexus_closed, nexus)
 
@@ -84,8 +80,8 @@ class Target:
         lun_map = self.luns if lun_map is None else lun_map
         lun_map.add(lun, lu)
         try:
-            for nexus in self._users_of(lun_map):
-                nexus.map(lun, lu, news=True)
+            for nexus in list(lun_map.nexuses):
+                nexus.mapped(lu)
         except BaseException:
             self.unmap(lun, lambda: None, lun_map)
             raise
@@ -110,14 +106,10 @@ class Target:
                 signals.emit(signals.lun_unmapped, self, lun=lun, lu=lu)
                 then()
 
-        for nexus in self._users_of(lun_map):
-            if nexus.itl(lun) is not None:
-                remaining += 1
-                nexus.withdraw(lun, one_done)
+        for nexus in list(lun_map.nexuses):
+            remaining += 1
+            nexus.withdraw(lun, one_done)
         one_done()
-
-    def _users_of(self, lun_map: LunMap) -> list["Nexus"]:
-        return [nexus for nexus in self.nexuses if self.map_for(nexus.initiator_port.name) is lun_map]
 
     def statistics(self) -> dict[str, Any]:
         """Figures for ``tgtadm show``."""

@@ -16,6 +16,7 @@ from tgtcore.scsi import asc
 from tgtcore.scsi.sense import SenseKey
 from tgtcore.target import Target
 from tgtcore.task import PENDING, State, Task
+from tgtcore.testing.initiator import forget_attentions
 from tgtcore.transport import Account
 
 
@@ -147,8 +148,7 @@ class TestHost:
             raise self.failure
         nexus = Nexus(target, initiator_port, target_port, lambda lu: lu.commands, answer_absent)
         target.nexus_opened(nexus)
-        for itl in nexus.itls.values():
-            itl.attentions.clear()
+        forget_attentions(nexus)
         return nexus
 
     def check_quiet(self) -> None:

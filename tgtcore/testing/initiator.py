@@ -93,6 +93,14 @@ def _content(data_in: Any) -> bytes:
     return bytes(data_in)
 
 
+def forget_attentions(nexus: Nexus) -> None:
+    """Clear what is pending at every logical unit of a nexus."""
+    for lun in nexus.luns():
+        itl = nexus.itl(lun)
+        assert itl is not None
+        itl.attentions.clear()
+
+
 class Initiator:
     """An initiator port with a nexus to the target of a :class:`Bench`.
 
@@ -108,8 +116,7 @@ class Initiator:
         )
         bench.target.nexus_opened(self.nexus)
         if not attentions:
-            for itl in self.nexus.itls.values():
-                itl.attentions.clear()
+            forget_attentions(self.nexus)
 
     def start(
         self,

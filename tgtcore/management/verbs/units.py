@@ -66,7 +66,9 @@ async def show_unit(daemon: Daemon, wanted: UnitName) -> dict[str, Any]:
         "options": unit.config.options.model_dump(mode="json"),
         "device": unit.lu.device.statistics(),
         "nexuses": [
-            {"initiator": itl.nexus.initiator_port.name, "lun": itl.lun, **itl.statistics()} for itl in unit.lu.itls
+            {"initiator": nexus.initiator_port.name, "lun": lun, **nexus.statistics(lun)}
+            for lun_map, lun in unit.lu.maps.items()
+            for nexus in lun_map.nexuses
         ],
     }
 
