@@ -26,7 +26,15 @@ from tgtcore_iscsi.parameters import Offer
 import tgtcore.cli.tgtd
 import tgtcore.limits
 from tgtcore import DeviceType, ReservationClass, signals
-from tgtcore.config.models import AccountOptions, AllowKeys, DaemonOptions, LogicalUnitKeys, PrivateLunsKeys, TargetKeys
+from tgtcore.config.models import (
+    AccountOptions,
+    AllowKeys,
+    DaemonOptions,
+    LogicalUnitKeys,
+    PrivateLunsKeys,
+    TargetKeys,
+    TransportKeys,
+)
 from tgtcore.management.verbs import VERBS
 from tgtcore.plugins import Plugins
 from tgtcore.registry import Offers
@@ -206,7 +214,7 @@ def all_tables() -> dict[str, Callable[[], str]]:
             ["signal", "news"], [[f"`{n}`", s.__doc__ or ""] for n, s in signals.every_signal().items()]
         ),
     }
-    core = (DaemonOptions, AccountOptions, LogicalUnitKeys, TargetKeys, AllowKeys, PrivateLunsKeys)
+    core = (DaemonOptions, AccountOptions, LogicalUnitKeys, TransportKeys, TargetKeys, AllowKeys, PrivateLunsKeys)
     models: dict[str, type[BaseModel]] = {model.__name__: model for model in core}
     every: tuple[Offers[Any], ...] = (registry.transports, registry.device_types, *registry.media())
     for offers in every:

@@ -11,15 +11,15 @@ CORE = ROOT / "tgtcore"
 
 FLOORS: list[set[str]] = [
     {"errors", "limits", "options", "sizes"},
-    {"scsi", "leases", "news", "signals", "loop", "service"},
+    {"scsi", "leases", "news", "signals", "loop", "service", "ring"},
     {"aborting", "reservations", "store", "task", "transport"},
     {"device", "task_set"},
     {"logical_unit", "nexus", "target"},
     {"hookspecs", "registry"},
     {"plugins", "config"},
+    {"isolation"},
     {"daemon"},
     {"management"},
-    {"handover"},
     {"cli"},
 ]
 """Ground floor first.  The contracts have two: a device type is written in terms of tasks, stores and reservations."""

@@ -59,6 +59,10 @@ class DrainTimeout(TgtError):
         self.holders = tuple(holders)
 
 
+class RingError(TgtError):
+    """The other side of a ring broke its rules, or is gone; the ring cannot be used any more."""
+
+
 class CheckCondition(TgtError):
     """Ends a task with CHECK CONDITION; a device type raises it, the logical unit turns it into sense data.
 

@@ -27,6 +27,12 @@ NAME_BYTES_MAX = 223
 WORKER_THREADS_MAX = 64
 """Threads for blocking store calls; each costs a stack and rarely pays beyond the device's queue."""
 
+SOCKETS_PER_DRIVER_MAX = 256
+"""Listening sockets that a driver process passes on to the daemon, which keeps them for its successor."""
+
+NEXUSES_PER_DRIVER_MAX = 16384
+"""Nexuses of one driver in a process of its own; more than any initiator network that one process can serve."""
+
 MANAGEMENT_REQUEST_BYTES_MAX = 1024 * 1024
 """One management request: a whole configuration fits, a flood does not."""
 

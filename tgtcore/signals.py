@@ -16,6 +16,9 @@ _space = Namespace()
 plugin_loaded = _space.signal("plugin_loaded", doc="A plugin was registered.  Sender: the plugin's record.")
 config_reloaded = _space.signal("config_reloaded", doc="A new configuration is in force.  Sender: the daemon.")
 target_added = _space.signal("target_added", doc="Sender: the target.")
+target_changed = _space.signal(
+    "target_changed", doc="Alias, options or access list are other ones.  Sender: the target."
+)
 target_removed = _space.signal("target_removed", doc="Sender: the target.")
 lu_added = _space.signal("lu_added", doc="A logical unit exists.  Sender: the logical unit.")
 lu_removed = _space.signal("lu_removed", doc="A logical unit is gone.  Sender: the logical unit.")

@@ -183,4 +183,4 @@ def test_options_of_plugins_are_checked_with_their_models() -> None:
 
 def test_default_options_of_the_transports_that_targets_use() -> None:
     config = checked(GOOD.replace('[transports.fake]\nportals = [{ address = "one" }]\n', ""))
-    assert config.transports["fake"].model_dump() == {"portals": ()}
+    assert config.transports["fake"].options.model_dump() == {"portals": ()}

@@ -10,8 +10,9 @@ import pytest_asyncio
 from support.fakes import FakeStore, FakeTransport, fake_plugins
 
 from tgtcore.config import parse
-from tgtcore.daemon import Daemon, Edit, LocalDriver, Step
+from tgtcore.daemon import Daemon, Edit, Step
 from tgtcore.daemon.load import check_source
+from tgtcore.transport import LocalDriver
 
 CONFIG = """
 plugins = ["fake"]

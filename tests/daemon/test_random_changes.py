@@ -91,7 +91,7 @@ class World:
                 assert lu is inventory.units[wanted[lun]].lu, "a LUN of a logical unit that is gone"
             for nexus in target.nexuses:
                 self._check_nexus(nexus)
-        assert self.running.transport.options == config.transports["fake"]
+        assert self.running.transport.options == config.transports["fake"].options
         opened = [store for unit in inventory.units.values() if unit.stack for store in unit.stack.stores]
         assert {id(store) for store in FakeStore.opened if not store.closed} == {
             id(store) for store in opened if isinstance(store, FakeStore)

@@ -2,7 +2,7 @@
 
 from dataclasses import replace
 
-from tgtcore.config import Config, LogicalUnitConfig, LunMapConfig, TargetConfig
+from tgtcore.config import Config, LogicalUnitConfig, LunMapConfig, TargetConfig, TransportConfig
 from tgtcore.daemon.compare import Action, Kind, Step, compare
 from tgtcore.daemon.remains import without
 from tgtcore.options import NoOptions, Options
@@ -26,7 +26,7 @@ TARGET = TargetConfig(
 CONFIG = Config(
     document={"as": "it was"},
     plugins=("fake",),
-    transports={"fake": Portals(port=1)},
+    transports={"fake": TransportConfig(Portals(port=1))},
     logical_units={"a": UNIT},
     targets={"t.one": TARGET},
 )
@@ -67,10 +67,16 @@ def test_a_target_that_is_gone_takes_its_luns_along() -> None:
 
 def test_what_stayed_changed_is_in_force() -> None:
     lost = [
-        Step(Action.CHANGE, Kind.TRANSPORT, "fake", old=Portals(port=1), new=Portals(port=2)),
+        Step(
+            Action.CHANGE,
+            Kind.TRANSPORT,
+            "fake",
+            old=TransportConfig(Portals(port=1)),
+            new=TransportConfig(Portals(port=2)),
+        ),
         Step(Action.CHANGE, Kind.DAEMON, "", new=CONFIG.daemon.model_copy(update={"drain_s": 7})),
     ]
     left = without(CONFIG, lost)
-    assert left.transports == {"fake": Portals(port=2)}
+    assert left.transports == {"fake": TransportConfig(Portals(port=2))}
     assert left.daemon.drain_s == 7
     assert left == replace(CONFIG, transports=left.transports, daemon=left.daemon)

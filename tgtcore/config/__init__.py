@@ -11,6 +11,8 @@ from tgtcore.config.models import (
     LunMapConfig,
     StoreConfig,
     TargetConfig,
+    TransportConfig,
+    TransportKeys,
 )
 from tgtcore.config.reader import Source, parse, read
 from tgtcore.config.writer import make_folder, sync_folder, to_toml, write_atomically
@@ -25,6 +27,8 @@ __all__ = [
     "Source",
     "StoreConfig",
     "TargetConfig",
+    "TransportConfig",
+    "TransportKeys",
     "check",
     "default_socket",
     "default_state_directory",

@@ -7,12 +7,20 @@ from typing import Any
 from pydantic import BaseModel, TypeAdapter, ValidationError
 
 from tgtcore.config.logical_units import check_logical_unit, check_shared_names, check_shared_paths
-from tgtcore.config.models import AccountConfig, AccountOptions, Config, DaemonOptions, Name
+from tgtcore.config.models import (
+    AccountConfig,
+    AccountOptions,
+    Config,
+    DaemonOptions,
+    Name,
+    TransportConfig,
+    TransportKeys,
+)
 from tgtcore.config.paths import absolute
 from tgtcore.config.problems import Problems
 from tgtcore.config.reader import Source
 from tgtcore.config.secrets import BadSecret, read_secret
-from tgtcore.config.targets import check_target
+from tgtcore.config.targets import check_own_keys, check_target
 from tgtcore.options import NoOptions
 from tgtcore.registry import Registry, nearest
 
@@ -135,14 +143,21 @@ class _Checker:
         found: BaseModel | None = self._model(("plugin", name), plugin_model(name), table)
         return found
 
-    def _transport(self, name: str, table: Any) -> BaseModel | None:
+    def _transport(self, name: str, table: Any) -> TransportConfig | None:
         cls = self._registry.transports.get(name)
         if cls is None:
             self._problems.unknown(("transports", name), "transport", name, self._registry.transports)
             return None
         self._document.setdefault("transports", {}).setdefault(name, table)
-        found: BaseModel | None = self._model(("transports", name), cls.Options, table)
-        return found
+        place = ("transports", name)
+        if not isinstance(table, dict):
+            self._problems.add(place, "expected a table")
+            return None
+        made = self._document["transports"][name] = absolute(cls.Options, table, self._source.base)
+        own = {key: value for key, value in made.items() if key in TransportKeys.model_fields}
+        keys: TransportKeys | None = self._problems.check(place, TransportKeys, own)
+        options = check_own_keys(place, made, TransportKeys, cls.Options, self._problems)
+        return TransportConfig(options, keys) if keys is not None and options is not None else None
 
     def _logical_unit(self, name: str, table: Any) -> Any:
         self._name(("logical_units", name), name)

@@ -70,6 +70,22 @@ class AccountOptions(Options):
         return self
 
 
+class TransportKeys(Options):
+    """The core's keys of ``[transports.NAME]``; the others are the transport's own."""
+
+    isolation: Literal["none", "process"] = "none"
+    """``process``: the transport runs in a process of its own, which is started again when it dies and can harm nobody else."""
+
+    user: str | None = Field(default=None, min_length=1)
+    """Who that process is, for a daemon that runs as root; ``nobody`` by default."""
+
+    @model_validator(mode="after")
+    def _user_of_a_process(self) -> "TransportKeys":
+        if self.user is not None and self.isolation == "none":
+            raise ValueError('user: only a transport with isolation = "process" has one')
+        return self
+
+
 class LogicalUnitKeys(Options):
     """The core's keys of ``[logical_units.NAME]``; the others are its device type's."""
 
@@ -152,6 +168,14 @@ class AccountConfig:
 
 
 @dataclass(frozen=True)
+class TransportConfig:
+    """A checked transport."""
+
+    options: BaseModel
+    keys: TransportKeys = field(default_factory=TransportKeys)
+
+
+@dataclass(frozen=True)
 class StoreConfig:
     """A checked store, format or filter and what it stands on."""
 
@@ -216,7 +240,7 @@ class Config:
     plugins: tuple[str, ...] = ()
     daemon: DaemonOptions = field(default_factory=DaemonOptions)
     accounts: Mapping[str, AccountConfig] = field(default_factory=dict)
-    transports: Mapping[str, BaseModel] = field(default_factory=dict)
+    transports: Mapping[str, TransportConfig] = field(default_factory=dict)
     logical_units: Mapping[str, LogicalUnitConfig] = field(default_factory=dict)
     targets: Mapping[str, TargetConfig] = field(default_factory=dict)
     plugin: Mapping[str, BaseModel] = field(default_factory=dict)

@@ -3,6 +3,8 @@
 from collections.abc import Collection
 from typing import Any
 
+from pydantic import BaseModel
+
 from tgtcore.config.models import LunMapConfig, TargetConfig, TargetKeys
 from tgtcore.config.positions import Place
 from tgtcore.config.problems import Problems, expected
@@ -59,10 +61,19 @@ def _check_transport(place: Place, table: dict[str, Any], registry: Registry, pr
         wrong = f"the name is longer than {NAME_BYTES_MAX} bytes"
     if wrong is not None:
         problems.add(place, wrong)
-    model = cls.TargetOptions
-    own = {key: value for key, value in table.items() if key not in _CORE_KEYS}
+    return check_own_keys(place, table, TargetKeys, cls.TargetOptions, problems)
+
+
+def check_own_keys(
+    place: Place, table: dict[str, Any], core: type[BaseModel], model: type[BaseModel], problems: Problems
+) -> Any:
+    """Check what a driver's own keys are in a table that it shares with the core; an instance of its model, or None.
+
+    :param core: the model of the core's keys.
+    """
+    own = {key: value for key, value in table.items() if key not in core.model_fields}
     if model.model_config.get("extra") == "forbid":
-        known = sorted(_CORE_KEYS | set(model.model_fields))
+        known = sorted({*core.model_fields, *model.model_fields})
         for key in [key for key in own if key not in model.model_fields]:
             problems.add((*place, key), f"unknown key{nearest(key, known)}{expected(known)}")
             del own[key]

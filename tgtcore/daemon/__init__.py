@@ -2,19 +2,16 @@
 
 from tgtcore.daemon.compare import Action, Kind, Step
 from tgtcore.daemon.daemon import Daemon, Edit
-from tgtcore.daemon.drivers import Driver, LocalDriver
 from tgtcore.daemon.inheritance import Inheritance, InheritedSocket
 from tgtcore.daemon.load import load_file, load_source
 
 __all__ = [
     "Action",
     "Daemon",
-    "Driver",
     "Edit",
     "Inheritance",
     "InheritedSocket",
     "Kind",
-    "LocalDriver",
     "Step",
     "load_file",
     "load_source",

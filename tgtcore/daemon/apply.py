@@ -112,7 +112,7 @@ class Applier:
             self._check_gone(step)
             await add_transport(self._inventory, step.name, step.new)
         elif step.action is Action.CHANGE:
-            await change_transport(self._inventory, step.name, step.new)
+            await change_transport(self._inventory, step.name, step.new.options)
         else:
             users = transport_users(self._inventory, step.name)
             await self._remove(step, f"transport {step.name}", remove_transport(self._inventory, step.name), users)

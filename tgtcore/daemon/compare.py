@@ -74,7 +74,7 @@ def compare(old: Config, new: Config) -> list[Step]:
     steps: list[Step] = []
     steps += _simple(Kind.DAEMON, {"": old.daemon}, {"": new.daemon})
     steps += _simple(Kind.PLUGIN, old.plugin, new.plugin)
-    steps += [step for step in _simple(Kind.TRANSPORT, old.transports, new.transports) if step.action is Action.CHANGE]
+    steps += _changed_transports(old, new)
     steps += _simple(Kind.ACCOUNT, old.accounts, new.accounts)
     steps += [_add_unit(new.logical_units[name]) for name in early]
     steps += _luns(Action.REMOVE, old, new, reopened, remade)
@@ -83,9 +83,7 @@ def compare(old: Config, new: Config) -> list[Step]:
     steps += [_add_unit(new.logical_units[name]) for name in late]
     steps += _new_targets(old, new, remade)
     steps += _luns(Action.ADD, new, old, reopened, remade)
-    steps += [
-        step for step in _simple(Kind.TRANSPORT, old.transports, new.transports) if step.action is not Action.CHANGE
-    ]
+    steps += _other_transports(old, new)
     return steps
 
 
@@ -115,6 +113,30 @@ def _simple(kind: Kind, old: Any, new: Any) -> Iterator[Step]:
     for name in old:
         if name not in new:
             yield Step(Action.REMOVE, kind, name, old=old[name])
+
+
+def _changed_transports(old: Config, new: Config) -> Iterator[Step]:
+    """Running transports that get other options."""
+    for name, transport in new.transports.items():
+        before = old.transports.get(name)
+        if before is not None and before.keys == transport.keys and before.options != transport.options:
+            differing = _differing(before.options, transport.options)
+            yield Step(Action.CHANGE, Kind.TRANSPORT, name, differing, before, transport)
+
+
+def _other_transports(old: Config, new: Config) -> Iterator[Step]:
+    """Transports that go, that come, and that are to run elsewhere and so go and come."""
+    for name, transport in old.transports.items():
+        after = new.transports.get(name)
+        if after is None:
+            yield Step(Action.REMOVE, Kind.TRANSPORT, name, old=transport)
+        elif after.keys != transport.keys:
+            differing = _differing(transport.keys, after.keys)
+            yield Step(Action.REMOVE, Kind.TRANSPORT, name, f"to change {differing}", transport)
+    for name, transport in new.transports.items():
+        before = old.transports.get(name)
+        if before is None or before.keys != transport.keys:
+            yield Step(Action.ADD, Kind.TRANSPORT, name, new=transport)
 
 
 def _differing(old: Any, new: Any) -> str:

@@ -14,9 +14,9 @@ from tgtcore.loop import Workers
 from tgtcore.plugins import Plugins
 from tgtcore.store import OpenStore
 from tgtcore.target import LunMap, Target
+from tgtcore.transport import Driver
 
 if TYPE_CHECKING:
-    from tgtcore.daemon.drivers import Driver
     from tgtcore.daemon.host import TransportHost
     from tgtcore.daemon.identities import Identities
     from tgtcore.daemon.stores import Stack
@@ -52,7 +52,7 @@ class Inventory:
     accounts: dict[str, AccountConfig] = field(default_factory=dict)
     units: dict[str, Unit] = field(default_factory=dict)
     targets: dict[str, Target] = field(default_factory=dict)
-    transports: "dict[str, Driver]" = field(default_factory=dict)
+    transports: dict[str, Driver] = field(default_factory=dict)
     hosts: "dict[str, TransportHost]" = field(default_factory=dict)
     names: dict[tuple[str, object], LogicalUnit] = field(default_factory=dict)
     """Unique ids and serial numbers that are in use, and by which logical unit."""

@@ -70,6 +70,7 @@ def change_target(inventory: Inventory, config: TargetConfig) -> bool:
     target.options = config.options
     other = target.access != config.allow
     target.access = config.allow
+    signals.emit(signals.target_changed, target)
     return other
 
 

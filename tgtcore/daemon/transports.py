@@ -1,29 +1,31 @@
 """Starting, changing and stopping transports."""
 
 import logging
+import os
 from collections.abc import Callable
 
 from pydantic import BaseModel
 
-from tgtcore.daemon.drivers import LocalDriver
+from tgtcore.config import TransportConfig
 from tgtcore.daemon.host import TransportHost
 from tgtcore.daemon.inventory import Inventory
 from tgtcore.daemon.stores import explain
 from tgtcore.errors import ConfigError
+from tgtcore.isolation.orders import Orders
+from tgtcore.isolation.process_driver import ProcessDriver
+from tgtcore.transport import Driver, LocalDriver
 
 _log = logging.getLogger(__name__)
 
 
-async def add_transport(inventory: Inventory, name: str, options: BaseModel) -> None:
+async def add_transport(inventory: Inventory, name: str, config: TransportConfig) -> None:
     """Make a transport and open its portals, or leave nothing behind.
 
     :raises ConfigError: a portal can't be opened, or the transport fails in another way.
     """
-    cls = inventory.plugins.registry.transports.get(name)
-    assert cls is not None, f"{name} was checked"
     host = TransportHost(name, inventory)
     try:
-        transport = LocalDriver(cls(host, options))
+        transport = _DRIVERS[config.keys.isolation](inventory, name, config, host)
     except Exception as error:
         raise ConfigError(explain(f"transport {name}", error)) from error
     inventory.hosts[name] = host
@@ -35,6 +37,23 @@ async def add_transport(inventory: Inventory, name: str, options: BaseModel) -> 
         if isinstance(error, Exception):
             raise ConfigError(explain(f"transport {name}", error)) from error
         raise
+
+
+def _local(inventory: Inventory, name: str, config: TransportConfig, host: TransportHost) -> Driver:
+    cls = inventory.plugins.registry.transports.get(name)
+    assert cls is not None, f"{name} was checked"
+    return LocalDriver(cls(host, config.options))
+
+
+def _in_a_process(inventory: Inventory, name: str, config: TransportConfig, host: TransportHost) -> Driver:
+    user = config.keys.user or ("nobody" if os.getuid() == 0 else "")
+    plugin = inventory.plugins.offering("transport", name).name
+    level = logging.getLevelName(logging.getLogger().getEffectiveLevel())
+    return ProcessDriver(Orders(plugin, name, -1, user, level), host, config.options)
+
+
+_DRIVERS = {"none": _local, "process": _in_a_process}
+"""By the key ``isolation``."""
 
 
 async def change_transport(inventory: Inventory, name: str, options: BaseModel) -> None:

@@ -120,7 +120,9 @@ class Pause:
         lu.device, lu.commands = device, device.bind_commands()
         try:
             for nexus in lu.nexuses():
-                nexus.commands_for(lu)  # so that it can't fail when an initiator addresses the logical unit for the first time
+                nexus.commands_for(
+                    lu
+                )  # so that it can't fail when an initiator addresses the logical unit for the first time
             tables = [itl.nexus.commands_for(lu) for itl in lu.itls]
         except BaseException:
             lu.device, lu.commands, _ = before

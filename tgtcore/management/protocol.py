@@ -133,10 +133,5 @@ def parse_response(line: bytes) -> Any:
             Code.PROTOCOL, "the daemon's answer is not understood; are tgtadm and tgtd of one version?"
         ) from None
     if error is not None:
-        raise told_error(error)
+        raise VerbError(Code.of_word(error.get("code", "")), error.get("message", ""), tuple(error.get("problems", ())))
     return message.get("result")
-
-
-def told_error(error: dict[str, Any]) -> VerbError:
-    """The error of a response."""
-    return VerbError(Code.of_word(error.get("code", "")), error.get("message", ""), tuple(error.get("problems", ())))

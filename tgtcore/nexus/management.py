@@ -62,6 +62,11 @@ Answer = Callable[[TmfResponse], None]
 
 def manage(nexus: "Nexus", request: TmfRequest, answer: Answer) -> None:
     """Perform a task management function; ``answer`` is called once, perhaps before this returns."""
+    nexus.manage(request, answer)
+
+
+def perform(nexus: "Nexus", request: TmfRequest, answer: Answer) -> None:
+    """The same where the logical units are; called by :meth:`Nexus.manage` only."""
     function = request.function
     if function in _ON_TARGET:
         _ON_TARGET[function](nexus, answer)

@@ -9,6 +9,7 @@ from tgtcore.leases import Leases
 from tgtcore.limits import TASKS_PER_NEXUS_MAX
 from tgtcore.news import News, moment
 from tgtcore.nexus.itl import UNUSED, ITLNexus
+from tgtcore.nexus.management import Answer, TmfRequest, perform
 from tgtcore.nexus.ports import InitiatorPort, TargetPort
 from tgtcore.reservations import NexusIdentity
 from tgtcore.scsi import asc
@@ -195,6 +196,10 @@ class Nexus:
     def abort_tasks(self, then: Callable[[], None]) -> None:
         """Abort every unfinished task in silence; ``then`` when the last has ended."""
         abort_all(self.tasks.values(), in_silence, then)
+
+    def manage(self, request: TmfRequest, answer: Answer) -> None:
+        """Perform a task management function; ``answer`` is called once, perhaps before this returns."""
+        perform(self, request, answer)
 
     # ---- its end ----------------------------------------------------------------------------------------------------
 

@@ -69,6 +69,13 @@ class Plugins:
         """The names of the enabled plugins, in the order of the configuration."""
         return [record.name for record in self.records]
 
+    def offering(self, kind: str, name: str) -> Record:
+        """The plugin that offers something under a name.
+
+        :param kind: such as ``transport``.
+        """
+        return next(record for record in self.records if name in record.offers.get(kind, ()))
+
     # ---- the hooks (each raises PluginError when an implementation fails; the message names the plugin) --------------
 
     def load_config(self, path: Path) -> Mapping[str, Any] | None:

@@ -10,7 +10,8 @@ from tgtcore_iscsi.options import IscsiOptions, IscsiTargetOptions
 
 def config(options: Any = None, **target: Any) -> Any:
     targets = {"iqn.2025-01.example:a": SimpleNamespace(options=IscsiTargetOptions(**target))}
-    return SimpleNamespace(transports={"iscsi": options or IscsiOptions()}, targets=targets, accounts={"alice": None})
+    transports = {"iscsi": SimpleNamespace(options=options or IscsiOptions())}
+    return SimpleNamespace(transports=transports, targets=targets, accounts={"alice": None})
 
 
 def test_what_is_there_is_no_problem() -> None:

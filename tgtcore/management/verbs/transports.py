@@ -2,11 +2,12 @@
 
 from typing import Any
 
-from tgtcore.daemon import Daemon, Driver
+from tgtcore.daemon import Daemon
 from tgtcore.errors import ConfigError
 from tgtcore.management.protocol import Code, VerbError
 from tgtcore.management.verbs.table import STEPS, argument, missing, steps_shown, verb
 from tgtcore.options import Options
+from tgtcore.transport import Driver
 
 
 class Portal(Options):

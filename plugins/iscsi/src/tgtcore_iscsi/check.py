@@ -15,7 +15,8 @@ _TRANSPORT = ("transports", "iscsi")
 
 def problems(config: Any) -> list[Problem]:
     """Accounts and portal groups that are named and not there, portals and targets that are there twice."""
-    options = config.transports.get("iscsi")
+    transport = config.transports.get("iscsi")
+    options = transport.options if transport is not None else None
     if not isinstance(options, IscsiOptions):
         return []
     targets = {name: one.options for name, one in config.targets.items() if isinstance(one.options, IscsiTargetOptions)}

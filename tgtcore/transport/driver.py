@@ -7,13 +7,15 @@ able to deal with a transport that runs in a process of its own and answers when
 import socket
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from pydantic import BaseModel
 
-from tgtcore.nexus import TargetPort
-from tgtcore.target import Target
-from tgtcore.transport import PortalInfo, SessionInfo, Transport
+from tgtcore.transport.contract import PortalInfo, SessionInfo, Transport
+
+if TYPE_CHECKING:
+    from tgtcore.nexus import TargetPort
+    from tgtcore.target import Target
 
 
 class Driver(ABC):
@@ -25,7 +27,7 @@ class Driver(ABC):
         """The options in force."""
 
     @abstractmethod
-    def target_ports(self, target: Target) -> Sequence[TargetPort]:
+    def target_ports(self, target: "Target") -> "Sequence[TargetPort]":
         """The target ports through which a target can be reached; asked by commands, so it never waits."""
 
     @abstractmethod
@@ -37,7 +39,7 @@ class Driver(ABC):
         """Take no new connections."""
 
     @abstractmethod
-    async def drop_target(self, target: Target, timeout_s: float) -> None:
+    async def drop_target(self, target: "Target", timeout_s: float) -> None:
         """End every session with a target."""
 
     @abstractmethod
@@ -65,7 +67,7 @@ class Driver(ABC):
         """The sessions that are logged in."""
 
     @abstractmethod
-    async def urls(self, target: Target) -> dict[int, list[str]]:
+    async def urls(self, target: "Target") -> dict[int, list[str]]:
         """The addresses of each LUN that everybody sees, by LUN."""
 
     @abstractmethod
@@ -84,7 +86,7 @@ class LocalDriver(Driver):
         """Those of the transport."""
         return self.transport.options
 
-    def target_ports(self, target: Target) -> Sequence[TargetPort]:
+    def target_ports(self, target: "Target") -> "Sequence[TargetPort]":
         """Ask the transport."""
         return self.transport.target_ports(target)
 
@@ -96,7 +98,7 @@ class LocalDriver(Driver):
         """Let the transport close its portals."""
         await self.transport.stop_listening()
 
-    async def drop_target(self, target: Target, timeout_s: float) -> None:
+    async def drop_target(self, target: "Target", timeout_s: float) -> None:
         """Let the transport end the sessions."""
         await self.transport.drop_target(target, timeout_s)
 
@@ -124,7 +126,7 @@ class LocalDriver(Driver):
         """Ask the transport."""
         return self.transport.sessions()
 
-    async def urls(self, target: Target) -> dict[int, list[str]]:
+    async def urls(self, target: "Target") -> dict[int, list[str]]:
         """Ask the transport for each LUN."""
         return {lun: self.transport.urls(target, lun) for lun in target.luns.luns()}
 

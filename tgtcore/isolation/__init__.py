@@ -1,0 +1,1 @@
+"""Drivers in processes of their own: the same transport class behind the ring, supervised by the daemon."""

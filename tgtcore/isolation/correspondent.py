@@ -1,0 +1,297 @@
+"""A driver's correspondence with the core: its commands with their places in the data area, and its other requests."""
+
+import asyncio
+from collections import deque
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+from tgtcore.errors import RingError
+from tgtcore.ring import AckStatus, Attached, DriverEnd, Request, Response, messages
+from tgtcore.ring.area import Area
+from tgtcore.ring.driver_end import Handler
+from tgtcore.ring.layout import Layout
+from tgtcore.scsi import asc
+from tgtcore.scsi.sense import Sense, SenseKey
+from tgtcore.scsi.status import Status
+from tgtcore.task import State, Task
+
+if TYPE_CHECKING:
+    from tgtcore.isolation.remote_nexus import RemoteNexus
+
+_ANSWER_S = 30.0
+"""How long the core may take to answer a question for which the driver waits."""
+_QUESTIONS = 64
+"""Requests that commands leave to other requests, so that task management gets through when commands are stuck."""
+_DATA_SHARE = 4
+"""One of so many parts of the data area is for data-out that was asked for.  What is there always ends, so commands that hold their
+other places meanwhile can never wait for each other."""
+_PAPERS_SHARE = 16
+"""One of so many parts is for the payloads of questions."""
+
+
+class _Flight:
+    """A command that the core has."""
+
+    __slots__ = ("fetched", "in_offset", "place", "room", "task")
+
+    def __init__(self, task: Task, place: tuple[int, int] | None, in_offset: int, room: int) -> None:
+        self.task = task
+        self.place = place
+        self.in_offset = in_offset
+        self.room = room
+        self.fetched: tuple[int, int] | None = None
+        """Where the data-out is that was asked for."""
+
+
+class Correspondent:
+    """The driver's side of one ring.
+
+    :param attached: the ring.
+    :param events: what to do with each event.
+    """
+
+    def __init__(self, attached: Attached, loop: asyncio.AbstractEventLoop, events: dict[int, Handler]) -> None:
+        self._flights: dict[int, _Flight] = {}
+        self._waiting: dict[Task, None] = {}
+        """Commands for which there is no place now, oldest first."""
+        self._data_waiting: deque[int] = deque()
+        self._answers: dict[int, Handler] = {}
+        self._requests_waiting: deque[tuple[Layout, Handler, tuple[Any, ...]]] = deque()
+        self._last_id = 0
+        handlers: dict[int, Handler] = {
+            **events,
+            Response.COMPLETION: self._completed,
+            Response.WANT_DATA: self._wanted,
+            **dict.fromkeys(
+                (
+                    Response.TASK_MANAGEMENT_DONE,
+                    Response.NEXUS_OPENED,
+                    Response.NEXUS_CLOSED,
+                    Response.ADMITTED,
+                    Response.ACCOUNT_FOUND,
+                    Response.INHERITED,
+                ),
+                self._answered,
+            ),
+        }
+        self.end = DriverEnd(
+            attached.memory, attached.request_bell, attached.response_bell, attached.link, loop, handlers
+        )
+        size = attached.memory.geometry.data_bytes
+        data, papers = size // _DATA_SHARE, size // _PAPERS_SHARE
+        self._places = Area(size - data - papers)
+        self._data_places = Area(data, size - data - papers)
+        self._papers = Area(papers, size - papers)
+        self._room_max = self._places.largest_bytes // 2
+
+    # ---- commands ---------------------------------------------------------------------------------------------------
+
+    def submit(self, task: Task) -> None:
+        """Pass a command on, now or when there is a place for it."""
+        if task.expected_out > self._data_places.largest_bytes:
+            task.finish(Status.CHECK_CONDITION, _TOO_LONG)
+        elif self._waiting or not self._post(task):
+            self._waiting[task] = None
+
+    def withdraw(self, chosen: Callable[[Task], bool]) -> None:
+        """End in silence those of the commands that wait here that are chosen."""
+        for task in [task for task in self._waiting if chosen(task)]:
+            del self._waiting[task]
+            task.abort(None)
+
+    def waits(self, task: Task) -> bool:
+        """Whether a command waits here, so that the core does not know it."""
+        return task in self._waiting
+
+    def _post(self, task: Task) -> bool:
+        """Post a command; False: there is no place for it now."""
+        end = self.end
+        if end.unanswered >= end.depth - _QUESTIONS:
+            return False
+        data = task.data_out
+        present = 0 if data is None else len(data)
+        room = min(task.expected_in, self._room_max)
+        cdb = task.cdb
+        long_cdb = len(cdb) if len(cdb) > messages.CDB_INLINE_BYTES else 0
+        place: tuple[int, int] | None = None
+        offset = 0
+        if total := present + room + long_cdb:
+            place = self._places.take(total)
+            if place is None:
+                return False
+            offset = place[0]
+            if data is not None:
+                end.data[offset : offset + present] = memoryview(data)
+                if present == task.expected_out:
+                    task.data_out = None  # whoever holds it need not keep it
+            if long_cdb:
+                end.data[offset + present + room : offset + total] = cdb
+        self._last_id = request_id = self._last_id + 1
+        self._flights[request_id] = _Flight(task, place, offset + present, room)
+        end.unanswered += 1
+        nexus: RemoteNexus = task.nexus  # type: ignore[assignment]
+        nexus.ids[task.tag] = request_id
+        messages.COMMAND.pack_into(
+            end.requests,
+            end.slot(),
+            Request.COMMAND,
+            task.attribute,
+            len(cdb),
+            nexus.number,
+            request_id,
+            task.lun,
+            offset,
+            offset + present,
+            present,
+            task.expected_out,
+            room,
+            task.expected_in,
+            offset + present + room,
+            b"" if long_cdb else cdb,
+        )
+        return True
+
+    def _completed(self, slots: memoryview, at: int) -> None:
+        _, status, flags, sense_length, request_id, length, wanted_out, _ = messages.COMPLETION_HEAD.unpack_from(
+            slots, at
+        )
+        flight = self._flights.pop(request_id)
+        task = flight.task
+        if flags & messages.SILENT:
+            self._give(flight)
+            task.abort(None)
+        else:
+            if length:
+                data = self.end.data[flight.in_offset : flight.in_offset + min(length, flight.room)]
+                task.data_in = bytes(data) if length <= flight.room else bytes(data).ljust(length, b"\0")
+            self._give(flight)
+            task.wanted_out = wanted_out
+            sense = b""
+            if sense_length:
+                begin = at + messages.COMPLETION_HEAD.size
+                sense = bytes(slots[begin : begin + sense_length])
+            if flight.room < min(length, task.expected_in):
+                task.data_in = None
+                status, sense = Status.CHECK_CONDITION, _TOO_LONG
+            task.finish(status, sense)
+        if self._data_waiting or self._waiting or self._requests_waiting:
+            self._go_on()
+
+    def _give(self, flight: _Flight) -> None:
+        if flight.place is not None:
+            self._places.give(*flight.place)
+        if flight.fetched is not None:
+            self._data_places.give(*flight.fetched)
+
+    def _go_on(self) -> None:
+        """Pass on what waits, as far as there are places now."""
+        while self._requests_waiting and self.end.unanswered < self.end.depth - 1:
+            self._post_request(*self._requests_waiting.popleft())
+        for _ in range(len(self._data_waiting)):
+            request_id = self._data_waiting.popleft()
+            if request_id in self._flights:
+                self._bring(request_id)
+                if self._data_waiting and self._data_waiting[-1] == request_id:
+                    break
+        while self._waiting:
+            task = next(iter(self._waiting))
+            if not self._post(task):
+                break
+            del self._waiting[task]
+
+    # ---- data-out -----------------------------------------------------------------------------------------------------
+
+    def _wanted(self, slots: memoryview, at: int) -> None:
+        _, _, _, wanted_out, request_id = messages.WANT_DATA.unpack_from(slots, at)
+        task = self._flights[request_id].task
+        task.wanted_out = wanted_out
+        task.state = State.DATA
+        task.want_data()
+
+    def data_arrived(self, task: Task) -> None:
+        """A command has all its data-out."""
+        nexus: RemoteNexus = task.nexus  # type: ignore[assignment]
+        task.state = State.RUNNING
+        self._bring(nexus.ids[task.tag])
+
+    def _bring(self, request_id: int) -> None:
+        """Post DATA, or let it wait for a place."""
+        flight = self._flights[request_id]
+        data = flight.task.data_out
+        assert data is not None
+        place = self._data_places.take(len(data)) if not self._data_waiting else None
+        if place is None:
+            self._data_waiting.append(request_id)
+            return
+        flight.fetched = place
+        end = self.end
+        end.data[place[0] : place[0] + len(data)] = memoryview(data)
+        flight.task.data_out = None
+        messages.DATA.pack_into(end.requests, end.slot(), Request.DATA, 0, 0, len(data), request_id, place[0])
+
+    # ---- other requests -----------------------------------------------------------------------------------------------
+
+    def request(self, layout: Layout, answered: Handler, *values: Any) -> None:
+        """Post a request that is no command, now or when there is a place for it.
+
+        :param answered: takes the answer's slot.
+        :param values: the fields; a None stands for the id.
+        """
+        if self._requests_waiting or self.end.unanswered >= self.end.depth - 1:  # the last one is for questions
+            self._requests_waiting.append((layout, answered, values))
+        else:
+            self._post_request(layout, answered, values)
+
+    def _post_request(self, layout: Layout, answered: Handler, values: tuple[Any, ...]) -> int:
+        end = self.end
+        request_id = end.new_id()
+        self._answers[request_id] = answered
+        end.unanswered += 1
+        layout.pack_into(end.requests, end.slot(), *(request_id if value is None else value for value in values))
+        return request_id
+
+    def ask(self, layout: Layout, payload: bytes, room: int, values: Callable[[int], tuple[Any, ...]]) -> memoryview:
+        """Post a question with a payload and wait for the answer.
+
+        :param room: bytes of the payload's place, for an answer that is longer than the question.
+        :param values: the fields, when the payload's offset is known; a None stands for the id.
+        :returns: a copy of the answer's slot, and behind it, what is in the payload's place then.
+        :raises RingError: the core does not answer.
+        """
+        room = max(room, len(payload))
+        place = self._papers.take(room)
+        if place is None:
+            raise RingError("too many questions are unanswered")
+        offset, data = place[0], self.end.data
+        data[offset : offset + len(payload)] = payload
+        try:
+            request_id = self._post_request(layout, _ignore, values(offset))
+            slot = self.end.wait(request_id, _ANSWER_S)
+            del self._answers[request_id]
+            return memoryview(bytes(slot) + bytes(data[offset : offset + room]))
+        finally:
+            data[offset : offset + room] = bytes(room)  # it may have been a secret
+            self._papers.give(*place)
+
+    def _answered(self, slots: memoryview, at: int) -> None:
+        request_id = int.from_bytes(slots[at + 8 : at + 16], "little")
+        self._answers.pop(request_id)(slots, at)
+        if self._requests_waiting or self._data_waiting or self._waiting:
+            self._go_on()
+
+    def acknowledge(self, event_id: int, buffer: int, status: int, payload: bytes) -> None:
+        """Answer an event; a payload that does not fit becomes a failure."""
+        end = self.end
+        place = end.event_buffer(buffer)
+        if len(payload) > len(place):
+            status, payload = AckStatus.FAILED, b"the answer is too long"
+        place[: len(payload)] = payload
+        messages.ACKNOWLEDGE.pack_into(end.requests, end.slot(), Request.ACKNOWLEDGE, status, 0, len(payload), event_id)
+
+
+def _ignore(slots: memoryview, at: int) -> None:
+    return
+
+
+_TOO_LONG = Sense(SenseKey.ILLEGAL_REQUEST, asc.INVALID_FIELD_IN_CDB).fixed()
+"""For a read of more than fits into a place (SBC-4 6.6.4: beyond MAXIMUM TRANSFER LENGTH)."""

@@ -1,0 +1,57 @@
+"""What a driver process gives up before it meets anybody."""
+
+import ctypes
+import encodings.idna
+import logging
+import os
+import pkgutil
+import pwd
+import sys
+from importlib import import_module
+
+from tgtcore.errors import ConfigError
+
+_log = logging.getLogger(__name__)
+
+_PR_SET_NO_NEW_PRIVS = 38
+_LATE = (encodings.idna,)
+"""What the standard library imports only when it is needed, by :func:`socket.getaddrinfo` for one."""
+
+
+def user_ids(name: str) -> tuple[int, int]:
+    """User and group id of a user.
+
+    :raises ConfigError: there is none of that name.
+    """
+    try:
+        found = pwd.getpwnam(name)
+    except KeyError:
+        raise ConfigError(f'there is no user "{name}" on this machine') from None
+    return found.pw_uid, found.pw_gid
+
+
+def import_all(package: str) -> None:
+    """Import every module of a package now: later its files may be out of reach."""
+    found = sys.modules[package]
+    for module in pkgutil.walk_packages(getattr(found, "__path__", ()), f"{package}."):
+        if not module.name.endswith("__main__"):
+            import_module(module.name)
+
+
+def become(name: str) -> None:
+    """Become a user for good, if that is somebody else; no program that is run later can get more rights, whoever it belongs to.
+
+    :raises ConfigError: there is no such user.
+    :raises OSError: this process may not become him.
+    """
+    uid, gid = user_ids(name)
+    if uid != os.getuid():
+        os.setgroups([])
+        os.setresgid(gid, gid, gid)
+        os.setresuid(uid, uid, uid)
+        if not os.access(os.__file__, os.R_OK):
+            _log.warning(
+                "user %s can't read Python's own library: modules that are not loaded yet will be missing", name
+            )
+    if ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0):
+        raise OSError(ctypes.get_errno(), "prctl(PR_SET_NO_NEW_PRIVS) failed")

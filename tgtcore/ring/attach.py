@@ -1,0 +1,168 @@
+"""How a driver and the core come together: a hello, and the memory and doorbells in return.
+
+The socket (``AF_UNIX``, ``SOCK_SEQPACKET``) stays open for as long as the driver lives: its end is how either side learns of the
+other's.
+"""
+
+import asyncio
+import os
+import secrets
+import socket
+import struct
+from dataclasses import dataclass
+
+from tgtcore.errors import RingError
+from tgtcore.ring.geometry import ABI_VERSION, FEATURES, MAGIC, Geometry
+from tgtcore.ring.layout import Field, Layout
+from tgtcore.ring.memory import Memory, create, read_geometry
+
+ATTACH_S = 10.0
+"""How long either side waits for the other's words."""
+
+ADDRESS_BYTES_MAX = 256
+"""Longest address of a socket that is passed on."""
+
+HELLO = Layout(
+    "hello",
+    "What a driver says first, in one packet.",
+    Field("magic", 8, '"TGTRING" and a zero'),
+    Field("abi_version", "u32", "the version that the driver speaks"),
+    Field("reserved4", "u32", "0"),
+    Field("features", "u64", "features that the driver knows"),
+    Field("driver", 64, "its name, in UTF-8, padded with zeroes"),
+)
+WELCOME = Layout(
+    "welcome",
+    "What the core answers, in one packet.  With status 0 the descriptors of the memory, the request doorbell and the response "
+    "doorbell come with it (SCM_RIGHTS).",
+    Field("magic", 8, '"TGTRING" and a zero'),
+    Field("abi_version", "u32", "the version that the core speaks"),
+    Field("status", "u32", "0 welcome, 1 another version, 2 refused"),
+    Field("features", "u64", "features in use"),
+    Field("text", 256, "why it is refused, in UTF-8, padded with zeroes"),
+)
+
+_CREDENTIALS = struct.Struct("3i")
+_OTHER_VERSION, _REFUSED = 1, 2
+
+
+@dataclass
+class Attached:
+    """What either side has in the end.
+
+    :param peer: name of the driver, for the core; empty for the driver.
+    :param pid: process id of the other side, as the kernel knows it.
+    """
+
+    link: socket.socket
+    memory: Memory
+    request_bell: int
+    response_bell: int
+    peer: str
+    pid: int
+
+
+async def accept_driver(link: socket.socket, geometry: Geometry, peer: tuple[int, int] | None = None) -> Attached:
+    """Wait for the hello of a driver that has connected, and answer it.
+
+    :param peer: process and user id of the driver, when the socket does not know them.
+    :raises RingError: it is refused, and was told so.
+    :raises OSError: it is gone, or says nothing.
+    """
+    link.setblocking(False)
+    packet = await asyncio.wait_for(asyncio.get_running_loop().sock_recv(link, HELLO.size + 1), ATTACH_S)
+    if len(packet) != HELLO.size:
+        raise _refuse(link, _REFUSED, f"a hello of {len(packet)} bytes, expected {HELLO.size}")
+    magic, version, _, _, name = HELLO.unpack_from(packet, 0)
+    if magic != MAGIC:
+        raise _refuse(link, _REFUSED, "this is no driver of a ring")
+    if version != ABI_VERSION:
+        raise _refuse(
+            link, _OTHER_VERSION, f"the driver speaks version {version} of the ring, this core version {ABI_VERSION}"
+        )
+    pid, uid = peer or credentials(link)[:2]
+    driver = name.rstrip(b"\0").decode("utf-8", "replace")
+    header = geometry.header(
+        core_pid=os.getpid(), driver_pid=pid, driver_uid=uid, instance=secrets.token_bytes(16), driver=driver
+    )
+    made: list[int] = []
+    try:
+        made.append(create(geometry, header))
+        made.extend(os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC) for _ in range(2))
+        memory = Memory(made[0], geometry)
+        welcome = bytearray(WELCOME.size)
+        WELCOME.pack_into(welcome, 0, MAGIC, ABI_VERSION, 0, FEATURES, b"")
+        socket.send_fds(link, [welcome], made)
+    except BaseException:
+        for fd in made:
+            os.close(fd)
+        raise
+    os.close(made[0])
+    return Attached(link, memory, made[1], made[2], driver, pid)
+
+
+def attach(link: socket.socket, driver: str) -> Attached:
+    """Say hello to the core over a connected socket and map the ring.
+
+    :param driver: the driver's name, for messages.
+    :raises RingError: it is refused; the message says why.
+    :raises OSError: the core is gone, or says nothing.
+    """
+    link.settimeout(ATTACH_S)
+    hello = bytearray(HELLO.size)
+    HELLO.pack_into(hello, 0, MAGIC, ABI_VERSION, 0, FEATURES, driver.encode()[:64])
+    link.sendall(hello)
+    packet, descriptors, _, _ = socket.recv_fds(link, WELCOME.size, 3, socket.MSG_CMSG_CLOEXEC)
+    try:
+        if len(packet) != WELCOME.size:
+            raise RingError("the core has gone without an answer")
+        _, _, status, _, text = WELCOME.unpack_from(packet, 0)
+        if status:
+            raise RingError(text.rstrip(b"\0").decode("utf-8", "replace"))
+        if len(descriptors) != 3:
+            raise RingError(f"the core gave {len(descriptors)} descriptors, expected 3")
+        memory = Memory(descriptors[0], read_geometry(descriptors[0]))
+    except BaseException:
+        for fd in descriptors:
+            os.close(fd)
+        raise
+    os.close(descriptors[0])
+    return Attached(link, memory, descriptors[1], descriptors[2], "", credentials(link)[0])
+
+
+def credentials(link: socket.socket) -> tuple[int, int, int]:
+    """Process, user and group id of the other side, as the kernel knows them."""
+    pid, uid, gid = _CREDENTIALS.unpack(link.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _CREDENTIALS.size))
+    return pid, uid, gid
+
+
+def send_socket(link: socket.socket, address: str, listening: socket.socket) -> None:
+    """Pass a listening socket on; the other side gets a descriptor of its own.
+
+    :raises OSError: the other side is gone, or does not take it.
+    """
+    socket.send_fds(link, [address.encode()[:ADDRESS_BYTES_MAX]], [listening.fileno()])
+
+
+def receive_socket(link: socket.socket) -> tuple[str, socket.socket] | None:
+    """A listening socket that was passed on, with its address; None: the other side has hung up.
+
+    :raises BlockingIOError: nothing was sent.
+    :raises RingError: what was sent is something else.
+    """
+    packet, descriptors, _, _ = socket.recv_fds(link, ADDRESS_BYTES_MAX, 1, socket.MSG_CMSG_CLOEXEC)
+    if not packet:
+        return None
+    if len(descriptors) != 1:
+        raise RingError("it sent something over its socket that is no socket")
+    return packet.decode("utf-8", "replace"), socket.socket(fileno=descriptors[0])
+
+
+def _refuse(link: socket.socket, status: int, reason: str) -> RingError:
+    packet = bytearray(WELCOME.size)
+    WELCOME.pack_into(packet, 0, MAGIC, ABI_VERSION, status, FEATURES, reason.encode()[:256])
+    try:
+        link.sendall(packet)
+    except OSError:
+        return RingError(f"{reason}; it did not wait for an answer")
+    return RingError(reason)

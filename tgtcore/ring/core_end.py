@@ -1,0 +1,156 @@
+"""The core's end of a ring: it takes requests and posts responses and events.
+
+Nothing in the memory says how far either side has come: a doorbell's count does, and the kernel orders what was written before it.
+Whatever a driver writes is read once, into values of the core's own.
+"""
+
+import asyncio
+import logging
+import os
+from collections.abc import Callable, Mapping
+
+from tgtcore.errors import RingError
+from tgtcore.ring.memory import Memory
+from tgtcore.ring.messages import REQUEST_SLOT_BYTES, RESPONSE_SLOT_BYTES
+
+_log = logging.getLogger(__name__)
+
+_SLOTS_PER_TURN = 256
+"""How many requests are taken before the loop does something else."""
+_ROUNDS = 4
+"""How often a doorbell is looked at again before the loop goes on: the next requests are often there already."""
+
+Handler = Callable[[memoryview, int], None]
+"""Takes a request: the request ring and the offset of the slot."""
+
+
+class CoreEnd:
+    """The core's end.
+
+    :param request_bell: the eventfd that the driver rings; owned from here on, as the other one.
+    :param response_bell: the eventfd that wakes the driver.
+    :param handlers: what to do with each kind of request; a handler may raise :class:`~tgtcore.errors.RingError`.
+    :param broken: called once, with the reason, when the driver has broken a rule; the end is closed then.
+    """
+
+    def __init__(
+        self,
+        memory: Memory,
+        request_bell: int,
+        response_bell: int,
+        loop: asyncio.AbstractEventLoop,
+        handlers: Mapping[int, Handler],
+        broken: Callable[[str], None],
+    ) -> None:
+        self.responses = memory.responses
+        """The response ring, for packing into a slot."""
+        self.data = memory.data
+        """The data area."""
+        self.closed = False
+        self.taken = 0
+        """Requests so far."""
+        self._requests = memory.requests
+        self._slots = memory.geometry.slots
+        self._request_bell = request_bell
+        self._response_bell = response_bell
+        self._loop = loop
+        self._handlers = handlers
+        self._broken = broken
+        self._backlog = 0
+        self._next_request = 0
+        self._next_response = 0
+        self._pending = 0
+        self._serving = False
+        loop.add_reader(request_bell, self._rung)
+
+    def close(self) -> None:
+        """Let go of the doorbells; what is posted later goes nowhere.  Idempotent."""
+        if not self.closed:
+            self.closed = True
+            self._loop.remove_reader(self._request_bell)
+            os.close(self._request_bell)
+            os.close(self._response_bell)
+
+    def slot(self) -> int:
+        """Where in ``responses`` the next response or event is to be written, at once; the driver is told in due time.
+
+        A driver that overstrains the ring finds its own answers overwritten; nobody else is harmed.
+        """
+        at = self._next_response * RESPONSE_SLOT_BYTES
+        self._next_response += 1
+        if self._next_response == self._slots:
+            self._next_response = 0
+        if not self._pending and not self._serving:
+            self._loop.call_soon(self._flush)
+        self._pending += 1
+        return at
+
+    def piece(self, offset: int, length: int) -> memoryview:
+        """A piece of the data area that a driver has named.
+
+        :raises RingError: it is not within the area.
+        """
+        data = self.data
+        if offset + length > len(data):
+            raise RingError(f"{length} bytes at {offset} do not lie within the data area of {len(data)} bytes")
+        return data[offset : offset + length]
+
+    def _rung(self) -> None:
+        for _ in range(_ROUNDS):
+            try:
+                count = os.eventfd_read(self._request_bell)
+            except BlockingIOError:
+                return
+            self._backlog += count
+            if self._backlog > self._slots:
+                self._end(f"the doorbell announces {self._backlog} requests, the ring has {self._slots} slots")
+                return
+            self._serve()
+            if self.closed or self._backlog:
+                return
+
+    def _serve(self) -> None:
+        """Take some of the requests that were announced."""
+        if self.closed:
+            return
+        requests, handlers, slots = self._requests, self._handlers, self._slots
+        self._serving = True
+        try:
+            for _ in range(min(self._backlog, _SLOTS_PER_TURN)):
+                at = self._next_request * REQUEST_SLOT_BYTES
+                self._next_request += 1
+                if self._next_request == slots:
+                    self._next_request = 0
+                self._backlog -= 1
+                self.taken += 1
+                handler = handlers.get(requests[at])
+                if handler is None:
+                    raise RingError(f"there is no request of type {requests[at]}")
+                handler(requests, at)
+        except RingError as error:
+            self._end(str(error))
+            return
+        except Exception:
+            _log.exception("a request of a driver failed inside the core")
+            self._end("the core failed inside at one of its requests")
+            return
+        finally:
+            self._serving = False
+        if self._pending:
+            self._flush()
+        if self._backlog:
+            self._loop.call_soon(self._serve)
+
+    def _flush(self) -> None:
+        if self.closed:
+            return
+        pending, self._pending = self._pending, 0
+        try:
+            os.eventfd_write(self._response_bell, pending)
+        except BlockingIOError:
+            self._end("it has filled its own doorbell")
+
+    def _end(self, reason: str) -> None:
+        if not self.closed:
+            self.close()
+            self._broken(reason)

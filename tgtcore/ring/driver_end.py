@@ -1,0 +1,160 @@
+"""A driver's end of a ring: it posts requests and takes responses and events."""
+
+import asyncio
+import os
+import select
+import socket
+import time
+from collections import deque
+from collections.abc import Callable, Mapping
+
+from tgtcore.errors import RingError
+from tgtcore.ring.memory import Memory
+from tgtcore.ring.messages import REQUEST_SLOT_BYTES, RESPONSE_SLOT_BYTES, Event, Response
+
+_FIRST_EVENT = min(Event)
+
+Handler = Callable[[memoryview, int], None]
+"""Takes a response or an event: the response ring, or a copy of a slot, and the offset."""
+
+
+class DriverEnd:
+    """A driver's end.
+
+    :param request_bell: the eventfd that wakes the core; owned from here on, as the other one.
+    :param response_bell: the eventfd that the core rings.
+    :param link: the socket over which it was attached; when it is closed, the core is gone.
+    :param handlers: what to do with each kind of response and event.
+    """
+
+    def __init__(
+        self,
+        memory: Memory,
+        request_bell: int,
+        response_bell: int,
+        link: socket.socket,
+        loop: asyncio.AbstractEventLoop,
+        handlers: Mapping[int, Handler],
+    ) -> None:
+        self.requests = memory.requests
+        """The request ring, for packing into a slot."""
+        self.data = memory.data
+        """The data area."""
+        self.unanswered = 0
+        self.depth = memory.geometry.depth
+        self._memory = memory
+        self._responses = memory.responses
+        self._slots = memory.geometry.slots
+        self._request_bell = request_bell
+        self._response_bell = response_bell
+        self._link = link
+        self._loop = loop
+        self._handlers = handlers
+        self._next_request = 0
+        self._next_response = 0
+        self._pending = 0
+        self._announced = 0
+        self._deferred: deque[memoryview] = deque()
+        """Copies of what came while somebody waited for something else."""
+        self._last_id = 0
+        loop.add_reader(response_bell, self._rung)
+
+    def close(self) -> None:
+        """Let go of the doorbells."""
+        self._loop.remove_reader(self._response_bell)
+        os.close(self._request_bell)
+        os.close(self._response_bell)
+
+    def new_id(self) -> int:
+        """An id for a request that is no command; commands have ids below 2**63."""
+        self._last_id += 1
+        return self._last_id | 1 << 63
+
+    def event_buffer(self, number: int) -> memoryview:
+        """An event buffer, for an event's payload and that of its answer."""
+        size = self._memory.geometry.event_bytes
+        return self._memory.events[number * size : (number + 1) * size]
+
+    def slot(self) -> int:
+        """Where in ``requests`` the next request is to be written, at once; the core is told in due time.
+
+        Whoever posts a request that is answered adds one to ``unanswered``, which never exceeds ``depth``.
+        """
+        at = self._next_request * REQUEST_SLOT_BYTES
+        self._next_request += 1
+        if self._next_request == self._slots:
+            self._next_request = 0
+        if not self._pending:
+            self._loop.call_soon(self._flush)
+        self._pending += 1
+        return at
+
+    def wait(self, request_id: int, timeout_s: float) -> memoryview:
+        """The answer to a request, for which everything else waits; a copy of its slot.
+
+        :raises RingError: the core is gone, or does not answer in time.
+        """
+        self._flush()
+        deadline = time.monotonic() + timeout_s
+        found: memoryview | None = None
+        while found is None:
+            if not self._announced:
+                self._wait_for_bell(deadline)
+            while self._announced:
+                slot = memoryview(bytes(self._responses[(at := self._advance()) : at + RESPONSE_SLOT_BYTES]))
+                if slot[0] < _FIRST_EVENT and int.from_bytes(slot[8:16], "little") == request_id:
+                    self.unanswered -= 1
+                    found = slot
+                else:
+                    self._deferred.append(slot)
+        if self._deferred:
+            self._loop.call_soon(self._take)
+        return found
+
+    def _wait_for_bell(self, deadline: float) -> None:
+        poll = select.poll()
+        poll.register(self._response_bell, select.POLLIN)
+        poll.register(self._link, select.POLLRDHUP)
+        ready = dict(poll.poll(max(0, int((deadline - time.monotonic()) * 1000))))
+        if not ready or self._link.fileno() in ready:
+            raise RingError("the core does not answer" if not ready else "the core is gone")
+        self._announced += os.eventfd_read(self._response_bell)
+
+    def _advance(self) -> int:
+        at = self._next_response * RESPONSE_SLOT_BYTES
+        self._announced -= 1
+        self._next_response += 1
+        if self._next_response == self._slots:
+            self._next_response = 0
+        return at
+
+    def _rung(self) -> None:
+        try:
+            self._announced += os.eventfd_read(self._response_bell)
+        except BlockingIOError:
+            return
+        self._take()
+
+    def _take(self) -> None:
+        """Handle what has come, in order; a handler may wait for something and find more behind it."""
+        while True:
+            if self._deferred:
+                self._handle(self._deferred.popleft(), 0)
+            elif self._announced:
+                self._handle(self._responses, self._advance())
+            else:
+                return
+
+    def _handle(self, slots: memoryview, at: int) -> None:
+        kind = slots[at]
+        if kind < _FIRST_EVENT and kind != Response.WANT_DATA:
+            self.unanswered -= 1
+        handler = self._handlers.get(kind)
+        if handler is None:
+            raise RingError(f"the core says something unknown: message type {kind}")
+        handler(slots, at)
+
+    def _flush(self) -> None:
+        if self._pending:
+            pending, self._pending = self._pending, 0
+            os.eventfd_write(self._request_bell, pending)
