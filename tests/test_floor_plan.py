@@ -20,6 +20,7 @@ FLOORS: list[set[str]] = [
     {"isolation"},
     {"daemon"},
     {"management"},
+    {"handover"},
     {"cli"},
 ]
 """Ground floor first.  The contracts have two: a device type is written in terms of tasks, stores and reservations."""

@@ -31,6 +31,13 @@ def test_what_a_former_user_asked_for_comes_first(listening: socket.socket) -> N
     assert Inheritance([InheritedSocket("127.0.0.1:0", listening)]).take_socket(address) is listening
 
 
+def test_reservations_are_given_once() -> None:
+    inheritance = Inheritance(reservations={b"a": {"type": None}})
+    assert inheritance.take_reservations(b"b") is None
+    assert inheritance.take_reservations(b"a") == {"type": None}
+    assert inheritance.take_reservations(b"a") is None
+
+
 def test_what_nobody_wants_is_reported_and_closed(listening: socket.socket, caplog: pytest.LogCaptureFixture) -> None:
     address = f"127.0.0.1:{listening.getsockname()[1]}"
     inheritance = Inheritance([InheritedSocket(address, listening)])

@@ -18,16 +18,24 @@ from pytest_mock import MockerFixture
 from tgtcore.errors import ConfigError
 from tgtcore.limits import MANAGEMENT_REQUEST_BYTES_MAX
 from tgtcore.management.client import Client
+from tgtcore.management.place import Place
 from tgtcore.management.protocol import Code, Request, VerbError, request_line
-from tgtcore.management.server import Server
+from tgtcore.management.server import Conversation, Server
 
 
 async def echo(request: Request) -> Any:
+    if request.verb == "converse":
+        return Conversation(greet)
     if request.verb == "refuse":
         raise ConfigError("one", "two")
     if request.verb == "fail":
         raise ZeroDivisionError("inside")
     return {"verb": request.verb, **request.arguments}
+
+
+def greet(sock: socket.socket) -> None:
+    with sock:
+        sock.send(b"hello")
 
 
 @pytest_asyncio.fixture
@@ -260,3 +268,54 @@ async def test_a_client_that_leaves_during_a_verb_does_not_stop_it(tmp_path: Pat
         go_on.set()
         await ended.wait()
     await server.stop()
+
+
+@pytest.mark.asyncio
+async def test_a_conversation_has_the_connection_for_itself(server: Server) -> None:
+    reader, writer = await asyncio.open_unix_connection(str(server.path))
+    writer.write(request_line(Request("converse")))
+    assert await asyncio.wait_for(reader.read(), 5) == b"hello"
+    writer.close()
+
+
+@pytest.mark.asyncio
+async def test_clients_wait_while_the_server_pauses(server: Server) -> None:
+    server.pause()
+    assert server.path.is_socket()
+    waiting = asyncio.create_task(asyncio.to_thread(call, server.path, "show", {}))
+    await asyncio.sleep(0.05)
+    assert not waiting.done()
+    await server.listen()
+    assert await waiting == {"verb": "show"}
+
+
+@pytest.mark.asyncio
+async def test_a_place_goes_to_another_server_without_a_gap(tmp_path: Path) -> None:
+    path = tmp_path / "run" / "tgtd.sock"
+    first = Server(path, echo)
+    await first.start()
+    old = first.place
+    first.pause()
+    waiting = asyncio.create_task(asyncio.to_thread(call, path, "show", {}))
+    second = Server(path, echo, place=Place(path, old.listening.dup(), os.dup(old.lock), old.folders, ours=old.ours))
+    first.leave()
+    await first.stop()
+    with pytest.raises(ConfigError, match="another tgtd is using it"):
+        await Server(path, echo).start()
+    await second.start()
+    assert await waiting == {"verb": "show"}
+    await second.stop()
+    assert os.listdir(tmp_path) == []
+
+
+@pytest.mark.asyncio
+async def test_a_socket_that_somebody_else_has_bound_stays(tmp_path: Path) -> None:
+    path = tmp_path / "tgtd.sock"
+    with socket.socket(socket.AF_UNIX) as theirs:
+        theirs.bind(str(path))
+        theirs.listen()
+        server = Server(path, echo, inherited=theirs.dup())
+        await server.start()
+        assert await asyncio.to_thread(call, path, "show", {}) == {"verb": "show"}
+        await server.stop()
+    assert os.listdir(tmp_path) == [path.name]

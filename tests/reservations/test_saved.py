@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from tgtcore.limits import REGISTRANTS_MAX
 from tgtcore.reservations import NexusIdentity, Reservation, State
-from tgtcore.reservations.saved import restored, saved
+from tgtcore.reservations.saved import handed_over, restored, saved
 from tgtcore.scsi.persistent import ReservationType
 from tgtcore.scsi.transport_id import Protocol, fixed_transport_id
 
@@ -29,6 +29,22 @@ def test_nothing_is_kept_that_was_not_asked_to_be() -> None:
     assert saved(State(KEYS)) == {}
     assert saved(State(persist=True)) == {}
     assert restored({}) == State()
+
+
+@pytest.mark.parametrize("kind", [None, *ReservationType])
+@pytest.mark.parametrize("persist", [False, True])
+def test_everything_is_handed_over(kind: ReservationType | None, persist: bool) -> None:
+    held = None if kind is None else Reservation.by(BOB, kind)
+    for state in (State(KEYS, held, generation=9, persist=persist), State(generation=0xFFFFFFFF, persist=persist)):
+        assert restored(json.loads(json.dumps(handed_over(state)))) == state
+
+
+@pytest.mark.parametrize(
+    ("key", "value"), [("generation", -1), ("generation", 1 << 32), ("generation", "1"), ("persist", 1)]
+)
+def test_what_was_handed_over_may_be_damaged(key: str, value: Any) -> None:
+    with pytest.raises(ValueError, match="damaged"):
+        restored({**handed_over(State(KEYS)), key: value})
 
 
 def damaged(path: list[Any], value: Any) -> dict[str, Any]:

@@ -26,12 +26,24 @@ _CONTEXT = {"help_option_names": ["-h", "--help"], "max_content_width": 120}
 @click.option(
     "--json", "as_json", is_flag=True, help="Say what programs need: one line of JSON when everything is ready."
 )
+@click.option(
+    "--take-over",
+    is_flag=True,
+    help="With --config: take the place of the daemon that serves there now, without a refused connection.",
+)
 @click.version_option(package_name="tgtcore", prog_name="tgtd")
 @click.pass_context
 def main(
-    context: click.Context, config: Path | None, check: Path | None, reader: tuple[str, ...], as_json: bool
+    context: click.Context,
+    config: Path | None,
+    check: Path | None,
+    reader: tuple[str, ...],
+    as_json: bool,
+    take_over: bool,
 ) -> None:
     """Serve virtual SCSI devices to initiators."""
+    if take_over and config is None:
+        raise click.UsageError("--take-over wants --config")
     if context.invoked_subcommand is not None:
         if config is not None or check is not None:
             raise click.UsageError("--config and --check stand alone")
@@ -39,7 +51,7 @@ def main(
     elif check is not None:
         _check(check, reader, as_json)
     elif config is not None:
-        _serve_file(config, reader, as_json)
+        _serve_file(config, reader, as_json, take_over=take_over)
     else:
         raise click.UsageError("say what to serve: --config FILE, or serve IMAGE")
 
@@ -57,13 +69,13 @@ def _check(path: Path, readers: tuple[str, ...], as_json: bool) -> None:
         click.echo(f"{path}: no problems ({counts})")
 
 
-def _serve_file(path: Path, readers: tuple[str, ...], as_json: bool) -> None:
+def _serve_file(path: Path, readers: tuple[str, ...], as_json: bool, *, take_over: bool) -> None:
     from tgtcore.cli.run import run
     from tgtcore.daemon import load_file
 
     with reported(as_json=as_json):
         plugins, config = load_file(path, readers)
-        status = run(plugins, config, _ready(as_json), reload_from=path)
+        status = run(plugins, config, _ready(as_json), reload_from=path, take_over=take_over)
     sys.exit(status)
 
 

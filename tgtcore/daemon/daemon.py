@@ -16,7 +16,7 @@ from tgtcore.daemon.departures import Departures
 from tgtcore.daemon.ending import remove_everything
 from tgtcore.daemon.identities import Identities
 from tgtcore.daemon.inheritance import Inheritance
-from tgtcore.daemon.inventory import Inventory
+from tgtcore.daemon.inventory import Inventory, Unit
 from tgtcore.daemon.load import check_source
 from tgtcore.daemon.remains import without
 from tgtcore.daemon.targets import session_users
@@ -54,6 +54,7 @@ class Daemon:
         self._exit = AsyncExitStack()
         self._changing: asyncio.Task[Any] | None = None
         self._left: list[str] = []
+        self._last_units: list[Unit] = []
         self.started_at = asyncio.get_running_loop().time()
         self.serving = False
         """From the end of the start to the end of the stop."""
@@ -119,7 +120,7 @@ class Daemon:
         await self._end_changes()
         try:
             leases = list(self.inventory.leases())
-            units = list(self.inventory.units.values())
+            units = self._last_units = list(self.inventory.units.values())
             await self._exit.aclose()
         finally:
             self._lock.release()
@@ -131,6 +132,10 @@ class Daemon:
             *(f"{unit.lu}: {unit.lu.missing} commands have vanished" for unit in units if unit.lu.missing),
             *self._left,
         ]
+
+    def last_reservations(self) -> dict[bytes, dict[str, Any]]:
+        """After :meth:`stop`: the reservations of each logical unit by unique id, for an :class:`Inheritance`."""
+        return {unit.lu.identity.unique_id: unit.lu.reservations.hand_over() for unit in self._last_units}
 
     async def _end_changes(self) -> None:
         """Take the lock: wait for the change that is under way, and give it up when it takes too long."""

@@ -1,9 +1,10 @@
-"""What a daemon has from before its start: sockets that listen already."""
+"""What a daemon has from before its start: sockets that listen already, and the reservations of its logical units."""
 
 import logging
 import socket
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 from tgtcore.service import socket_address
 
@@ -25,10 +26,16 @@ class InheritedSocket:
 
 
 class Inheritance:
-    """Sockets that wait for somebody who wants them; each is given once."""
+    """What waits for somebody who wants it; each thing is given once.
 
-    def __init__(self, sockets: Iterable[InheritedSocket] = ()) -> None:
+    :param reservations: what the former daemon knew of logical units, by unique id.
+    """
+
+    def __init__(
+        self, sockets: Iterable[InheritedSocket] = (), reservations: Mapping[bytes, dict[str, Any]] | None = None
+    ) -> None:
         self._sockets = list(sockets)
+        self._reservations = dict(reservations or {})
 
     def take_socket(self, address: str) -> socket.socket | None:
         """The listening socket of an address, which is the caller's from now on; None when there is none."""
@@ -39,9 +46,14 @@ class Inheritance:
                     return inherited.socket
         return None
 
+    def take_reservations(self, unique_id: bytes) -> dict[str, Any] | None:
+        """The reservations of a logical unit, as :meth:`Reservations.hand_over` gave them; None when nothing is known."""
+        return self._reservations.pop(unique_id, None)
+
     def close(self) -> None:
         """Close what nobody wanted; idempotent."""
         for inherited in self._sockets:
             _log.warning("the inherited socket at %s is closed: no portal has that address", str(inherited))
             inherited.socket.close()
         self._sockets.clear()
+        self._reservations.clear()

@@ -17,19 +17,23 @@ class SavedState:
 
     :param directory: the daemon's state directory.
     :param unique_id: names the file, so that a logical unit keeps its state when it is renamed.
+    :param handed_over: what the former daemon knew at its end; that is what it had saved, and more.
     """
 
-    def __init__(self, directory: Path, unique_id: bytes) -> None:
+    def __init__(self, directory: Path, unique_id: bytes, handed_over: dict[str, Any] | None = None) -> None:
+        self._handed_over = handed_over
         self._path = directory / "reservations" / f"{unique_id.hex()}.json"
 
     def __str__(self) -> str:
         return str(self._path)
 
     def load(self) -> dict[str, Any]:
-        """What was saved last; empty when nothing was.
+        """What was handed over, else what was saved last; empty when nothing was.
 
         :raises OSError: the file is there and can't be read: to go on would forget reservations.
         """
+        if self._handed_over is not None:
+            return self._handed_over
         try:
             data = self._path.read_bytes()
         except FileNotFoundError:

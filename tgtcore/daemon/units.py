@@ -55,7 +55,7 @@ def _make(inventory: Inventory, config: LogicalUnitConfig, unique_id: bytes, sto
     assert device_type is not None, f"{config.device_type} was checked"
     identity = Identity.make(config.name, unique_id, **dict(config.names))
     _check_distinct(inventory, identity)
-    saved = SavedState(inventory.state_directory, unique_id)
+    saved = SavedState(inventory.state_directory, unique_id, inventory.inheritance.take_reservations(unique_id))
     lu = LogicalUnit(identity, device_type, store, config.options, saved_state=saved)
     if store is not None:
         store.claims.claim(Claim.WRITE_EXCLUSIVE if store.writable else Claim.READ_SHARED, str(lu))

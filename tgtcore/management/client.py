@@ -11,6 +11,27 @@ _TIMEOUT_S = 120
 """Removals wait for commands to end; nothing takes longer than this."""
 
 
+def connect(path: Path, timeout_s: float = _TIMEOUT_S) -> socket.socket:
+    """Connect to a management socket.
+
+    :raises VerbError: nobody listens there, or the socket belongs to someone else.
+    """
+    sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    sock.settimeout(timeout_s)
+    try:
+        sock.connect(str(path))
+    except PermissionError:
+        sock.close()
+        raise VerbError(
+            Code.NOT_PERMITTED, f"{path}: permission denied; run tgtadm as the user that runs tgtd, or as root"
+        ) from None
+    except OSError as error:
+        sock.close()
+        reason = (error.strerror or str(error)).lower()
+        raise VerbError(Code.NO_DAEMON, f"no daemon answers at {path} ({reason}); is tgtd running?") from None
+    return sock
+
+
 class Client:
     """A connection to a running daemon.
 
@@ -20,19 +41,7 @@ class Client:
 
     def __init__(self, path: Path, timeout_s: float = _TIMEOUT_S) -> None:
         self._numbers = itertools.count(1)
-        self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-        self._socket.settimeout(timeout_s)
-        try:
-            self._socket.connect(str(path))
-        except PermissionError:
-            self._socket.close()
-            raise VerbError(
-                Code.NOT_PERMITTED, f"{path}: permission denied; run tgtadm as the user that runs tgtd, or as root"
-            ) from None
-        except OSError as error:
-            self._socket.close()
-            reason = (error.strerror or str(error)).lower()
-            raise VerbError(Code.NO_DAEMON, f"no daemon answers at {path} ({reason}); is tgtd running?") from None
+        self._socket = connect(path, timeout_s)
         self._lines = self._socket.makefile("rb")
 
     def call(self, verb: str, arguments: dict[str, Any] | None = None) -> Any:

@@ -30,8 +30,8 @@ class Place:
         self.path = path
         self.listening = listening
         self.lock = lock
-        self._folders = folders
-        self._ours = ours
+        self.folders = folders
+        self.ours = ours
 
     @classmethod
     def take(cls, path: Path, inherited: socket.socket | None = None) -> Self:
@@ -56,10 +56,10 @@ class Place:
     def release(self) -> None:
         """Remove the socket and what was made for it."""
         self.listening.close()
-        if self._ours:
+        if self.ours:
             self.path.unlink(missing_ok=True)
         _unlock(self.path, self.lock)
-        _remove_folders(self._folders)
+        _remove_folders(self.folders)
 
     def leave(self) -> None:
         """Let go of it without removing anything: somebody else has it now."""

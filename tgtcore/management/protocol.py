@@ -133,5 +133,10 @@ def parse_response(line: bytes) -> Any:
             Code.PROTOCOL, "the daemon's answer is not understood; are tgtadm and tgtd of one version?"
         ) from None
     if error is not None:
-        raise VerbError(Code.of_word(error.get("code", "")), error.get("message", ""), tuple(error.get("problems", ())))
+        raise told_error(error)
     return message.get("result")
+
+
+def told_error(error: dict[str, Any]) -> VerbError:
+    """The error of a response."""
+    return VerbError(Code.of_word(error.get("code", "")), error.get("message", ""), tuple(error.get("problems", ())))

@@ -8,6 +8,7 @@ import socket
 import struct
 import sys
 from collections.abc import Awaitable, Callable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -33,16 +34,33 @@ Answer = Callable[[Request], Awaitable[Any]]
 """Runs one verb."""
 
 
+@dataclass(frozen=True)
+class Conversation:
+    """The answer of a verb that goes on in another way: the connection is its own from then on.
+
+    :param hold: called with the connected socket, which is its own; the server counts the client no more.
+    """
+
+    hold: Callable[[socket.socket], None]
+
+
 class Server:
     """Listens for management clients.
 
     :param path: the socket; its folder is made if it is missing, and then removed with it.
     :param answer: runs a request and returns the result or raises.
     :param inherited: the socket, where somebody has bound it for us.
+    :param place: the whole place, where another daemon has left it to us.
     """
 
     def __init__(
-        self, path: Path, answer: Answer, *, idle_s: float = IDLE_S, inherited: socket.socket | None = None
+        self,
+        path: Path,
+        answer: Answer,
+        *,
+        idle_s: float = IDLE_S,
+        inherited: socket.socket | None = None,
+        place: Place | None = None,
     ) -> None:
         self.path = path
         self._answer = answer
@@ -50,7 +68,7 @@ class Server:
         self._inherited = inherited
         self._clients: set[asyncio.Task[None]] = set()
         self._server: asyncio.AbstractServer | None = None
-        self._place: Place | None = None
+        self._place = place
 
     async def start(self) -> None:
         """Take the place and begin to listen.
@@ -87,6 +105,18 @@ class Server:
         if self._server is not None:
             self._server.close()
             self._server = None
+
+    @property
+    def place(self) -> Place:
+        """What a successor gets."""
+        assert self._place is not None, "started"
+        return self._place
+
+    def leave(self) -> None:
+        """The place is a successor's from now on: nothing of it is removed."""
+        self.pause()
+        self.place.leave()
+        self._place = None
 
     async def stop(self) -> None:
         """Take no more clients, end those that are there and remove the socket; idempotent."""
@@ -143,7 +173,12 @@ class Server:
                 return
             if not line.endswith(b"\n"):
                 return
-            writer.write(await self._respond(line))
+            answer = await self._respond(line)
+            if isinstance(answer, Conversation):
+                writer.transport.pause_reading()  # type: ignore[attr-defined]  # a socket's
+                answer.hold(writer.get_extra_info("socket").dup())
+                return
+            writer.write(answer)
             await asyncio.wait_for(writer.drain(), self._idle_s)
 
     async def _part(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, why: VerbError) -> None:
@@ -167,12 +202,13 @@ class Server:
             )
         return None
 
-    async def _respond(self, line: bytes) -> bytes:
+    async def _respond(self, line: bytes) -> bytes | Conversation:
         number = 0
         try:
             request = parse_request(line)
             number = request.id
-            return result_line(number, await self._answer(request))
+            result = await self._answer(request)
+            return result if isinstance(result, Conversation) else result_line(number, result)
         except (TgtError, OSError) as error:
             return error_line(number, error)
         except Exception as error:

@@ -10,7 +10,7 @@ from tgtcore.reservations.registering import register, register_and_ignore_exist
 from tgtcore.reservations.reports import report
 from tgtcore.reservations.request import Outcome, Request
 from tgtcore.reservations.reserving import clear, release, reserve
-from tgtcore.reservations.saved import restored
+from tgtcore.reservations.saved import handed_over, restored
 from tgtcore.reservations.state import NexusIdentity, State
 from tgtcore.scsi.persistent import InAction, OutAction
 
@@ -127,8 +127,12 @@ class Reservations:
         self._refuse_if_reserved()
         return report(action, self._state, can_persist=can_persist)
 
+    def hand_over(self) -> dict[str, Any]:
+        """All registrations and the persistent reservation as JSON-like data, for another process to :meth:`restore`."""
+        return handed_over(self._state)
+
     def restore(self, data: Mapping[str, Any]) -> None:
-        """Take up what was saved before the power was lost (``Outcome.to_save``); nothing is registered yet.
+        """Take up what was saved before the power was lost (``Outcome.to_save``) or handed over; nothing is registered yet.
 
         :raises ValueError: it is damaged.
         """

@@ -11,6 +11,7 @@ from tgtcore.scsi.transport_id import parse_transport_id
 
 _KEY_MAX = (1 << 64) - 1
 _RELATIVE_ID_MAX = 0xFFFF
+_GENERATION_MAX = 0xFFFFFFFF
 
 
 def saved(state: State) -> dict[str, Any]:
@@ -20,6 +21,15 @@ def saved(state: State) -> dict[str, Any]:
     """
     if not state.persist or not state.registrations:
         return {}
+    return _described(state)
+
+
+def handed_over(state: State) -> dict[str, Any]:
+    """All of ``state``, for another process that goes on with it while the power stays on."""
+    return {**_described(state), "generation": state.generation, "persist": state.persist}
+
+
+def _described(state: State) -> dict[str, Any]:
     held = state.reservation
     return {
         "registrations": [
@@ -37,9 +47,9 @@ def saved(state: State) -> dict[str, Any]:
 
 
 def restored(data: Mapping[str, Any]) -> State:
-    """The state of which ``data`` was kept.
+    """The state of which ``data`` was kept or handed over.
 
-    :raises ValueError: it is not what :func:`saved` makes; the message says where.
+    :raises ValueError: it is neither what :func:`saved` nor what :func:`handed_over` makes; the message says where.
     """
     if not data:
         return State()
@@ -47,16 +57,23 @@ def restored(data: Mapping[str, Any]) -> State:
         entries = list(data["registrations"])
         read = [_registration(entry) for entry in entries]
         kind = None if data["type"] is None else ReservationType(data["type"])
+        generation, persist = data.get("generation", 0), data.get("persist", True)
+        if type(generation) is not int or not 0 <= generation <= _GENERATION_MAX or type(persist) is not bool:
+            raise ValueError(f"generation {generation!r}, persist {persist!r}")
         holders = [nexus for (nexus, _), entry in zip(read, entries, strict=True) if entry["holder"] is True]
     except (KeyError, TypeError, ValueError) as error:
         raise ValueError(f"saved reservations are damaged: {type(error).__name__}: {error}") from None
     registrations = dict(read)
-    if not registrations or len(registrations) != len(read) or len(read) > REGISTRANTS_MAX:
+    if (
+        (not registrations and "generation" not in data)
+        or len(registrations) != len(read)
+        or len(read) > REGISTRANTS_MAX
+    ):
         raise ValueError(f"saved reservations are damaged: {len(read)} registrations, {len(registrations)} different")
     if len(holders) != (kind is not None and kind not in ALL_REGISTRANTS):
         raise ValueError(f"saved reservations are damaged: {len(holders)} holders of type {kind}")
     reservation = None if kind is None else Reservation(kind, holders[0] if holders else None)
-    return State(registrations, reservation, persist=True)
+    return State(registrations, reservation, generation, persist)
 
 
 def _registration(entry: Mapping[str, Any]) -> tuple[NexusIdentity, int]:
