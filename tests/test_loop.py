@@ -117,3 +117,42 @@ def test_threads_that_hang_cost_their_time_once(monkeypatch: pytest.MonkeyPatch)
         assert now == 5
 
     with_workers(8, test)
+
+
+def test_a_result_that_nobody_waits_for_any_more_is_undone() -> None:
+    async def test(workers: Workers) -> None:
+        begun, gate, undone = threading.Event(), threading.Event(), asyncio.Queue[tuple[str, int]]()
+        loop = asyncio.get_running_loop()
+
+        def open_something() -> str:
+            begun.set()
+            assert gate.wait(WAIT_S)
+            return "something"
+
+        def undo(result: str) -> None:
+            loop.call_soon_threadsafe(undone.put_nowait, (result, threading.get_ident()))
+
+        call = workers.call(open_something, undo=undo)
+        assert await asyncio.to_thread(begun.wait, WAIT_S)
+        call.cancel()
+        gate.set()
+        result, thread = await undone.get()
+        assert result == "something"
+        assert thread != threading.get_ident()
+
+    with_workers(1, test)
+
+
+def test_what_fails_when_nobody_waits_for_it_any_more_is_logged(caplog: pytest.LogCaptureFixture) -> None:
+    async def test(workers: Workers) -> None:
+        def undo(result: None) -> None:
+            raise OSError(5, "Input/output error")
+
+        workers.call(lambda: None, undo=undo).cancel()
+        await workers.call(lambda: None)
+        await workers.call(lambda: None)
+        await asyncio.sleep(0)
+
+    with_workers(1, test)
+    assert "nobody waited for any more has failed" in caplog.text
+    assert "Input/output error" in caplog.text

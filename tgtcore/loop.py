@@ -21,6 +21,15 @@ Done = Callable[[Any, BaseException | None], None]
 _Job = tuple[Callable[..., Any], tuple[Any, ...], Done]
 
 
+def _nothing_to_undo(result: Any) -> None:
+    return
+
+
+def _not_waited_for(result: Any, error: BaseException | None) -> None:
+    if error is not None and not isinstance(error, asyncio.CancelledError):
+        _log.warning("what nobody waited for any more has failed", exc_info=error)
+
+
 class Workers:
     """A fixed number of threads that run blocking calls.
 
@@ -44,19 +53,35 @@ class Workers:
         """Call ``function(*args)`` on some thread; then ``done(result, None)`` or ``done(None, error)`` on the loop."""
         self._jobs.put((function, args, done))
 
-    def call(self, function: Callable[..., Any], *args: Any) -> asyncio.Future[Any]:
-        """The same as an awaitable, for the control path."""
+    def call(
+        self, function: Callable[..., Any], *args: Any, undo: Callable[[Any], Any] = _nothing_to_undo
+    ) -> asyncio.Future[Any]:
+        """The same as an awaitable, for the control path.
+
+        :param undo: called on some thread with the result when the awaitable was cancelled meanwhile, so that nobody gets it.
+        """
         future: asyncio.Future[Any] = self._loop.create_future()
+
+        def work() -> Any:
+            result = function(*args)
+            if future.cancelled():  # after a close this thread is the last one
+                undo(result)
+                raise asyncio.CancelledError
+            return result
 
         def done(result: Any, error: BaseException | None) -> None:
             if future.cancelled():
+                if error is None:
+                    self.run(undo, (result,), _not_waited_for)
+                else:
+                    _not_waited_for(None, error)
                 return
             if error is None:
                 future.set_result(result)
             else:
                 future.set_exception(error)
 
-        self.run(function, args, done)
+        self.run(work, (), done)
         return future
 
     def close(self) -> None:

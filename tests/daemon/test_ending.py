@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 from daemon.conftest import CONFIG, Running, Start
-from support.fakes import FakeStore, FakeTransport
+from support.fakes import FakeStore, FakeTransport, MemoryOptions
 
 from tgtcore import signals
 from tgtcore.errors import ConfigError
@@ -103,6 +103,27 @@ async def test_a_transport_that_fails_keeps_nobody(
     assert nexus is not None
     assert nexus.closed
     assert [store.closed for store in FakeStore.opened] == [True, True]
+
+
+async def test_a_store_that_is_opened_for_a_change_that_was_given_up_is_closed(
+    running: Running, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    gate, begun, loop = threading.Event(), threading.Event(), asyncio.get_running_loop()
+    original = FakeStore.__init__
+
+    def hang(self: FakeStore, options: MemoryOptions) -> None:
+        begun.set()
+        assert gate.wait(20)
+        original(self, options)
+
+    monkeypatch.setattr(FakeStore, "__init__", hang)
+    new = '[logical_units.c]\ndevice_type = "fake"\nstore = { type = "memory" }\n[targets'
+    change = asyncio.ensure_future(running.apply(("[targets", new)))
+    assert await asyncio.to_thread(begun.wait, 20)
+    change.add_done_callback(lambda _: loop.call_later(0.1, gate.set))
+    assert await stopped(running) == []
+    assert change.cancelled()
+    assert [store.closed for store in FakeStore.opened] == [True, True, True]
 
 
 async def test_a_transport_that_hangs_costs_its_time_once(running: Running, monkeypatch: pytest.MonkeyPatch) -> None:

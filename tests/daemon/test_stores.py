@@ -44,6 +44,15 @@ def test_what_stands_beneath_a_failure_is_closed_again(monkeypatch: pytest.Monke
     assert [(store.unmade, store.closed) for store in FakeStore.opened] == [(True, True)]
 
 
+def test_a_stack_that_nobody_uses_is_unmade_and_closed() -> None:
+    stack = open_stack(REGISTRY, stacked(), "logical unit a")
+    base, top = stack.stores
+    assert isinstance(base, FakeStore)
+    assert isinstance(top, Through)
+    stack.discard()
+    assert (base.unmade, base.closed, top.closed) == (True, True, True)
+
+
 def test_the_strictest_store_decides_how_many_calls_may_be_under_way() -> None:
     serial, parallel = FakeStore(MemoryOptions(size=512)), FakeStore(MemoryOptions(size=512))
     parallel.concurrency = Concurrency.PARALLEL

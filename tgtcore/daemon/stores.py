@@ -38,6 +38,13 @@ class Stack:
         for store in reversed(self.stores):
             store.unmake()
 
+    def discard(self) -> None:
+        """Unmake and close everything: nobody uses it."""
+        with contextlib.ExitStack() as closing:
+            closing.callback(self.close_bases)
+            closing.callback(self.top.close)
+            closing.callback(self.unmake)
+
     def close_bases(self) -> None:
         """Close everything beneath the top, downwards; the top was closed before."""
         with contextlib.ExitStack() as closing:

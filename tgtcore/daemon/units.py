@@ -29,7 +29,9 @@ async def add_unit(inventory: Inventory, config: LogicalUnitConfig) -> None:
     stack: Stack | None = None
     store: OpenStore | None = None
     if config.store is not None:
-        stack = await inventory.workers.call(open_stack, inventory.plugins.registry, config.store, what)
+        stack = await inventory.workers.call(
+            open_stack, inventory.plugins.registry, config.store, what, undo=Stack.discard
+        )
         assert stack is not None
     where = f"{what} on {config.store}" if config.store else what
     try:

@@ -1,0 +1,164 @@
+"""Random configurations and random changes of one, as documents."""
+
+import random
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from sim.initiator import LUNS
+from sim.medium import BLOCK_BYTES
+from sim.transport import TAKEN
+
+Document = dict[str, Any]
+Change = Callable[[random.Random, Document], None]
+
+TARGETS = ("t.one", "t.two")
+UNITS = ("a", "b", "c")
+SIZES = tuple(blocks * BLOCK_BYTES for blocks in (8, 24, 32, 40))
+_EVERYBODY = {"initiators": ["*"]}
+_LACKS = ((), (), ("WRITE_THROUGH",), ("UNMAP",), ("WRITE_ZEROES", "EXTENTS"), ("RESIZE",))
+
+
+def first_document(chance: random.Random, state_directory: Path) -> Document:
+    """What a run begins with."""
+    document: Document = {
+        "plugins": ["sim", "disk"],
+        "daemon": {
+            "state_directory": str(state_directory),
+            "workers": chance.choice((1, 2, 4, 8)),
+            "drain_s": chance.choice((0, 0.5, 2)),
+            "log_level": "error",
+        },
+        "transports": {"sim": _transport("one")},
+        "logical_units": {name: _unit(chance, name) for name in UNITS[: chance.randint(1, len(UNITS))]},
+        "targets": {name: {"transport": "sim", "allow": _EVERYBODY, "luns": {}} for name in TARGETS},
+    }
+    for target in TARGETS:
+        for _ in range(3):
+            map_lun(chance, document)
+        if not document["targets"][target]["luns"]:
+            document["targets"][target]["luns"]["0"] = "a"
+    return document
+
+
+def _transport(address: str) -> Document:
+    return {"portals": [{"address": address}]}
+
+
+def _unit(chance: random.Random, name: str) -> Document:
+    store = {"type": "sim", "medium": name, "size": chance.choice(SIZES), "parallel": chance.random() < 0.7}
+    store["lacks"] = list(chance.choice(_LACKS))
+    unit: Document = {"device_type": "disk", "store": store, "write_cache": chance.random() < 0.8}
+    if chance.random() < 0.05:
+        unit["read_only"] = True
+    return unit
+
+
+def _some(chance: random.Random, table: Document) -> str | None:
+    return chance.choice(list(table)) if table else None
+
+
+# ---- changes: each leaves the document as it is where it does not fit -----------------------------------------------------
+
+
+def map_lun(chance: random.Random, document: Document) -> None:
+    """Map a logical unit somewhere."""
+    target, unit = _some(chance, document["targets"]), _some(chance, document["logical_units"])
+    lun = str(chance.randrange(LUNS))
+    if target is not None and unit is not None:
+        luns = document["targets"][target]["luns"]
+        if unit not in luns.values():
+            luns[lun] = unit
+
+
+def unmap_lun(chance: random.Random, document: Document) -> None:
+    """Take a LUN away."""
+    target = _some(chance, document["targets"])
+    if target is not None and (lun := _some(chance, document["targets"][target]["luns"])) is not None:
+        del document["targets"][target]["luns"][lun]
+
+
+def move_lun(chance: random.Random, document: Document) -> None:
+    """Map the same under another LUN."""
+    target = _some(chance, document["targets"])
+    if target is not None and (lun := _some(chance, luns := document["targets"][target]["luns"])) is not None:
+        luns[str(chance.randrange(LUNS))] = luns.pop(lun)
+
+
+def add_unit(chance: random.Random, document: Document) -> None:
+    """Make a logical unit, and map it."""
+    document["logical_units"].setdefault(name := chance.choice(UNITS), _unit(chance, name))
+    map_lun(chance, document)
+
+
+def remove_unit(chance: random.Random, document: Document) -> None:
+    """Remove a logical unit, wherever it is mapped."""
+    name = _some(chance, document["logical_units"])
+    if name is not None:
+        del document["logical_units"][name]
+        for target in document["targets"].values():
+            target["luns"] = {lun: unit for lun, unit in target["luns"].items() if unit != name}
+
+
+def change_unit(chance: random.Random, document: Document) -> None:
+    """Make a logical unit anew with other options."""
+    name = _some(chance, document["logical_units"])
+    if name is not None:
+        document["logical_units"][name] = _unit(chance, name)
+
+
+def toggle_target(chance: random.Random, document: Document) -> None:
+    """Remove a target, or add it."""
+    name = chance.choice(TARGETS)
+    if document["targets"].pop(name, None) is None:
+        document["targets"][name] = {"transport": "sim", "allow": _EVERYBODY, "luns": {}}
+        for _ in range(3):
+            map_lun(chance, document)
+
+
+def change_access(chance: random.Random, document: Document) -> None:
+    """Admit others."""
+    target = _some(chance, document["targets"])
+    if target is not None:
+        document["targets"][target]["allow"] = chance.choice((_EVERYBODY, _EVERYBODY, {"initiators": ["*host1"]}))
+
+
+def change_portals(chance: random.Random, document: Document) -> None:
+    """Listen elsewhere, sometimes where that can't be."""
+    if "sim" in document["transports"]:
+        document["transports"]["sim"] = _transport(chance.choice(("one", "two", TAKEN)))
+
+
+def toggle_transport(chance: random.Random, document: Document) -> None:
+    """Remove the transport, or add it."""
+    if document["transports"].pop("sim", None) is None:
+        document["transports"]["sim"] = _transport("one")
+
+
+def change_drain(chance: random.Random, document: Document) -> None:
+    """Wait longer or shorter for what is removed."""
+    document["daemon"]["drain_s"] = chance.choice((0, 0.5, 2))
+
+
+CHANGES: dict[Change, int] = {
+    map_lun: 6,
+    unmap_lun: 3,
+    move_lun: 2,
+    add_unit: 4,
+    remove_unit: 2,
+    change_unit: 2,
+    toggle_target: 3,
+    change_access: 1,
+    change_portals: 1,
+    toggle_transport: 1,
+    change_drain: 1,
+}
+"""How often each comes."""
+
+
+def change_randomly(chance: random.Random, document: Document, times: int) -> list[str]:
+    """Change a document; returns how."""
+    chosen = chance.choices(list(CHANGES), list(CHANGES.values()), k=times)
+    for change in chosen:
+        change(chance, document)
+    return [change.__name__ for change in chosen]
