@@ -78,3 +78,19 @@ async def test_a_late_failure_is_logged(caplog: pytest.LogCaptureFixture) -> Non
     gate.set()
     await asyncio.sleep(0.01)
     assert "thing a was not removed cleanly" in caplog.messages
+
+
+async def test_a_failure_after_the_one_who_waits_was_given_up_is_logged(caplog: pytest.LogCaptureFixture) -> None:
+    made, gate = departures(), asyncio.Event()
+
+    async def fails_late() -> None:
+        await gate.wait()
+        raise StoreError("too late")
+
+    waiting = asyncio.ensure_future(made.see_off("a", "thing a", fails_late()))
+    await asyncio.sleep(0)
+    waiting.cancel()
+    await asyncio.wait({waiting})
+    gate.set()
+    await asyncio.sleep(0.01)
+    assert "thing a was not removed cleanly" in caplog.messages

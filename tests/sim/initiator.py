@@ -145,10 +145,10 @@ class Initiator:
         return [] if self.session is None else list(self.session.nexus.luns())
 
     def _view(self, chance: random.Random, lun: int) -> View:
-        itl = None if self.session is None else self.session.nexus.itl(lun)
-        if itl is None or itl.lu.store is None:
+        lu = None if self.session is None else self.session.nexus.luns().get(lun)
+        if lu is None or lu.store is None:
             return View(8, lambda block: 0)
-        medium = cast("SimStore", itl.lu.store.store).medium
+        medium = cast("SimStore", lu.store.store).medium
         return View(
             medium.size_bytes // BLOCK_BYTES, lambda block: chance.choice(sorted(medium.contents.possible(block)))
         )

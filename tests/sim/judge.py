@@ -129,7 +129,7 @@ class Judge:
         nexus, itl = task.nexus, task.itl
         losing = nexus.leases.draining
         assert isinstance(nexus, Nexus)
-        withdrawn = itl is None or nexus.itl(itl.lun) is not itl or itl.lu.leases.draining
+        withdrawn = itl is None or task.itl not in nexus.itls.values() or itl.lu.leases.draining
         others = task.others_abort or withdrawn or (task.book is not None and _preempting(task.book))
         if not (task.own_abort or losing or others):
             self.fail(f"{task} was aborted, although nobody asked for that")
@@ -222,7 +222,7 @@ def _is_meant(request: TmfRequest, nexus: Nexus, task: SimTask) -> bool:
     if function is Tmf.I_T_NEXUS_RESET:
         return task.nexus is nexus
     if function is Tmf.TARGET_RESET:
-        return task.itl is not None and any(itl.lu is task.itl.lu for itl in nexus.itls.values())
+        return task.itl is not None and nexus.has(task.itl.lu)
     itl = nexus.find(request.lun)
     if itl is None or task.itl is None:
         return False

@@ -94,7 +94,8 @@ def online(world: "World", chance: random.Random) -> None:
 
 def drop_session(world: "World", chance: random.Random) -> None:
     """A session is ended by a verb."""
-    sessions = [session.id for one in world.daemon.inventory.transports.values() for session in one.sessions()]
+    transport = world.environment.transport
+    sessions = [] if transport is None else [session.id for session in transport.sessions()]
     if sessions:
         session_id = chance.choice(sessions)
         world.control(f"drop {session_id}", world.daemon.drop_session("sim", session_id))

@@ -61,7 +61,7 @@ class SimWorkers(Workers):
         self._environment.job = job
         try:
             job.result = job.function(*job.args)
-        except Exception as raised:
+        except BaseException as raised:
             job.error = raised
         finally:
             self._environment.job = None

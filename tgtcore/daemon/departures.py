@@ -56,9 +56,12 @@ class Departures:
         self._under_way[task] = key, what
         task.add_done_callback(self._under_way.pop)
         timeout_s = self.timeout_s if timeout_s is None else timeout_s
-        done, _ = await asyncio.wait({task}, timeout=timeout_s)
+        try:
+            done, _ = await asyncio.wait({task}, timeout=timeout_s)
+        finally:  # also when who waits is given up
+            if not task.done():
+                task.add_done_callback(lambda late: _report(what, late))
         if not done:
-            task.add_done_callback(lambda late: _report(what, late))
             holders = users()
             state = f"in use after {timeout_s:g} s by: {', '.join(holders)}"
             if not holders:
