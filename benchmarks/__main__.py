@@ -1,4 +1,4 @@
-"""Our daemon beside Debian's tgtd (package tgt) on the same image; prints one table.
+"""Our daemon beside Debian's tgtd (package tgt) on the same image, and with its transport in a process of its own beside that.
 
 Needs the Debian packages tgt, libiscsi-bin, qemu-utils and qemu-block-extra.
 """
@@ -12,6 +12,7 @@ from oracle.debian_tgtd import DebianTgtd
 from oracle.libiscsi import Session
 from oracle.served import Served
 
+from benchmarks.isolation import measure_isolation
 from benchmarks.paired import Result, measure
 from benchmarks.process import resident_bytes
 from benchmarks.workloads import WORKLOADS
@@ -39,9 +40,12 @@ def main() -> int:
                 if arguments.only in workload.name:
                     results.append(measure(workload, ours, peer, rounds, seconds))
                     print(f"measured: {workload.name}", flush=True)
-    print(_table(results))
+        isolated = measure_isolation(work, image, arguments.only, rounds, seconds)
+    print(_table(results, "ours", "tgtd"))
     print(start[0])
-    return 0 if start[1] and all(result.met for result in results) else 1
+    print()
+    print(_table(isolated, "isolated", "inside"))
+    return 0 if start[1] and all(result.met for result in (*results, *isolated)) else 1
 
 
 def _fill(image: Path) -> None:
@@ -69,13 +73,13 @@ def _start(work: Path, image: Path, rounds: int) -> tuple[str, bool]:
     return text, met
 
 
-def _table(results: list[Result]) -> str:
-    head = f"{'workload':36}{'ours/s':>9}{'peer/s':>9}{'ratio':>7}{'target':>8}{'us/cmd':>8}{'peer':>8}{'ratio':>7}{'target':>8}"
+def _table(results: list[Result], ours: str, peer: str) -> str:
+    head = f"{'workload':36}{ours + '/s':>11}{peer + '/s':>11}{'ratio':>7}{'target':>8}{'us/cmd':>8}{'peer':>8}{'ratio':>7}{'target':>8}"
     lines = [head, "-" * len(head)]
     for result in results:
         speed, cpu = result.workload.least_speed, result.workload.most_cpu
         lines.append(
-            f"{result.workload.name:36}{result.ours.per_s:9.0f}{result.peer.per_s:9.0f}{result.speed:7.2f}"
+            f"{result.workload.name:36}{result.ours.per_s:11.0f}{result.peer.per_s:11.0f}{result.speed:7.2f}"
             f"{_target('>=', speed):>8}{result.ours.cpu_us:8.1f}{result.peer.cpu_us:8.1f}{result.cpu:7.2f}"
             f"{_target('<=', cpu):>8}  {_word(result.met)}"
         )

@@ -17,8 +17,8 @@ class Daemon(Protocol):
         """The LUN."""
 
     @property
-    def pid(self) -> int:
-        """The process."""
+    def pids(self) -> Sequence[int]:
+        """Its processes."""
 
 
 @dataclass(frozen=True)
@@ -66,9 +66,9 @@ def measure(workload: Workload, ours: Daemon, peer: Daemon, rounds: int, seconds
 
 
 def _sample(workload: Workload, daemon: Daemon, seconds: float) -> Sample:
-    before = cpu_s(daemon.pid)
+    before = cpu_s(*daemon.pids)
     load = workload.run(daemon.url, seconds)
-    used = cpu_s(daemon.pid) - before
+    used = cpu_s(*daemon.pids) - before
     return Sample(load.commands / load.seconds, used / load.commands * 1e6)
 
 

@@ -45,6 +45,7 @@ class DebianTgtd:
             raise
         self.ready_s = time.monotonic() - started
         self.pid = self.process.pid
+        self.pids = [self.pid]
 
     def offer(self, key: str, value: str) -> None:
         """Set an iSCSI parameter of the target."""

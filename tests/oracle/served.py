@@ -84,6 +84,12 @@ class Served:
         return self.urls[0]
 
     @property
+    def pids(self) -> list[int]:
+        """The daemon and its driver processes."""
+        processes = [one.get("process", {}) for one in self.admin("stat")["transports"].values()]
+        return [self.pid, *(one["pid"] for one in processes if one.get("pid"))]
+
+    @property
     def portal(self) -> tuple[str, int]:
         """Address and port of the first portal."""
         return portal_of(self.url)

@@ -1,0 +1,45 @@
+"""What it costs to run the iSCSI transport in a process of its own: the same daemon, with and without."""
+
+import shutil
+from dataclasses import replace
+from pathlib import Path
+
+from oracle.served import Served
+
+from benchmarks.paired import Result, measure
+from benchmarks.workloads import WORKLOADS
+
+_LEAST_SPEED = 0.4
+_CONFIGURATION = """
+[transports.iscsi]
+portals = [{{ address = "127.0.0.1:0" }}]
+{isolation}
+
+[logical_units.disk]
+device_type = "disk"
+store = {{ type = "file", path = "{image}" }}
+
+[targets."iqn.2025-01.example.tgtcore:disk"]
+transport = "iscsi"
+luns = ["disk"]
+allow = {{ initiators = ["*"] }}
+"""
+
+
+def served(work: Path, image: Path, *, isolated: bool) -> Served:
+    """A daemon with one disk."""
+    isolation = 'isolation = "process"' if isolated else ""
+    return Served.configured(work, _CONFIGURATION.format(isolation=isolation, image=image))
+
+
+def measure_isolation(work: Path, image: Path, only: str, rounds: int, seconds: float) -> list[Result]:
+    """Every workload; the daemon with the transport inside is the peer, on an image of the same content."""
+    twin = work / "twin.img"
+    shutil.copyfile(image, twin)
+    results = []
+    for workload in WORKLOADS:
+        if only in workload.name:
+            limited = replace(workload, least_speed=_LEAST_SPEED if workload.depth == 32 else None, most_cpu=None)
+            with served(work, image, isolated=True) as ours, served(work, twin, isolated=False) as peer:
+                results.append(measure(limited, ours, peer, rounds, seconds))
+    return results
