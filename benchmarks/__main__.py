@@ -74,7 +74,8 @@ def _start(work: Path, image: Path, rounds: int) -> tuple[str, bool]:
 
 
 def _table(results: list[Result], ours: str, peer: str) -> str:
-    head = f"{'workload':36}{ours + '/s':>11}{peer + '/s':>11}{'ratio':>7}{'target':>8}{'us/cmd':>8}{'peer':>8}{'ratio':>7}{'target':>8}"
+    speeds = f"{ours + '/s':>11}{peer + '/s':>11}{'ratio':>7}{'target':>8}"
+    head = f"{'workload':36}{speeds}{'us/cmd':>8}{'peer':>8}{'ratio':>7}{'target':>8}"
     lines = [head, "-" * len(head)]
     for result in results:
         speed, cpu = result.workload.least_speed, result.workload.most_cpu

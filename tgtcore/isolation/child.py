@@ -39,7 +39,7 @@ class Child:
         self._rest = b""
         try:
             self._process = subprocess.Popen(
-                [sys.executable, "-m", __package__, replace(orders, link=far_end.fileno()).to_argument()],
+                [sys.executable, "-P", "-m", __package__, replace(orders, link=far_end.fileno()).to_argument()],
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.DEVNULL,
                 stderr=subprocess.PIPE,

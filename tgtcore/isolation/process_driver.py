@@ -179,7 +179,7 @@ class ProcessDriver(Driver):
             self._log.error("the driver process could not be started: %s", error or type(error).__name__)
             if self.child is not None:
                 self.child.kill()  # its end starts the next one
-            elif self._wanted:
+            elif self._restarting is asyncio.current_task():  # its end has not asked for another one yet
                 self._restart_later(1)
         else:
             self._log.info("the driver process serves again")
