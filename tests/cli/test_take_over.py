@@ -115,7 +115,9 @@ class Knocking:
         self._thread.join()
 
 
-def test_a_successor_serves_at_the_same_place(start: Callable[..., Tgtd]) -> None:
+@pytest.mark.parametrize("isolation", ["none", "process"])
+def test_a_successor_serves_at_the_same_place(start: Callable[..., Tgtd], config: Path, isolation: str) -> None:
+    config.write_text(CONFIG.replace("[transports.iscsi]", f'[transports.iscsi]\nisolation = "{isolation}"'))
     first = start()
     address = portal(first)
     write(address)

@@ -37,6 +37,7 @@ class Served:
         wake: Callable[[], object] = lambda: None,
     ) -> None:
         """`under`: a command that becomes the daemon (strace -D, unshare), put before it; `wake`: what makes it do so."""
+        self._work, self._arguments = work, arguments
         self._log = work / f"tgtd-{time.monotonic_ns()}.log"
         with self._log.open("wb") as log:
             self.process = subprocess.Popen(
@@ -77,6 +78,10 @@ class Served:
         path = work / f"tgtd-{time.monotonic_ns()}.toml"
         path.write_text(_PRIVATE.format(socket=path.with_suffix(".socket"), state=work / "state") + configuration)
         return cls(work, "--config", path)
+
+    def successor(self) -> Self:
+        """A daemon that has taken the place of this one, which was :meth:`configured`."""
+        return type(self)(self._work, *self._arguments, "--take-over")
 
     @property
     def url(self) -> str:

@@ -14,6 +14,7 @@ from typing import Any, TypeVar
 
 from tgtcore.cli.logs import set_up_logging
 from tgtcore.cli.readiness import summary
+from tgtcore.cli.upgrade import start_successor, watch_successor
 from tgtcore.config import Config, Source, default_socket, read
 from tgtcore.daemon import Daemon, Inheritance, InheritedSocket
 from tgtcore.errors import TgtError
@@ -74,7 +75,7 @@ class _Running:
         self._given = [InheritedSocket(socket_address(sock), sock) for _, sock in take_given()]
         self._socket = config.daemon.socket or default_socket()
         self._asked_to_stop = asyncio.Event()
-        self._reloading: set[asyncio.Task[None]] = set()
+        self._tasks: set[asyncio.Task[None]] = set()
         self._predecessor: Predecessor | None = None
         self._successors: asyncio.Queue[Successor] = asyncio.Queue()
         self._giving_way = False
@@ -232,6 +233,7 @@ class _Running:
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, self._stop, number)
         loop.add_signal_handler(signal.SIGHUP, self._reload)
+        loop.add_signal_handler(signal.SIGUSR2, self._upgrade)
 
     def _stop(self, number: int) -> None:
         """The first signal drains, the second one ends the process."""
@@ -254,9 +256,23 @@ class _Running:
         if self._reload_from is None:
             _log.warning("there is no configuration file to read again")
             return
-        task = asyncio.ensure_future(self._reload_now(self._daemon, self._reload_from))
-        self._reloading.add(task)
-        task.add_done_callback(self._reloading.discard)
+        self._spawn(self._reload_now(self._daemon, self._reload_from))
+
+    def _upgrade(self) -> None:
+        """Start the program that is installed now in our place."""
+        if self._reload_from is None:
+            _log.warning("a daemon of tgtd serve has no successor")
+            return
+        environment = {**os.environ, **self._notifier.environment(), **self._watchdog.environment()}
+        try:
+            self._spawn(watch_successor(start_successor(environment)))
+        except OSError as error:
+            _log.error("no successor was started: %s", error)
+
+    def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
+        task = asyncio.ensure_future(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
 
     async def _reload_now(self, daemon: Daemon, path: Path) -> None:
         self._notifier.reloading()

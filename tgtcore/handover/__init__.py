@@ -7,7 +7,7 @@ the predecessor ends.  Whichever of the two dies or fails on the way, the other 
 """
 
 from tgtcore.handover.giving import Successor, listening
-from tgtcore.handover.messages import VERB, Gone
+from tgtcore.handover.messages import VERB, Gone, wait_exit
 from tgtcore.handover.taking import Predecessor
 
-__all__ = ["VERB", "Gone", "Predecessor", "Successor", "listening"]
+__all__ = ["VERB", "Gone", "Predecessor", "Successor", "listening", "wait_exit"]

@@ -36,6 +36,10 @@ class Notifier:
         """The one of ``NOTIFY_SOCKET``, which is taken out of the environment: our children must not speak for us."""
         return cls(environ.pop(VARIABLE, ""))
 
+    def environment(self) -> dict[str, str]:
+        """What lets a successor speak for the service."""
+        return {VARIABLE: self.address} if self.address else {}
+
     def ready(self, status: str) -> None:
         """Everything is served: the end of a start, or of a reload."""
         self.tell("READY=1", _status(status))

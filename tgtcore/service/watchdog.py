@@ -34,6 +34,10 @@ class Watchdog:
             period = "0"
         return cls(notifier, int(period) / 1e6)
 
+    def environment(self) -> dict[str, str]:
+        """What lets a successor be watched in our place."""
+        return {_PERIOD: str(round(self.period_s * 1e6))} if self.period_s else {}
+
     def start(self, loop: asyncio.AbstractEventLoop) -> None:
         """Begin to tell."""
         if self.period_s:
