@@ -1,6 +1,6 @@
 """The mapped ring: commands, answers and data between the core and a driver that lives in another process.
 
-One memory file holds a header page, two rings of slots, buffers for events and a data area; two eventfds are the doorbells; a UNIX
+One memory file holds a header page, two rings of slots, buffers for events and a data area; two pipes are the doorbells; a UNIX
 socket brings them together and tells when the other side has died.  ``docs/reference/ring.md`` describes every field.
 """
 

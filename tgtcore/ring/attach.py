@@ -12,6 +12,7 @@ import struct
 from dataclasses import dataclass
 
 from tgtcore.errors import RingError
+from tgtcore.ring import doorbell
 from tgtcore.ring.geometry import ABI_VERSION, FEATURES, MAGIC, Geometry
 from tgtcore.ring.layout import Field, Layout
 from tgtcore.ring.memory import Memory, create, read_geometry
@@ -34,7 +35,7 @@ HELLO = Layout(
 WELCOME = Layout(
     "welcome",
     "What the core answers, in one packet.  With status 0 the descriptors of the memory, the request doorbell and the response "
-    "doorbell come with it (SCM_RIGHTS).",
+    "doorbell come with it (SCM_RIGHTS): the driver writes to the former and reads from the latter.",
     Field("magic", 8, '"TGTRING" and a zero'),
     Field("abi_version", "u32", "the version that the core speaks"),
     Field("status", "u32", "0 welcome, 1 another version, 2 refused"),
@@ -85,20 +86,25 @@ async def accept_driver(link: socket.socket, geometry: Geometry, peer: tuple[int
     header = geometry.header(
         core_pid=os.getpid(), driver_pid=pid, driver_uid=uid, instance=secrets.token_bytes(16), driver=driver
     )
-    made: list[int] = []
+    bells: list[int] = []
+    memory_fd = create(geometry, header)
     try:
-        made.append(create(geometry, header))
-        made.extend(os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC) for _ in range(2))
-        memory = Memory(made[0], geometry)
+        memory = Memory(memory_fd, geometry)
+        bells += doorbell.make()
+        bells += doorbell.make()
+        request_heard, request_rung, response_heard, response_rung = bells
         welcome = bytearray(WELCOME.size)
         WELCOME.pack_into(welcome, 0, MAGIC, ABI_VERSION, 0, FEATURES, b"")
-        socket.send_fds(link, [welcome], made)
+        socket.send_fds(link, [welcome], (memory_fd, request_rung, response_heard))
     except BaseException:
-        for fd in made:
+        for fd in bells:
             os.close(fd)
         raise
-    os.close(made[0])
-    return Attached(link, memory, made[1], made[2], driver, pid)
+    finally:
+        os.close(memory_fd)
+    os.close(request_rung)
+    os.close(response_heard)
+    return Attached(link, memory, request_heard, response_rung, driver, pid)
 
 
 def attach(link: socket.socket, driver: str) -> Attached:
@@ -151,11 +157,19 @@ def receive_socket(link: socket.socket) -> tuple[str, socket.socket] | None:
     :raises RingError: what was sent is something else.
     """
     packet, descriptors, _, _ = socket.recv_fds(link, ADDRESS_BYTES_MAX, 1, socket.MSG_CMSG_CLOEXEC)
-    if not packet:
+    if not packet and not descriptors:
         return None
     if len(descriptors) != 1:
         raise RingError("it sent something over its socket that is no socket")
-    return packet.decode("utf-8", "replace"), socket.socket(fileno=descriptors[0])
+    try:
+        passed_on = socket.socket(fileno=descriptors[0])
+    except OSError:
+        os.close(descriptors[0])
+        raise RingError("it sent a descriptor over its socket that is no socket") from None
+    if not passed_on.getsockopt(socket.SOL_SOCKET, socket.SO_ACCEPTCONN):
+        passed_on.close()
+        raise RingError("it sent a socket over its socket that does not listen")
+    return packet.decode("utf-8", "replace"), passed_on
 
 
 def _refuse(link: socket.socket, status: int, reason: str) -> RingError:

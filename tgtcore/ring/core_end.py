@@ -10,6 +10,7 @@ import os
 from collections.abc import Callable, Mapping
 
 from tgtcore.errors import RingError
+from tgtcore.ring import doorbell
 from tgtcore.ring.memory import Memory
 from tgtcore.ring.messages import REQUEST_SLOT_BYTES, RESPONSE_SLOT_BYTES
 
@@ -27,8 +28,8 @@ Handler = Callable[[memoryview, int], None]
 class CoreEnd:
     """The core's end.
 
-    :param request_bell: the eventfd that the driver rings; owned from here on, as the other one.
-    :param response_bell: the eventfd that wakes the driver.
+    :param request_bell: the end of the doorbell that the driver rings; owned from here on, as the other one.
+    :param response_bell: the end of the doorbell that wakes the driver.
     :param handlers: what to do with each kind of request; a handler may raise :class:`~tgtcore.errors.RingError`.
     :param broken: called once, with the reason, when the driver has broken a rule; the end is closed then.
     """
@@ -52,7 +53,7 @@ class CoreEnd:
         self._requests = memory.requests
         self._slots = memory.geometry.slots
         self._request_bell = request_bell
-        self._response_bell = response_bell
+        self._response_bell = doorbell.PatientBell(response_bell, loop)
         self._loop = loop
         self._handlers = handlers
         self._broken = broken
@@ -61,15 +62,19 @@ class CoreEnd:
         self._next_response = 0
         self._pending = 0
         self._serving = False
+        self._scheduled = False
+        """Whether the loop is going to take more of what was announced."""
         loop.add_reader(request_bell, self._rung)
 
     def close(self) -> None:
-        """Let go of the doorbells; what is posted later goes nowhere.  Idempotent."""
+        """Let go of the doorbells and the memory; what is posted later goes nowhere.  Idempotent."""
         if not self.closed:
             self.closed = True
             self._loop.remove_reader(self._request_bell)
             os.close(self._request_bell)
-            os.close(self._response_bell)
+            self._response_bell.close()
+            # nothing keeps the memory mapped now but pieces of it that commands still use
+            self._requests = self.responses = self.data = memoryview(b"")
 
     def slot(self) -> int:
         """Where in ``responses`` the next response or event is to be written, at once; the driver is told in due time.
@@ -98,12 +103,20 @@ class CoreEnd:
     def _rung(self) -> None:
         for _ in range(_ROUNDS):
             try:
-                count = os.eventfd_read(self._request_bell)
+                count = doorbell.heard(self._request_bell)
             except BlockingIOError:
                 return
+            except RingError as error:
+                self._end(str(error))
+                return
+            if count is None:
+                self._loop.remove_reader(self._request_bell)  # the end of the attachment is told by its socket
+                return
             self._backlog += count
-            if self._backlog > self._slots:
+            if not count or self._backlog > self._slots:
                 self._end(f"the doorbell announces {self._backlog} requests, the ring has {self._slots} slots")
+                return
+            if self._scheduled:
                 return
             self._serve()
             if self.closed or self._backlog:
@@ -111,6 +124,7 @@ class CoreEnd:
 
     def _serve(self) -> None:
         """Take some of the requests that were announced."""
+        self._scheduled = False
         if self.closed:
             return
         requests, handlers, slots = self._requests, self._handlers, self._slots
@@ -139,16 +153,14 @@ class CoreEnd:
         if self._pending:
             self._flush()
         if self._backlog:
+            self._scheduled = True
             self._loop.call_soon(self._serve)
 
     def _flush(self) -> None:
         if self.closed:
             return
         pending, self._pending = self._pending, 0
-        try:
-            os.eventfd_write(self._response_bell, pending)
-        except BlockingIOError:
-            self._end("it has filled its own doorbell")
+        self._response_bell.ring(pending)
 
     def _end(self, reason: str) -> None:
         if not self.closed:

@@ -9,6 +9,7 @@ from collections import deque
 from collections.abc import Callable, Mapping
 
 from tgtcore.errors import RingError
+from tgtcore.ring import doorbell
 from tgtcore.ring.memory import Memory
 from tgtcore.ring.messages import REQUEST_SLOT_BYTES, RESPONSE_SLOT_BYTES, Event, Response
 
@@ -21,8 +22,8 @@ Handler = Callable[[memoryview, int], None]
 class DriverEnd:
     """A driver's end.
 
-    :param request_bell: the eventfd that wakes the core; owned from here on, as the other one.
-    :param response_bell: the eventfd that the core rings.
+    :param request_bell: the end of the doorbell that wakes the core; owned from here on, as the other one.
+    :param response_bell: the end of the doorbell that the core rings.
     :param link: the socket over which it was attached; when it is closed, the core is gone.
     :param handlers: what to do with each kind of response and event.
     """
@@ -118,7 +119,7 @@ class DriverEnd:
         ready = dict(poll.poll(max(0, int((deadline - time.monotonic()) * 1000))))
         if not ready or self._link.fileno() in ready:
             raise RingError("the core does not answer" if not ready else "the core is gone")
-        self._announced += os.eventfd_read(self._response_bell)
+        self._announced += doorbell.heard(self._response_bell) or 0
 
     def _advance(self) -> int:
         at = self._next_response * RESPONSE_SLOT_BYTES
@@ -130,9 +131,13 @@ class DriverEnd:
 
     def _rung(self) -> None:
         try:
-            self._announced += os.eventfd_read(self._response_bell)
+            count = doorbell.heard(self._response_bell)
         except BlockingIOError:
             return
+        if count is None:
+            self._loop.remove_reader(self._response_bell)  # the end of the core is told by its socket
+            return
+        self._announced += count
         self._take()
 
     def _take(self) -> None:
@@ -157,4 +162,4 @@ class DriverEnd:
     def _flush(self) -> None:
         if self._pending:
             pending, self._pending = self._pending, 0
-            os.eventfd_write(self._request_bell, pending)
+            doorbell.ring(self._request_bell, pending)
