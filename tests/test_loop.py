@@ -4,8 +4,9 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+from pytest_mock import MockerFixture
 
-from tgtcore.loop import Lane, Workers
+from tgtcore.loop import Lane, Turn, Workers
 
 WAIT_S = 10
 
@@ -156,3 +157,19 @@ def test_what_fails_when_nobody_waits_for_it_any_more_is_logged(caplog: pytest.L
     with_workers(1, test)
     assert "nobody waited for any more has failed" in caplog.text
     assert "Input/output error" in caplog.text
+
+
+@pytest.mark.asyncio
+async def test_a_long_piece_of_work_lets_others_have_their_turn(mocker: MockerFixture) -> None:
+    now = mocker.patch("tgtcore.loop.time.monotonic", return_value=0.0)
+    ran: list[float] = []
+    asyncio.get_running_loop().call_soon(lambda: ran.append(now.return_value))
+    turn = Turn()
+    await turn.over()
+    assert ran == []
+    now.return_value = 0.02
+    await turn.over()
+    assert ran == [0.02]
+    asyncio.get_running_loop().call_soon(lambda: ran.append(now.return_value))
+    await turn.over()
+    assert ran == [0.02], "the next turn has only begun"

@@ -78,7 +78,7 @@ def tgt_check_config(config: Any) -> "Iterable[Problem]":
     """Say what is wrong with a configuration that no key by itself shows: place and sentence of each problem.
 
     A place is the keys from the top, such as ``("targets", "iqn.2025-01.example:a", "auth")``; users see its line.  Called at every
-    start, reload and ``tgtd --check``.
+    start, change and ``tgtd --check``; in a running daemon on a thread beside the loop, which goes on.
     """
     raise NotImplementedError
 

@@ -33,8 +33,11 @@ SOCKETS_PER_DRIVER_MAX = 256
 NEXUSES_PER_DRIVER_MAX = 16384
 """Nexuses of one driver in a process of its own; more than any initiator network that one process can serve."""
 
-MANAGEMENT_REQUEST_BYTES_MAX = 1024 * 1024
-"""One management request: a whole configuration fits, a flood does not."""
+CONFIG_BYTES_MAX = 8 * 1024 * 1024
+"""Longest configuration: 16384 logical units with long paths fit."""
+
+MANAGEMENT_REQUEST_BYTES_MAX = 2 * CONFIG_BYTES_MAX
+"""One management request: a whole configuration fits, in JSON, a flood does not."""
 
 MANAGEMENT_CLIENTS_MAX = 64
 """Connections to the management socket at one time."""

@@ -30,6 +30,22 @@ def _not_waited_for(result: Any, error: BaseException | None) -> None:
         _log.warning("what nobody waited for any more has failed", exc_info=error)
 
 
+_TURN_S = 0.01
+
+
+class Turn:
+    """A long piece of work on the loop's thread that lets others have their turn between its steps."""
+
+    def __init__(self) -> None:
+        self._since = time.monotonic()
+
+    async def over(self) -> None:
+        """Call it after each step; the others run if this turn has been long enough."""
+        if time.monotonic() - self._since > _TURN_S:
+            await asyncio.sleep(0)
+            self._since = time.monotonic()
+
+
 class Workers:
     """A fixed number of threads that run blocking calls.
 

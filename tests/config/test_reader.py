@@ -6,7 +6,7 @@ import pytest
 
 from tgtcore.config import parse, read
 from tgtcore.errors import ConfigError
-from tgtcore.limits import MANAGEMENT_REQUEST_BYTES_MAX
+from tgtcore.limits import CONFIG_BYTES_MAX
 
 
 def test_a_file_is_read_with_its_folder(tmp_path: Path) -> None:
@@ -37,7 +37,7 @@ BROKEN = {
     "an open string": (b'a = "x', r"^c.toml:1: not TOML: unterminated string \(the text ends\)$"),
     "no text": (b"a = 1\nb = '\xff'\n", r"^c.toml:2: byte FFh is not UTF-8"),
     "nested too deeply": (b"a = " + b"[" * 100_000, r"^c.toml: the values are nested too deeply"),
-    "too long": (b"#" * (MANAGEMENT_REQUEST_BYTES_MAX + 1), r"^c.toml: 1048577 bytes are too long"),
+    "too long": (b"#" * (CONFIG_BYTES_MAX + 1), r"^c.toml: 8388609 bytes are too long"),
 }
 
 

@@ -3,6 +3,7 @@
 import asyncio
 import random
 from collections.abc import Callable
+from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVarTuple
 
 if TYPE_CHECKING:
@@ -12,7 +13,8 @@ if TYPE_CHECKING:
 
 _Ts = TypeVarTuple("_Ts")
 _JITTER_S = 1e-6
-_EXECUTOR_S = 5.0
+_JOIN_S = 5.0
+_PLAN_S = 0.0005
 
 
 class Halted(BaseException):
@@ -65,14 +67,19 @@ class SimLoop(asyncio.BaseEventLoop):
     def run_in_executor(  # type: ignore[override]
         self, executor: Any, function: Callable[..., Any], *args: Any
     ) -> "asyncio.Future[Any]":
-        """Call it here, after what it may take."""
+        """Call it here, after what it may take: all the time that a join has, a moment for what only computes."""
         future: asyncio.Future[Any] = self.create_future()
+        inner = function.args[0] if isinstance(function, partial) else function  # asyncio.to_thread wraps it
 
         def call() -> None:
-            if not future.done():
+            if future.done():
+                return
+            try:
                 future.set_result(function(*args))
+            except Exception as error:
+                future.set_exception(error)
 
-        self.call_later(_EXECUTOR_S, call)
+        self.call_later(_JOIN_S if inner.__name__ == "join" else _PLAN_S, call)
         return future
 
     def _process_events(self, events: list[Any]) -> None:

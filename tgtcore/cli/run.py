@@ -12,6 +12,7 @@ from contextlib import AsyncExitStack, ExitStack
 from pathlib import Path
 from typing import Any, TypeVar
 
+from tgtcore.cli.descriptors import check_enough, raise_limit
 from tgtcore.cli.logs import set_up_logging
 from tgtcore.cli.readiness import summary
 from tgtcore.cli.upgrade import start_successor, watch_successor
@@ -51,6 +52,7 @@ def run(
     :raises TgtError: something could not be started; nothing is left behind, and the former daemon serves if it lives.
     """
     set_up_logging(config.daemon.log_level, config.daemon.log_format)
+    check_enough(config, raise_limit())
     return asyncio.run(_Running(plugins, config, ready, stopping, reload_from, private).run(take_over=take_over))
 
 
@@ -277,7 +279,7 @@ class _Running:
     async def _reload_now(self, daemon: Daemon, path: Path) -> None:
         self._notifier.reloading()
         try:
-            source: Source = read(path, self._plugins.load_config)
+            source: Source = await asyncio.to_thread(read, path, self._plugins.load_config)
             with self._notifier.taking_time(asyncio.get_running_loop()):
                 steps = await daemon.apply(source)
         except (TgtError, OSError) as error:

@@ -11,7 +11,7 @@ from typing import Any
 from tgtcore.config.positions import Place, Positions, describe
 from tgtcore.config.problems import Problems
 from tgtcore.errors import ConfigError
-from tgtcore.limits import MANAGEMENT_REQUEST_BYTES_MAX
+from tgtcore.limits import CONFIG_BYTES_MAX
 
 _PLACE = re.compile(r"line (\d+), column (\d+)")
 _TWICE = re.compile(r"Cannot declare (\(.*\)) twice")
@@ -72,10 +72,8 @@ def parse(data: bytes, base: Path, name: str = "") -> Source:
     :raises ConfigError: it is not TOML, or far too long.
     """
     prefix = f"{name}: " if name else ""
-    if len(data) > MANAGEMENT_REQUEST_BYTES_MAX:
-        raise ConfigError(
-            f"{prefix}{len(data)} bytes are too long for a configuration (at most {MANAGEMENT_REQUEST_BYTES_MAX})"
-        )
+    if len(data) > CONFIG_BYTES_MAX:
+        raise ConfigError(f"{prefix}{len(data)} bytes are too long for a configuration (at most {CONFIG_BYTES_MAX})")
     try:
         text = data.decode().replace("\r\n", "\n")
         document = tomllib.loads(text)

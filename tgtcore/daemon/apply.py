@@ -21,6 +21,7 @@ from tgtcore.daemon.targets import (
 from tgtcore.daemon.transports import add_transport, change_transport, remove_transport, transport_users
 from tgtcore.daemon.units import add_unit, remove_unit, unit_users
 from tgtcore.errors import ConfigError, PluginError, TgtError
+from tgtcore.loop import Turn
 
 _log = logging.getLogger(__name__)
 
@@ -63,9 +64,11 @@ class Applier:
         self.lost = []
         self._complaints = []
         try:
+            turn = Turn()
             for step in steps:
                 await self._handlers[step.kind](step)
                 done.append(step)
+                await turn.over()
                 _log.debug("done: %s", step)
             self._inventory.identities.keep()
         except Exception:

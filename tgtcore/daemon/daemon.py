@@ -190,13 +190,12 @@ class Daemon:
         :param base: the folder that relative paths count from, in what the function adds.
         """
         async with self._change():
-            document = copy.deepcopy(dict(self._config.document))
+            document = await asyncio.to_thread(copy.deepcopy, dict(self._config.document))
             edit(document)
             return await self._apply(Source(document, base), dry_run=False)
 
     async def _apply(self, source: Source, dry_run: bool) -> list[Step]:
-        config = check_source(source, self._plugins)
-        steps = compare(self._config, config)
+        config, steps = await asyncio.to_thread(self._planned, source)
         if dry_run:
             return steps
         try:
@@ -211,6 +210,11 @@ class Daemon:
         if complaints:
             raise _combined(complaints)
         return steps
+
+    def _planned(self, source: Source) -> tuple[Config, list[Step]]:
+        """The configuration of a source and how to get there; on a thread, for a large one takes its time."""
+        config = check_source(source, self._plugins)
+        return config, compare(self._config, config)
 
     async def drop_session(self, transport: str, session_id: str) -> bool:
         """End one session of a transport; False when there is none with that id.

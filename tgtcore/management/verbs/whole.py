@@ -1,5 +1,6 @@
 """Verbs on the daemon as a whole: what it serves, how it is, and its configuration."""
 
+import asyncio
 import os
 from collections.abc import Mapping
 from difflib import unified_diff
@@ -7,12 +8,13 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from tgtcore.config import parse, to_toml
+from tgtcore.config import Config, parse, to_toml
 from tgtcore.daemon import Daemon
 from tgtcore.daemon.load import check_source
 from tgtcore.logical_unit import LogicalUnit
 from tgtcore.management.verbs.table import STEPS, VERBS, Verb, argument, run, steps_shown, verb
 from tgtcore.options import Options
+from tgtcore.plugins import Plugins
 from tgtcore.registry import AdminCommand
 
 
@@ -90,16 +92,20 @@ async def list_verbs(daemon: Daemon, _: Options) -> list[dict[str, Any]]:
 @verb("apply", "Serve what a configuration says, changing only what differs.", NewConfig, STEPS)
 async def apply(daemon: Daemon, new: NewConfig) -> list[dict[str, str]]:
     """Compare a configuration with the one in force and carry out the differences."""
-    source = parse(new.text.encode(), Path(new.folder), new.name)
+    source = await asyncio.to_thread(parse, new.text.encode(), Path(new.folder), new.name)
     return steps_shown(await daemon.apply(source, dry_run=new.dry_run))
 
 
 @verb("diff", "Show how a configuration differs from the one in force, line by line.", NewConfig)
 async def diff(daemon: Daemon, new: NewConfig) -> str:
     """A unified diff of the two as TOML, in the same order and with the same paths; empty when they agree."""
+    return await asyncio.to_thread(_differences, daemon.config, new, daemon.plugins)
+
+
+def _differences(current: Config, new: NewConfig, plugins: Plugins) -> str:
     source = parse(new.text.encode(), Path(new.folder), new.name)
-    wanted = check_source(source, daemon.plugins)
-    old, fresh = (to_toml(_in_order(one.document)).splitlines() for one in (daemon.config, wanted))
+    wanted = check_source(source, plugins)
+    old, fresh = (to_toml(_in_order(one.document)).splitlines() for one in (current, wanted))
     return "\n".join(unified_diff(old, fresh, "in force", new.name or "new", lineterm=""))
 
 
@@ -110,7 +116,7 @@ def _in_order(document: Mapping[str, Any]) -> dict[str, Any]:
 @verb("save", "Show the configuration in force as TOML.")
 async def save(daemon: Daemon, _: Options) -> str:
     """The configuration in force; the client writes it where its user wants."""
-    return to_toml(daemon.config.document)
+    return await asyncio.to_thread(to_toml, daemon.config.document)
 
 
 def _daemon(daemon: Daemon) -> dict[str, Any]:

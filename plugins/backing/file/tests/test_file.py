@@ -128,6 +128,8 @@ def test_a_failure_while_opening_closes_the_file(tmp_path: Path, mocker: MockerF
 
 
 def test_the_file_is_not_inherited_by_programs_that_are_started(store: FileStore, tmp_path: Path) -> None:
+    store.write(0, CONTENT)
+    assert store.region(4096, 65536) is not None
     fds = [int(name) for name in os.listdir("/proc/self/fd")]
     ours = [fd for fd in fds if os.path.realpath(f"/proc/self/fd/{fd}") == str(tmp_path / "disk.img")]
     assert [os.get_inheritable(fd) for fd in ours] == [False, False]
@@ -193,6 +195,24 @@ def test_regions_are_long_ranges_in_memory(store: FileStore, mocker: MockerFixtu
     assert store.region(0, 32767) is None
     mocker.patch("tgtcore_file.syscalls._syscall", return_value=-1)
     assert store.region(4096, 65536) is None
+
+
+def test_the_last_descriptors_are_not_taken_to_send_from(store: FileStore, mocker: MockerFixture) -> None:
+    store.write(0, CONTENT)
+    before = len(os.listdir("/proc/self/fd"))
+    scarce = mocker.patch("resource.getrlimit", return_value=(8, 8))
+    assert store.region(4096, 65536) is None
+    assert len(os.listdir("/proc/self/fd")) == before
+    mocker.stop(scarce)
+    mocker.patch("os.open", side_effect=OSError(errno.EMFILE, "Too many open files"))
+    assert store.region(4096, 65536) is None
+
+
+def test_a_file_is_open_once_until_something_is_sent_from_it(store: FileStore) -> None:
+    store.write(0, CONTENT)
+    before = len(os.listdir("/proc/self/fd"))
+    assert [store.region(4096, 65536) is None for _ in range(2)] == [False, False]
+    assert len(os.listdir("/proc/self/fd")) == before + 1
 
 
 def test_a_region_outlives_its_store_and_nothing_else_of_it(tmp_path: Path) -> None:
@@ -275,7 +295,7 @@ def test_a_failed_flush_is_never_forgotten(store: FileStore, tmp_path: Path, moc
     store.close()
     again = _make(tmp_path)
     again.flush()
-    store._fd, store._sent_from = os.dup(again._fd), again._sent_from  # for the fixture to close
+    store._fd = os.dup(again._fd)  # for the fixture to close
     again.close()
 
 

@@ -36,6 +36,7 @@ _lengths = Struct(">I").unpack_from
 _LENGTHS_AT = 4
 _PADDING = (b"", b"\0\0\0", b"\0\0", b"\0")
 _LOGIN_BUFFER_BYTES = 1024
+_GROWN_BUFFER_BYTES_MIN = 16 * 1024
 
 
 class Phase(Protocol):
@@ -128,8 +129,8 @@ class Connection:
     def parse(self) -> None:
         """Handle the complete PDUs that are there, as long as input is wanted."""
         inbound = self.inbound
-        if inbound.capacity < self._receive_bytes:
-            inbound.grow(self._receive_bytes)
+        if inbound.end == inbound.capacity < self._receive_bytes:  # the peer sends more than there is room for
+            inbound.grow(min(max(_GROWN_BUFFER_BYTES_MIN, 4 * inbound.capacity), self._receive_bytes))
         at = inbound.start
         try:
             while inbound.end - at >= BHS_BYTES and self.wants_input:

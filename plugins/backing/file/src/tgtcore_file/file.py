@@ -5,7 +5,7 @@ import os
 import stat
 from time import monotonic
 
-from tgtcore import Buffer, Concurrency, Extent, Features, Region, Store
+from tgtcore import Buffer, Concurrency, Extent, Features, OpenFile, Region, Store
 from tgtcore_file.block_device import BlockDevice
 from tgtcore_file.durability import Durability
 from tgtcore_file.extents import allocated_extents
@@ -71,7 +71,7 @@ class FileStore(Store):
         self._bytes_there = self.size_bytes
         self._writes_durably = True
         self._cache = PageCache(fd)
-        self._sent_from = reopened(fd)
+        self._sent_from: OpenFile | None = None
         self._reads_nowait = reads_without_waiting(fd)
         self._writes_nowait = True
         self._no_inline_write_before = 0.0
@@ -129,8 +129,14 @@ class FileStore(Store):
     def region(self, offset: int, length: int) -> Region | None:
         """Long ranges that are in memory."""
         if length >= _REGION_BYTES_MIN and self._cache.holds(offset, length):
-            return Region(self._sent_from, offset, length)
+            file = self._sent_from or self._open_to_send()
+            return None if file is None else Region(file, offset, length)
         return None
+
+    def _open_to_send(self) -> OpenFile | None:
+        """The file once more, when something is sent from it for the first time; None when descriptors are scarce."""
+        self._sent_from = reopened(self._fd)
+        return self._sent_from
 
     def write(self, offset: int, data: Buffer) -> None:
         """Into the page cache."""
@@ -267,5 +273,5 @@ class FileStore(Store):
 
     def close(self) -> None:
         """Close the file, which unlocks it; regions that are not sent yet have it open for themselves."""
-        del self._sent_from
+        self._sent_from = None
         os.close(self._fd)

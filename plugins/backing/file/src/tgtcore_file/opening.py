@@ -2,6 +2,7 @@
 
 import errno
 import os
+import resource
 import stat
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
@@ -10,6 +11,8 @@ from pathlib import Path
 from tgtcore import OpenFile, StoreError
 from tgtcore_file.locks import lock
 from tgtcore_file.options import FileOptions
+
+_SHARE_OF_DESCRIPTORS = 7 / 8
 
 _KINDS = {
     stat.S_IFDIR: "a directory",
@@ -23,6 +26,7 @@ _REASONS = {
     errno.EACCES: "permission denied; expected one that may be read and written, or read_only = true",
     errno.EROFS: "its file system is read-only; expected one that may be written, or read_only = true",
     errno.ENOSPC: "no space left on its file system",
+    errno.EMFILE: "this process has as many files open as it may; raise LimitNOFILE= of its service, or ulimit -n",
 }
 _REASONS_NOT_MADE = {
     **_REASONS,
@@ -91,12 +95,16 @@ def _sync_folder(folder: Path) -> None:
         os.close(fd)
 
 
-def reopened(fd: int) -> OpenFile:
+def reopened(fd: int) -> OpenFile | None:
     """The same file once more, for reading: with neither the lock nor the exclusive use of a device that ``fd`` has.
 
-    :raises OSError: there is no descriptor left for it, or no /proc.
+    None when most descriptors are in use: the last ones are for what can't do without, such as connections.
     """
-    return OpenFile(os.open(f"/proc/self/fd/{fd}", os.O_RDONLY | os.O_CLOEXEC))
+    with suppress(OSError):
+        file = OpenFile(os.open(f"/proc/self/fd/{fd}", os.O_RDONLY | os.O_CLOEXEC))
+        if file.fd < resource.getrlimit(resource.RLIMIT_NOFILE)[0] * _SHARE_OF_DESCRIPTORS:
+            return file
+    return None
 
 
 def unmade(fd: int, path: Path) -> None:
