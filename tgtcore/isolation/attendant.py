@@ -202,7 +202,7 @@ class Attendant:
             end.responses,
             at,
             Response.COMPLETION,
-            task.status,
+            task.status if task.responds else 0,
             0 if task.responds else messages.SILENT,
             len(sense),
             task.tag,
