@@ -15,6 +15,7 @@ from oracle.served import Served
 from benchmarks.isolation import measure_isolation
 from benchmarks.paired import Result, measure
 from benchmarks.process import resident_bytes
+from benchmarks.reload import measure_reloads
 from benchmarks.workloads import WORKLOADS
 
 _IMAGE_BYTES = 1 << 30
@@ -41,11 +42,14 @@ def main() -> int:
                     results.append(measure(workload, ours, peer, rounds, seconds))
                     print(f"measured: {workload.name}", flush=True)
         isolated = measure_isolation(work, image, arguments.only, rounds, seconds)
+        with Served.disk(work, image) as ours:
+            reloads = measure_reloads(ours, "file", 4 * rounds, _IMAGE_BYTES)
     print(_table(results, "ours", "tgtd"))
     print(start[0])
+    print(f"{reloads}: {_word(reloads.met)}")
     print()
     print(_table(isolated, "isolated", "inside"))
-    return 0 if start[1] and all(result.met for result in (*results, *isolated)) else 1
+    return 0 if start[1] and reloads.met and all(result.met for result in (*results, *isolated)) else 1
 
 
 def _fill(image: Path) -> None:

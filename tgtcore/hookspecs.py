@@ -33,7 +33,7 @@ hookimpl = pluggy.HookimplMarker(PROJECT)
 def tgt_register_options(options: "OptionsRegistry") -> None:
     """Declare configuration keys of the plugin's own, in the table ``[plugin.<name>]``.
 
-    Called once for each plugin that is enabled, before the configuration is checked.
+    Called once each time that the plugin is loaded, before the configuration is checked.
     """
 
 
@@ -41,7 +41,7 @@ def tgt_register_options(options: "OptionsRegistry") -> None:
 def tgt_register_transports(registry: "Registry") -> None:
     """Offer transports: ``registry.transport("iscsi", IscsiTransport)``.
 
-    Called once, after all enabled plugins were imported and before anything is built.
+    Called once each time that the plugin is loaded, before anything is built from it.
     """
 
 
@@ -87,7 +87,7 @@ def tgt_check_config(config: Any) -> "Iterable[Problem]":
 def tgt_amend_commands(transport: str, lu: "LogicalUnit", commands: "CommandTable") -> None:
     """Replace entries of a logical unit's opcode table, as one transport exposes it.
 
-    Called once for each transport and logical unit, when the first nexus needs the table.
+    Called once for each transport and logical unit, when the first nexus needs the table, and again when other plugins are enabled.
     """
 
 

@@ -8,7 +8,7 @@ import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any, Generic, TypeVar
+from typing import Any, Generic, NamedTuple, TypeVar
 
 from pydantic import BaseModel
 
@@ -28,6 +28,23 @@ def nearest(name: str, known: Iterable[str]) -> str:
     return f'; did you mean "{close[0]}"?' if close else ""
 
 
+class Owner(NamedTuple):
+    """Who offers something.
+
+    :param plugin: its name.
+    :param distribution: with the version, as messages show it.
+    """
+
+    plugin: str
+    distribution: str
+
+    def __str__(self) -> str:
+        return self.distribution
+
+
+_CORE = Owner("", "tgtcore")
+
+
 class Offers(Generic[_T]):
     """What plugins offer of one kind, by name.
 
@@ -38,7 +55,7 @@ class Offers(Generic[_T]):
     def __init__(self, kind: str, base: type[_T]) -> None:
         self.kind = kind
         self._base = base
-        self._found: dict[str, tuple[type[_T], str]] = {}
+        self._found: dict[str, tuple[type[_T], Owner]] = {}
 
     def __iter__(self) -> Iterator[str]:
         return iter(sorted(self._found))
@@ -51,15 +68,23 @@ class Offers(Generic[_T]):
         found = self._found.get(name)
         return found[0] if found else None
 
-    def owner(self, name: str) -> str:
-        """Distribution and version of the plugin that offers a name."""
+    def owner(self, name: str) -> Owner:
+        """The plugin that offers a name."""
         return self._found[name][1]
 
-    def by_owner(self, owner: str) -> list[str]:
+    def by_plugin(self, plugin: str) -> list[str]:
         """The names that one plugin offers."""
-        return [name for name in self if self._found[name][1] == owner]
+        return [name for name in self if self._found[name][1].plugin == plugin]
 
-    def add(self, name: str, offered: type[_T], owner: str) -> None:
+    def take(self, others: "Offers[_T]", plugin: str) -> None:
+        """Offer what one plugin offers elsewhere.
+
+        :raises PluginError: see :meth:`add`.
+        """
+        for name in others.by_plugin(plugin):
+            self.add(name, *others._found[name])
+
+    def add(self, name: str, offered: type[_T], owner: Owner) -> None:
         """Offer a class.
 
         :raises PluginError: the name is taken or malformed, or the class is not of this kind.
@@ -83,16 +108,16 @@ class _Owned:
     """Something that plugins fill one after the other, and that remembers who is filling it."""
 
     def __init__(self) -> None:
-        self._owner = "tgtcore"
+        self._owner = _CORE
 
     @contextmanager
-    def owned_by(self, owner: str) -> Iterator[None]:
-        """While a plugin registers: its distribution and version, for messages."""
+    def owned_by(self, owner: Owner) -> Iterator[None]:
+        """While a plugin registers: who it is."""
         self._owner = owner
         try:
             yield
         finally:
-            self._owner = "tgtcore"
+            self._owner = _CORE
 
 
 class Registry(_Owned):
@@ -134,10 +159,21 @@ class Registry(_Owned):
         """Every name that ``store.type`` may have."""
         return sorted(name for offers in self.media() for name in offers)
 
-    def offered_by(self, owner: str) -> dict[str, list[str]]:
+    def kinds(self) -> tuple[Offers[Any], ...]:
+        """Everything that there is, by kind."""
+        return self.transports, self.device_types, *self.media()
+
+    def offered_by(self, plugin: str) -> dict[str, list[str]]:
         """Kind → names that one plugin offers; kinds without names are left out."""
-        every: tuple[Offers[Any], ...] = (self.transports, self.device_types, *self.media())
-        return {offers.kind: names for offers in every if (names := offers.by_owner(owner))}
+        return {offers.kind: names for offers in self.kinds() if (names := offers.by_plugin(plugin))}
+
+    def take(self, other: "Registry", plugin: str) -> None:
+        """Offer what one plugin offers in another registry.
+
+        :raises PluginError: a name is taken.
+        """
+        for mine, theirs in zip(self.kinds(), other.kinds(), strict=True):
+            mine.take(theirs, plugin)
 
     def _add_medium(self, offers: Offers[Any], name: str, cls: type[Any]) -> None:
         for others in self.media():
@@ -155,14 +191,6 @@ class OptionsRegistry(_Owned):
     def __init__(self) -> None:
         super().__init__()
         self._models: dict[str, tuple[type[BaseModel], Callable[[Any], None] | None]] = {}
-        self._plugin = ""
-
-    @contextmanager
-    def for_plugin(self, plugin: str, owner: str) -> Iterator[None]:
-        """While one plugin declares its keys: its name and its distribution."""
-        self._plugin = plugin
-        with self.owned_by(owner):
-            yield
 
     def add(self, model: type[BaseModel], use: Callable[[Any], None] | None = None) -> None:
         """Declare the keys of the calling plugin.
@@ -171,9 +199,15 @@ class OptionsRegistry(_Owned):
         :param use: called with the checked options at the start and whenever they change.
         :raises PluginError: the plugin has declared keys already.
         """
-        if self._plugin in self._models:
-            raise PluginError(f'{self._owner} declares the options of plugin "{self._plugin}" twice')
-        self._models[self._plugin] = (model, use)
+        plugin = self._owner.plugin
+        if plugin in self._models:
+            raise PluginError(f'{self._owner} declares the options of plugin "{plugin}" twice')
+        self._models[plugin] = (model, use)
+
+    def take(self, other: "OptionsRegistry", plugin: str) -> None:
+        """Have the keys that one plugin has declared elsewhere."""
+        if plugin in other._models:
+            self._models[plugin] = other._models[plugin]
 
     def model(self, plugin: str) -> type[BaseModel]:
         """The model of a plugin's table; one without keys if it has declared none."""
@@ -200,7 +234,7 @@ class AdminCommand:
     handler: Callable[[Any], Any]
     help: str
     arguments: type[BaseModel]
-    owner: str
+    owner: Owner
 
 
 class AdminCommands(_Owned):
@@ -224,6 +258,16 @@ class AdminCommands(_Owned):
         if verb in self._found:
             raise PluginError(f'{self._found[verb].owner} and {self._owner} both offer the verb "{verb}"')
         self._found[verb] = AdminCommand(verb, handler, help, arguments, self._owner)
+
+    def take(self, other: "AdminCommands", plugin: str) -> None:
+        """Offer the verbs that one plugin offers elsewhere.
+
+        :raises PluginError: a verb is taken.
+        """
+        for found in other._found.values():
+            if found.owner.plugin == plugin:
+                with self.owned_by(found.owner):
+                    self.add(found.verb, found.handler, help=found.help, arguments=found.arguments)
 
     def found(self) -> Mapping[str, AdminCommand]:
         """Every verb that plugins brought."""

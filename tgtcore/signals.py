@@ -6,14 +6,17 @@ weak reference, and a lambda or a closure would vanish at once.
 """
 
 import logging
+from collections.abc import Callable
 from typing import Any
+from weakref import ref
 
 from blinker import NamedSignal, Namespace
 
 _log = logging.getLogger(__name__)
 _space = Namespace()
 
-plugin_loaded = _space.signal("plugin_loaded", doc="A plugin was registered.  Sender: the plugin's record.")
+plugin_loaded = _space.signal("plugin_loaded", doc="A plugin is in force, anew after a reload.  Sender: its record.")
+plugin_unloaded = _space.signal("plugin_unloaded", doc="A plugin is gone, or replaced.  Sender: its record.")
 config_reloaded = _space.signal("config_reloaded", doc="A new configuration is in force.  Sender: the daemon.")
 target_added = _space.signal("target_added", doc="Sender: the target.")
 target_changed = _space.signal(
@@ -41,6 +44,27 @@ limit_reached = _space.signal("limit_reached", doc="Sender: the thing that has t
 def every_signal() -> dict[str, NamedSignal]:
     """Name and signal of all of them, for documentation and tests."""
     return dict(_space)
+
+
+def listeners() -> list[Callable[..., Any]]:
+    """Everyone who listens to any signal."""
+    return [listener for _, listener in _connected()]
+
+
+def disconnect_all(chosen: Callable[[Callable[..., Any]], bool]) -> None:
+    """Disconnect the listeners that are chosen from every signal."""
+    for signal, listener in _connected():
+        if chosen(listener):
+            signal.disconnect(listener)
+
+
+def _connected() -> list[tuple[NamedSignal, Callable[..., Any]]]:
+    kept = [
+        (signal, one() if isinstance(one, ref) else one)
+        for signal in _space.values()
+        for one in signal.receivers.values()
+    ]
+    return [(signal, listener) for signal, listener in kept if listener is not None]
 
 
 def emit(signal: NamedSignal, sender: Any, **news: Any) -> None:

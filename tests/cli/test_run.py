@@ -61,7 +61,7 @@ def test_a_signal_during_a_start_that_hangs_ends_it(tmp_path: Path, monkeypatch:
     plugins = fake_plugins()
     config = check_source(parse(text.encode(), tmp_path), plugins)
     try:
-        assert run(plugins, config, note) == 0
+        assert run(lambda: (plugins, config), note) == 0
     finally:
         gate.set()
     assert ready == []

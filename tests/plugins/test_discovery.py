@@ -2,28 +2,13 @@
 
 import sys
 from pathlib import Path
-from textwrap import dedent
 
 import pytest
+from support.site import Site
 
 from tgtcore.errors import PluginError
 from tgtcore.plugins import Plugins, installed
 from tgtcore.plugins.discovery import load
-
-
-class Site:
-    """A folder with installed distributions."""
-
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
-
-    def install(self, distribution: str, name: str, body: str, version: str = "1.0") -> None:
-        module = distribution.replace("-", "_")
-        (self.folder / f"{module}.py").write_text(dedent(body))
-        info = self.folder / f"{module}-{version}.dist-info"
-        info.mkdir()
-        (info / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {distribution}\nVersion: {version}\n")
-        (info / "entry_points.txt").write_text(f"[tgtcore.plugins]\n{name} = {module}\n")
 
 
 @pytest.fixture
@@ -55,7 +40,7 @@ def test_an_installed_plugin_is_found_imported_and_asked(site: Site) -> None:
 def test_plugins_are_loaded_in_the_order_that_is_asked_for(site: Site) -> None:
     for name in ("one", "two", "three"):
         site.install(f"acme-{name}", name, GOOD)
-    assert [record.name for record in load(["three", "one", "two"])] == ["three", "one", "two"]
+    assert [record.name for record in load(["three", "one", "two"]).records] == ["three", "one", "two"]
 
 
 BROKEN = {

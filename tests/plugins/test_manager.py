@@ -127,9 +127,9 @@ def test_plugins_offer_formats_and_verbs() -> None:
         )
     )
     assert plugins.registry.formats.get("coded") is Coded
-    assert plugins.registry.formats.owner("coded") == "tgtcore-mine 1.0"
+    assert str(plugins.registry.formats.owner("coded")) == "tgtcore-mine 1.0"
     verb = plugins.admin.found()["mine show"]
-    assert (verb.handler(None), verb.owner) == ("mine", "tgtcore-mine 1.0")
+    assert (verb.handler(None), str(verb.owner)) == ("mine", "tgtcore-mine 1.0")
 
 
 FAILING = {

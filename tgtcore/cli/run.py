@@ -12,6 +12,7 @@ from contextlib import AsyncExitStack, ExitStack
 from pathlib import Path
 from typing import Any, TypeVar
 
+from tgtcore import signals
 from tgtcore.cli.descriptors import check_enough, raise_limit
 from tgtcore.cli.logs import set_up_logging
 from tgtcore.cli.readiness import summary
@@ -23,19 +24,23 @@ from tgtcore.handover import VERB, Gone, Predecessor, Successor, listening
 from tgtcore.management.protocol import Code, Request, VerbError
 from tgtcore.management.server import Conversation, Server
 from tgtcore.management.verbs import run as run_verb
-from tgtcore.plugins import Plugins
+from tgtcore.plugins import Plugins, Record
 from tgtcore.service import Notifier, Watchdog, socket_address, take_given
 
 _log = logging.getLogger("tgtd")
 _T = TypeVar("_T")
+
+_COLLECT_AFTER_S = 1.0
+
+Load = Callable[[], tuple[Plugins, Config]]
+"""Loads plugins and checks a configuration with them."""
 
 Ready = Callable[[Daemon, Path], Awaitable[None]]
 """Called once, when everything is served; with the path of the management socket."""
 
 
 def run(
-    plugins: Plugins,
-    config: Config,
+    load: Load,
     ready: Ready,
     *,
     stopping: Callable[[], None] = lambda: None,
@@ -45,29 +50,29 @@ def run(
 ) -> int:
     """Serve until a signal comes, or until another daemon has taken our place; returns the exit status.
 
+    :param load: gives the plugins and what to serve; they are not kept here, so that plugins can be unloaded.
     :param stopping: called when the first signal to stop has come.
     :param reload_from: the file that SIGHUP reads again.
     :param private: a folder of this daemon alone, which goes even if a second signal ends the process at once.
     :param take_over: take the place of the daemon that has the management socket now.
     :raises TgtError: something could not be started; nothing is left behind, and the former daemon serves if it lives.
     """
-    set_up_logging(config.daemon.log_level, config.daemon.log_format)
-    check_enough(config, raise_limit())
-    return asyncio.run(_Running(plugins, config, ready, stopping, reload_from, private).run(take_over=take_over))
+    return asyncio.run(_Running(load, ready, stopping, reload_from, private).run(take_over=take_over))
 
 
 class _Running:
     def __init__(
         self,
-        plugins: Plugins,
-        config: Config,
+        load: Load,
         ready: Ready,
         stopping: Callable[[], None],
         reload_from: Path | None,
         private: Path | None,
     ) -> None:
-        self._plugins = plugins
-        self._config = config
+        plugins, config = load()
+        set_up_logging(config.daemon.log_level, config.daemon.log_format)
+        check_enough(config, raise_limit())
+        self._first = [(plugins, config)]
         self._ready: Ready | None = ready
         self._stopping = stopping
         self._reload_from = reload_from
@@ -94,6 +99,8 @@ class _Running:
                 return 0
             server, inheritance = begun
             stack.push_async_callback(server.stop)
+            signals.plugin_unloaded.connect(self._plugin_unloaded)
+            stack.callback(signals.plugin_unloaded.disconnect, self._plugin_unloaded)
             while True:
                 outcome = await self._live(server, inheritance)
                 if isinstance(outcome, int):
@@ -124,7 +131,7 @@ class _Running:
 
     async def _live(self, server: Server, inheritance: Inheritance) -> int | Inheritance:
         """Start, serve and stop; the exit status, or what to start again with."""
-        daemon = self._daemon = Daemon(self._plugins, self._config, inheritance)
+        daemon = self._daemon = Daemon(*self._first.pop(), inheritance)
         with self._notifier.taking_time(asyncio.get_running_loop()):
             try:
                 started = await self._unless_stopped(_started(daemon))
@@ -186,7 +193,7 @@ class _Running:
             _log.info("giving way to process %d: letting initiators finish", successor.pid)
             self._notifier.status(f"giving way to process {successor.pid}")
             server.pause()
-            self._config = daemon.config
+            self._first.append((daemon.plugins, daemon.config))
             with self._notifier.taking_time(asyncio.get_running_loop()):
                 left = await daemon.stop()
                 reservations = daemon.last_reservations()
@@ -227,6 +234,10 @@ class _Running:
             return await working
         except asyncio.CancelledError:
             return None
+
+    def _plugin_unloaded(self, record: Record) -> None:
+        """Code is full of cycles, so it takes the collector to free it: when whoever has unloaded it has let go too."""
+        asyncio.get_running_loop().call_later(_COLLECT_AFTER_S, _collect)
 
     # ---- signals ------------------------------------------------------------------------------------------------------
 
@@ -279,7 +290,7 @@ class _Running:
     async def _reload_now(self, daemon: Daemon, path: Path) -> None:
         self._notifier.reloading()
         try:
-            source: Source = await asyncio.to_thread(read, path, self._plugins.load_config)
+            source: Source = await asyncio.to_thread(read, path, daemon.plugins.load_config)
             with self._notifier.taking_time(asyncio.get_running_loop()):
                 steps = await daemon.apply(source)
         except (TgtError, OSError) as error:
@@ -302,3 +313,10 @@ def _report(left: list[str]) -> int:
     for holder in left:
         _log.error("still in use at the end: %s", holder)
     return 1 if left else 0
+
+
+def _collect() -> None:
+    """Free also what was there at the start."""
+    gc.unfreeze()
+    gc.collect()
+    gc.freeze()

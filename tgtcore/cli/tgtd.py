@@ -74,8 +74,7 @@ def _serve_file(path: Path, readers: tuple[str, ...], as_json: bool, *, take_ove
     from tgtcore.daemon import load_file
 
     with reported(as_json=as_json):
-        plugins, config = load_file(path, readers)
-        status = run(plugins, config, _ready(as_json), reload_from=path, take_over=take_over)
+        status = run(lambda: load_file(path, readers), _ready(as_json), reload_from=path, take_over=take_over)
     sys.exit(status)
 
 
@@ -127,8 +126,8 @@ def serve(
             target=target or TARGET,
             **wishes,  # type: ignore[arg-type]
         )
-        plugins, config = load_source(Source(document(wanted, folder), Path.cwd(), words=words(wanted)))
-        status = run(plugins, config, _ready(as_json), stopping=_stopping(as_json), private=folder)
+        source = Source(document(wanted, folder), Path.cwd(), words=words(wanted))
+        status = run(lambda: load_source(source), _ready(as_json), stopping=_stopping(as_json), private=folder)
     sys.exit(status)
 
 

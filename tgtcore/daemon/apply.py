@@ -4,9 +4,11 @@ import logging
 from collections.abc import Awaitable, Callable, Coroutine
 from typing import Any
 
+from tgtcore import signals
 from tgtcore.daemon.compare import Action, Kind, Step
 from tgtcore.daemon.departures import Departures
 from tgtcore.daemon.inventory import Inventory
+from tgtcore.daemon.plugin_sets import PluginChange, plugin_users, remove_plugin
 from tgtcore.daemon.targets import (
     add_target,
     change_target,
@@ -54,15 +56,18 @@ class Applier:
             Kind.TRANSPORT: self._transport,
         }
 
-    async def apply(self, steps: list[Step]) -> list[TgtError]:
+    async def apply(self, steps: list[Step], plugins: PluginChange | None = None) -> list[TgtError]:
         """Do all steps; if one fails, undo those before it.
 
+        :param plugins: the plugins that the steps need, where they are not those in force.
         :returns: complaints about removals: all was done, but something is still in use, or was not closed cleanly.
         :raises TgtError: the step that failed; nothing has changed but what is in ``lost``.
         """
         done: list[Step] = []
         self.lost = []
         self._complaints = []
+        if plugins is not None:
+            self._inventory.use_plugins(plugins.plugins)
         try:
             turn = Turn()
             for step in steps:
@@ -72,10 +77,23 @@ class Applier:
                 _log.debug("done: %s", step)
             self._inventory.identities.keep()
         except Exception:
+            if plugins is not None:
+                self._inventory.use_plugins(plugins.before)
             await self._undo(done)
             raise
         self._inventory.keep_units()
+        if plugins is not None:
+            await self._finish(plugins)
         return self._complaints
+
+    async def _finish(self, plugins: PluginChange) -> None:
+        """Nothing can fail any more: tell of the plugins that are new, and see off those that are not wanted any more."""
+        for record in plugins.added:
+            signals.emit(signals.plugin_loaded, record)
+        for record in plugins.removed:
+            step = Step(Action.REMOVE, Kind.PLUGIN, record.name)
+            removal = remove_plugin(self._inventory, record)
+            await self._remove(step, f"plugin {record.name}", removal, plugin_users(record))
 
     async def _undo(self, done: list[Step]) -> None:
         self._inventory.identities.forget()
@@ -100,8 +118,10 @@ class Applier:
         logging.getLogger().setLevel(step.new.log_level.upper())
 
     async def _plugin(self, step: Step) -> None:
-        if step.action is Action.REMOVE:
+        if step.action is Action.REMOVE:  # at the end, when nothing can fail any more
             return
+        if step.action is Action.ADD:
+            self._check_gone(step)
         plugins = self._inventory.plugins
         try:
             plugins.use_options({step.name: step.new})

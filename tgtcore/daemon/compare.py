@@ -6,7 +6,7 @@ from enum import Enum
 from pathlib import Path
 from typing import Any
 
-from tgtcore.config import Config, LogicalUnitConfig, TargetConfig
+from tgtcore.config import EMPTY, Config, LogicalUnitConfig, TargetConfig
 from tgtcore.errors import ConfigError
 
 
@@ -28,6 +28,7 @@ class Action(Enum):
     ADD = "add"
     REMOVE = "remove"
     CHANGE = "change"
+    RELOAD = "reload"
 
 
 @dataclass(frozen=True)
@@ -60,8 +61,9 @@ _RESTART_KEYS = ("socket", "state_directory", "workers")
 def compare(old: Config, new: Config) -> list[Step]:
     """The steps from one configuration to another.
 
-    Portals of running transports come first, since they fail most often; then new things, as far as they do not need what is going
-    away; then removals; then the rest.  New transports come last, so that nobody is let in before all is there.
+    New plugins come first, since others may need them.  Portals of running transports follow, since they fail most often; then new
+    things, as far as they do not need what is going away; then removals; then the rest.  New transports come late, so that nobody
+    is let in before all is there, and plugins go last, when nothing is left of them.
 
     :raises ConfigError: something differs that can't change while the daemon runs.
     """
@@ -73,7 +75,8 @@ def compare(old: Config, new: Config) -> list[Step]:
     early, late = _added_units(old, new, reopened)
     steps: list[Step] = []
     steps += _simple(Kind.DAEMON, {"": old.daemon}, {"": new.daemon})
-    steps += _simple(Kind.PLUGIN, old.plugin, new.plugin)
+    plugins = list(_simple(Kind.PLUGIN, old.plugin, new.plugin))
+    steps += [step for step in plugins if step.action is not Action.REMOVE]
     steps += _changed_transports(old, new)
     steps += _simple(Kind.ACCOUNT, old.accounts, new.accounts)
     steps += [_add_unit(new.logical_units[name]) for name in early]
@@ -84,18 +87,14 @@ def compare(old: Config, new: Config) -> list[Step]:
     steps += _new_targets(old, new, remade)
     steps += _luns(Action.ADD, new, old, reopened, remade)
     steps += _other_transports(old, new)
+    steps += [step for step in plugins if step.action is Action.REMOVE]
     return steps
 
 
 def _check_fixed(old: Config, new: Config) -> None:
-    if not old.plugins:
+    if old is EMPTY:
         return  # nothing runs yet
-    problems = []
-    if set(old.plugins) != set(new.plugins):
-        problems.append(
-            f"plugins: {', '.join(old.plugins)} can't become {', '.join(new.plugins)} while the daemon runs; restart it"
-        )
-    problems += [
+    problems = [
         f"daemon.{key}: can't change while the daemon runs; restart it"
         for key in _RESTART_KEYS
         if getattr(old.daemon, key) != getattr(new.daemon, key)

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from tgtcore import signals
-from tgtcore.config import EMPTY, Config, Source, default_state_directory
+from tgtcore.config import EMPTY, Config, Source, default_state_directory, plugin_names
 from tgtcore.daemon.apply import Applier
 from tgtcore.daemon.compare import Step, compare
 from tgtcore.daemon.departures import Departures
@@ -17,7 +17,9 @@ from tgtcore.daemon.ending import remove_everything
 from tgtcore.daemon.identities import Identities
 from tgtcore.daemon.inheritance import Inheritance
 from tgtcore.daemon.inventory import Inventory, Unit
-from tgtcore.daemon.load import check_source
+from tgtcore.daemon.load import check_source, problems_with_plugins
+from tgtcore.daemon.plugin_sets import PluginChange
+from tgtcore.daemon.reload import Reload
 from tgtcore.daemon.remains import without
 from tgtcore.daemon.targets import session_users
 from tgtcore.daemon.units import resize_unit
@@ -46,8 +48,8 @@ class Daemon:
     """
 
     def __init__(self, plugins: Plugins, config: Config, inheritance: Inheritance | None = None) -> None:
-        self._first = config
-        self._plugins = plugins
+        self._first: tuple[Plugins, Config] | None = plugins, config
+        self._options = config.daemon
         self._config = EMPTY
         self._inheritance = inheritance or Inheritance()
         self._lock = asyncio.Lock()
@@ -74,12 +76,12 @@ class Daemon:
     @property
     def plugins(self) -> Plugins:
         """The enabled plugins."""
-        return self._plugins
+        return self.inventory.plugins
 
     @property
     def state_directory(self) -> Path:
         """Where identities and reservations are kept."""
-        return self._first.daemon.state_directory or default_state_directory()
+        return self._options.state_directory or default_state_directory()
 
     # ---- its life -----------------------------------------------------------------------------------------------------
 
@@ -91,20 +93,21 @@ class Daemon:
         async with self._lock, AsyncExitStack() as building:
             identities = Identities(self.state_directory)
             loop = asyncio.get_running_loop()
-            workers = Workers(self._first.daemon.workers, loop)
+            workers = Workers(self._options.workers, loop)
             building.push_async_callback(self._end_workers, workers)
-            drain_s = self._first.daemon.drain_s
+            assert self._first is not None, "a daemon starts once"
+            (plugins, config), self._first = self._first, None
             inventory = Inventory(
-                loop, self._plugins, workers, identities, self.state_directory, drain_s, self._inheritance
+                loop, plugins, workers, identities, self.state_directory, config.daemon.drain_s, self._inheritance
             )
             self.inventory = inventory
             self._departures = Departures(lambda: inventory.drain_s)
             self._applier = Applier(inventory, self._departures)
             building.push_async_callback(self._remove_all)
-            complaints = await self._applier.apply(compare(EMPTY, self._first))
+            complaints = await self._applier.apply(compare(EMPTY, config))
             assert not complaints, "nothing was removed"
             self._inheritance.close()
-            self._config = self._first
+            self._config = config
             self.serving = True
             self._exit = building.pop_all()
 
@@ -183,7 +186,7 @@ class Daemon:
         async with self._change():
             return await self._apply(source, dry_run)
 
-    async def edit(self, edit: Edit, base: Path = Path("/")) -> list[Step]:
+    async def edit(self, edit: Edit, base: Path = Path("/"), *, dry_run: bool = False) -> list[Step]:
         """Change the configuration in force by a function on its document; otherwise as :meth:`apply`.
 
         :param edit: raises a :class:`~tgtcore.errors.TgtError` when the document does not allow the change.
@@ -192,18 +195,50 @@ class Daemon:
         async with self._change():
             document = await asyncio.to_thread(copy.deepcopy, dict(self._config.document))
             edit(document)
-            return await self._apply(Source(document, base), dry_run=False)
+            return await self._apply(Source(document, base), dry_run)
+
+    async def check(self, source: Source) -> Config:
+        """Check a configuration with the plugins that it names; nothing changes.
+
+        :raises ConfigError: every problem of it.
+        """
+        async with self._change(), self._plugins_of(source) as plugins:
+            return await asyncio.to_thread(check_source, source, plugins.plugins)
+
+    async def reload_plugin(self, name: str, timeout_s: float | None = None) -> list[Step]:
+        """Replace the code of a plugin by what is installed now, beneath live logical units; all of it, or nothing.
+
+        :param timeout_s: how long commands that run may take to end, for each logical unit; by default ``drain_s``.
+        :raises TgtError: see :meth:`tgtcore.daemon.reload.Reload.run`; the old code serves on.
+        """
+        async with self._change():
+            timeout_s = self.inventory.drain_s if timeout_s is None else timeout_s
+            self._config, steps = await Reload(self.inventory, self._config, name, timeout_s).run()
+            _log.info("%s", "; ".join(map(str, steps)))
+            return steps
+
+    @asynccontextmanager
+    async def _plugins_of(self, source: Source) -> AsyncIterator[PluginChange]:
+        """The plugins that a configuration names; what was loaded for it goes again, unless they are in force at the end."""
+        with problems_with_plugins(source):
+            change = await PluginChange.to(self.plugins, plugin_names(source))
+        try:
+            yield change
+        finally:
+            if self.plugins is not change.plugins:
+                change.discard()
 
     async def _apply(self, source: Source, dry_run: bool) -> list[Step]:
-        config, steps = await asyncio.to_thread(self._planned, source)
-        if dry_run:
-            return steps
-        try:
-            complaints = await self._applier.apply(steps)
-        except Exception:
-            self._config = without(self._config, self._applier.lost)
-            raise
-        self._config = config
+        async with self._plugins_of(source) as plugins:
+            config, steps = await asyncio.to_thread(self._planned, source, plugins.plugins)
+            if dry_run:
+                return steps
+            try:
+                complaints = await self._applier.apply(steps, plugins)
+            except Exception:
+                self._config = without(self._config, self._applier.lost)
+                raise
+            self._config = config
         if steps:
             _log.info("changed: %s", "; ".join(map(str, steps)))
             signals.emit(signals.config_reloaded, self)
@@ -211,9 +246,9 @@ class Daemon:
             raise _combined(complaints)
         return steps
 
-    def _planned(self, source: Source) -> tuple[Config, list[Step]]:
+    def _planned(self, source: Source, plugins: Plugins) -> tuple[Config, list[Step]]:
         """The configuration of a source and how to get there; on a thread, for a large one takes its time."""
-        config = check_source(source, self._plugins)
+        config = check_source(source, plugins)
         return config, compare(self._config, config)
 
     async def drop_session(self, transport: str, session_id: str) -> bool:

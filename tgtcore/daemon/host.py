@@ -26,7 +26,13 @@ class TransportHost:
     def __init__(self, name: str, inventory: Inventory) -> None:
         self._name = name
         self._inventory = inventory
-        self._tables: dict[LogicalUnit, CommandTable] = {}
+        self.maker = inventory.plugins.owner(inventory.plugins.registry.transports, name)
+        """The plugin whose code the transport is made from."""
+        self._tables: dict[LogicalUnit, tuple[CommandTable, CommandTable]] = {}
+        """The table of a logical unit, and what plugins have made of it."""
+
+    def __str__(self) -> str:
+        return f"transport {self._name}"
 
     @property
     def loop(self) -> asyncio.AbstractEventLoop:
@@ -82,14 +88,18 @@ class TransportHost:
         """A logical unit is gone."""
         self._tables.pop(lu, None)
 
+    def forget_all(self) -> None:
+        """Other plugins may amend commands from now on."""
+        self._tables.clear()
+
     def _commands_for(self, lu: LogicalUnit) -> CommandTable:
         """The opcode table of a logical unit on this transport; plugins amend it once."""
-        table = self._tables.get(lu)
-        if table is None:
+        own, table = self._tables.get(lu, (None, None))
+        if table is None or own is not lu.commands:
             plugins = self._inventory.plugins
             table = lu.commands
             if plugins.amends_commands():
                 table = table.copy()
                 plugins.amend_commands(self._name, lu, table)
-            self._tables[lu] = table
+            self._tables[lu] = lu.commands, table
         return table

@@ -11,7 +11,7 @@ from tgtcore.daemon.inheritance import Inheritance
 from tgtcore.leases import Holder, Leases
 from tgtcore.logical_unit import LogicalUnit
 from tgtcore.loop import Workers
-from tgtcore.plugins import Plugins
+from tgtcore.plugins import Plugins, Record
 from tgtcore.store import OpenStore
 from tgtcore.target import LunMap, Target
 from tgtcore.transport import Driver
@@ -30,6 +30,8 @@ class Unit:
     lu: LogicalUnit
     store: OpenStore | None
     stack: "Stack | None"
+    makers: list[Record]
+    """The plugins whose code it is made from; it has a lease on each."""
     kept: bool = False
     """Whether everything that was asked for together with it has succeeded; until then it may have to go again."""
 
@@ -56,6 +58,29 @@ class Inventory:
     hosts: "dict[str, TransportHost]" = field(default_factory=dict)
     names: dict[tuple[str, object], LogicalUnit] = field(default_factory=dict)
     """Unique ids and serial numbers that are in use, and by which logical unit."""
+
+    def use_plugins(self, plugins: Plugins) -> None:
+        """Have other plugins, whose hooks are asked from now on; what the former ones have built stays.
+
+        :raises PluginError: one can't amend the commands of a logical unit; the former ones are in force then.
+        """
+        former, self.plugins = self.plugins, plugins
+        if plugins is former:
+            return
+        if former.amends_commands() or plugins.amends_commands():
+            try:
+                self._amend_commands()
+            except BaseException:
+                self.plugins = former
+                self._amend_commands()
+                raise
+
+    def _amend_commands(self) -> None:
+        for host in self.hosts.values():
+            host.forget_all()
+        for unit in self.units.values():
+            for itl in unit.lu.itls:
+                itl.commands = itl.nexus.commands_for(unit.lu)
 
     def next_tid(self) -> int:
         """The smallest target number that is free."""

@@ -1,6 +1,7 @@
 """From a configuration file to loaded plugins and a checked configuration."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from tgtcore.config import Config, Source, check, plugin_names, read
@@ -23,14 +24,21 @@ def load_file(path: Path, readers: Iterable[str] = ()) -> tuple[Plugins, Config]
 def load_source(source: Source) -> tuple[Plugins, Config]:
     """The same for a configuration that was read already."""
     names = plugin_names(source)
-    try:
+    with problems_with_plugins(source):
         plugins = Plugins.load(names)
+    return plugins, check_source(source, plugins)
+
+
+@contextmanager
+def problems_with_plugins(source: Source) -> Iterator[None]:
+    """While the plugins of a configuration are loaded: what is wrong with them is told with the line that names them."""
+    try:
+        yield
     except PluginError as error:
         problems = source.problems()
         for problem in error.problems:
             problems.add(("plugins",), problem)
         raise PluginError(*problems.found()) from error
-    return plugins, check_source(source, plugins)
 
 
 def check_source(source: Source, plugins: Plugins) -> Config:

@@ -52,6 +52,13 @@ class Stack:
                 closing.callback(store.close)
 
 
+def close_stack(stack: Stack) -> None:
+    """Close all of a stack, whatever fails on the way; runs on a worker thread."""
+    with contextlib.ExitStack() as closing:
+        closing.callback(stack.close_bases)
+        stack.top.close()
+
+
 def open_stack(registry: Registry, config: StoreConfig, what: str) -> Stack:
     """Open a stack of stores, or none of it; runs on a worker thread.
 

@@ -28,6 +28,7 @@ async def add_transport(inventory: Inventory, name: str, config: TransportConfig
         transport = _DRIVERS[config.keys.isolation](inventory, name, config, host)
     except Exception as error:
         raise ConfigError(explain(f"transport {name}", error)) from error
+    host.maker.leases.take(host)
     inventory.hosts[name] = host
     inventory.transports[name] = transport
     try:
@@ -47,7 +48,7 @@ def _local(inventory: Inventory, name: str, config: TransportConfig, host: Trans
 
 def _in_a_process(inventory: Inventory, name: str, config: TransportConfig, host: TransportHost) -> Driver:
     user = config.keys.user or ("nobody" if os.getuid() == 0 else "")
-    plugin = inventory.plugins.offering("transport", name).name
+    plugin = host.maker.name
     level = logging.getLevelName(logging.getLogger().getEffectiveLevel())
     return ProcessDriver(Orders(plugin, name, -1, user, level), host, config.options)
 
@@ -94,4 +95,6 @@ async def _discard(inventory: Inventory, name: str, drain_s: float) -> None:
     except Exception:
         _log.exception("transport %s could not end its sessions", name)
     finally:
+        host = inventory.hosts[name]
+        host.maker.leases.give(host)
         del inventory.transports[name], inventory.hosts[name]

@@ -8,6 +8,7 @@ from tgtcore import signals
 from tgtcore.aborting import abort_all, in_silence
 from tgtcore.config import LogicalUnitConfig
 from tgtcore.daemon.inventory import Inventory, Unit
+from tgtcore.daemon.plugin_sets import makers_of_unit
 from tgtcore.daemon.saved_state import SavedState
 from tgtcore.daemon.stores import Stack, describe, explain, open_stack
 from tgtcore.errors import ConfigError, DrainTimeout, StoreError, TgtError
@@ -47,7 +48,10 @@ async def add_unit(inventory: Inventory, config: LogicalUnitConfig) -> None:
         except StoreError as second:  # the user needs to know the first
             _log.error("%s", second)
         raise ConfigError(explain(where, error)) from error
-    inventory.units[config.name] = Unit(config, lu, store, stack)
+    makers = makers_of_unit(inventory.plugins, config)
+    for record in makers:
+        record.leases.take(lu)
+    inventory.units[config.name] = Unit(config, lu, store, stack, makers)
     inventory.names.update(dict.fromkeys(_names(lu.identity), lu))
     signals.emit(signals.lu_added, lu)
 
@@ -60,9 +64,17 @@ def _make(inventory: Inventory, config: LogicalUnitConfig, unique_id: bytes, sto
     saved = SavedState(inventory.state_directory, unique_id, inventory.inheritance.take_reservations(unique_id))
     lu = LogicalUnit(identity, device_type, store, config.options, saved_state=saved)
     if store is not None:
-        store.claims.claim(Claim.WRITE_EXCLUSIVE if store.writable else Claim.READ_SHARED, str(lu))
+        claim(lu, store)
     lu.extra_vpd_pages = lambda transport: inventory.plugins.vpd_pages(transport, lu)
     return lu
+
+
+def claim(lu: LogicalUnit, store: OpenStore) -> None:
+    """Note that a logical unit uses a store.
+
+    :raises StoreError: somebody else does, and they can't both.
+    """
+    store.claims.claim(Claim.WRITE_EXCLUSIVE if store.writable else Claim.READ_SHARED, str(lu))
 
 
 def _check_distinct(inventory: Inventory, identity: Identity) -> None:
@@ -119,6 +131,8 @@ async def remove_unit(inventory: Inventory, name: str) -> None:
         await _close_stores(inventory, unit.store, unit.stack, unmake=not unit.kept and not lu.accepted)
     finally:
         del inventory.units[name]
+        for record in unit.makers:
+            record.leases.give(lu)
         for own in _names(lu.identity):
             del inventory.names[own]
     signals.emit(signals.drain_finished, lu)

@@ -6,6 +6,7 @@ from typing import Any
 
 from tgtcore.errors import ConfigError
 from tgtcore.management.protocol import Code, VerbError
+from tgtcore.registry import Registry
 
 
 def entry(document: dict[str, Any], table: str, name: str) -> dict[str, Any]:
@@ -69,6 +70,46 @@ def remove_lun(document: dict[str, Any], target: str, index: int, lun: int) -> N
     """
     if lun_table(document, target, index).pop(str(lun), None) is None:
         raise VerbError(Code.NOT_FOUND, f"target {target} has no LUN {lun}")
+
+
+def remove_plugin(document: dict[str, Any], name: str, registry: Registry) -> None:
+    """Remove a plugin, its own keys, and everything that is made from what it offers.
+
+    :param registry: what the plugins offer now.
+    :raises VerbError: it is not enabled, or not any more.
+    """
+    if name not in document.get("plugins", ()):
+        raise VerbError(Code.NOT_FOUND, f'plugin "{name}" is not enabled')
+    transports = set(registry.transports.by_plugin(name))
+    device_types = set(registry.device_types.by_plugin(name))
+    media = {medium for offers in registry.media() for medium in offers.by_plugin(name)}
+    units = document.get("logical_units", {})
+    gone = {key for key, unit in units.items() if unit["device_type"] in device_types or _media_of(unit) & media}
+    document["plugins"] = [other for other in document["plugins"] if other != name]
+    _remove_from(document, "plugin", {name})
+    _remove_from(document, "logical_units", gone)
+    _remove_from(document, "transports", transports)
+    targets = document.get("targets", {})
+    _remove_from(document, "targets", {key for key, target in targets.items() if target["transport"] in transports})
+    for target, settings in document.get("targets", {}).items():
+        for index in range(1 + len(settings.get("private_luns", ()))):
+            luns = lun_table(document, target, index)
+            for lun in [lun for lun, unit in luns.items() if unit in gone]:
+                del luns[lun]
+
+
+def _remove_from(document: dict[str, Any], table: str, names: set[str]) -> None:
+    if table in document:
+        document[table] = {key: value for key, value in document[table].items() if key not in names}
+
+
+def _media_of(unit: dict[str, Any]) -> set[str]:
+    """The types of all stores, formats and filters of a logical unit."""
+    found, layer = set(), unit.get("store")
+    while layer is not None:
+        found.add(layer["type"])
+        layer = layer.get("base")
+    return found
 
 
 def assign(assignments: Iterable[str]) -> dict[str, Any]:

@@ -4,24 +4,31 @@ stevedore keeps a cache of entry points on disk that can be two minutes behind, 
 and only logs what goes wrong.  So the entry points are read here, handed to it, and every error is raised.
 """
 
+import importlib
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
-from importlib.metadata import EntryPoint, entry_points
+from importlib.metadata import Distribution, EntryPoint, entry_points
 from types import ModuleType
 from typing import Any, NoReturn
 
+from tgtcore import signals
 from tgtcore.errors import PluginError
 from tgtcore.hookspecs import API_VERSION
-from tgtcore.registry import nearest
+from tgtcore.leases import Leases
+from tgtcore.plugins.modules import Modules, stop_new_listeners
+from tgtcore.plugins.path_files import PathFiles
+from tgtcore.registry import Owner, nearest
 
 GROUP = "tgtcore.plugins"
 API_ATTRIBUTE = "TGTCORE_API"
 
+_path_files = PathFiles()
 
-@dataclass
+
+@dataclass(eq=False)
 class Record:
-    """An installed plugin.
+    """An installed plugin, with one version of its code.
 
     :param name: what users write in ``plugins = [...]``.
     :param module: what the entry point names.
@@ -36,11 +43,17 @@ class Record:
     offers: dict[str, list[str]] = field(default_factory=dict)
     """Kind → names, once the plugin has registered them."""
     hooks: list[str] = field(default_factory=list)
+    metadata: Distribution | None = field(default=None, repr=False)
+    leases: Leases = field(init=False, repr=False)
+    """Everything that was built from it has one."""
+
+    def __post_init__(self) -> None:
+        self.leases = Leases(f"plugin {self.name}")
 
     @property
-    def owner(self) -> str:
-        """Distribution and version, as messages name them."""
-        return f"{self.distribution} {self.version}"
+    def owner(self) -> Owner:
+        """Its name, with distribution and version as messages name them."""
+        return Owner(self.name, f"{self.distribution} {self.version}")
 
     def __str__(self) -> str:
         return f'plugin "{self.name}" ({self.owner})'
@@ -54,26 +67,70 @@ def installed() -> dict[str, list[Record]]:
     return dict(sorted(found.items()))
 
 
-def load(names: Iterable[str]) -> list[Record]:
-    """Import exactly the named plugins, in that order.
+@dataclass
+class Loaded:
+    """Plugins that were imported.
 
+    :param records: those that were asked for, in that order.
+    :param modules: what the import has brought, to be taken out again by whoever does not want it.
+    """
+
+    records: list[Record]
+    modules: Modules
+
+
+def load(names: Iterable[str], present: Mapping[str, Record] | None = None) -> Loaded:
+    """Import exactly the named plugins, in that order; all of them, or none.
+
+    :param present: plugins that have been imported already, and stay as they are.
     :raises PluginError: all that are not installed or there twice; else the first one that can't be imported or was made for
         another version of the hooks.
     """
-    names = list(names)
+    names, present = list(names), present or {}
     entries = _read()
-    known = installed()
+    known = {**installed(), **{name: [record] for name, record in present.items()}}
     problems = [problem for name in dict.fromkeys(names) for problem in _problems(name, names, known)]
     if problems:
         raise PluginError(*problems)
-    modules = _import(names, entries, known)
-    records = []
-    for name in names:
-        record = known[name][0]
-        record.plugin = modules[name]
-        _check_api(record)
-        records.append(record)
-    return records
+    records = [known[name][0] for name in names]
+    added = [record for record in records if record.name not in present]
+    before, heard = set(sys.modules), signals.listeners()
+    try:
+        modules = _import([record.name for record in added], entries, known)
+        for record in added:
+            record.plugin = modules[record.name]
+            _check_api(record)
+    except BaseException:
+        modules_of(added).but(before).take_out()
+        stop_new_listeners((record.module for record in added), heard)
+        raise
+    return Loaded(records, modules_of(added).but(before))
+
+
+def load_anew(records: Iterable[Record]) -> tuple[Loaded, Modules]:
+    """Import plugins once more, as they are installed now, beside the code that is in use; returns also the modules of that.
+
+    :raises PluginError: see :func:`load`; the old modules are back in their places then.
+    """
+    records = list(records)
+    old = modules_of(records)
+    old.take_out()
+    try:
+        return load(record.name for record in records), old
+    except BaseException:
+        old.put_back()
+        raise
+
+
+def look_again() -> None:
+    """Find also what was installed since Python has looked, editable installs included."""
+    importlib.invalidate_caches()
+    _path_files.read_new()
+
+
+def modules_of(records: Iterable[Record]) -> Modules:
+    """The modules of some plugins that are imported now."""
+    return Modules.of((record.module, record.metadata) for record in records)
 
 
 def _read() -> list[EntryPoint]:
@@ -89,7 +146,7 @@ def _record(entry: EntryPoint) -> Record:
     distribution = entry.dist
     if distribution is None:
         return Record(entry.name, "unknown distribution", "?", entry.value)
-    return Record(entry.name, distribution.name, distribution.version, entry.value)
+    return Record(entry.name, distribution.name, distribution.version, entry.value, metadata=distribution)
 
 
 def _problems(name: str, names: list[str], known: dict[str, list[Record]]) -> Iterator[str]:
@@ -98,7 +155,7 @@ def _problems(name: str, names: list[str], known: dict[str, list[Record]]) -> It
         hint = nearest(name, known) or f"; try: pip install tgtcore-{name}"
         yield f'no installed plugin is called "{name}"{hint} (installed: {", ".join(known) or "none"})'
     if len(records) > 1:
-        owners = " and ".join(sorted(record.owner for record in records))
+        owners = " and ".join(sorted(str(record.owner) for record in records))
         yield f'{owners} both provide a plugin called "{name}"; uninstall one of them'
     if names.count(name) > 1:
         yield f'plugin "{name}" is enabled twice; name it once'

@@ -14,7 +14,7 @@ from tgtcore import hookspecs, signals
 from tgtcore.errors import PluginError, TgtError
 from tgtcore.hookspecs import PROJECT
 from tgtcore.plugins.discovery import Record, load
-from tgtcore.registry import AdminCommands, OptionsRegistry, Registry, nearest
+from tgtcore.registry import AdminCommands, Offers, OptionsRegistry, Registry, nearest
 
 if TYPE_CHECKING:
     from tgtcore.device import CommandTable
@@ -39,10 +39,12 @@ class Plugins:
     """The enabled plugins.
 
     :param records: imported plugins, in the order of the configuration.
+    :param before: the plugins that are enabled now, where these are to take their place; whatever is in both is not asked again
+        for what it offers.
     :raises PluginError: a plugin does not fit the hooks, or two offer the same name.
     """
 
-    def __init__(self, records: Iterable[Record] = ()) -> None:
+    def __init__(self, records: Iterable[Record] = (), before: "Plugins | None" = None) -> None:
         self._manager = pluggy.PluginManager(PROJECT)
         self._manager.add_hookspecs(hookspecs)
         self.records = list(records)
@@ -54,7 +56,12 @@ class Plugins:
         for record in self.records:
             self._register(record)
         for record in self.records:
-            self._let_it_offer(record)
+            if before is not None and record in before.records:
+                self._take(record, before)
+            else:
+                self._let_it_offer(record)
+                if before is None:
+                    signals.emit(signals.plugin_loaded, record)
 
     @classmethod
     def load(cls, names: Iterable[str]) -> "Plugins":
@@ -62,19 +69,22 @@ class Plugins:
 
         :raises PluginError: see :func:`tgtcore.plugins.discovery.load`.
         """
-        return cls(load(names))
+        return cls(load(names).records)
 
     @property
     def names(self) -> list[str]:
         """The names of the enabled plugins, in the order of the configuration."""
         return [record.name for record in self.records]
 
-    def offering(self, kind: str, name: str) -> Record:
-        """The plugin that offers something under a name.
+    def find(self, name: str) -> Record | None:
+        """An enabled plugin by name."""
+        return next((record for record in self.records if record.name == name), None)
 
-        :param kind: such as ``transport``.
-        """
-        return next(record for record in self.records if name in record.offers.get(kind, ()))
+    def owner(self, offers: Offers[Any], name: str) -> Record:
+        """The plugin that offers a name."""
+        record = self.find(offers.owner(name).plugin)
+        assert record is not None, f"{name} is offered by nobody"
+        return record
 
     # ---- the hooks (each raises PluginError when an implementation fails; the message names the plugin) --------------
 
@@ -156,6 +166,7 @@ class Plugins:
         plugin = record.plugin
         assert plugin is not None, f"{record} was not imported"
         known = {name for name in dir(hookspecs) if name.startswith(_PREFIX)}
+        record.hooks = []
         for name in dir(plugin):
             found = getattr(plugin, name)
             if not name.startswith(_PREFIX) or not callable(found):
@@ -200,15 +211,20 @@ class Plugins:
             except Exception as error:
                 raise PluginError(f"{record}: {hook}() failed: {type(error).__name__}: {error}") from error
 
-        with self.options.for_plugin(record.name, record.owner):
+        with self.options.owned_by(record.owner):
             ask("tgt_register_options", options=self.options)
         with self.registry.owned_by(record.owner):
             for hook in _REGISTERING:
                 ask(hook, registry=self.registry)
         with self.admin.owned_by(record.owner):
             ask("tgt_register_admin", commands=self.admin)
-        record.offers = self.registry.offered_by(record.owner)
-        signals.emit(signals.plugin_loaded, record)
+        record.offers = self.registry.offered_by(record.name)
+
+    def _take(self, record: Record, before: "Plugins") -> None:
+        """Offer what a plugin has offered before."""
+        self.options.take(before.options, record.name)
+        self.registry.take(before.registry, record.name)
+        self.admin.take(before.admin, record.name)
 
 
 def _before(hook: str, implementations: Any, arguments: Mapping[str, Any]) -> None:

@@ -10,11 +10,9 @@ from typing import Any
 
 from tgtcore.config import Config, parse, to_toml
 from tgtcore.daemon import Daemon
-from tgtcore.daemon.load import check_source
 from tgtcore.logical_unit import LogicalUnit
 from tgtcore.management.verbs.table import STEPS, VERBS, Verb, argument, run, steps_shown, verb
 from tgtcore.options import Options
-from tgtcore.plugins import Plugins
 from tgtcore.registry import AdminCommand
 
 
@@ -64,21 +62,6 @@ async def stat(daemon: Daemon, _: Options) -> dict[str, Any]:
     }
 
 
-@verb("plugin list", "List the enabled plugins.", columns=("name", "distribution", "version", "offers", "hooks"))
-async def list_plugins(daemon: Daemon, _: Options) -> list[dict[str, Any]]:
-    """One row for each plugin."""
-    return [
-        {
-            "name": record.name,
-            "distribution": record.distribution,
-            "version": record.version,
-            "offers": record.offers,
-            "hooks": record.hooks,
-        }
-        for record in daemon.plugins.records
-    ]
-
-
 @verb("verbs", "List the verbs, those of plugins included.", columns=("verb", "help"))
 async def list_verbs(daemon: Daemon, _: Options) -> list[dict[str, Any]]:
     """One row for each verb."""
@@ -99,14 +82,13 @@ async def apply(daemon: Daemon, new: NewConfig) -> list[dict[str, str]]:
 @verb("diff", "Show how a configuration differs from the one in force, line by line.", NewConfig)
 async def diff(daemon: Daemon, new: NewConfig) -> str:
     """A unified diff of the two as TOML, in the same order and with the same paths; empty when they agree."""
-    return await asyncio.to_thread(_differences, daemon.config, new, daemon.plugins)
+    source = await asyncio.to_thread(parse, new.text.encode(), Path(new.folder), new.name)
+    return await asyncio.to_thread(_differences, daemon.config, await daemon.check(source), new.name or "new")
 
 
-def _differences(current: Config, new: NewConfig, plugins: Plugins) -> str:
-    source = parse(new.text.encode(), Path(new.folder), new.name)
-    wanted = check_source(source, plugins)
+def _differences(current: Config, wanted: Config, name: str) -> str:
     old, fresh = (to_toml(_in_order(one.document)).splitlines() for one in (current, wanted))
-    return "\n".join(unified_diff(old, fresh, "in force", new.name or "new", lineterm=""))
+    return "\n".join(unified_diff(old, fresh, "in force", name, lineterm=""))
 
 
 def _in_order(document: Mapping[str, Any]) -> dict[str, Any]:

@@ -1,0 +1,164 @@
+"""Reloading a plugin: its new code takes over everything that its old code serves, or nothing of it."""
+
+import asyncio
+import logging
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from tgtcore import signals
+from tgtcore.config import Config, Source
+from tgtcore.daemon.compare import Action, Kind, Step
+from tgtcore.daemon.inventory import Inventory, Unit
+from tgtcore.daemon.load import check_source
+from tgtcore.daemon.plugin_sets import PluginChange, drop
+from tgtcore.daemon.swap import Make, swap
+from tgtcore.errors import ConfigError, PluginError, TgtError
+from tgtcore.plugins import Loaded, Modules, Plugins, Record, load_anew, look_again
+
+_log = logging.getLogger(__name__)
+
+
+@dataclass
+class Reload:
+    """One reload.
+
+    :param config: the configuration in force.
+    :param name: the plugin; others of the same distribution share its code and are reloaded with it.
+    :param timeout_s: how long commands that run may take to end, for each logical unit.
+    :raises PluginError: there is no such plugin.
+    """
+
+    inventory: Inventory
+    config: Config
+    name: str
+    timeout_s: float
+
+    def __post_init__(self) -> None:
+        self._before = self.inventory.plugins
+        named = self._before.find(self.name)
+        if named is None:
+            raise PluginError(f'plugin "{self.name}" is not enabled')
+        self._old = [record for record in self._before.records if record.distribution == named.distribution]
+        self._names = [record.name for record in self._old]
+        self._units = [unit for unit in self.inventory.units.values() if any(one in self._old for one in unit.makers)]
+
+    async def run(self) -> tuple[Config, list[Step]]:
+        """Do it; returns the configuration as the new code has checked it, and what was done.
+
+        :raises ConfigError: what is in use does not allow it, or the new code does not take the configuration.
+        :raises PluginError: the new code can't be imported, or does not fit.
+        :raises DrainTimeout: a command ran for too long.
+        :raises StoreError: a logical unit can't be served by the new code.
+        """
+        problems = list(self._obstacles())
+        if problems:
+            raise ConfigError(*problems)
+        loaded, old_modules = await asyncio.to_thread(_anew, self._old)
+        try:
+            change = PluginChange.of(self._before, self._in_place(loaded))
+            try:
+                config, steps = await self._take_over(change)
+            except BaseException:
+                self.inventory.use_plugins(self._before)
+                change.discard()
+                raise
+        except BaseException:
+            old_modules.put_back()
+            raise
+        self._let_go(change, old_modules)
+        return config, steps
+
+    def _in_place(self, loaded: Loaded) -> Loaded:
+        """The new records in the places of the old ones."""
+        fresh = {record.name: record for record in loaded.records}
+        return Loaded([fresh.get(record.name, record) for record in self._before.records], loaded.modules)
+
+    def _obstacles(self) -> Iterator[str]:
+        """Everything because of which a reload can't even be tried."""
+        transports = self._before.registry.transports
+        for name in self.inventory.transports:
+            if transports.owner(name).plugin in self._names:
+                yield (
+                    f"transport {name} runs in the daemon, and its sessions can't outlive its code; "
+                    "restart the daemon, or unload the plugin and load it again"
+                )
+        for unit in self._units:
+            yield from _obstacles_of(unit)
+
+    async def _take_over(self, change: PluginChange) -> tuple[Config, list[Step]]:
+        source = Source(self.config.document, Path("/"))
+        checked = await asyncio.to_thread(check_source, source, change.plugins)
+        config = self._merged(checked)
+        self.inventory.use_plugins(change.plugins)
+        change.plugins.use_options({name: config.plugin[name] for name in self._names})
+        steps = [_plugin_step(old, new) for old, new in zip(change.removed, change.added, strict=True)]
+        done: list[Unit] = []
+        try:
+            for unit in self._units:
+                old, new = self._makes(unit, change.plugins, config)
+                pause_s = await self._swap(unit, old, new)
+                done.append(unit)
+                detail = f"paused for {pause_s * 1000:.0f} ms"
+                steps.append(Step(Action.RELOAD, Kind.LOGICAL_UNIT, unit.lu.name, detail))
+        except BaseException:
+            for unit in done:
+                await self._swap_back(unit, change.plugins, config)
+            raise
+        return config, steps
+
+    async def _swap_back(self, unit: Unit, plugins: Plugins, config: Config) -> None:
+        """All or nothing: what serves well already goes back too."""
+        old, new = self._makes(unit, plugins, config)
+        try:
+            await self._swap(unit, new, old)
+        except TgtError as error:
+            _log.error("%s is still served by the new code: %s", unit.lu, error)
+
+    def _makes(self, unit: Unit, plugins: Plugins, config: Config) -> tuple[Make, Make]:
+        name = unit.lu.name
+        return Make(self._before, self.config.logical_units[name]), Make(plugins, config.logical_units[name])
+
+    async def _swap(self, unit: Unit, present: Make, wanted: Make) -> float:
+        return await swap(self.inventory, unit, present, wanted, f"the reload of plugin {self.name}", self.timeout_s)
+
+    def _merged(self, checked: Config) -> Config:
+        """The configuration in force, with what belongs to the new code as that has checked it."""
+        units = {unit.lu.name: checked.logical_units[unit.lu.name] for unit in self._units}
+        plugin = {name: checked.plugin[name] for name in self._names}
+        return replace(
+            self.config,
+            logical_units={**self.config.logical_units, **units},
+            plugin={**self.config.plugin, **plugin},
+        )
+
+    def _let_go(self, change: PluginChange, old_modules: Modules) -> None:
+        for old, new in zip(change.removed, change.added, strict=True):
+            drop(old, old_modules)
+            signals.emit(signals.plugin_loaded, new)
+
+
+def _anew(records: list[Record]) -> tuple[Loaded, Modules]:
+    look_again()
+    return load_anew(records)
+
+
+def _plugin_step(old: Record, new: Record) -> Step:
+    return Step(Action.RELOAD, Kind.PLUGIN, new.name, f"{old.version} -> {new.version}")
+
+
+def _obstacles_of(unit: Unit) -> Iterator[str]:
+    lu = unit.lu
+    if lu.leases.draining:
+        yield f"{lu} is still going away; try again later"
+    if not lu.device.hands_over:
+        yield (
+            f"{lu}: device type {unit.config.device_type} can't hand its state over to new code (it does not set hands_over); "
+            f"restart the daemon, or remove the logical unit and add it again"
+        )
+    stores = unit.stack.stores if unit.stack is not None else []
+    if unit.store is not None and unit.store.writable and not all(store.persistent for store in stores):
+        yield (
+            f"{lu}: its store {unit.config.store} loses its content when it is closed, or does not set persistent; "
+            "remove the logical unit first"
+        )
