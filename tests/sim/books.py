@@ -30,7 +30,6 @@ class Book:
         """Whether nobody changes the registrations, and every change was seen."""
         self.silent = False
         """Whether TAS was ever zero: then initiators may not be told of what others aborted."""
-        self._device: Any = lu.device
 
     @property
     def contents(self) -> Contents:
@@ -41,7 +40,15 @@ class Book:
 
     def writes_through(self) -> bool:
         """Whether a write is durable when it ends."""
-        return bool(self._device.write_through)
+        device: Any = self.lu.device
+        return bool(device.write_through)
+
+    def refuses(self, nexus: NexusIdentity, touches: str) -> bool | None:
+        """Whether a reservation is in the way of a command that reads or writes, if that is known."""
+        holder = self.lu.reservations.holder
+        if holder is not None:
+            return holder != nexus
+        return None if self.changing else self.registrations.refuses(nexus, writes=touches == "write")
 
     def changed(self, nexus: NexusIdentity, change: Change, *, sure: bool) -> None:
         """A PERSISTENT RESERVE OUT has ended, and has perhaps changed the registrations."""

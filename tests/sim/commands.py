@@ -4,7 +4,7 @@ import random
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from sim.effects import Effect, Reads, ReadsAndWrites, Reserves, Stops, Synchronizes, Writes
+from sim.effects import Compares, Effect, Reads, ReadsAndWrites, Reserves, Synchronizes, Writes
 from sim.medium import BLOCK_BYTES
 from sim.registrations import TYPES, Change
 
@@ -78,8 +78,23 @@ class Commands:
         lba, blocks = self._range(chance, view)
         fua = chance.random() < 0.15
         values = self._values(blocks)
-        cdb = bytes((0x2A, 8 * fua)) + lba.to_bytes(4, "big") + bytes((0,)) + blocks.to_bytes(2, "big")
-        return Command("WRITE FUA" if fua else "WRITE", cdb, data_of(values), 0, Writes(lba, values, fua), "write")
+        data = data_of(values)
+        if chance.random() < 0.05:  # the initiator has less than it says, of which the whole blocks count
+            data = data[: chance.randrange(len(data))]
+            values = values[: len(data) // BLOCK_BYTES]
+        cdb = _cdb(0x2A, lba, blocks, 8 * fua)
+        return Command("WRITE FUA" if fua else "WRITE", cdb, data, 0, Writes(lba, values, fua), "write")
+
+    def write_and_verify(self, chance: random.Random, view: View) -> Command:
+        lba, blocks = self._range(chance, view)
+        values = self._values(blocks)
+        effect = Writes(lba, values, fua=True)
+        return Command("WRITE AND VERIFY", _cdb(0x2E, lba, blocks), data_of(values), 0, effect, "write")
+
+    def verify(self, chance: random.Random, view: View) -> Command:
+        lba, blocks = self._range(chance, view)
+        expected = [view.holds(block) for block in range(lba, lba + blocks)]
+        return Command("VERIFY", _cdb(0x2F, lba, blocks, 2), data_of(expected), 0, Compares(lba, expected), "read")
 
     def write_same(self, chance: random.Random, view: View) -> Command:
         lba, blocks = self._range(chance, view)
@@ -110,7 +125,7 @@ class Commands:
 
     def start_stop(self, chance: random.Random, view: View) -> Command:
         stops = chance.random() < 0.2
-        effect = Stops() if stops else Effect()
+        effect = Synchronizes() if stops else Effect()
         return Command("STOP UNIT" if stops else "START UNIT", bytes((0x1B, 0, 0, 0, not stops)), effect=effect)
 
     def mode_select(self, chance: random.Random, view: View) -> Command:
@@ -145,8 +160,12 @@ def reserve_out(change: Change) -> Command:
 
 def read(lba: int, blocks: int, *, fua: bool = False) -> Command:
     """READ (10)."""
-    cdb = bytes((0x28, 8 * fua)) + lba.to_bytes(4, "big") + bytes((0,)) + blocks.to_bytes(2, "big")
-    return Command("READ", cdb, b"", blocks * BLOCK_BYTES, Reads(lba, blocks), "read")
+    return Command("READ", _cdb(0x28, lba, blocks, 8 * fua), b"", blocks * BLOCK_BYTES, Reads(lba, blocks), "read")
+
+
+def _cdb(opcode: int, lba: int, blocks: int, flags: int = 0) -> bytes:
+    """A CDB of ten bytes that names a range."""
+    return bytes((opcode, flags)) + lba.to_bytes(4, "big") + bytes((0,)) + blocks.to_bytes(2, "big")
 
 
 def data_of(values: list[int]) -> bytes:
@@ -181,6 +200,9 @@ _INFORMING = (
     ("REPORT LUNS", "a0000000000000000100"),
     ("PERSISTENT RESERVE IN", "5e0000000000000100"),
     ("GET LBA STATUS", "9e12000000000000000000000100"),
+    ("RESERVE", "16"),
+    ("RELEASE", "17"),
+    ("RELEASE", "17"),
     ("an unknown command", "ff"),
 )
 _ACTIONS = (
@@ -195,6 +217,8 @@ _ACTIONS = (
 _WEIGHTED: dict[Callable[[Commands, random.Random, View], Command], int] = {
     Commands.read: 30,
     Commands.write: 40,
+    Commands.write_and_verify: 2,
+    Commands.verify: 3,
     Commands.write_same: 3,
     Commands.unmap: 3,
     Commands.compare_and_write: 5,

@@ -38,6 +38,8 @@ def first_document(chance: random.Random, state_directory: Path) -> Document:
             map_lun(chance, document)
         if not document["targets"][target]["luns"]:
             document["targets"][target]["luns"]["0"] = "a"
+    if chance.random() < 0.3:
+        document["targets"][TARGETS[0]]["private_luns"] = [{"initiators": ["*host3"], "luns": {"1": "a"}}]
     return document
 
 
@@ -54,6 +56,16 @@ def _unit(chance: random.Random, name: str) -> Document:
     return unit
 
 
+def _luns(chance: random.Random, document: Document) -> Document:
+    """Some LUN map; an empty one where there is none."""
+    targets = document["targets"].values()
+    return chance.choice([one["luns"] for target in targets for one in _maps(target)] or [{}])
+
+
+def _maps(target: Document) -> list[Document]:
+    return [target, *target.get("private_luns", [])]
+
+
 def _some(chance: random.Random, table: Document) -> str | None:
     return chance.choice(list(table)) if table else None
 
@@ -63,25 +75,22 @@ def _some(chance: random.Random, table: Document) -> str | None:
 
 def map_lun(chance: random.Random, document: Document) -> None:
     """Map a logical unit somewhere."""
-    target, unit = _some(chance, document["targets"]), _some(chance, document["logical_units"])
-    lun = str(chance.randrange(LUNS))
-    if target is not None and unit is not None:
-        luns = document["targets"][target]["luns"]
-        if unit not in luns.values():
-            luns[lun] = unit
+    luns, unit = _luns(chance, document), _some(chance, document["logical_units"])
+    if unit is not None and unit not in luns.values():
+        luns[str(chance.randrange(LUNS))] = unit
 
 
 def unmap_lun(chance: random.Random, document: Document) -> None:
     """Take a LUN away."""
-    target = _some(chance, document["targets"])
-    if target is not None and (lun := _some(chance, document["targets"][target]["luns"])) is not None:
-        del document["targets"][target]["luns"][lun]
+    luns = _luns(chance, document)
+    if (lun := _some(chance, luns)) is not None:
+        del luns[lun]
 
 
 def move_lun(chance: random.Random, document: Document) -> None:
     """Map the same under another LUN."""
-    target = _some(chance, document["targets"])
-    if target is not None and (lun := _some(chance, luns := document["targets"][target]["luns"])) is not None:
+    luns = _luns(chance, document)
+    if (lun := _some(chance, luns)) is not None:
         luns[str(chance.randrange(LUNS))] = luns.pop(lun)
 
 
@@ -97,7 +106,8 @@ def remove_unit(chance: random.Random, document: Document) -> None:
     if name is not None:
         del document["logical_units"][name]
         for target in document["targets"].values():
-            target["luns"] = {lun: unit for lun, unit in target["luns"].items() if unit != name}
+            for one in _maps(target):
+                one["luns"] = {lun: unit for lun, unit in one["luns"].items() if unit != name}
 
 
 def change_unit(chance: random.Random, document: Document) -> None:

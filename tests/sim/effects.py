@@ -82,7 +82,8 @@ class Writes(Effect):
         self._through = False
 
     def __str__(self) -> str:
-        return f"[{self.lba}..{self.lba + len(self.values) - 1}] = {self.values[0]:x}"
+        values = f"{self.values[0]:x}" if self.values else "nothing"
+        return f"[{self.lba}..{self.lba + len(self.values) - 1}] = {values}"
 
     def begin(self, task: "SimTask", book: "Book") -> None:
         self._write = book.contents.begin_write(self.lba, self.values)
@@ -127,6 +128,17 @@ class ReadsAndWrites(Writes):
         return wrong
 
 
+class Compares(Reads):
+    """Of a VERIFY: when it is GOOD, the expected values were there."""
+
+    def __init__(self, lba: int, expected: list[int]) -> None:
+        super().__init__(lba, len(expected))
+        self._expected = expected
+
+    def end(self, task: "SimTask", book: "Book", outcome: Outcome) -> str | None:
+        return book.contents.end_read(self._read, self._expected if outcome is Outcome.DONE else None)
+
+
 class Synchronizes(Effect):
     """Of a command that makes everything durable."""
 
@@ -138,10 +150,6 @@ class Synchronizes(Effect):
     def end(self, task: "SimTask", book: "Book", outcome: Outcome) -> str | None:
         book.contents.end_flush(self._flush, good=outcome is Outcome.DONE)
         return None
-
-
-class Stops(Synchronizes):
-    """Of a START STOP UNIT that stops."""
 
 
 class Reserves(Effect):

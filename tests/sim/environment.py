@@ -25,8 +25,10 @@ class Environment:
         self.faults = Faults(self.chance)
         self.media: dict[str, Medium] = {}
         self.loop: SimLoop | None = None
-        self.trace = Trace(self.time)
+        self.trace = Trace(self.time, lambda: not self.discarding)
         self.failures: list[str] = []
+        self.discarding = False
+        """Whether a daemon that was killed is being cleared away: nothing that its code does then has happened."""
         self.job: Job | None = None
         """The job that is acting now."""
         self.transport: SimTransport | None = None
@@ -39,6 +41,8 @@ class Environment:
 
     def fail(self, what: str) -> None:
         """Something is wrong: the run ends."""
+        if self.discarding:
+            return
         self.trace("FAILURE", what)
         self.failures.append(what)
         if self.loop is not None:

@@ -71,9 +71,8 @@ class Judge:
         book = None
         if itl is not None and not itl.lu.leases.draining:
             book = task.book = self.book(itl.lu)
-            touches = task.sent.command.touches
-            if touches and not book.changing:
-                task.conflicts = book.registrations.refuses(task.nexus.identity, writes=touches == "write")
+            if touches := task.sent.command.touches:
+                task.conflicts = book.refuses(task.nexus.identity, touches)
             book.accepted += 1
             task.sent.command.effect.begin(task, book)
         task.nexus.submit(task)

@@ -1,5 +1,6 @@
 """What happens in a run: operations in a row, each with chances of its own, so that any of them can be left out."""
 
+import asyncio
 import copy
 import random
 from collections.abc import Callable, Coroutine
@@ -8,6 +9,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from sim.configuration import SIZES, TARGETS, UNITS, change_randomly
 
 from tgtcore.config import Source
+from tgtcore.logical_unit import Pause
 
 if TYPE_CHECKING:
     from sim.world import World
@@ -101,6 +103,19 @@ def drop_session(world: "World", chance: random.Random) -> None:
         world.control(f"drop {session_id}", world.daemon.drop_session("sim", session_id))
 
 
+def pause(world: "World", chance: random.Random) -> None:
+    """A logical unit is paused for a while."""
+    unit = world.daemon.inventory.units.get(chance.choice(UNITS))
+    if unit is not None:
+        world.control(f"pause of {unit.lu.name}", _paused(Pause(unit.lu, "a pause"), chance.random() * 0.1))
+
+
+async def _paused(pause: Pause, for_s: float) -> None:
+    await pause.begin(1.0)
+    await asyncio.sleep(for_s)
+    pause.end()
+
+
 def kill(world: "World", chance: random.Random) -> None:
     """The daemon is killed."""
     world.kill()
@@ -127,6 +142,7 @@ OPERATIONS: dict[Act, float] = {
     resize: 1,
     online: 1.5,
     drop_session: 1,
+    pause: 1,
     rest: 0.5,
     kill: 0.5,
     stop: 0.3,

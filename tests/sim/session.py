@@ -85,6 +85,8 @@ class Session:
 
     def task_done(self, task: SimTask) -> None:
         """A command has ended."""
+        if self._environment.discarding:
+            return
         self._environment.trace(self.id, "ended", task.sent, task.status if task.responds else "in silence")
         self._judge.ended(task)
         if task.responds:

@@ -4,11 +4,13 @@ import gc
 import logging
 import random
 import shutil
+import sys
 import tempfile
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from types import CoroutineType
 from unittest import mock
 
 from sim.operations import Operation, operations_of
@@ -71,6 +73,7 @@ def simulation() -> Iterator[None]:
         mock.patch("tgtcore.daemon.daemon.Workers", SimWorkers),
         mock.patch("tgtcore_disk.medium.monotonic", _Clock()),
         mock.patch("os.fsync", _durable_at_once),
+        mock.patch("sys.unraisablehook", _ignore_what_was_killed),
     ):
         try:
             yield
@@ -83,6 +86,12 @@ def simulation() -> Iterator[None]:
 
 def _durable_at_once(descriptor: int) -> None:
     """A run has no power cut of the real machine."""
+
+
+def _ignore_what_was_killed(report: "sys.UnraisableHookArgs") -> None:
+    """A coroutine of a daemon that was killed would await something at its end."""
+    if not isinstance(report.object, CoroutineType):
+        sys.__unraisablehook__(report)
 
 
 class _Clock:

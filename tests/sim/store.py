@@ -123,6 +123,7 @@ class SimStore(Store):
     def _put(self, offset: int, data: memoryview) -> None:
         if data:
             self._check("write", offset, len(data))
+        if data and self.medium.user is self:
             self.medium.write(offset, data)
 
     def _check(self, call: str, offset: int, length: int) -> None:

@@ -19,6 +19,7 @@ def test_nothing_is_wrong(chunk: int) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(600)
 @pytest.mark.parametrize("chunk", range(_SLOW_CHUNKS))
 def test_nothing_is_wrong_in_ten_thousand_runs(chunk: int) -> None:
     _check(range(chunk * _SLOW_CHUNK, (chunk + 1) * _SLOW_CHUNK))

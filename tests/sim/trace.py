@@ -8,25 +8,18 @@ class Trace:
     """A log of a run; lines are made when somebody wants to read them.
 
     :param clock: the time of the run.
+    :param happens: whether what is told has happened.
     """
 
-    def __init__(self, clock: Callable[[], float]) -> None:
+    def __init__(self, clock: Callable[[], float], happens: Callable[[], bool]) -> None:
         self._clock = clock
+        self._happens = happens
         self._events: list[tuple[object, ...]] = []
-        self._paused = False
 
     def __call__(self, *what: object) -> None:
         """Note an event; what is given is formatted later, and must not change."""
-        if not self._paused:
+        if self._happens():
             self._events.append((self._clock(), *what))
-
-    def pause(self) -> None:
-        """Note nothing until :meth:`go_on`."""
-        self._paused = True
-
-    def go_on(self) -> None:
-        """Note what happens."""
-        self._paused = False
 
     def lines(self, last: int | None = None) -> Iterator[str]:
         """The whole, or its end."""

@@ -71,6 +71,7 @@ class World:
         while not self._over and not self.environment.failures:
             self._killed = self._stopping = False
             loop = self.environment.new_loop()
+            asyncio.set_event_loop(loop)
             loop.set_exception_handler(self._not_caught)
             try:
                 loop.run_until_complete(self._life())
@@ -83,6 +84,7 @@ class World:
                 self.environment.fail(traceback.format_exc())
             finally:
                 _discard(loop, self.environment)
+                asyncio.set_event_loop(None)
             self.environment.transport = None
             self.judge.daemon_gone()
             for initiator in self.initiators:
@@ -104,11 +106,7 @@ class World:
 
     async def _life(self) -> None:
         """Of one daemon."""
-        config = check_source(Source(self._document, self.folder), self._plugins)
-        self.environment.faults.on = False
-        self.daemon = Daemon(self._plugins, config)
-        await self.daemon.start()
-        self.environment.faults.on = True
+        await self._start()
         self._check_start()
         for initiator in self.initiators:
             initiator.log_in(self.environment.chance.choice(list(self._document["targets"]) or [""]))
@@ -122,6 +120,20 @@ class World:
             self._over = True
         self._document = dict(self.daemon.config.document)
         await self._stop()
+
+    async def _start(self) -> None:
+        """Start a daemon: all of it or nothing.  After a start that fails the process ends, and another one begins."""
+        config = check_source(Source(self._document, self.folder), self._plugins)
+        self.daemon = Daemon(self._plugins, config)
+        try:
+            await self.daemon.start()
+        except TgtError as error:
+            self.environment.trace("not started:", str(error))
+            faults = self.environment.faults
+            if not faults.injected or (self._lose_what_is_open() and not faults.character.job_hangs):
+                self.environment.fail(f"the start failed, or left a store open: {error}")
+            self.kill()
+            await asyncio.sleep(0)
 
     async def _operate(self) -> None:
         for operation in self._operations:
@@ -223,9 +235,10 @@ class World:
             if not holder.name.startswith("nexus"):
                 self.environment.fail(f"at rest {what} is in use by {holder.name}")
         served = {
-            name: {lun: lu.name for lun, lu in one.luns.luns().items()} for name, one in inventory.targets.items()
+            name: [{lun: lu.name for lun, lu in lun_map.luns().items()} for lun_map in one.maps()]
+            for name, one in inventory.targets.items()
         }
-        wanted = {name: dict(one.luns.luns) for name, one in config.targets.items()}
+        wanted = {name: [dict(lun_map.luns) for lun_map in one.maps()] for name, one in config.targets.items()}
         if served != wanted or {name: unit.config for name, unit in inventory.units.items()} != config.logical_units:
             self.environment.fail(f"{served} with {list(inventory.units)} is served, expected {wanted}")
         for unit in inventory.units.values():
@@ -241,10 +254,8 @@ class World:
         faulty = self.environment.faults.injected
         if left and not faulty:
             self.environment.fail(f"the daemon has stopped and left {left}")
-        for medium in self.environment.media.values() if left else ():
-            if medium.user is not None:  # by what hangs, until the process ends
-                medium.crash(self.environment.chance)
         if left or hangs:
+            self._lose_what_is_open()
             return
         await asyncio.sleep(_LOOK_S)
         inventory = self.daemon.inventory
@@ -255,17 +266,27 @@ class World:
             if medium.user is not None:
                 self.environment.fail(f"the daemon has stopped and left medium {medium.name} open")
 
+    def _lose_what_is_open(self) -> bool:
+        """What hangs has media open until the process ends, which is now; whether there were any."""
+        still_open = [medium for medium in self.environment.media.values() if medium.user is not None]
+        for medium in still_open:
+            medium.crash(self.environment.chance)
+        return bool(still_open)
+
 
 def _discard(loop: SimLoop, environment: Environment) -> None:
     """Leave a loop with whatever was under way in it."""
     loop.halted = True
-    environment.trace.pause()
+    loop.set_exception_handler(lambda loop, context: None)
+    environment.discarding = True
+    chance = environment.chance.getstate()
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", RuntimeWarning)  # of those that had not begun
         for task in asyncio.all_tasks(loop):
             task._log_destroy_pending = False  # type: ignore[attr-defined]
             coroutine: Any = task.get_coro()
-            with contextlib.suppress(RuntimeError):  # it would await something at its end
+            with contextlib.suppress(Exception):  # it would await something at its end, or find what it needs gone
                 coroutine.close()
     loop.close()
-    environment.trace.go_on()
+    environment.discarding = False
+    environment.chance.setstate(chance)
