@@ -6,13 +6,14 @@ STAMP := $(VENV)/.installed
 RECIPES := requirements-dev.txt hatch_build.py $(wildcard pyproject.toml plugins/*/pyproject.toml plugins/backing/*/pyproject.toml)
 QUICK_TESTS := not (guest or oracle or slow or fuzz)
 
-.PHONY: help venv demo test test-all bench lint docs clean
+.PHONY: help venv demo test test-all bench bench-scale lint docs clean
 
 help:
 	@echo "make demo      serve a disk on loopback and use it"
 	@echo "make test      the quick tests (under five minutes)"
 	@echo "make test-all  all tests: also Linux guests, independent programs, long fuzzing"
 	@echo "make bench     measure beside Debian's tgtd (ARGS=--quick: a short run)"
+	@echo "make bench-scale  1 000 sessions and 10 000 LUNs (ARGS=--quick: fewer)"
 	@echo "make lint      ruff and mypy"
 	@echo "make docs      the documentation, into docs/_build/html"
 
@@ -35,6 +36,9 @@ test-all: $(STAMP)
 
 bench: $(STAMP)
 	@PYTHONPATH=tests $(BIN)/python -m benchmarks $(ARGS)
+
+bench-scale: $(STAMP)
+	@PYTHONPATH=tests $(BIN)/python -m benchmarks.scale $(ARGS)
 
 lint: $(STAMP)
 	$(BIN)/ruff check
