@@ -21,7 +21,7 @@ plugins = ["iscsi", "disk", "file"]
 socket = "{socket}"
 state_directory = "{state}"
 """
-_READY_S = 20
+_READY_S = 60
 _STOP_S = 30
 
 
