@@ -187,7 +187,10 @@ def test_when_a_successor_fails_the_predecessor_serves_again(
 ) -> None:
     first = start()
     address = portal(first)
-    write(address)
+    client = log_in(address)
+    assert client.execute(WRITE, out=BLOCK).status == 0
+    assert client.execute(REGISTER, out=bytes(8) + b"12345678" + bytes(8)).status == 0
+    registered = client.execute(READ_FULL_STATUS, room=255).data
     with socket.create_server(("127.0.0.1", 0)) as taken, Knocking(address) as knocking:
         busy = f"127.0.0.1:{taken.getsockname()[1]}"
         old, new = {
@@ -200,7 +203,11 @@ def test_when_a_successor_fails_the_predecessor_serves_again(
         assert done.returncode != 0
         assert "the former daemon serves again" in done.stderr
         assert ("missing.img" if failure == "a store" else busy) in done.stderr
-        assert read(address) == BLOCK
+        client.abort()
+        client = log_in(address)
+        assert client.execute(READ, room=512).data == BLOCK
+        assert client.execute(READ_FULL_STATUS, room=255).data == registered
+        client.close()
     assert knocking.refused == []
     assert "can't take over" in first.log
     assert first.admin("portal", "list")[0]["address"] == str(address)

@@ -1,5 +1,7 @@
 """One daemon takes the place of another under a kernel that has the disk in use."""
 
+import signal
+import sys
 from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
@@ -71,7 +73,11 @@ def daemons(work: Path) -> Iterator[ExitStack]:
         yield stack
 
 
-@pytest.mark.provokes(r"conn error|Power-on|Sense Key.*Unit Attention|detected conn")
+_BROKEN = r"conn error|Power-on|Sense Key.*Unit Attention|detected conn"
+_DYING = Path(__file__).parents[1] / "support" / "dying.py"
+
+
+@pytest.mark.provokes(_BROKEN)
 def test_two_upgrades_under_verified_io(guest: Guest, initiator: Initiator, work: Path, daemons: ExitStack) -> None:
     served = daemons.enter_context(Served.configured(work, _CONFIGURATION.format(work=work, target=TARGET)))
     portal = served.portal
@@ -91,4 +97,24 @@ def test_two_upgrades_under_verified_io(guest: Guest, initiator: Initiator, work
         guest.run("echo 3 >/proc/sys/vm/drop_caches; md5sum -c /tmp/raw.md5")
         guest.run(f"umount /mnt/d && fsck.ext4 -f -n {disk}")
         assert "I/O error" not in guest.text("dmesg")
+    assert served.admin("stat")["leases"] == []
+
+
+@pytest.mark.provokes(_BROKEN)
+@pytest.mark.parametrize("step", [("after", "receive", "go"), ("before", "send", "yours")], ids=" ".join)
+def test_a_predecessor_that_is_killed_midway_under_verified_io(
+    guest: Guest, initiator: Initiator, work: Path, daemons: ExitStack, step: tuple[str, str, str]
+) -> None:
+    text = _CONFIGURATION.format(work=work, target=TARGET)
+    first = Served.configured(work, text, under=(sys.executable, _DYING, *step))
+    daemons.callback(first.kill)
+    with initiator.session(first.portal, TARGET, replacement_timeout="60") as session:
+        disk = initiator.disk(session, 0)
+        guest.run(f"mkfs.ext4 -q -F {disk} && mount {disk} /mnt/d")
+        with VerifiedWriter(guest, "/mnt/d") as writer:
+            served = daemons.enter_context(first.successor())
+            assert first.process.wait(20) == -signal.SIGKILL
+            assert served.portal == first.portal
+            writer.wait_progress()
+        guest.run(f"umount /mnt/d && fsck.ext4 -f -n {disk}")
     assert served.admin("stat")["leases"] == []

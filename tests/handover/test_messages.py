@@ -28,7 +28,7 @@ async def ends() -> AsyncIterator[tuple[Channel, socket.socket]]:
 async def received(channel: Channel) -> str:
     """What ends the channel."""
     with pytest.raises(Gone) as caught:
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(30):
             await channel.receive()
     return str(caught.value)
 
@@ -53,7 +53,7 @@ async def test_a_long_message_arrives_whole(ends: tuple[Channel, socket.socket])
     channel, other = ends
     peer = Channel(other.dup())
     sending = asyncio.create_task(peer.send({"text": "x" * 600_000}))
-    message, _ = await asyncio.wait_for(channel.receive(), 5)
+    message, _ = await asyncio.wait_for(channel.receive(), 30)
     await sending
     assert len(message["text"]) == 600_000
     peer.close()
@@ -98,6 +98,6 @@ async def test_the_end_of_a_process_is_waited_for() -> None:
     assert not waiting.done()
     assert process.stdin is not None
     process.stdin.close()
-    await asyncio.wait_for(waiting, 5)
+    await asyncio.wait_for(waiting, 30)
     os.close(pidfd)
     await process.wait()

@@ -73,11 +73,11 @@ class Served:
         return cls(work, "serve", *images, "--portal", f"{host}:0", "--target", TARGET, *options, under=under)
 
     @classmethod
-    def configured(cls, work: Path, configuration: str) -> Self:
+    def configured(cls, work: Path, configuration: str, under: Sequence[str | Path] = ()) -> Self:
         """A configuration without the tables `plugins` and `daemon`, which are given here."""
         path = work / f"tgtd-{time.monotonic_ns()}.toml"
         path.write_text(_PRIVATE.format(socket=path.with_suffix(".socket"), state=work / "state") + configuration)
-        return cls(work, "--config", path)
+        return cls(work, "--config", path, under=under)
 
     def successor(self) -> Self:
         """A daemon that has taken the place of this one, which was :meth:`configured`."""

@@ -144,6 +144,7 @@ class _Running:
             if self._predecessor is not None:
                 await self._predecessor.serving()
                 self._predecessor = None
+        gc.unfreeze()  # a life before this one may have gone
         gc.collect()
         gc.freeze()  # what was built at the start stays: the collector need not look at it again
         if self._ready is not None:
@@ -180,14 +181,14 @@ class _Running:
 
     async def _give_way(self, daemon: Daemon, server: Server, successor: Successor) -> int | Inheritance | None:
         """Let another daemon have our place; None when it does not want it, and nothing has changed."""
-        sockets = await listening(daemon)
         with ExitStack() as closing:
-            for inherited in sockets:
-                closing.callback(inherited.socket.close)
             try:
+                sockets = await listening(daemon)
+                for inherited in sockets:
+                    closing.callback(inherited.socket.close)
                 if not await self._unless_stopped(successor.offer(server.place, sockets)):
                     return None
-            except Gone as error:
+            except (Gone, OSError) as error:
                 _log.error("another daemon wanted to take over, but %s; this one serves on", error)
                 return None
             _log.info("giving way to process %d: letting initiators finish", successor.pid)
