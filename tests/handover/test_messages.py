@@ -66,9 +66,12 @@ async def test_nonsense_ends_it(ends: tuple[Channel, socket.socket], line: bytes
     assert await received(channel) == "the other daemon speaks another protocol"
 
 
-async def test_a_message_without_an_end_ends_it(ends: tuple[Channel, socket.socket]) -> None:
+async def test_a_message_without_an_end_ends_it(
+    ends: tuple[Channel, socket.socket], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("tgtcore.handover.messages.MANAGEMENT_REQUEST_BYTES_MAX", 100_000)
     channel, other = ends
-    flood = asyncio.create_task(asyncio.get_running_loop().sock_sendall(other, b"x" * 2_000_000))
+    flood = asyncio.create_task(asyncio.get_running_loop().sock_sendall(other, b"x" * 1_000_000))
     assert await received(channel) == "a message is too long"
     flood.cancel()
 
