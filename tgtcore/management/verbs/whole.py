@@ -11,6 +11,7 @@ from typing import Any
 from tgtcore.config import Config, parse, to_toml
 from tgtcore.daemon import Daemon
 from tgtcore.logical_unit import LogicalUnit
+from tgtcore.loop import Turn
 from tgtcore.management.verbs.table import STEPS, VERBS, Verb, argument, run, steps_shown, verb
 from tgtcore.options import Options
 from tgtcore.registry import AdminCommand
@@ -34,16 +35,17 @@ class Detail(Options):
 @verb("show", "Show what is served.", Detail)
 async def show(daemon: Daemon, wanted: Detail) -> dict[str, Any]:
     """Targets, logical units, portals and sessions in one answer."""
-    found = {
-        table: await run(daemon, name, {})
-        for table, name in (
-            ("targets", "target list"),
-            ("luns", "lun list"),
-            ("logical_units", "lu list"),
-            ("portals", "portal list"),
-            ("sessions", "session list"),
-        )
-    }
+    found = {}
+    turn = Turn()
+    for table, name in (
+        ("targets", "target list"),
+        ("luns", "lun list"),
+        ("logical_units", "lu list"),
+        ("portals", "portal list"),
+        ("sessions", "session list"),
+    ):
+        found[table] = await run(daemon, name, {})
+        await turn.over()
     return {"daemon": _daemon(daemon), **found, **daemon.plugins.status(detail=wanted.detail)}
 
 
