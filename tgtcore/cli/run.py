@@ -12,7 +12,6 @@ from contextlib import AsyncExitStack, ExitStack
 from pathlib import Path
 from typing import Any, TypeVar
 
-from tgtcore import signals
 from tgtcore.cli.descriptors import check_enough, raise_limit
 from tgtcore.cli.logs import set_up_logging
 from tgtcore.cli.readiness import summary
@@ -24,13 +23,11 @@ from tgtcore.handover import VERB, Gone, Predecessor, Successor, listening
 from tgtcore.management.protocol import Code, Request, VerbError
 from tgtcore.management.server import Conversation, Server
 from tgtcore.management.verbs import run as run_verb
-from tgtcore.plugins import Plugins, Record
+from tgtcore.plugins import Plugins
 from tgtcore.service import Notifier, Watchdog, socket_address, take_given
 
 _log = logging.getLogger("tgtd")
 _T = TypeVar("_T")
-
-_COLLECT_AFTER_S = 1.0
 
 Load = Callable[[], tuple[Plugins, Config]]
 """Loads plugins and checks a configuration with them."""
@@ -99,8 +96,6 @@ class _Running:
                 return 0
             server, inheritance = begun
             stack.push_async_callback(server.stop)
-            signals.plugin_unloaded.connect(self._plugin_unloaded)
-            stack.callback(signals.plugin_unloaded.disconnect, self._plugin_unloaded)
             while True:
                 outcome = await self._live(server, inheritance)
                 if isinstance(outcome, int):
@@ -236,10 +231,6 @@ class _Running:
         except asyncio.CancelledError:
             return None
 
-    def _plugin_unloaded(self, record: Record) -> None:
-        """Code is full of cycles, so it takes the collector to free it: when whoever has unloaded it has let go too."""
-        asyncio.get_running_loop().call_later(_COLLECT_AFTER_S, _collect)
-
     # ---- signals ------------------------------------------------------------------------------------------------------
 
     def _catch_signals(self) -> None:
@@ -314,10 +305,3 @@ def _report(left: list[str]) -> int:
     for holder in left:
         _log.error("still in use at the end: %s", holder)
     return 1 if left else 0
-
-
-def _collect() -> None:
-    """Free also what was there at the start."""
-    gc.unfreeze()
-    gc.collect()
-    gc.freeze()
