@@ -58,8 +58,8 @@ class User(threading.Thread):
             if outcome.status == 0:
                 return outcome.data
             sense = outcome.sense
-            self.news.append((sense[2] & 15, sense[12], sense[13]))
-            assert sense[2] & 15 == 6, f"status {outcome.status}, sense {sense.hex()}"
+            assert sense[2:3] == b"\x06", f"status {outcome.status}, sense {sense.hex()}"
+            self.news.append((6, sense[12], sense[13]))
 
     def run(self) -> None:
         try:
@@ -120,7 +120,7 @@ def test_a_store_is_loaded_upgraded_and_unloaded_under_load(tgtd: Tgtd, portal: 
     tgtd.admin("plugin", "load", "acme", status=2)
     tgtd.admin("lu", "add", "b", "store.type=acme", f"store.path={site.folder.parent / 'b.img'}")
     tgtd.admin("lun", "add", TARGET, "1", "b")
-    users = [User(portal, lun, first) for lun in (0, 1) for first in (0, BLOCKS)]
+    users = [User(portal, 0, 0), User(portal, 1, BLOCKS)]
     for user in users:
         user.start()
     for version in (2, 3):
@@ -174,3 +174,25 @@ def test_a_plugin_in_use_is_unloaded_under_load(tgtd: Tgtd, portal: Address) -> 
             user.end()
     assert tgtd.admin("lu", "list") == []
     assert [row["name"] for row in tgtd.admin("plugin", "list")] == ["iscsi", "file"]
+
+
+def test_a_transport_in_a_process_of_its_own_is_started_anew(tmp_path: Path) -> None:
+    isolated = 'transports.iscsi.isolation = "process"\n[logical_units.a]'
+    (tmp_path / "c.toml").write_text(CONFIG.replace("[logical_units.a]", isolated))
+    with Tgtd("--config", "c.toml", "--json", cwd=tmp_path) as tgtd:
+        parts = urlsplit(tgtd.ready["urls"][0])
+        assert parts.hostname
+        assert parts.port
+        portal = Address(parts.hostname, parts.port)
+        before = tgtd.admin("stat")["transports"]["iscsi"]["process"]
+        first = Client(portal, TARGET, "iqn.2025-01.example:first")
+        steps = tgtd.admin("plugin", "reload", "iscsi")
+        assert [(step["kind"], step["name"]) for step in steps] == [("plugin", "iscsi"), ("transport", "iscsi")]
+        first.abort()
+        user = User(portal, 0, 0)
+        user.start()
+        user.end()
+        after = tgtd.admin("stat")["transports"]["iscsi"]["process"]
+        assert after["pid"] != before["pid"]
+        assert after["starts"] == before["starts"] + 1
+        assert tgtd.stop() == 0, tgtd.log

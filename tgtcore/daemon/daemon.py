@@ -213,9 +213,10 @@ class Daemon:
         """
         async with self._change():
             timeout_s = self.inventory.drain_s if timeout_s is None else timeout_s
-            self._config, steps = await Reload(self.inventory, self._config, name, timeout_s).run()
+            reload = Reload(self.inventory, self._config, name, timeout_s)
+            self._config, steps = await reload.run()
             _log.info("%s", "; ".join(map(str, steps)))
-            return steps
+            return steps + await reload.restart_drivers(self._config)
 
     @asynccontextmanager
     async def _plugins_of(self, source: Source) -> AsyncIterator[PluginChange]:

@@ -11,6 +11,7 @@ from tgtcore.device.absent import answer_absent
 from tgtcore.errors import PluginError
 from tgtcore.logical_unit import LogicalUnit
 from tgtcore.nexus import InitiatorPort, Nexus, TargetPort
+from tgtcore.plugins import Record
 from tgtcore.target import Target
 from tgtcore.transport import Account
 
@@ -26,13 +27,23 @@ class TransportHost:
     def __init__(self, name: str, inventory: Inventory) -> None:
         self._name = name
         self._inventory = inventory
-        self.maker = inventory.plugins.owner(inventory.plugins.registry.transports, name)
+        self.maker = self._maker()
         """The plugin whose code the transport is made from."""
         self._tables: dict[LogicalUnit, tuple[CommandTable, CommandTable]] = {}
         """The table of a logical unit, and what plugins have made of it."""
 
     def __str__(self) -> str:
         return f"transport {self._name}"
+
+    def _maker(self) -> Record:
+        plugins = self._inventory.plugins
+        return plugins.owner(plugins.registry.transports, self._name)
+
+    def remade(self) -> None:
+        """The transport is made from the code of the present plugins now."""
+        self.maker.leases.give(self)
+        self.maker = self._maker()
+        self.maker.leases.take(self)
 
     @property
     def loop(self) -> asyncio.AbstractEventLoop:

@@ -41,6 +41,8 @@ class Reload:
             raise PluginError(f'plugin "{self.name}" is not enabled')
         self._old = [record for record in self._before.records if record.distribution == named.distribution]
         self._names = [record.name for record in self._old]
+        hosts = self.inventory.hosts.items()
+        self._transports = [name for name, host in hosts if host.maker in self._old]
         self._units = [unit for unit in self.inventory.units.values() if any(one in self._old for one in unit.makers)]
 
     async def run(self) -> tuple[Config, list[Step]]:
@@ -66,8 +68,18 @@ class Reload:
         except BaseException:
             old_modules.put_back()
             raise
-        self._let_go(change, old_modules)
+        self._let_go(change, old_modules, config)
         return config, steps
+
+    async def restart_drivers(self, config: Config) -> list[Step]:
+        """Let transports in processes of their own run the new code too: there is no way back, so they come last.
+
+        :raises ConfigError: one does not serve yet.
+        """
+        for name in self._transports:
+            driver = self.inventory.transports[name]
+            await driver.reload(config.transports[name].options, self.inventory.drain_s)
+        return [Step(Action.RELOAD, Kind.TRANSPORT, name, "a new driver process") for name in self._transports]
 
     def _in_place(self, loaded: Loaded) -> Loaded:
         """The new records in the places of the old ones."""
@@ -76,12 +88,11 @@ class Reload:
 
     def _obstacles(self) -> Iterator[str]:
         """Everything because of which a reload can't even be tried."""
-        transports = self._before.registry.transports
-        for name in self.inventory.transports:
-            if transports.owner(name).plugin in self._names:
+        for name in self._transports:
+            if not self.inventory.transports[name].reloads:
                 yield (
-                    f"transport {name} runs in the daemon, and its sessions can't outlive its code; "
-                    "restart the daemon, or unload the plugin and load it again"
+                    f"transport {name} runs in the daemon, and its sessions can't outlive its code; restart the daemon, or give "
+                    'it a process of its own: isolation = "process"'
                 )
         for unit in self._units:
             yield from _obstacles_of(unit)
@@ -126,13 +137,21 @@ class Reload:
         """The configuration in force, with what belongs to the new code as that has checked it."""
         units = {unit.lu.name: checked.logical_units[unit.lu.name] for unit in self._units}
         plugin = {name: checked.plugin[name] for name in self._names}
+        transports = {name: checked.transports[name] for name in self._transports}
+        targets = {name: one for name, one in checked.targets.items() if one.transport in transports}
         return replace(
             self.config,
+            transports={**self.config.transports, **transports},
+            targets={**self.config.targets, **targets},
             logical_units={**self.config.logical_units, **units},
             plugin={**self.config.plugin, **plugin},
         )
 
-    def _let_go(self, change: PluginChange, old_modules: Modules) -> None:
+    def _let_go(self, change: PluginChange, old_modules: Modules, config: Config) -> None:
+        for name in self._transports:
+            self.inventory.hosts[name].remade()
+        for name, target in self.inventory.targets.items():
+            target.options = config.targets[name].options
         for old, new in zip(change.removed, change.added, strict=True):
             drop(old, old_modules)
             signals.emit(signals.plugin_loaded, new)

@@ -49,6 +49,8 @@ class ProcessDriver(Driver):
     :param host: what the transport may ask for.
     """
 
+    reloads = True
+
     def __init__(self, orders: Orders, host: Host, options: BaseModel, patience: Patience = Patience()) -> None:
         self.child: Child | None = None
         """The process, while there is one."""
@@ -240,6 +242,25 @@ class ProcessDriver(Driver):
                 raise ConfigError(str(error)) from None
         self._options = options
         await self._told_apart()
+
+    async def reload(self, options: BaseModel, timeout_s: float) -> None:
+        """Start the process anew: portals stay open, sessions end, and initiators log in again.
+
+        :raises ConfigError: it can't be started; it is tried again and again.
+        """
+        self._options = options
+        if self.child is not None and self._exit is not None:
+            await self._ask(Event.CLOSE, timeout_s=timeout_s)
+            await asyncio.wait({self._exit}, timeout=_EXIT_S)
+            if self.child is not None:
+                self.child.kill()
+            await self._exit
+        if self._restarting is not None:
+            await asyncio.shield(self._restarting)
+        if self.attendant is None:
+            raise ConfigError(
+                f"transport {self._orders.transport}: the new driver process does not serve yet; see the log"
+            )
 
     # ---- for show -----------------------------------------------------------------------------------------------------
 

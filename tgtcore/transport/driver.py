@@ -7,10 +7,11 @@ able to deal with a transport that runs in a process of its own and answers when
 import socket
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from pydantic import BaseModel
 
+from tgtcore.errors import Unsupported
 from tgtcore.transport.contract import PortalInfo, SessionInfo, Transport
 
 if TYPE_CHECKING:
@@ -20,6 +21,9 @@ if TYPE_CHECKING:
 
 class Driver(ABC):
     """One transport at work.  Methods do what those of :class:`~tgtcore.transport.Transport` with the same names do."""
+
+    reloads: ClassVar[bool] = False
+    """Whether it can :meth:`reload`: its code is not that of the daemon."""
 
     @property
     @abstractmethod
@@ -53,6 +57,14 @@ class Driver(ABC):
     @abstractmethod
     async def apply_options(self, options: BaseModel) -> None:
         """Take new options into force."""
+
+    async def reload(self, options: BaseModel, timeout_s: float) -> None:
+        """Run the code that is installed now; sessions end, and initiators log in again.
+
+        :raises Unsupported: the code of this driver is that of the daemon.
+        :raises ConfigError: it can't be started; it is tried again and again.
+        """
+        raise Unsupported("a transport in the daemon can't be reloaded")
 
     async def listening_sockets(self) -> list[tuple[str, socket.socket]]:
         """The sockets that a successor may have; none unless a driver says otherwise."""
