@@ -2,7 +2,6 @@
 
 from typing import TYPE_CHECKING, Any
 
-from sim.contents import Contents
 from sim.registrations import Change, Registrations
 
 from tgtcore import LogicalUnit
@@ -25,18 +24,15 @@ class Book:
         self.ended = 0
         self.changing: list[SimTask] = []
         """PERSISTENT RESERVE OUT commands that have not ended."""
+        assert lu.store is not None
+        store: SimStore = lu.store.store  # type: ignore[assignment]
+        self.contents = store.medium.contents
+        """The model of its medium."""
         self.registrations = registrations or Registrations()
         self.sure = registrations is not None
         """Whether nobody changes the registrations, and every change was seen."""
         self.silent = False
         """Whether TAS was ever zero: then initiators may not be told of what others aborted."""
-
-    @property
-    def contents(self) -> Contents:
-        """The model of its medium."""
-        assert self.lu.store is not None
-        store: SimStore = self.lu.store.store  # type: ignore[assignment]
-        return store.medium.contents
 
     def writes_through(self) -> bool:
         """Whether a write is durable when it ends."""

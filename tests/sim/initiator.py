@@ -3,7 +3,7 @@
 import random
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING
 
 from sim.commands import Command, View
 from sim.environment import Environment
@@ -13,7 +13,6 @@ from tgtcore import Attribute, Tmf, TmfRequest, TmfResponse
 
 if TYPE_CHECKING:
     from sim.session import Session
-    from sim.store import SimStore
 
 LUNS = 4
 """LUNs are below this; not every one is there."""
@@ -148,10 +147,8 @@ class Initiator:
         lu = None if self.session is None else self.session.nexus.luns().get(lun)
         if lu is None or lu.store is None:
             return View(8, lambda block: 0)
-        medium = cast("SimStore", lu.store.store).medium
-        return View(
-            medium.size_bytes // BLOCK_BYTES, lambda block: chance.choice(sorted(medium.contents.possible(block)))
-        )
+        contents = self._environment.judge.book(lu).contents
+        return View(lu.store.size_bytes // BLOCK_BYTES, lambda block: chance.choice(sorted(contents.possible(block))))
 
     # ---- what it hears ------------------------------------------------------------------------------------------------
 

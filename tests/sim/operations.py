@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from sim.configuration import SIZES, TARGETS, UNITS, change_randomly
 
 from tgtcore.config import Source
+from tgtcore.daemon.swap import Make
+from tgtcore.daemon.swap import swap as swap_unit
 from tgtcore.logical_unit import Pause
 
 if TYPE_CHECKING:
@@ -116,6 +118,21 @@ async def _paused(pause: Pause, for_s: float) -> None:
     pause.end()
 
 
+def swap(world: "World", chance: random.Random) -> None:
+    """A logical unit is made anew under its initiators, as when a plugin is reloaded."""
+    name = chance.choice(UNITS)
+    world.control(f"swap of {name}", _swapped(world, name))
+
+
+async def _swapped(world: "World", name: str) -> None:
+    daemon = world.daemon
+    async with daemon._change():
+        unit = daemon.inventory.units.get(name)
+        if unit is not None:
+            make = Make(daemon.plugins, unit.config)
+            await swap_unit(daemon.inventory, unit, make, make, "a swap", 1.0)
+
+
 def kill(world: "World", chance: random.Random) -> None:
     """The daemon is killed."""
     world.kill()
@@ -143,6 +160,7 @@ OPERATIONS: dict[Act, float] = {
     online: 1.5,
     drop_session: 1,
     pause: 1,
+    swap: 1,
     rest: 0.5,
     kill: 0.5,
     stop: 0.3,

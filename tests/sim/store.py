@@ -25,6 +25,7 @@ class SimStore(Store):
     """Offers everything that its options do not take away."""
 
     Options: ClassVar[type[BaseModel]] = SimStoreOptions
+    persistent = True
     block_bytes = BLOCK_BYTES
     preferred_bytes = BLOCK_BYTES
 
