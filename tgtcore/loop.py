@@ -8,6 +8,7 @@ import asyncio
 import logging
 import threading
 import time
+from abc import ABC, abstractmethod
 from collections import deque
 from collections.abc import Callable
 from queue import SimpleQueue
@@ -46,37 +47,21 @@ class Turn:
             self._since = time.monotonic()
 
 
-class Workers:
-    """A fixed number of threads that run blocking calls.
+class Runner(ABC):
+    """Something that calls functions where they may block."""
 
-    :param threads: how many; 0 < threads.
-    :param loop: the loop on whose thread every ``done`` is called.
-    """
-
-    def __init__(self, threads: int, loop: asyncio.AbstractEventLoop | None = None) -> None:
-        self._loop = loop or asyncio.get_running_loop()
-        self._jobs: SimpleQueue[_Job | None] = SimpleQueue()
-        self._results: deque[tuple[Done, Any, BaseException | None]] = deque()
-        self._woken = False
-        self._threads = [
-            threading.Thread(target=self._work, name=f"tgtcore-worker-{number}", daemon=True)
-            for number in range(threads)
-        ]
-        for thread in self._threads:
-            thread.start()
-
+    @abstractmethod
     def run(self, function: Callable[..., Any], args: tuple[Any, ...], done: Done) -> None:
         """Call ``function(*args)`` on some thread; then ``done(result, None)`` or ``done(None, error)`` on the loop."""
-        self._jobs.put((function, args, done))
 
     def call(
         self, function: Callable[..., Any], *args: Any, undo: Callable[[Any], Any] = _nothing_to_undo
     ) -> asyncio.Future[Any]:
-        """The same as an awaitable, for the control path.
+        """As :meth:`run`, as an awaitable, for the control path.
 
         :param undo: called on some thread with the result when the awaitable was cancelled meanwhile, so that nobody gets it.
         """
-        future: asyncio.Future[Any] = self._loop.create_future()
+        future: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
 
         def work() -> Any:
             result = function(*args)
@@ -99,6 +84,30 @@ class Workers:
 
         self.run(work, (), done)
         return future
+
+
+class Workers(Runner):
+    """A fixed number of threads that run blocking calls.
+
+    :param threads: how many; 0 < threads.
+    :param loop: the loop on whose thread every ``done`` is called.
+    """
+
+    def __init__(self, threads: int, loop: asyncio.AbstractEventLoop | None = None) -> None:
+        self._loop = loop or asyncio.get_running_loop()
+        self._jobs: SimpleQueue[_Job | None] = SimpleQueue()
+        self._results: deque[tuple[Done, Any, BaseException | None]] = deque()
+        self._woken = False
+        self._threads = [
+            threading.Thread(target=self._work, name=f"tgtcore-worker-{number}", daemon=True)
+            for number in range(threads)
+        ]
+        for thread in self._threads:
+            thread.start()
+
+    def run(self, function: Callable[..., Any], args: tuple[Any, ...], done: Done) -> None:
+        """Call ``function(*args)`` on some thread; then ``done(result, None)`` or ``done(None, error)`` on the loop."""
+        self._jobs.put((function, args, done))
 
     def close(self) -> None:
         """End the threads after the jobs that were already given; results that come later are dropped with the loop."""
@@ -139,7 +148,7 @@ class Workers:
                 _log.exception("%r could not take the result of a job", done)
 
 
-class Lane:
+class Lane(Runner):
     """Runs jobs one after the other on :class:`Workers`, for a store that allows only one call at a time."""
 
     def __init__(self, workers: Workers) -> None:

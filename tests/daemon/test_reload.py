@@ -4,6 +4,7 @@ import asyncio
 import gc
 import itertools
 import sys
+import threading
 import weakref
 from collections.abc import Awaitable, Callable, Iterator
 from pathlib import Path
@@ -18,6 +19,8 @@ from support.site import Site, file_store
 from tgtcore_disk import Disk
 
 from tgtcore import Features, Task, hookimpl, signals
+from tgtcore.daemon import swap
+from tgtcore.daemon.inventory import Unit
 from tgtcore.errors import ConfigError, DrainTimeout, PluginError, StoreError, TgtError
 from tgtcore.nexus import Nexus
 from tgtcore.plugins import Modules
@@ -333,6 +336,38 @@ async def test_it_waits_only_so_long_for_commands(running: Running, host: Host, 
         await running.daemon.reload_plugin("acme", 0.01)
     assert (version(running, "a"), version(running, "b")) == (1, 1)
     assert await host.read(1) == bytes(512)
+
+
+async def test_the_store_is_not_called_twice_at_once(
+    running: Running, host: Host, site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    unit = running.daemon.inventory.units["a"]
+    assert unit.stack is not None
+    store: Any = unit.stack.top
+    begun, gate, calls = threading.Event(), threading.Event(), list[str]()
+    read = store.read
+
+    def slowly(offset: int, length: int) -> bytes:
+        begun.set()
+        assert gate.wait(10)
+        calls.append("read")
+        data: bytes = read(offset, length)
+        return data
+
+    monkeypatch.setattr(unit.lu.store, "read", slowly)
+    monkeypatch.setattr(store, "flush", lambda: calls.append("flush"))
+    command = host.start("28 00 00000000 00 0001")
+    assert await asyncio.to_thread(begun.wait, 10)
+    flush = swap._flush
+
+    async def release(unit: Unit) -> None:
+        asyncio.get_running_loop().call_later(0.05, gate.set)
+        await flush(unit)
+
+    monkeypatch.setattr(swap, "_flush", release)
+    await running.daemon.reload_plugin("acme")
+    assert (await finished(command)).status == Status.GOOD
+    assert calls[:2] == ["read", "flush"]
 
 
 async def test_writes_that_can_not_be_made_durable_keep_the_old_store(running: Running, host: Host, site: Site) -> None:

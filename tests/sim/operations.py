@@ -128,7 +128,7 @@ async def _swapped(world: "World", name: str) -> None:
     daemon = world.daemon
     async with daemon._change():
         unit = daemon.inventory.units.get(name)
-        if unit is not None:
+        if unit is not None and not unit.lu.leases.draining:
             make = Make(daemon.plugins, unit.config)
             await swap_unit(daemon.inventory, unit, make, make, "a swap", 1.0)
 

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from types import CoroutineType
+from types import CoroutineType, SimpleNamespace
 from unittest import mock
 
 from sim.operations import Operation, operations_of
@@ -71,7 +71,8 @@ def simulation() -> Iterator[None]:
     gc.disable()
     with (
         mock.patch("tgtcore.daemon.daemon.Workers", SimWorkers),
-        mock.patch("tgtcore_disk.medium.monotonic", _Clock()),
+        mock.patch("tgtcore_disk.medium.monotonic", clock := _Clock()),
+        mock.patch("tgtcore.loop.time", SimpleNamespace(monotonic=clock)),
         mock.patch("os.fsync", _durable_at_once),
         mock.patch("sys.unraisablehook", _ignore_what_was_killed),
     ):

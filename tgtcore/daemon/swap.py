@@ -42,16 +42,16 @@ async def swap(inventory: Inventory, unit: Unit, old: Make, new: Make, why: str,
     :raises StoreError: the new code can't serve it; the old code does again, if the message says nothing else.
     """
     if unit.store is not None:
-        await _flush(inventory, unit)  # so that little is left to do while it is paused
+        await _flush(unit)  # so that little is left to do while it is paused
     pause = Pause(unit.lu, why)
     await pause.begin(timeout_s)
     return await asyncio.shield(asyncio.ensure_future(_Swap(inventory, unit, pause).run(old, new)))
 
 
-async def _flush(inventory: Inventory, unit: Unit) -> None:
+async def _flush(unit: Unit) -> None:
     assert unit.store is not None
     try:
-        await inventory.workers.call(unit.store.flush)
+        await unit.store.call(unit.store.flush)
     except Exception as error:
         raise StoreError(explain(f"{unit.lu} stays as it is, its store can't be flushed", error)) from error
 
@@ -70,7 +70,7 @@ class _Swap:
         started, lost = loop.time(), isinstance(unit.stack and unit.stack.top, LostStore)
         try:
             if unit.store is not None:
-                await _flush(self._inventory, unit)
+                await _flush(unit)
         except BaseException:
             self._pause.end()
             raise

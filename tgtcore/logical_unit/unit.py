@@ -297,7 +297,7 @@ class LogicalUnit:
                     if size_bytes < old_bytes:
                         self._tell_device("capacity_shrinking", size_bytes)
                         await self._running_tasks_ended()
-                    await _called(store, store.resize, size_bytes)
+                    await store.call(store.resize, size_bytes)
                 finally:
                     self._resized(old_bytes)
 
@@ -342,20 +342,6 @@ class _Resize:
 
     def __str__(self) -> str:
         return self._what
-
-
-async def _called(store: OpenStore, function: Callable[..., Any], *args: Any) -> None:
-    """Call what may block; whatever it raises is raised here."""
-    finished: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-
-    def done(result: Any, error: BaseException | None) -> None:
-        if error is None:
-            finished.set_result(None)
-        else:
-            finished.set_exception(error)
-
-    store.run(function, args, done)
-    await finished
 
 
 def _no_vpd_pages(transport: str) -> Mapping[int, bytes]:

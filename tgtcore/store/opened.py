@@ -7,7 +7,7 @@ from typing import Any
 from tgtcore.errors import ReadOnly, Unsupported
 from tgtcore.leases import Leases
 from tgtcore.limits import EXTENTS_PER_CALL_MAX
-from tgtcore.loop import Done, Lane, Workers
+from tgtcore.loop import Done, Lane, Runner, Workers
 from tgtcore.store.claims import Claims
 from tgtcore.store.contract import Buffer, Concurrency, Extent, Features, Store
 
@@ -42,8 +42,10 @@ class OpenStore:
             self.features &= Features.EXTENTS
         self.leases = Leases(f"store {name}")
         self.claims = Claims(f"store {name}")
-        lane: Lane | Workers = workers if (concurrency or store.concurrency) is Concurrency.PARALLEL else Lane(workers)
+        lane: Runner = workers if (concurrency or store.concurrency) is Concurrency.PARALLEL else Lane(workers)
         self._run = lane.run
+        self.call = lane.call
+        """As :meth:`run`, as an awaitable."""
         self.read = store.read
         self.read_nowait = store.read_nowait
         self.write_nowait = store.write_nowait if self.writable else _refuse_nowait

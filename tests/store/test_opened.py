@@ -1,0 +1,50 @@
+"""A store in use."""
+
+import asyncio
+import threading
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from tgtcore.loop import Workers
+from tgtcore.store import Concurrency, OpenStore
+from tgtcore.testing.ram import RamStore
+
+
+@pytest.mark.parametrize(("concurrency", "most"), [(Concurrency.SERIAL, 1), (Concurrency.PARALLEL, 2)])
+def test_calls_that_are_waited_for_are_under_way_as_the_store_allows(concurrency: Concurrency, most: int) -> None:
+    together = threading.Barrier(2)
+
+    def meet() -> bool:
+        try:
+            together.wait(5 if most == 2 else 0.05)
+        except threading.BrokenBarrierError:
+            together.reset()
+            return False
+        return True
+
+    async def run() -> list[bool]:
+        workers = Workers(2)
+        store = OpenStore("a", RamStore(512), workers, concurrency=concurrency)
+        try:
+            return await asyncio.gather(store.call(meet), store.call(meet))
+        finally:
+            workers.close()
+            assert workers.join(10)
+
+    assert asyncio.run(run()) == [most == 2] * 2
+
+
+def test_what_a_call_raises_is_raised() -> None:
+    async def run(function: Callable[..., Any], *args: Any) -> Any:
+        workers = Workers(1)
+        try:
+            return await OpenStore("a", RamStore(512), workers).call(function, *args)
+        finally:
+            workers.close()
+            assert workers.join(10)
+
+    assert asyncio.run(run(divmod, 7, 2)) == (3, 1)
+    with pytest.raises(ZeroDivisionError):
+        asyncio.run(run(divmod, 7, 0))
