@@ -71,8 +71,8 @@ def simulation() -> Iterator[None]:
     gc.disable()
     with (
         mock.patch("tgtcore.daemon.daemon.Workers", SimWorkers),
-        mock.patch("tgtcore_disk.medium.monotonic", clock := _Clock()),
-        mock.patch("tgtcore.loop.time", SimpleNamespace(monotonic=clock)),
+        mock.patch("tgtcore_disk.medium.monotonic", _clock),
+        mock.patch("tgtcore.loop.time", SimpleNamespace(monotonic=_clock)),
         mock.patch("os.fsync", _durable_at_once),
         mock.patch("sys.unraisablehook", _ignore_what_was_killed),
     ):
@@ -99,11 +99,18 @@ class _Clock:
     """For slices of long work: each look at it takes some milliseconds."""
 
     def __init__(self) -> None:
+        self.reset()
+
+    def reset(self) -> None:
+        """Begin a run."""
         self._now_s = 0.0
 
     def __call__(self) -> float:
         self._now_s += 0.008
         return self._now_s
+
+
+_clock = _Clock()
 
 
 def run(seed: int, operations: list[Operation] | None = None, *, digest: bool = False) -> Result:
@@ -115,6 +122,7 @@ def run(seed: int, operations: list[Operation] | None = None, *, digest: bool = 
         operations = operations_of(random.Random(seed), OPERATIONS)
     folder = Path(tempfile.mkdtemp(prefix="tgtcore-sim-", dir=_MEMORY if _MEMORY.is_dir() else None))
     errors = _Errors()
+    _clock.reset()
     root = logging.getLogger()
     root.addHandler(errors)
     try:
