@@ -9,6 +9,7 @@ from tgtcore_disk import Disk
 from tgtcore.daemon.saved_state import SavedState
 from tgtcore.leases import Leases
 from tgtcore.logical_unit import LogicalUnit
+from tgtcore.loop import Lane
 from tgtcore.nexus import Nexus
 from tgtcore.task import Attribute, State, Task
 from tgtcore.task_set import TaskSet
@@ -142,6 +143,11 @@ def session_never_ends(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(Nexus, "_gone", stays)
 
 
+def serial_store_called_twice_at_once(patch: pytest.MonkeyPatch) -> None:
+    """Jobs of a store that takes one call at a time do not wait for each other."""
+    patch.setattr(Lane, "run", lambda self, function, args, done: self._workers.run(function, args, done))
+
+
 PLANTS: tuple[Plant, ...] = (
     dropped_completion,
     double_completion,
@@ -154,4 +160,5 @@ PLANTS: tuple[Plant, ...] = (
     reservation_lost,
     ordered_task_overtaken,
     session_never_ends,
+    serial_store_called_twice_at_once,
 )
