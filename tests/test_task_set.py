@@ -131,3 +131,36 @@ def test_everything_runs_and_nothing_overtakes_an_ordered_task(steps: list[tuple
         if name[0] == "o":
             assert all(place[older] < place[name] for older in arrived[:at])
             assert all(place[younger] > place[name] for younger in arrived[at + 1 :] if younger[0] != "h")
+
+
+def test_a_held_task_set_starts_nothing_and_goes_on_in_order(stage: Stage) -> None:
+    stage.arrive("s1")
+    stage.task_set.hold()
+    for name in ("s2", "o1", "h1", "s3", "h2"):
+        stage.arrive(name)
+    stage.end("s1")
+    assert stage.names == ""
+    stage.withdraw("s2")
+    stage.task_set.release()
+    assert stage.names == "h2 h1"
+    stage.end("h1")
+    stage.end("h2")
+    assert stage.names == "o1"
+    stage.end("o1")
+    assert stage.names == "s3"
+
+
+def test_the_head_of_the_queue_waits_for_nobody_after_a_hold(stage: Stage) -> None:
+    stage.arrive("o1")
+    stage.task_set.hold()
+    stage.arrive("h1")
+    stage.task_set.release()
+    assert stage.names == "o1 h1"
+
+
+def test_a_hold_of_nothing_leaves_no_trace(stage: Stage) -> None:
+    stage.task_set.hold()
+    stage.task_set.release()
+    assert len(stage.task_set) == 0
+    stage.arrive("s1")
+    assert stage.names == "s1"
