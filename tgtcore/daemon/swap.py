@@ -42,7 +42,8 @@ async def swap(inventory: Inventory, unit: Unit, old: Make, new: Make, why: str,
     :raises StoreError: the new code can't serve it; the old code does again, if the message says nothing else.
     """
     if unit.store is not None:
-        await _flush(unit)  # so that little is left to do while it is paused
+        with unit.store.leases.lease(f"a flush of {unit.lu} before {why}"):
+            await _flush(unit)  # so that little is left to do while it is paused
     pause = Pause(unit.lu, why)
     await pause.begin(timeout_s)
     return await asyncio.shield(asyncio.ensure_future(_Swap(inventory, unit, pause).run(old, new)))

@@ -21,15 +21,17 @@ except ModuleNotFoundError as missing:
 
 from tgtcore.device import BoundCommand
 from tgtcore.device.command import VARIABLE_LENGTH
-from tgtcore.logical_unit import LogicalUnit
+from tgtcore.logical_unit import LogicalUnit, Pause
 from tgtcore.scsi import asc
 from tgtcore.scsi.sense import FieldPointer, SenseKey
 from tgtcore.scsi.status import Status
+from tgtcore.store import OpenStore
 from tgtcore.testing.initiator import Bench, Initiator, Result, bench
 
 _CDB_LENGTHS = (6, 10, 12, 16, 32, 260)
 _ALLOCATION_LENGTHS = (0, 1, 3, 4, 7, 8, 255, 65535)
 _SERVICE_ACTION_BITS = 0x1F
+_PAUSE_S = 10
 _FILL = bytes(range(256)) * 32
 
 _DATA_IN = {
@@ -159,6 +161,22 @@ class DeviceTypeConformance:
                 result = initiator.execute(_with_length(text, byte, width, length))
                 assert result.status is Status.GOOD
                 assert result.data == whole[:length]
+
+    def test_another_object_takes_over(self, initiator: Initiator) -> None:
+        """A device type that promises to hand its state over answers as before when another object is in its place."""
+        lu, made = _lu(initiator), initiator.bench
+        assert set(lu.device.hand_over()) >= {"mode_pages"} or not lu.device.hands_over
+        if not lu.device.hands_over:
+            return
+        asked = [_with_length(text, byte, width, (1 << 8 * width) - 1) for text, byte, width in _DATA_IN.values()]
+        before = [initiator.execute(cdb) for cdb in asked]
+        pause = Pause(lu, "a reload")
+        made.loop.run_until_complete(pause.begin(_PAUSE_S))
+        store = lu.store
+        view = store and OpenStore(store.name, store.store, made.workers, read_only=not store.writable)
+        pause.refit(type(lu.device), view, lu.device.options)
+        pause.end()
+        assert [initiator.execute(cdb) for cdb in asked] == before
 
     def test_vpd_pages(self, initiator: Initiator) -> None:
         """Every page that page 00h lists is there, with its code and its length; the list ascends."""
