@@ -129,6 +129,27 @@ async def test_a_predecessor_that_is_not_closed_is_waited_for(old: Old) -> None:
     end(predecessor, await taking)
 
 
+async def test_a_successor_that_hangs_up_is_waited_for(old: Old) -> None:
+    """As long as its process lives it may have a store open; the connection alone says nothing."""
+    giving = asyncio.create_task(old.offer([]))
+    predecessor = await Predecessor.ask(old.server.path)
+    taking = asyncio.create_task(predecessor.yield_place())
+    successor = await giving
+    process = await asyncio.create_subprocess_exec("cat", stdin=asyncio.subprocess.PIPE)
+    os.close(successor._process)
+    successor._process = os.pidfd_open(process.pid)
+    ending = asyncio.create_task(successor.take_over({}, clean=True))
+    end(predecessor, await taking)
+    await asyncio.sleep(0.05)
+    assert not ending.done()
+    assert process.stdin is not None
+    process.stdin.close()
+    await process.wait()
+    with pytest.raises(Gone):
+        await ending
+    successor.close()
+
+
 async def test_a_successor_that_says_nothing_is_given_up(old: Old, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("tgtcore.handover.giving._ANSWER_S", 0.05)
     giving = asyncio.create_task(old.offer([]))
