@@ -12,8 +12,8 @@ CORE = ROOT / "tgtcore"
 FLOORS: list[set[str]] = [
     {"errors", "limits", "options", "sizes"},
     {"scsi", "leases", "news", "signals", "loop", "service", "ring"},
-    {"aborting", "reservations", "store", "task", "transport"},
-    {"device", "task_set"},
+    {"reservations", "store", "task", "transport"},
+    {"aborting", "device", "task_set"},
     {"logical_unit", "nexus", "target"},
     {"hookspecs", "registry"},
     {"plugins", "config"},

@@ -4,10 +4,11 @@ from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING
 
 from tgtcore.scsi.status import Status
+from tgtcore.task import State
 
 if TYPE_CHECKING:
     from tgtcore.logical_unit import LogicalUnit
-    from tgtcore.nexus import ITLNexus, Nexus
+    from tgtcore.nexus import Nexus
     from tgtcore.task import Task
 
 
@@ -16,6 +17,11 @@ def abort_all(tasks: Iterable["Task"], status: "Callable[[Task], int | None]", t
 
     :param status: what the initiator of a task is told: TASK ABORTED, or None for nothing.
     """
+    when_all_ended([task for task in _in_safe_order(tasks) if not task.abort(status(task))], then)
+
+
+def when_all_ended(tasks: Iterable["Task"], then: Callable[[], None]) -> None:
+    """Call ``then`` when the last of some tasks has ended, perhaps now."""
     remaining = 1
 
     def one_ended() -> None:
@@ -24,8 +30,8 @@ def abort_all(tasks: Iterable["Task"], status: "Callable[[Task], int | None]", t
         if remaining == 0:
             then()
 
-    for task in _in_safe_order(tasks):
-        if not task.abort(status(task)):
+    for task in tasks:
+        if task.state is not State.ENDED:
             remaining += 1
             task.when_ended(one_ended)
     one_ended()
@@ -42,10 +48,10 @@ def in_silence(task: "Task") -> int | None:
     return None
 
 
-def told_all(itl: "ITLNexus") -> "Callable[[Task], int | None]":
+def told_all(task: "Task") -> int | None:
     """What no initiator has asked for: with TAS, every task ends with TASK ABORTED, and nobody waits for a timeout."""
-    told = Status.TASK_ABORTED if itl.lu.task_aborted_status else None
-    return lambda task: told
+    itl = task.itl
+    return Status.TASK_ABORTED if itl is not None and itl.lu.task_aborted_status else None
 
 
 def told_others(nexus: "Nexus", lu: "LogicalUnit") -> "Callable[[Task], int | None]":

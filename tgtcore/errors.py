@@ -44,6 +44,10 @@ class ReadOnly(StoreError):
     """The store takes no writes."""
 
 
+class NotThere(TgtError):
+    """There is no such thing, or not any more."""
+
+
 class Draining(TgtError):
     """The thing is going away and takes no new users."""
 

@@ -42,5 +42,14 @@ MANAGEMENT_REQUEST_BYTES_MAX = 2 * CONFIG_BYTES_MAX
 MANAGEMENT_CLIENTS_MAX = 64
 """Connections to the management socket at one time."""
 
+PROGRESS_HOLDERS_MAX = 8
+"""Holders that one message of progress names, the oldest first; the others are counted."""
+
+PROGRESS_NAME_CHARACTERS_MAX = 300
+"""How much of a holder's name a message of progress carries."""
+
+PROGRESS_UNREAD_BYTES_MAX = 64 * 1024
+"""A management client that leaves more unread is told of no progress until it has caught up."""
+
 EXTENTS_PER_CALL_MAX = 1024
 """Extents taken from a store at once; a fragmented image has millions, and the caller asks again where they end."""

@@ -91,7 +91,7 @@ FAILURES = [
     (["lu", "show", "nothing"], 4, "not-found"),
     (["lu", "remove", "a"], 5, "busy"),
     (["lun", "add", TARGET, "0", "a"], 2, "config"),
-    (["session", "drop", "77"], 4, "not-found"),
+    (["session", "remove", "77"], 4, "not-found"),
     (["run", "no", "such", "verb"], 4, "not-found"),
     (["portal", "add", "203.0.113.1:1"], 2, "config"),
     (["lu", "add", "c", "store.type=nothing"], 2, "config"),

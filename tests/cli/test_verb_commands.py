@@ -22,7 +22,12 @@ CASES = [
     ("lun add t 5 unit", "lun add", {"target": "t", "lun": "5", "unit": "unit", "map": "0"}),
     ("lun list", "lun list", {}),
     ("lun list --target t", "lun list", {"target": "t"}),
-    ("lu remove a --force", "lu remove", {"name": "a", "force": True}),
+    ("target drain t --deadline 5", "target drain", {"target": "t", "deadline": "5", "force": False}),
+    ("drain target t --deadline 5", "target drain", {"target": "t", "deadline": "5", "force": False}),
+    ("reopen lun t 3", "lun reopen", {"target": "t", "lun": "3", "map": "0"}),
+    ("holders plugin file", "plugin holders", {"name": "file"}),
+    ("remove account a", "account remove", {"name": "a", "if_exists": False}),
+    ("lu remove a --unmap", "lu remove", {"name": "a", "unmap": True, "force": False, "if_exists": False}),
     ("access set t --initiator a --initiator b", "access set", {"target": "t", "initiator": ["a", "b"]}),
     ("show", "show", {"detail": False}),
 ]

@@ -9,6 +9,7 @@ from daemon.conftest import CONFIG, Running, Start
 from support.fakes import FakeStore, FakeTransport, HeldTask
 
 from tgtcore import signals
+from tgtcore.daemon import Kind, Thing
 from tgtcore.errors import ConfigError, DrainTimeout, StoreError
 from tgtcore.task import PENDING, Attribute
 
@@ -154,7 +155,7 @@ async def test_a_target_goes_away_with_its_sessions(running: Running) -> None:
     assert names(steps) == ["remove target t.one"]
     assert nexus.closed
     assert running.daemon.inventory.holders() == []
-    assert running.transport.log == ["start", "drop t.one"]
+    assert running.transport.log == ["start", "ask host@t.one", "drop t.one"]
 
 
 @pytest.mark.asyncio
@@ -323,8 +324,8 @@ async def test_a_session_that_does_not_end_names_only_itself(running: Running, m
 
     monkeypatch.setattr(FakeTransport, "drop_session", hang)
     nexus.leases.take("a slow command")
-    with pytest.raises(DrainTimeout, match="session host is still in use") as caught:
-        await running.daemon.drop_session("fake", "host")
+    with pytest.raises(DrainTimeout, match=r"session host@t\.one of transport fake is still in use") as caught:
+        await running.daemon.drain(Thing(Kind.SESSION, "fake", "host@t.one"))
     assert [holder.rpartition(" (")[0] for holder in caught.value.holders] == [str(nexus), "a slow command"]
     nexus.leases.give("a slow command")
     innocent.leases.give("a command of the innocent")

@@ -129,7 +129,7 @@ async def test_a_store_that_is_opened_for_a_change_that_was_given_up_is_closed(
 async def test_a_transport_that_hangs_costs_its_time_once(running: Running, monkeypatch: pytest.MonkeyPatch) -> None:
     nexus = running.transport.log_in("t.one", "host")
 
-    async def hang(self: FakeTransport, timeout_s: float) -> None:
+    async def hang(self: FakeTransport) -> None:
         await asyncio.Event().wait()
 
     monkeypatch.setattr(FakeTransport, "close", hang)

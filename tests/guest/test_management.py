@@ -105,7 +105,7 @@ def test_removing_the_logical_unit_by_force_under_io_hangs_nothing(
     guest: Guest, served: Served, session: int, disk: str
 ) -> None:
     guest.run(f"load {disk}")
-    served.admin("lu", "remove", unit_name(served), "--force")
+    served.admin("lu", "remove", unit_name(served), "--unmap", "--force")
     assert served.admin("lu", "list") == []
     guest.run("load_over", timeout_s=70)
     served.admin("target", "remove", TARGET)

@@ -28,7 +28,7 @@ class Paths:
         """Close the first portal, and all sessions; only those of the other one can come back."""
         self.served.admin("portal", "remove", self._portal)
         for row in self.served.admin("session", "list"):
-            self.served.admin("session", "drop", row["id"])
+            self.served.admin("session", "remove", row["id"])
 
     def open_portal(self) -> None:
         """Open the first portal again."""

@@ -65,7 +65,7 @@ def test_a_dropped_session_comes_back_under_io(guest: Guest, initiator: Initiato
         with VerifiedWriter(guest, "/mnt/d") as writer:
             for _ in range(3):
                 (row,) = served.admin("session", "list")
-                served.admin("session", "drop", row["id"])
+                served.admin("session", "remove", row["id"])
                 writer.wait_progress()
         guest.run(f"umount /mnt/d && fsck.ext4 -f -n {disk}")
 

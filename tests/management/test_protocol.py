@@ -11,10 +11,11 @@ from tgtcore.management.protocol import (
     VerbError,
     code_of,
     error_line,
+    parse_message,
     parse_request,
-    parse_response,
     request_line,
     result_line,
+    result_of,
 )
 
 MALFORMED = [
@@ -38,7 +39,7 @@ MALFORMED = [
 def test_requests_and_results_read_back_as_they_were() -> None:
     request = Request("lun list", {"target": "x"}, 7)
     assert parse_request(request_line(request)) == request
-    assert parse_response(result_line(7, [1, {"a": None}])) == [1, {"a": None}]
+    assert result_of(parse_message(result_line(7, [1, {"a": None}]))) == [1, {"a": None}]
 
 
 @pytest.mark.parametrize("line", MALFORMED)
@@ -51,7 +52,7 @@ def test_malformed_requests_are_refused(line: bytes) -> None:
 @pytest.mark.parametrize("line", [b"", b"x\n", b"[]\n", b"3\n"])
 def test_malformed_responses_are_refused(line: bytes) -> None:
     with pytest.raises(VerbError, match="the daemon's answer is not understood"):
-        parse_response(line)
+        result_of(parse_message(line))
 
 
 @pytest.mark.parametrize(
@@ -68,13 +69,13 @@ def test_malformed_responses_are_refused(line: bytes) -> None:
 def test_every_error_keeps_its_code_and_problems_on_the_way(error: Exception, code: Code) -> None:
     assert code_of(error) is code
     with pytest.raises(VerbError) as caught:
-        parse_response(error_line(3, error))
+        result_of(parse_message(error_line(3, error)))
     assert caught.value.code is code
     assert caught.value.problems == tuple(getattr(error, "problems", (str(error),)))
 
 
 def test_exit_statuses_are_distinct() -> None:
-    assert sorted(code.exit_status for code in Code) == [1, 2, 3, 4, 5, 6, 7, 8]
+    assert sorted(code.exit_status for code in Code) == [*range(1, 9), 130]
     assert json.loads(error_line(0, ConfigError("x")))["error"]["code"] == "config"
 
 

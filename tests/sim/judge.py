@@ -38,6 +38,8 @@ class Judge:
         """Commands that the target has not ended, oldest first."""
         self.functions = 0
         """Task management functions that have no answer yet."""
+        self.leaves: Callable[[Nexus], bool] = lambda nexus: False
+        """Whether the daemon is ending the session of a nexus."""
         self._books: dict[str, Book] = {}
         self._left: dict[str, Registrations | None] = {}
         self.seen: list[weakref.ref[Any]] = []
@@ -129,7 +131,9 @@ class Judge:
         losing = nexus.leases.draining
         assert isinstance(nexus, Nexus)
         withdrawn = itl is None or task.itl not in nexus.itls.values() or itl.lu.leases.draining
-        others = task.others_abort or withdrawn or (task.book is not None and _preempting(task.book))
+        others = (
+            task.others_abort or withdrawn or self.leaves(nexus) or (task.book is not None and _preempting(task.book))
+        )
         if not (task.own_abort or losing or others):
             self.fail(f"{task} was aborted, although nobody asked for that")
         if not task.responds and not (task.own_abort or losing) and not _may_be_silent(task, itl):

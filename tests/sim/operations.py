@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from sim.configuration import SIZES, TARGETS, UNITS, change_randomly
 
 from tgtcore.config import Source
+from tgtcore.daemon import Kind, Thing
 from tgtcore.daemon.swap import Make
 from tgtcore.daemon.swap import swap as swap_unit
 from tgtcore.logical_unit import Pause
@@ -102,7 +103,8 @@ def drop_session(world: "World", chance: random.Random) -> None:
     sessions = [] if transport is None else [session.id for session in transport.sessions()]
     if sessions:
         session_id = chance.choice(sessions)
-        world.control(f"drop {session_id}", world.daemon.drop_session("sim", session_id))
+        deadline_s = chance.choice((None, 0.0))
+        world.control(f"drop {session_id}", world.daemon.drain(Thing(Kind.SESSION, "sim", session_id), deadline_s))
 
 
 def pause(world: "World", chance: random.Random) -> None:

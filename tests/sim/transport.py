@@ -1,6 +1,7 @@
 """A transport whose initiators are in the simulation."""
 
 import asyncio
+from collections.abc import Collection
 from typing import TYPE_CHECKING, ClassVar, cast
 
 from pydantic import BaseModel
@@ -55,17 +56,22 @@ class SimTransport(Transport):
         self._open = []
         self.environment.transport = None
 
-    async def drop_target(self, target: Target, timeout_s: float) -> None:
-        await self._end([session for session in self._sessions.values() if session.nexus.target is target], timeout_s)
+    def ask_to_log_out(self, session_ids: Collection[str], within_s: int) -> None:
+        for session in self._sessions.values():
+            if session.id in session_ids:
+                session.to_initiator.send(session.initiator.logout_wanted, session)
 
-    async def close(self, timeout_s: float) -> None:
-        await self._end(list(self._sessions.values()), timeout_s)
+    async def drop_target(self, target: Target) -> None:
+        await self._end([session for session in self._sessions.values() if session.nexus.target is target])
+
+    async def close(self) -> None:
+        await self._end(list(self._sessions.values()))
 
     async def drop_session(self, session_id: str) -> bool:
         session = self._sessions.get(session_id)
         if session is None:
             return False
-        await self._end([session], 0)
+        await self._end([session])
         return True
 
     def portals(self) -> list[PortalInfo]:
@@ -73,7 +79,14 @@ class SimTransport(Transport):
 
     def sessions(self) -> list[SessionInfo]:
         return [
-            SessionInfo(one.id, one.nexus.target.name, one.initiator.name, "127.0.0.1", len(one.nexus.tasks))
+            SessionInfo(
+                one.id,
+                one.nexus.target.name,
+                one.initiator.name,
+                "127.0.0.1",
+                len(one.nexus.tasks),
+                nexus=one.nexus,
+            )
             for one in self._sessions.values()
         ]
 
@@ -84,12 +97,8 @@ class SimTransport(Transport):
             raise OSError(98, f"portal {TAKEN}: Address already in use")
         self._open = addresses
 
-    async def _end(self, sessions: list[Session], timeout_s: float) -> None:
-        """Ask initiators to log out, and close the sessions of those that do not."""
-        if timeout_s and sessions:
-            for session in sessions:
-                session.to_initiator.send(session.initiator.logout_wanted, session)
-            await asyncio.wait({session.gone for session in sessions}, timeout=timeout_s)
+    async def _end(self, sessions: list[Session]) -> None:
+        """Close sessions; returns when their last commands have ended."""
         for session in sessions:
             session.close()
         for session in sessions:

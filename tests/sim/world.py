@@ -20,7 +20,7 @@ from sim.medium import BLOCK_BYTES
 from sim.operations import BY_NAME, Control, Operation
 from sim.plugin import sim_plugins
 
-from tgtcore import TgtError
+from tgtcore import Nexus, TgtError
 from tgtcore.config import Source
 from tgtcore.daemon import Daemon
 from tgtcore.daemon.load import check_source
@@ -125,6 +125,7 @@ class World:
         """Start a daemon: all of it or nothing.  After a start that fails the process ends, and another one begins."""
         config = check_source(Source(self._document, self.folder), self._plugins)
         self.daemon = Daemon(self._plugins, config)
+        self.judge.leaves = self._leaves
         try:
             await self.daemon.start()
         except TgtError as error:
@@ -134,6 +135,10 @@ class World:
                 self.environment.fail(f"the start failed, or left a store open: {error}")
             self.kill()
             await asyncio.sleep(0)
+
+    def _leaves(self, nexus: Nexus) -> bool:
+        users = (holder.name for departure in self.daemon.departures for holder in departure.users())
+        return str(nexus) in users
 
     async def _operate(self) -> None:
         for operation in self._operations:

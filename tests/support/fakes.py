@@ -1,5 +1,6 @@
 """A transport, a device type and a store that need neither network nor disk: enough to build a daemon in memory."""
 
+from collections.abc import Collection
 from types import ModuleType
 from typing import Any, ClassVar
 
@@ -126,6 +127,8 @@ class FakeTransport(Transport):
         super().__init__(host, options)
         self.log: list[str] = []
         self.open: list[str] = []
+        self.came_through: dict[Nexus, str] = {}
+        """The portals of those who have not come through all of them."""
 
     @classmethod
     def check_target_name(cls, name: str) -> str | None:
@@ -145,24 +148,26 @@ class FakeTransport(Transport):
     async def stop_listening(self) -> None:
         self.open = []
 
-    async def drop_target(self, target: Target, timeout_s: float) -> None:
+    def ask_to_log_out(self, session_ids: Collection[str], within_s: int) -> None:
+        self.log.append(f"ask {' '.join(sorted(session_ids))}")
+
+    async def drop_target(self, target: Target) -> None:
         self.log.append(f"drop {target.name}")
         for nexus in list(target.nexuses):
             nexus.close(lambda: None)
 
-    async def close(self, timeout_s: float) -> None:
+    async def close(self) -> None:
         self.log.append("close")
         for target in self.host.targets():
             for nexus in list(target.nexuses):
                 nexus.close(lambda: None)
 
     async def drop_session(self, session_id: str) -> bool:
-        for target in self.host.targets():
-            for nexus in list(target.nexuses):
-                if nexus.initiator_port.name == session_id:
-                    nexus.close(lambda: None)
-                    return True
-        return False
+        dropped = [session.nexus for session in self.sessions() if session.id == session_id]
+        for nexus in dropped:
+            assert nexus is not None
+            nexus.close(lambda: None)
+        return bool(dropped)
 
     def portals(self) -> list[PortalInfo]:
         return [PortalInfo(address, 1) for address in self.open]
@@ -170,11 +175,13 @@ class FakeTransport(Transport):
     def sessions(self) -> list[SessionInfo]:
         return [
             SessionInfo(
-                nexus.initiator_port.name,
+                f"{nexus.initiator_port.name}@{target.name}",
                 target.name,
                 nexus.initiator_port.name,
                 nexus.initiator_port.address,
                 len(nexus.tasks),
+                portal=self.came_through.get(nexus, ""),
+                nexus=nexus,
             )
             for target in self.host.targets()
             for nexus in target.nexuses

@@ -110,10 +110,10 @@ class PipeTransport(Transport):
     async def stop_listening(self) -> None:
         self.listening = False
 
-    async def drop_target(self, target: Target, timeout_s: float) -> None:
-        await self.close(timeout_s)
+    async def drop_target(self, target: Target) -> None:
+        await self.close()
 
-    async def close(self, timeout_s: float) -> None:
+    async def close(self) -> None:
         for session_id in list(self.open):
             await self.drop_session(session_id)
 
@@ -131,7 +131,15 @@ class PipeTransport(Transport):
 
     def sessions(self) -> list[SessionInfo]:
         return [
-            SessionInfo(number, one.nexus.target.name, one.nexus.initiator_port.name, "pipe", len(one.nexus.tasks))
+            SessionInfo(
+                number,
+                one.nexus.target.name,
+                one.nexus.initiator_port.name,
+                "pipe",
+                len(one.nexus.tasks),
+                portal="pipe",
+                nexus=one.nexus,
+            )
             for number, one in self.open.items()
         ]
 

@@ -79,7 +79,7 @@ class DropsAnything(PipeTransport):
 
 
 class DropsNobody(PipeTransport):
-    async def close(self, timeout_s: float) -> None:
+    async def close(self) -> None:
         return
 
 
@@ -96,8 +96,8 @@ class OpensAnew(PipeTransport):
     def kept(self) -> socket.socket:
         return socket.create_server(("127.0.0.1", 0))
 
-    async def close(self, timeout_s: float) -> None:
-        await super().close(timeout_s)
+    async def close(self) -> None:
+        await super().close()
         self.kept.close()
 
 

@@ -9,7 +9,7 @@ from typing import NoReturn
 import click
 
 from tgtcore.errors import TgtError
-from tgtcore.management.protocol import Code, code_of
+from tgtcore.management.protocol import Code, VerbError, code_of
 
 INTERRUPTED = 130
 """Ended by a second Ctrl-C; as a shell reports it."""
@@ -41,6 +41,8 @@ def reported(*, as_json: bool = False) -> Iterator[None]:
         yield
     except (TgtError, OSError) as error:
         fail(error, as_json=as_json)
+    except KeyboardInterrupt:
+        fail(VerbError(Code.INTERRUPTED, "interrupted; what the daemon was asked for goes on there"), as_json=as_json)
 
 
 def _text(error: BaseException) -> str:

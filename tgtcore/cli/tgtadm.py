@@ -9,6 +9,7 @@ import click
 
 from tgtcore.cli.exits import reported
 from tgtcore.cli.output import show
+from tgtcore.cli.progress import Progress
 from tgtcore.cli.verb_commands import add_verbs
 from tgtcore.config import default_socket
 from tgtcore.errors import ConfigError
@@ -57,8 +58,12 @@ def _settings() -> _Settings:
 def _call(verb: Verb, arguments: dict[str, Any]) -> None:
     """Run a verb and show its result."""
     settings = _settings()
-    with reported(as_json=settings.as_json), Client(settings.socket) as client:
-        result = client.call(verb.name, arguments)
+    with (
+        reported(as_json=settings.as_json),
+        Client(settings.socket) as client,
+        Progress(as_json=settings.as_json) as progress,
+    ):
+        result = client.call(verb.name, arguments, progress)
     show(result, verb.columns, as_json=settings.as_json)
 
 

@@ -26,7 +26,15 @@ _GROUP_HELP = {
     "portal": "Where transports listen.",
     "session": "Initiators that are logged in.",
     "target": "Targets: what initiators log in to.",
+    "transport": "Transports: how initiators reach targets.",
 }
+_VERB_FIRST_HELP = {
+    "drain": "Take nobody new, and wait until nobody uses it.",
+    "holders": "List who uses something.",
+    "remove": "Take something out of the configuration and end its use.",
+    "reopen": "Take users again after a drain.",
+}
+"""Words that may stand before the thing as well: ``drain target NAME`` is ``target drain NAME``."""
 
 
 def add_verbs(main: click.Group, call: Call) -> None:
@@ -43,6 +51,17 @@ def add_verbs(main: click.Group, call: Call) -> None:
                 group.add_command(found)
             group = found
         group.add_command(_command(verb, last, call))
+    for last, text in _VERB_FIRST_HELP.items():
+        main.add_command(_verb_first(main, last, text))
+
+
+def _verb_first(main: click.Group, last: str, text: str) -> click.Group:
+    """A group of the commands that end with a word, for those who say that word first."""
+    group = click.Group(last, help=text)
+    for thing, commands in main.commands.items():
+        if isinstance(commands, click.Group) and last in commands.commands:
+            group.add_command(commands.commands[last], thing)
+    return group
 
 
 def _command(verb: Verb, name: str, call: Call) -> click.Command:

@@ -1,9 +1,10 @@
 """The daemon: start, run, change, drain, stop; the order of things."""
 
-from tgtcore.daemon.compare import Action, Kind, Step
+from tgtcore.daemon.compare import Action, Step
 from tgtcore.daemon.daemon import Daemon, Edit
 from tgtcore.daemon.inheritance import Inheritance, InheritedSocket
 from tgtcore.daemon.load import load_file, load_source
+from tgtcore.daemon.things import Kind, Thing, lun_thing
 
 __all__ = [
     "Action",
@@ -13,6 +14,8 @@ __all__ = [
     "InheritedSocket",
     "Kind",
     "Step",
+    "Thing",
     "load_file",
     "load_source",
+    "lun_thing",
 ]

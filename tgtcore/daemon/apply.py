@@ -1,29 +1,25 @@
 """Carrying out the steps between two configurations: all of them, or none."""
 
 import logging
-from collections.abc import Awaitable, Callable, Coroutine
-from typing import Any
+from collections.abc import Awaitable, Callable
+from functools import partial
 
 from tgtcore import signals
-from tgtcore.daemon.compare import Action, Kind, Step
-from tgtcore.daemon.departures import Departures
+from tgtcore.daemon.compare import Action, Step
+from tgtcore.daemon.departures import Departure, Departures
+from tgtcore.daemon.drains import Leave, forget_drained
 from tgtcore.daemon.inventory import Inventory
-from tgtcore.daemon.plugin_sets import PluginChange, plugin_users, remove_plugin
-from tgtcore.daemon.targets import (
-    add_target,
-    change_target,
-    drop_nexuses,
-    map_lun,
-    nexus_users,
-    refused_nexuses,
-    remove_target,
-    target_users,
-    unmap_lun,
-)
-from tgtcore.daemon.transports import add_transport, change_transport, remove_transport, transport_users
-from tgtcore.daemon.units import add_unit, remove_unit, unit_users
+from tgtcore.daemon.luns import map_lun, unmap_lun
+from tgtcore.daemon.patience import Patience
+from tgtcore.daemon.plugin_sets import PluginChange, remove_plugin
+from tgtcore.daemon.targets import add_target, change_target, end_nexuses, refused_nexuses, remove_target
+from tgtcore.daemon.things import Kind, Thing
+from tgtcore.daemon.transports import add_transport, change_transport, remove_transport
+from tgtcore.daemon.units import add_unit, remove_unit
+from tgtcore.daemon.users import nexus_users, users_of
 from tgtcore.errors import ConfigError, PluginError, TgtError
 from tgtcore.loop import Turn
+from tgtcore.plugins import Record
 
 _log = logging.getLogger(__name__)
 
@@ -34,7 +30,8 @@ class Applier:
     """Carries out steps, one after the other.
 
     What adds or changes is done, or raises and has done nothing.  What removes always counts as done, since its door is shut from
-    the beginning; whatever goes wrong with it then is a complaint.
+    the beginning; whatever goes wrong with it then is a complaint.  It is waited for where something is made afterwards, which may
+    need what it has.
 
     :param inventory: what the steps add to and remove from.
     :param departures: what is going away.
@@ -43,7 +40,10 @@ class Applier:
     def __init__(self, inventory: Inventory, departures: Departures) -> None:
         self._inventory = inventory
         self._departures = departures
-        self._complaints: list[TgtError] = []
+        self._leaving: list[Departure] = []
+        self._deadline_s: float | None = None
+        self.complaints: list[TgtError] = []
+        """What the last :meth:`apply` has against removals that it has waited for."""
         self.lost: list[Step] = []
         """Steps of the last :meth:`apply` that failed and that could not be undone."""
         self._handlers: dict[Kind, Callable[[Step], Awaitable[None]]] = {
@@ -56,21 +56,28 @@ class Applier:
             Kind.TRANSPORT: self._transport,
         }
 
-    async def apply(self, steps: list[Step], plugins: PluginChange | None = None) -> list[TgtError]:
+    async def apply(
+        self, steps: list[Step], plugins: PluginChange | None = None, deadline_s: float | None = None
+    ) -> list[Departure]:
         """Do all steps; if one fails, undo those before it.
 
         :param plugins: the plugins that the steps need, where they are not those in force.
-        :returns: complaints about removals: all was done, but something is still in use, or was not closed cleanly.
+        :param deadline_s: how long commands may take to end by themselves where something is removed.
+        :returns: what is still going away: all was done, but for what nobody has waited for yet.
         :raises TgtError: the step that failed; nothing has changed but what is in ``lost``.
         """
         done: list[Step] = []
         self.lost = []
-        self._complaints = []
         if plugins is not None:
             self._inventory.use_plugins(plugins.plugins)
+        self.complaints = []
+        self._leaving = []
+        self._deadline_s = deadline_s
         try:
             turn = Turn()
             for step in steps:
+                if step.action is not Action.REMOVE:
+                    await self._see_off()
                 await self._handlers[step.kind](step)
                 done.append(step)
                 await turn.over()
@@ -83,24 +90,30 @@ class Applier:
             raise
         self._inventory.keep_units()
         if plugins is not None:
-            await self._finish(plugins)
-        return self._complaints
+            self._finish(plugins)
+        leaving, self._leaving = self._leaving, []
+        return leaving
 
-    async def _finish(self, plugins: PluginChange) -> None:
+    def _finish(self, plugins: PluginChange) -> None:
         """Nothing can fail any more: tell of the plugins that are new, and see off those that are not wanted any more."""
         for record in plugins.added:
             signals.emit(signals.plugin_loaded, record)
         for record in plugins.removed:
             step = Step(Action.REMOVE, Kind.PLUGIN, record.name)
-            removal = remove_plugin(self._inventory, record)
-            await self._remove(step, f"plugin {record.name}", removal, plugin_users(record))
+            leave = partial(_remove_plugin, self._inventory, record)
+            users = record.leases.holders
+            self._leaving.append(
+                self._departures.begin(step.thing, leave, users, deadline_s=self._deadline_s, step=step)
+            )
 
     async def _undo(self, done: list[Step]) -> None:
         self._inventory.identities.forget()
+        await self._see_off()
         for step in reversed(done):
             inverse = Step(_INVERSE[step.action], step.kind, step.name, step.detail, step.new, step.old, step.place)
             try:
                 await self._handlers[step.kind](inverse)
+                await self._see_off()
             except Exception:
                 _log.exception("could not undo: %s", step)
                 self.lost.append(step)
@@ -137,29 +150,23 @@ class Applier:
         elif step.action is Action.CHANGE:
             await change_transport(self._inventory, step.name, step.new.options)
         else:
-            users = transport_users(self._inventory, step.name)
-            await self._remove(step, f"transport {step.name}", remove_transport(self._inventory, step.name), users)
+            await self._remove(step, lambda patience: remove_transport(self._inventory, step.name, patience))
 
     async def _logical_unit(self, step: Step) -> None:
         if step.action is Action.ADD:
             self._check_gone(step)
             await add_unit(self._inventory, step.new)
         else:
-            users = unit_users(self._inventory, step.name)
-            await self._remove(step, f"logical unit {step.name}", remove_unit(self._inventory, step.name), users)
+            await self._remove(step, lambda patience: remove_unit(self._inventory, step.name, patience))
 
     async def _target(self, step: Step) -> None:
         if step.action is Action.ADD:
             self._check_gone(step)
             add_target(self._inventory, step.new)
-            return
-        if step.action is Action.REMOVE:
-            users = target_users(self._inventory, step.name)
-            await self._remove(step, f"target {step.name}", remove_target(self._inventory, step.name), users)
+        elif step.action is Action.REMOVE:
+            await self._remove(step, lambda patience: remove_target(self._inventory, step.name, patience))
         elif change_target(self._inventory, step.new):
-            refused = refused_nexuses(self._inventory, step.name)
-            dropping, users = drop_nexuses(self._inventory, refused), nexus_users(refused)
-            await self._remove(step, f"a session that target {step.name} no longer admits", dropping, users)
+            self._end_refused(step)
 
     async def _lun(self, step: Step) -> None:
         assert step.place is not None
@@ -167,21 +174,42 @@ class Applier:
         if step.action is Action.ADD:
             await map_lun(self._inventory, step.name, index, lun, unit)
         else:
-            users = target_users(self._inventory, step.name, unit)
-            removal = unmap_lun(self._inventory, step.name, index, lun)
-            await self._remove(step, f"LUN {lun} of target {step.name}", removal, users)
+            await self._remove(step, lambda patience: unmap_lun(self._inventory, step.name, index, lun, patience))
 
     # ---- removals -----------------------------------------------------------------------------------------------------
 
     def _check_gone(self, step: Step) -> None:
-        if (step.kind, step.name) in self._departures:
-            raise ConfigError(f"{step.kind.value} {step.name} is still going away; try again later")
+        if step.thing in self._departures:
+            raise ConfigError(f"{step.thing} is still going away; try again later")
 
-    async def _remove(
-        self, step: Step, what: str, removal: Coroutine[Any, Any, None], users: Callable[[], list[str]]
-    ) -> None:
-        try:
-            await self._departures.see_off((step.kind, step.name), what, removal, users)
-        except TgtError as error:
-            _log.warning("%s", error)
-            self._complaints.append(error)
+    async def _remove(self, step: Step, leave: Leave) -> None:
+        """Begin to remove something; a logical unit goes after everything that it is mapped in."""
+        forget_drained(self._inventory, step.thing)
+        before = tuple(self._leaving) if step.kind is Kind.LOGICAL_UNIT else ()
+        users = await users_of(self._inventory, step.thing)
+        self._leaving.append(
+            self._departures.begin(step.thing, leave, users, deadline_s=self._deadline_s, step=step, after=before)
+        )
+
+    def _end_refused(self, step: Step) -> None:
+        """Those whom a target no longer admits go at once."""
+        refused = refused_nexuses(self._inventory, step.name)
+        if refused:
+            self._leaving.append(
+                self._departures.begin(
+                    Thing(Kind.SESSION, step.name, "that is no longer admitted"),
+                    lambda patience: end_nexuses(self._inventory, step.name, refused, patience),
+                    nexus_users(refused),
+                    deadline_s=0,
+                )
+            )
+
+    async def _see_off(self) -> None:
+        """Wait for what is leaving."""
+        leaving, self._leaving = self._leaving, []
+        self.complaints += await self._departures.outcome(leaving)
+
+
+async def _remove_plugin(inventory: Inventory, record: Record, patience: Patience) -> None:
+    """It has no commands of its own: it goes when what was built from it has gone."""
+    await remove_plugin(inventory, record)

@@ -7,19 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from tgtcore.config import EMPTY, Config, LogicalUnitConfig, TargetConfig
+from tgtcore.daemon.things import Kind, Thing, lun_thing
 from tgtcore.errors import ConfigError
-
-
-class Kind(Enum):
-    """What a step is about; the value is shown to users."""
-
-    ACCOUNT = "account"
-    TRANSPORT = "transport"
-    LOGICAL_UNIT = "logical unit"
-    TARGET = "target"
-    LUN = "LUN"
-    DAEMON = "daemon"
-    PLUGIN = "plugin"
 
 
 class Action(Enum):
@@ -49,6 +38,11 @@ class Step:
     old: Any = None
     new: Any = None
     place: tuple[int, int, str] | None = None
+
+    @property
+    def thing(self) -> Thing:
+        """What it is about."""
+        return lun_thing(self.name, *self.place[:2]) if self.place else Thing(self.kind, self.name)
 
     def __str__(self) -> str:
         what = " ".join(filter(None, (self.action.value, self.kind.value, self.name)))

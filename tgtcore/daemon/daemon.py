@@ -11,8 +11,10 @@ from typing import Any
 from tgtcore import signals
 from tgtcore.config import EMPTY, Config, Source, default_state_directory, plugin_names
 from tgtcore.daemon.apply import Applier
+from tgtcore.daemon.built import built_by
 from tgtcore.daemon.compare import Step, compare
-from tgtcore.daemon.departures import Departures
+from tgtcore.daemon.departures import Departure, Departures
+from tgtcore.daemon.drains import draining, portal_sessions, reopen
 from tgtcore.daemon.ending import remove_everything
 from tgtcore.daemon.identities import Identities
 from tgtcore.daemon.inheritance import Inheritance
@@ -21,9 +23,10 @@ from tgtcore.daemon.load import check_source, problems_with_plugins
 from tgtcore.daemon.plugin_sets import PluginChange
 from tgtcore.daemon.reload import Reload
 from tgtcore.daemon.remains import without
-from tgtcore.daemon.targets import session_users
+from tgtcore.daemon.things import Kind, Thing
 from tgtcore.daemon.units import resize_unit
-from tgtcore.errors import ConfigError, DrainTimeout, StoreError, TgtError
+from tgtcore.daemon.users import users_of
+from tgtcore.errors import ConfigError, Draining, DrainTimeout, StoreError, TgtError
 from tgtcore.loop import Workers
 from tgtcore.plugins import Plugins
 
@@ -104,8 +107,8 @@ class Daemon:
             self._departures = Departures(lambda: inventory.drain_s)
             self._applier = Applier(inventory, self._departures)
             building.push_async_callback(self._remove_all)
-            complaints = await self._applier.apply(compare(EMPTY, config))
-            assert not complaints, "nothing was removed"
+            leaving = await self._applier.apply(compare(EMPTY, config))
+            assert not leaving, "nothing was removed"
             self._inheritance.close()
             self._config = config
             self.serving = True
@@ -175,27 +178,39 @@ class Daemon:
             finally:
                 self._changing = None
 
-    async def apply(self, source: Source, *, dry_run: bool = False) -> list[Step]:
+    async def apply(self, source: Source, *, dry_run: bool = False, deadline_s: float | None = None) -> list[Step]:
         """Make the daemon serve what a configuration says, changing only what differs.
 
         :param dry_run: only say what would be done.
+        :param deadline_s: how long commands may take to end by themselves where something is removed; by default ``drain_s``.
         :raises ConfigError: the configuration has problems, or a step fails; nothing has changed.
         :raises DrainTimeout: all was done, but something removed is still in use.
         :raises StoreError: all was done, but something removed was not closed cleanly.
         """
         async with self._change():
-            return await self._apply(source, dry_run)
+            steps, leaving = await self._apply(source, dry_run, deadline_s)
+        await self._seen_off(leaving)
+        return steps
 
-    async def edit(self, edit: Edit, base: Path = Path("/"), *, dry_run: bool = False) -> list[Step]:
+    async def edit(
+        self, edit: Edit, base: Path = Path("/"), *, dry_run: bool = False, deadline_s: float | None = None
+    ) -> list[Step]:
         """Change the configuration in force by a function on its document; otherwise as :meth:`apply`.
 
         :param edit: raises a :class:`~tgtcore.errors.TgtError` when the document does not allow the change.
         :param base: the folder that relative paths count from, in what the function adds.
         """
         async with self._change():
-            document = await asyncio.to_thread(copy.deepcopy, dict(self._config.document))
-            edit(document)
-            return await self._apply(Source(document, base), dry_run)
+            steps, leaving = await self._edit(edit, base, deadline_s, dry_run=dry_run)
+        await self._seen_off(leaving)
+        return steps
+
+    async def _edit(
+        self, edit: Edit, base: Path, deadline_s: float | None, *, dry_run: bool = False
+    ) -> tuple[list[Step], "_Leaving"]:
+        document = await asyncio.to_thread(copy.deepcopy, dict(self._config.document))
+        edit(document)
+        return await self._apply(Source(document, base), dry_run, deadline_s)
 
     async def check(self, source: Source) -> Config:
         """Check a configuration with the plugins that it names; nothing changes.
@@ -229,13 +244,13 @@ class Daemon:
             if self.plugins is not change.plugins:
                 change.discard()
 
-    async def _apply(self, source: Source, dry_run: bool) -> list[Step]:
+    async def _apply(self, source: Source, dry_run: bool, deadline_s: float | None) -> tuple[list[Step], "_Leaving"]:
         async with self._plugins_of(source) as plugins:
             config, steps = await asyncio.to_thread(self._planned, source, plugins.plugins)
             if dry_run:
-                return steps
+                return steps, ([], [])
             try:
-                complaints = await self._applier.apply(steps, plugins)
+                leaving = await self._applier.apply(steps, plugins, deadline_s)
             except Exception:
                 self._config = without(self._config, self._applier.lost)
                 raise
@@ -243,8 +258,44 @@ class Daemon:
         if steps:
             _log.info("changed: %s", "; ".join(map(str, steps)))
             signals.emit(signals.config_reloaded, self)
+        return steps, (leaving, self._applier.complaints)
+
+    async def _seen_off(self, leaving: "_Leaving") -> None:
+        """Wait for what is going away, while others may change other things."""
+        departures, complaints = leaving
+        complaints = [*complaints, *await self._departures.outcome(departures)]
         if complaints:
             raise _combined(complaints)
+
+    # ---- what goes away -----------------------------------------------------------------------------------------------
+
+    @property
+    def departures(self) -> Departures:
+        """What is going away."""
+        return self._departures
+
+    async def remove(self, thing: Thing, edit: Edit, deadline_s: float | None = None) -> list[Step]:
+        """Remove a thing by a change of the configuration; with somebody else who is removing it, wait for its end.
+
+        The sessions that came through a portal end with it; a change by :meth:`edit` or :meth:`apply` lets them go on.
+
+        :param edit: takes it out of the document.
+        :param deadline_s: how long commands may take to end by themselves; by default ``drain_s``.  Of several deadlines for one
+            thing the earliest counts.
+        :raises TgtError: as :meth:`edit`.
+        """
+        async with self._change():
+            going = self._departures.of(thing)
+            if going is not None and going.step is not None:
+                going.patience.shorten(self.inventory.drain_s if deadline_s is None else deadline_s)
+                steps = [going.step]
+                leaving: _Leaving = [going], []
+            else:
+                sessions = await portal_sessions(self.inventory, thing) if thing.kind is Kind.PORTAL else None
+                steps, leaving = await self._edit(edit, Path("/"), deadline_s)
+                if sessions is not None:
+                    leaving[0].append(self._departures.begin(thing, *sessions, deadline_s=deadline_s, step=steps[0]))
+        await self._seen_off(leaving)
         return steps
 
     def _planned(self, source: Source, plugins: Plugins) -> tuple[Config, list[Step]]:
@@ -252,19 +303,65 @@ class Daemon:
         config = check_source(source, plugins)
         return config, compare(self._config, config)
 
-    async def drop_session(self, transport: str, session_id: str) -> bool:
-        """End one session of a transport; False when there is none with that id.
+    async def drain(self, thing: Thing, deadline_s: float | None = None) -> None:
+        """Let nobody new use a thing, and wait until nobody does; it stays configured, until :meth:`reopen` or a restart.
 
-        :raises DrainTimeout: its last command has not ended yet.
+        A plugin is drained by draining what was built by it.  A session that is drained is gone.
+
+        :param deadline_s: as in :meth:`remove`.
+        :raises NotThere: it is not there.
+        :raises Draining: it is being removed.
+        :raises DrainTimeout: it is still in use; its door stays shut.
         """
-        dropped: list[bool] = []
+        async with self._change():
+            things = built_by(self.inventory, thing.name) if thing.kind is Kind.PLUGIN else [thing]
+            leaving: list[Departure] = []
+            for one in things:
+                before = tuple(leaving) if one.kind is Kind.LOGICAL_UNIT else ()
+                leaving.append(await self._drain(one, deadline_s, before))
+        await self._seen_off((leaving, []))
 
-        async def drop() -> None:
-            dropped.append(await self.inventory.transports[transport].drop_session(session_id))
+    async def _drain(self, thing: Thing, deadline_s: float | None, after: tuple[Departure, ...]) -> Departure:
+        going = self._departures.of(thing)
+        if going is not None:
+            if going.step is not None:
+                raise Draining(f"{thing} is being removed")
+            going.patience.shorten(self.inventory.drain_s if deadline_s is None else deadline_s)
+            return going
+        users = await users_of(self.inventory, thing)
+        leave = await draining(self.inventory, self._config, thing)
+        return self._departures.begin(thing, leave, users, deadline_s=deadline_s, after=after)
 
-        users = await session_users(self.inventory, transport, session_id)
-        await self._departures.see_off(("session", session_id), f"session {session_id}", drop(), users)
-        return dropped[0]
+    async def reopen(self, thing: Thing) -> None:
+        """Let a drained thing take users again; one that is not drained is open already.
+
+        :raises NotThere: it is not there.
+        :raises Draining: it is being removed.
+        :raises ConfigError: a portal can't be opened.
+        """
+        async with self._change():
+            things = built_by(self.inventory, thing.name) if thing.kind is Kind.PLUGIN else [thing]
+            for one in reversed(things):
+                await self._reopen(one)
+
+    async def _reopen(self, thing: Thing) -> None:
+        going = self._departures.of(thing)
+        if going is not None:
+            if going.step is not None:
+                raise Draining(f"{thing} is being removed")
+            going.task.cancel()
+        await users_of(self.inventory, thing)  # raises when it is not there
+        if thing in self.inventory.drained:
+            await reopen(self.inventory, self._config, thing)
+
+    def state_of(self, thing: Thing) -> str:
+        """``going away``, ``draining``, ``drained``, or nothing when it is open."""
+        going = self._departures.of(thing)
+        if going is not None:
+            return going.state
+        return "drained" if thing in self.inventory.drained else ""
+
+    # ---- sizes --------------------------------------------------------------------------------------------------------
 
     async def resize(self, name: str, size_bytes: int) -> int:
         """Change the size of a logical unit's store; returns the size that it has now.
@@ -274,6 +371,10 @@ class Daemon:
         """
         async with self._change():
             return await resize_unit(self.inventory, name, size_bytes, self._departures.timeout_s)
+
+
+_Leaving = tuple[list[Departure], list[TgtError]]
+"""What is going away, and what there is to complain of already."""
 
 
 def _combined(complaints: list[TgtError]) -> TgtError:

@@ -1,94 +1,210 @@
-"""What is going away: each removal has a bounded time; one that needs longer goes on by itself, its door shut."""
+"""What is going away: each departure has a bounded time; one that needs longer goes on by itself, its door shut."""
 
 import asyncio
 import logging
-from collections.abc import Callable, Coroutine, Hashable
-from typing import Any
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+from typing import TYPE_CHECKING
 
+from tgtcore.daemon.patience import Patience
+from tgtcore.daemon.things import Thing
 from tgtcore.errors import DrainTimeout, StoreError, TgtError
+from tgtcore.leases import Holder
+
+if TYPE_CHECKING:
+    from tgtcore.daemon.compare import Step
 
 _log = logging.getLogger(__name__)
 
 _LOGOUT_S = 5
-"""What the end of a session may take besides the commands in it."""
+"""What the end may take after the deadline: the commands that are running, and the ends of sessions."""
+
+_PROGRESS_S = 1.0
+
+Users = Callable[[], list[Holder]]
+"""Asks who uses something."""
+
+
+class Departure:
+    """Something on its way out.
+
+    :param patience: how long commands may take to end by themselves.
+    :param users: asked for who still uses it.
+    :param step: the change of the configuration that removes it; None: it is only drained.
+    """
+
+    def __init__(self, thing: Thing, patience: Patience, users: Users, step: "Step | None") -> None:
+        self.thing = thing
+        self.patience = patience
+        self.users = users
+        self.step = step
+        self.waiting = 0
+        """How many wait for its end."""
+        self.task: asyncio.Task[None]
+
+    @property
+    def state(self) -> str:
+        """In a word."""
+        return "draining" if self.step is None else "going away"
+
+
+Listener = Callable[[Departure], None]
+_listener: ContextVar[Listener | None] = ContextVar("listener", default=None)
+
+
+@contextmanager
+def told_of_progress(listener: Listener) -> Iterator[None]:
+    """In this context, whoever waits for a departure is told every second that it is still under way."""
+    token = _listener.set(listener)
+    try:
+        yield
+    finally:
+        _listener.reset(token)
 
 
 class Departures:
-    """Removals that are under way.
+    """Everything that is going away.
 
-    :param drain_s: how long commands may take to end, asked for anew at each removal.
+    :param drain_s: how long commands may take to end, where nobody says; asked anew each time.
     """
 
     def __init__(self, drain_s: Callable[[], float]) -> None:
         self._drain_s = drain_s
-        self._under_way: dict[asyncio.Task[None], tuple[Hashable, str]] = {}
+        self._under_way: dict[asyncio.Task[None], Departure] = {}
 
-    def __contains__(self, key: Hashable) -> bool:
-        """Whether the thing with this key is still going away."""
-        return any(other == key for other, _ in self._under_way.values())
+    def __contains__(self, thing: Thing) -> bool:
+        """Whether this is being removed and still there."""
+        departure = self.of(thing)
+        return departure is not None and departure.step is not None
+
+    def __iter__(self) -> Iterator[Departure]:
+        return iter([one for task, one in self._under_way.items() if not task.done()])
 
     def __len__(self) -> int:
-        return len(self._under_way)
+        return len(list(iter(self)))
 
     @property
     def timeout_s(self) -> float:
-        """How long a removal is waited for."""
+        """How long something is waited for that takes no deadline."""
         return self._drain_s() + _LOGOUT_S
 
-    async def see_off(
-        self,
-        key: Hashable,
-        what: str,
-        removal: Coroutine[Any, Any, Any],
-        users: Callable[[], list[str]] = list,
-        timeout_s: float | None = None,
-    ) -> None:
-        """Remove something.
+    def of(self, thing: Thing) -> Departure | None:
+        """The departure of a thing; of several the youngest, since who is drained may have to go as well."""
+        return next((one for one in reversed(list(self)) if one.thing == thing), None)
 
-        :param key: what ``in`` asks for.
-        :param what: the thing, as messages name it.
-        :param users: asked for who still uses it.
-        :param timeout_s: how long it is waited for; by default :attr:`timeout_s`.
-        :raises DrainTimeout: it is still in use; the removal goes on.
+    def begin(
+        self,
+        thing: Thing,
+        leave: Callable[[Patience], Awaitable[None]],
+        users: Users = list,
+        *,
+        deadline_s: float | None = None,
+        step: "Step | None" = None,
+        after: Iterator[Departure] | tuple[Departure, ...] = (),
+    ) -> Departure:
+        """Let something go away; it does whether anybody waits for it or not.
+
+        :param leave: shuts its door, waits as long as patience lasts, then ends what is left.
+        :param deadline_s: how long commands may take to end by themselves.
+        :param after: what must have gone before this begins to.
+        """
+        former = self.of(thing)
+        deadline_s = self._drain_s() if deadline_s is None else deadline_s
+        if former is not None:
+            former.patience.shorten(deadline_s)
+        departure = Departure(thing, Patience(deadline_s), users, step)
+        task = asyncio.ensure_future(_leaving(departure, leave, [one.task for one in after]))
+        departure.task = task
+        self._under_way[task] = departure
+        task.add_done_callback(self._gone)
+        return departure
+
+    async def wait(self, departure: Departure, at_most_s: float | None = None) -> None:
+        """Wait for the end of a departure, until some time after its deadline.
+
+        :param at_most_s: but no longer than this.
+        :raises DrainTimeout: it is still in use; the departure goes on.
         :raises TgtError: it is gone, but not as it should be.
         """
-        task = asyncio.ensure_future(removal)
-        self._under_way[task] = key, what
-        task.add_done_callback(self._under_way.pop)
-        timeout_s = self.timeout_s if timeout_s is None else timeout_s
+        loop = asyncio.get_running_loop()
+        since = loop.time()
+        departure.waiting += 1
         try:
-            done, _ = await asyncio.wait({task}, timeout=timeout_s)
-        finally:  # also when who waits is given up
-            if not task.done():
-                task.add_done_callback(lambda late: _report(what, late))
-        if not done:
-            holders = users()
-            state = f"in use after {timeout_s:g} s by: {', '.join(holders)}"
-            if not holders:
-                state = f"there after {timeout_s:g} s, although nobody uses it: its store or its driver hangs"
-            raise DrainTimeout(f"{what} is still {state}", holders)
-        error = task.exception()
-        if error is None:
-            return
-        if isinstance(error, TgtError):
-            raise error
-        _log.error("%s was not removed cleanly", what, exc_info=error)
-        raise StoreError(f"{what} was not removed cleanly: {type(error).__name__}: {error}") from error
+            while not departure.task.done():
+                ends_at = max(departure.patience.ends_at, since) + _LOGOUT_S
+                if at_most_s is not None:
+                    ends_at = min(ends_at, since + at_most_s)
+                left_s = ends_at - loop.time()
+                if left_s <= 0:
+                    raise _late(departure, loop.time() - since)
+                await asyncio.wait({departure.task}, timeout=min(left_s, _PROGRESS_S))
+                listener = _listener.get()
+                if listener is not None and not departure.task.done():
+                    listener(departure)
+        finally:
+            departure.waiting -= 1
+        _raise_failure(departure)
+
+    async def outcome(self, departures: list[Departure]) -> list[TgtError]:
+        """Wait for several; what they complain of."""
+        complaints: list[TgtError] = []
+        for departure in departures:
+            try:
+                await self.wait(departure)
+            except TgtError as error:
+                _log.warning("%s", error)
+                complaints.append(error)
+        return complaints
+
+    def hurry(self) -> None:
+        """Nobody may take longer from now on than where nobody says."""
+        for departure in self:
+            departure.patience.shorten(self._drain_s())
 
     async def give_up(self) -> list[str]:
-        """End every removal that is still under way; returns what was to be removed."""
-        late = {task: what for task, (_, what) in self._under_way.items()}
-        for task in late:
-            task.cancel()
-        await asyncio.gather(*late, return_exceptions=True)
-        return [f"{what}: its removal has not ended" for what in late.values()]
+        """End every departure that is still under way; returns what was to go."""
+        late = list(self)
+        for departure in late:
+            departure.task.cancel()
+        await asyncio.gather(*(departure.task for departure in late), return_exceptions=True)
+        return [f"{departure.thing}: its removal has not ended" for departure in late if departure.step is not None]
+
+    def _gone(self, task: "asyncio.Task[None]") -> None:
+        departure = self._under_way.pop(task)
+        departure.patience.close()
+        if task.cancelled() or departure.waiting:
+            return
+        if task.exception() is None:
+            _log.info("%s is %s now", departure.thing, "drained" if departure.step is None else "gone")
+        else:
+            _log.error("%s was not removed cleanly", departure.thing, exc_info=task.exception())
 
 
-def _report(what: str, late: "asyncio.Task[None]") -> None:
-    """A removal that nobody waits for any more has ended."""
-    if late.cancelled():
+async def _leaving(
+    departure: Departure, leave: Callable[[Patience], Awaitable[None]], before: "list[asyncio.Task[None]]"
+) -> None:
+    if before:
+        await asyncio.wait(before)
+    await leave(departure.patience)
+
+
+def _late(departure: Departure, waited_s: float) -> DrainTimeout:
+    holders = [str(holder) for holder in departure.users()]
+    state = f"in use after {waited_s:.1f} s by: {', '.join(holders)}"
+    if not holders:
+        state = f"there after {waited_s:.1f} s, although nobody uses it: its store or its driver hangs"
+    return DrainTimeout(f"{departure.thing} is still {state}", holders)
+
+
+def _raise_failure(departure: Departure) -> None:
+    task = departure.task
+    if task.cancelled():
+        raise DrainTimeout(f"{departure.thing} was not waited for to the end: it was reopened, or the daemon stops")
+    error = task.exception()
+    if error is None:
         return
-    if late.exception() is None:
-        _log.info("%s is gone now", what)
-    else:
-        _log.error("%s was not removed cleanly", what, exc_info=late.exception())
+    if isinstance(error, TgtError):
+        raise error
+    _log.error("%s was not removed cleanly", departure.thing, exc_info=error)
+    raise StoreError(f"{departure.thing} was not removed cleanly: {type(error).__name__}: {error}") from error

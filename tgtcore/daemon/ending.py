@@ -2,15 +2,17 @@
 
 import asyncio
 import logging
-from collections.abc import Callable, Coroutine, Iterable
-from typing import Any
+from collections.abc import Awaitable, Callable, Iterable
 
-from tgtcore.daemon.compare import Kind
-from tgtcore.daemon.departures import Departures
+from tgtcore.daemon.compare import Action, Step
+from tgtcore.daemon.departures import Departure, Departures
 from tgtcore.daemon.inventory import Inventory
-from tgtcore.daemon.targets import remove_target, target_users
-from tgtcore.daemon.transports import remove_transport, transport_users
-from tgtcore.daemon.units import remove_unit, unit_users
+from tgtcore.daemon.patience import Patience
+from tgtcore.daemon.targets import remove_target
+from tgtcore.daemon.things import Kind, Thing
+from tgtcore.daemon.transports import remove_transport
+from tgtcore.daemon.units import remove_unit
+from tgtcore.daemon.users import users_of
 from tgtcore.errors import DrainTimeout
 
 _log = logging.getLogger(__name__)
@@ -18,8 +20,7 @@ _log = logging.getLogger(__name__)
 _HOPELESS_S = 1.0
 """For what waits on something that was waited for already."""
 
-_Remove = Callable[[Inventory, str], Coroutine[Any, Any, None]]
-_Users = Callable[[Inventory, str], Callable[[], list[str]]]
+_Remove = Callable[[Inventory, str, Patience], Awaitable[None]]
 
 
 async def remove_everything(inventory: Inventory, departures: Departures) -> list[str]:
@@ -32,24 +33,30 @@ async def remove_everything(inventory: Inventory, departures: Departures) -> lis
     """
     complaints: list[str] = []
 
-    async def remove(kind: Kind, names: Iterable[str], removal: _Remove, users: _Users, timeout_s: float) -> None:
-        removals = [
-            departures.see_off(
-                (kind, name), f"{kind.value} {name}", removal(inventory, name), users(inventory, name), timeout_s
-            )
-            for name in list(names)
-            if (kind, name) not in departures
-        ]
-        for error in await asyncio.gather(*removals, return_exceptions=True):
+    async def remove(kind: Kind, names: Iterable[str], removal: _Remove, at_most_s: float | None) -> None:
+        leaving = [await _begin(inventory, departures, Thing(kind, name), removal) for name in list(names)]
+        waits = (departures.wait(departure, at_most_s) for departure in leaving)
+        for error in await asyncio.gather(*waits, return_exceptions=True):
             if error is not None:
                 _log.error("%s", error)
                 if not isinstance(error, DrainTimeout):
                     complaints.append(str(error))
 
-    patience_s = departures.timeout_s
-    await remove(Kind.TRANSPORT, inventory.transports, remove_transport, transport_users, patience_s)
-    await remove(
-        Kind.TARGET, inventory.targets, remove_target, target_users, _HOPELESS_S if len(departures) else patience_s
-    )
-    await remove(Kind.LOGICAL_UNIT, inventory.units, remove_unit, unit_users, patience_s)
+    departures.hurry()
+    await remove(Kind.TRANSPORT, inventory.transports, remove_transport, None)
+    await remove(Kind.TARGET, inventory.targets, remove_target, _HOPELESS_S if len(departures) else None)
+    await remove(Kind.LOGICAL_UNIT, inventory.units, remove_unit, None)
     return complaints
+
+
+async def _begin(inventory: Inventory, departures: Departures, thing: Thing, removal: _Remove) -> Departure:
+    """Remove a thing, unless that is being done already."""
+    going = departures.of(thing)
+    if going is not None and going.step is not None:
+        return going
+    return departures.begin(
+        thing,
+        lambda patience: removal(inventory, thing.name, patience),
+        await users_of(inventory, thing),
+        step=Step(Action.REMOVE, thing.kind, thing.name),
+    )

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from tgtcore.config import AccountConfig, LogicalUnitConfig
 from tgtcore.daemon.inheritance import Inheritance
+from tgtcore.daemon.things import Thing
 from tgtcore.leases import Holder, Leases
 from tgtcore.logical_unit import LogicalUnit
 from tgtcore.loop import Workers
@@ -58,6 +59,8 @@ class Inventory:
     hosts: "dict[str, TransportHost]" = field(default_factory=dict)
     names: dict[tuple[str, object], LogicalUnit] = field(default_factory=dict)
     """Unique ids and serial numbers that are in use, and by which logical unit."""
+    drained: set[Thing] = field(default_factory=set)
+    """What is configured and takes nobody, until it is reopened."""
 
     def use_plugins(self, plugins: Plugins) -> None:
         """Have other plugins, whose hooks are asked from now on; what the former ones have built stays.

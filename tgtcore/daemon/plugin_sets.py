@@ -1,7 +1,7 @@
 """From one set of enabled plugins to another while the daemon runs: all or nothing."""
 
 import asyncio
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 
 from tgtcore import signals
 from tgtcore.config import LogicalUnitConfig
@@ -83,11 +83,6 @@ def drop(record: Record, modules: Modules) -> None:
     _discard(modules)
     record.plugin = None
     signals.emit(signals.plugin_unloaded, record)
-
-
-def plugin_users(record: Record) -> Callable[[], list[str]]:
-    """Asks for what is left of what was built from a plugin."""
-    return lambda: [str(holder) for holder in record.leases.holders()]
 
 
 def makers_of_unit(plugins: Plugins, config: LogicalUnitConfig) -> list[Record]:

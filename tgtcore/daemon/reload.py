@@ -8,11 +8,12 @@ from pathlib import Path
 
 from tgtcore import signals
 from tgtcore.config import Config, Source
-from tgtcore.daemon.compare import Action, Kind, Step
+from tgtcore.daemon.compare import Action, Step
 from tgtcore.daemon.inventory import Inventory, Unit
 from tgtcore.daemon.load import check_source
 from tgtcore.daemon.plugin_sets import PluginChange, drop
 from tgtcore.daemon.swap import Make, swap
+from tgtcore.daemon.things import Kind
 from tgtcore.errors import ConfigError, PluginError, TgtError
 from tgtcore.plugins import Loaded, Modules, Plugins, Record, load_anew, look_again
 

@@ -5,7 +5,8 @@ from dataclasses import replace
 from typing import Any, TypeVar
 
 from tgtcore.config import Config, LunMapConfig, TargetConfig
-from tgtcore.daemon.compare import Action, Kind, Step
+from tgtcore.daemon.compare import Action, Step
+from tgtcore.daemon.things import Kind
 
 _T = TypeVar("_T")
 

@@ -52,7 +52,8 @@ async def swap(inventory: Inventory, unit: Unit, old: Make, new: Make, why: str,
 async def _flush(unit: Unit) -> None:
     assert unit.store is not None
     try:
-        await unit.store.call(unit.store.flush)
+        with unit.store.leases.lease(f"a flush before {unit.lu} is made anew"):
+            await unit.store.call(unit.store.flush)
     except Exception as error:
         raise StoreError(explain(f"{unit.lu} stays as it is, its store can't be flushed", error)) from error
 

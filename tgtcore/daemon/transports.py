@@ -1,15 +1,18 @@
-"""Starting, changing and stopping transports."""
+"""Starting, changing, draining and stopping transports."""
 
 import logging
 import os
-from collections.abc import Callable
 
 from pydantic import BaseModel
 
 from tgtcore.config import TransportConfig
 from tgtcore.daemon.host import TransportHost
 from tgtcore.daemon.inventory import Inventory
+from tgtcore.daemon.patience import Patience
+from tgtcore.daemon.portals import without_drained
+from tgtcore.daemon.sessions import end_sessions, every
 from tgtcore.daemon.stores import explain
+from tgtcore.daemon.things import Kind, Thing
 from tgtcore.errors import ConfigError
 from tgtcore.isolation.orders import Orders
 from tgtcore.isolation.process_driver import ProcessDriver
@@ -34,7 +37,8 @@ async def add_transport(inventory: Inventory, name: str, config: TransportConfig
     try:
         await transport.start()
     except BaseException as error:
-        await _discard(inventory, name, 0)
+        await _stop_listening(inventory, name)
+        await _close(inventory, name)
         if isinstance(error, Exception):
             raise ConfigError(explain(f"transport {name}", error)) from error
         raise
@@ -58,40 +62,54 @@ _DRIVERS = {"none": _local, "process": _in_a_process}
 
 
 async def change_transport(inventory: Inventory, name: str, options: BaseModel) -> None:
-    """Give a transport other options: portals open and close, sessions go on.
+    """Give a transport other options: portals open and close, sessions go on; one that is drained gets them when it is reopened.
 
     :raises ConfigError: a portal can't be opened, or the transport fails in another way; then nothing has changed.
     """
     try:
-        await inventory.transports[name].apply_options(options)
+        if Thing(Kind.TRANSPORT, name) not in inventory.drained:
+            await inventory.transports[name].apply_options(without_drained(inventory, name, options))
     except Exception as error:
         raise ConfigError(explain(f"transport {name}", error)) from error
 
 
-async def remove_transport(inventory: Inventory, name: str) -> None:
-    """Close a transport's portals and end its sessions; it is gone then, even if it fails at that."""
-    await _discard(inventory, name, inventory.drain_s)
+async def drain_transport(inventory: Inventory, name: str, patience: Patience) -> None:
+    """Close a transport's portals and end its sessions, even if it fails at that."""
+    await _stop_listening(inventory, name)
+    await end_sessions(inventory.transports[name], every, patience)
 
 
-def transport_users(inventory: Inventory, name: str) -> Callable[[], list[str]]:
-    """Asks who keeps a transport from going away: commands that came through it and have not ended."""
+async def reopen_transport(inventory: Inventory, name: str, options: BaseModel) -> None:
+    """Open the portals of a transport again, as its options say now.
 
-    def users() -> list[str]:
-        targets = [target for target in inventory.targets.values() if target.transport == name]
-        nexuses = [nexus for target in targets for nexus in target.nexuses]
-        return [str(holder) for nexus in nexuses for holder in nexus.leases.holders()]
-
-    return users
-
-
-async def _discard(inventory: Inventory, name: str, drain_s: float) -> None:
+    :raises ConfigError: one can't be opened; then none is.
+    """
     transport = inventory.transports[name]
     try:
-        await transport.stop_listening()
+        await transport.start()
+    except Exception as error:
+        raise ConfigError(explain(f"transport {name}", error)) from error
+    await change_transport(inventory, name, options)
+
+
+async def remove_transport(inventory: Inventory, name: str, patience: Patience) -> None:
+    """Drain a transport and close it; it is gone then, even if it fails at that."""
+    try:
+        await drain_transport(inventory, name, patience)
+    finally:
+        await _close(inventory, name)
+
+
+async def _stop_listening(inventory: Inventory, name: str) -> None:
+    try:
+        await inventory.transports[name].stop_listening()
     except Exception:
         _log.exception("transport %s could not close its portals", name)
+
+
+async def _close(inventory: Inventory, name: str) -> None:
     try:
-        await transport.close(drain_s)
+        await inventory.transports[name].close()
     except Exception:
         _log.exception("transport %s could not end its sessions", name)
     finally:

@@ -1,16 +1,16 @@
-"""Making and removing logical units."""
+"""Making, draining, resizing and removing logical units."""
 
 import asyncio
 import logging
-from collections.abc import Callable
 
 from tgtcore import signals
-from tgtcore.aborting import abort_all, in_silence
 from tgtcore.config import LogicalUnitConfig
 from tgtcore.daemon.inventory import Inventory, Unit
+from tgtcore.daemon.patience import Patience, end_tasks
 from tgtcore.daemon.plugin_sets import makers_of_unit
 from tgtcore.daemon.saved_state import SavedState
 from tgtcore.daemon.stores import Stack, describe, explain, open_stack
+from tgtcore.daemon.things import lun_thing
 from tgtcore.errors import ConfigError, DrainTimeout, StoreError, TgtError
 from tgtcore.logical_unit import Identity, LogicalUnit
 from tgtcore.store import Claim, OpenStore
@@ -95,34 +95,41 @@ def _names(identity: Identity) -> list[tuple[str, object]]:
 def usable_unit(inventory: Inventory, name: str) -> Unit:
     """A logical unit that may be mapped.
 
-    :raises ConfigError: it is not there, or is going away.
+    :raises ConfigError: it is not there, or is going away, or drained.
     """
     unit = inventory.units.get(name)
     if unit is None or unit.lu.leases.draining:
-        raise ConfigError(f"logical unit {name} is gone, or going away")
+        raise ConfigError(f"logical unit {name} is drained, going away or gone")
     return unit
 
 
-def unit_users(inventory: Inventory, name: str) -> Callable[[], list[str]]:
-    """Asks who uses a logical unit or its store."""
-    unit = inventory.units[name]
+async def drain_unit(inventory: Inventory, lu: LogicalUnit, patience: Patience) -> None:
+    """Show a logical unit to nobody, wherever it is mapped; returns when its last task has ended."""
+    signals.emit(signals.drain_started, lu)
+    lu.leases.shut()
+    for target, lun_map, lun in inventory.places_of(lu):
+        target.hide(lun, lun_map)
+    await end_tasks(lu, lu.tasks(), patience)
+    signals.emit(signals.drain_finished, lu)
 
-    def users() -> list[str]:
-        return [str(holder) for holder in (*unit.lu.leases.holders(), *unit.jobs())]
 
-    return users
+def reopen_unit(inventory: Inventory, lu: LogicalUnit) -> None:
+    """Show a logical unit again, but for its LUNs that are drained themselves."""
+    lu.leases.open()
+    for target, lun_map, lun in inventory.places_of(lu):
+        if lun_thing(target.name, list(target.maps()).index(lun_map), lun) not in inventory.drained:
+            target.show(lun, lun_map)
 
 
-async def remove_unit(inventory: Inventory, name: str) -> None:
+async def remove_unit(inventory: Inventory, name: str, patience: Patience) -> None:
     """Drain a logical unit that is mapped nowhere, close it and its stores; returns when the last lease is back.
 
     What was made for a unit that is not kept, such as a new image, goes too, unless a command has reached it.
     """
     unit = inventory.units[name]
     lu = unit.lu
-    signals.emit(signals.drain_started, lu)
-    lu.leases.shut()
-    abort_all(lu.tasks(), in_silence, lambda: None)
+    await drain_unit(inventory, lu, patience)
+    await lu.changing.acquire()  # for good: what changes it now ends first, and nothing changes it any more
     await lu.leases.drain(None)
     lu.close()
     for host in inventory.hosts.values():
@@ -135,7 +142,6 @@ async def remove_unit(inventory: Inventory, name: str) -> None:
             record.leases.give(lu)
         for own in _names(lu.identity):
             del inventory.names[own]
-    signals.emit(signals.drain_finished, lu)
     signals.emit(signals.lu_removed, lu)
 
 

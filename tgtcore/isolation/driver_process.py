@@ -3,7 +3,7 @@
 import asyncio
 import json
 import logging
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from typing import Any, NamedTuple
 
 from pydantic import BaseModel
@@ -12,10 +12,11 @@ from tgtcore import signals
 from tgtcore.errors import ConfigError, TgtError
 from tgtcore.isolation.correspondent import Correspondent
 from tgtcore.isolation.remote_host import RemoteHost
+from tgtcore.isolation.remote_nexus import RemoteNexus
 from tgtcore.ring import AckStatus, Attached, Event, messages, send_socket, words
 from tgtcore.scsi.lun import decode_lun
 from tgtcore.target import Target
-from tgtcore.transport import Transport
+from tgtcore.transport import SessionInfo, Transport
 
 _log = logging.getLogger(__name__)
 
@@ -51,6 +52,7 @@ class DriverProcess:
             Event.LUNS_CHANGED: self._luns_changed,
             Event.START: self._start,
             Event.STOP_LISTENING: self._stop_listening,
+            Event.ASK_TO_LOG_OUT: self._ask_to_log_out,
             Event.DROP_TARGET: self._drop_target,
             Event.DROP_SESSION: self._drop_session,
             Event.CLOSE: self._close,
@@ -122,14 +124,18 @@ class DriverProcess:
         return b""
 
     async def _close(self, told: Told) -> bytes:
-        await self._running.close(told.timeout_s)
+        await self._running.close()
+        return b""
+
+    async def _ask_to_log_out(self, told: Told) -> bytes:
+        self._running.ask_to_log_out(json.loads(told.payload), int(told.timeout_s))
         return b""
 
     async def _drop_target(self, told: Told) -> bytes:
         target = self._host.known.get(told.target)
         if target is not None:
             target.leases.shut()
-            await self._running.drop_target(target, told.timeout_s)
+            await self._running.drop_target(target)
         return b""
 
     async def _drop_session(self, told: Told) -> bytes:
@@ -186,7 +192,7 @@ class DriverProcess:
         if what == "portals":
             return [asdict(portal) for portal in transport.portals()]
         if what == "sessions":
-            return [asdict(one) for one in transport.sessions()[start : start + SESSIONS_PER_ANSWER]]
+            return [_session(one) for one in transport.sessions()[start : start + SESSIONS_PER_ANSWER]]
         if what == "statistics":
             return transport.statistics()
         if what == "urls":
@@ -197,6 +203,12 @@ class DriverProcess:
                 tid: [asdict(port) for port in transport.target_ports(one)] for tid, one in self._host.known.items()
             }
         raise ConfigError(f"{what}: there is nothing of that name to show")
+
+
+def _session(shown: SessionInfo) -> dict[str, Any]:
+    """A session as it goes over the ring, its nexus by number."""
+    nexus = shown.nexus
+    return {**asdict(replace(shown, nexus=None)), "nexus": nexus.number if isinstance(nexus, RemoteNexus) else 0}
 
 
 def _model(model: type[BaseModel], payload: bytes) -> BaseModel:

@@ -4,7 +4,7 @@ import asyncio
 import json
 import logging
 import socket
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -23,7 +23,8 @@ from tgtcore.target import Target
 from tgtcore.transport import Driver, Host, PortalInfo, SessionInfo
 
 _ANSWER_S = 10.0
-"""How long a driver may take for an answer, besides the time that sessions are given to end."""
+"""How long a driver may take for an answer."""
+_IDS_PER_EVENT = 1000
 _EXIT_S = 5.0
 _GEOMETRY = Geometry()
 
@@ -85,10 +86,14 @@ class ProcessDriver(Driver):
     # ---- life ---------------------------------------------------------------------------------------------------------
 
     async def start(self) -> None:
-        """Start the process and let it open its portals.
+        """Start the process and let it open its portals; one that has stopped listening opens them again.
 
         :raises ConfigError: it can't be started, or can't open a portal; nothing is left of it.
         """
+        self._listening = True
+        if self._wanted:
+            await self._listen_again()
+            return
         if self._orders.user:
             user_ids(self._orders.user)
         self._news.follow()
@@ -100,6 +105,14 @@ class ProcessDriver(Driver):
                 raise ConfigError(str(error) or "the driver process does not answer") from error
             raise
         self._wanted = True
+
+    async def _listen_again(self) -> None:
+        try:
+            await self._ask(Event.START)
+        except Refused as error:
+            self._listening = False
+            raise ConfigError(str(error)) from None
+        await self._told_apart()
 
     async def _launch(self) -> None:
         """One process from its start to its first portal."""
@@ -212,19 +225,26 @@ class ProcessDriver(Driver):
         await self._ask(Event.STOP_LISTENING)
         await self._told_apart()
 
-    async def drop_target(self, target: Target, timeout_s: float) -> None:
+    async def ask_to_log_out(self, session_ids: Collection[str], within_s: int) -> None:
+        """Let it ask initiators to log out, so many at a time as an event has room for."""
+        ids = list(session_ids)
+        for first in range(0, len(ids), _IDS_PER_EVENT):
+            payload = json.dumps(ids[first : first + _IDS_PER_EVENT]).encode()
+            await self._ask(Event.ASK_TO_LOG_OUT, payload=payload, timeout_s=within_s)
+
+    async def drop_target(self, target: Target) -> None:
         """Let it end the sessions with a target."""
-        await self._ask(Event.DROP_TARGET, target=target.tid, timeout_s=timeout_s)
+        await self._ask(Event.DROP_TARGET, target=target.tid, answer_s=None)
 
     async def drop_session(self, session_id: str) -> bool:
         """Let it end a session."""
-        return await self._ask(Event.DROP_SESSION, payload=session_id.encode()) == b"1"
+        return await self._ask(Event.DROP_SESSION, payload=session_id.encode(), answer_s=None) == b"1"
 
-    async def close(self, timeout_s: float) -> None:
+    async def close(self) -> None:
         """Let it end every session, then see that the process ends."""
         self._wanted = False
         try:
-            await self._ask(Event.CLOSE, timeout_s=timeout_s)
+            await self._ask(Event.CLOSE, answer_s=None)
         except RingError as error:
             self._log.warning("the driver did not end as it should: %s", error)
         finally:
@@ -281,7 +301,8 @@ class ProcessDriver(Driver):
         found: list[SessionInfo] = []
         while True:
             more = await self._shown(f"sessions {len(found)}") or ()
-            found += [SessionInfo(**one) for one in more]
+            nexuses = self.attendant.nexuses if self.attendant is not None else {}
+            found += [SessionInfo(**{**one, "nexus": nexuses.get(int(one["nexus"]))}) for one in more]
             if not more:
                 return found
 
@@ -318,11 +339,20 @@ class ProcessDriver(Driver):
         self._refreshing.add(task)
         task.add_done_callback(self._refreshing.discard)
 
-    async def _ask(self, kind: Event, *, payload: bytes = b"", target: int = 0, timeout_s: float = 0) -> bytes:
+    async def _ask(
+        self,
+        kind: Event,
+        *,
+        payload: bytes = b"",
+        target: int = 0,
+        timeout_s: float = 0,
+        answer_s: float | None = _ANSWER_S,
+    ) -> bytes:
         """Tell the driver something and wait for its answer; empty when there is no driver, or it dies meanwhile.
 
         A driver that does not answer in time hangs: it is dropped, and its process ended.
 
+        :param answer_s: its time; None for what ends when the last command has, for which the caller knows how long to wait.
         :raises Refused: it says no.
         """
         attendant = self.attendant
@@ -330,10 +360,10 @@ class ProcessDriver(Driver):
             return b""
         answer = attendant.events.post(kind, payload=payload, target=target, timeout_s=timeout_s)
         try:
-            async with asyncio.timeout(timeout_s + _ANSWER_S):
+            async with asyncio.timeout(answer_s):
                 return await answer
         except TimeoutError:
-            attendant.drop(f"it has not answered {kind.name} within {timeout_s + _ANSWER_S:g} s")
+            attendant.drop(f"it has not answered {kind.name} within {answer_s:g} s")
             return b""
         except Refused:
             raise

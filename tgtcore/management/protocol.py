@@ -1,6 +1,8 @@
 """The management protocol: one JSON object in each line, requests one way, responses the other.
 
 Request: ``{"version": 1, "id": 7, "verb": "lun list", "arguments": {...}}``.
+With ``"progress": true`` in it, a verb that waits sends a message each second before its response, ``{"version": 1, "id": 7,
+"progress": {...}}``; see :mod:`tgtcore.management.progress`.
 Response: ``{"version": 1, "id": 7, "result": ...}`` or
 ``{"version": 1, "id": 7, "error": {"code": "busy", "message": "...", "problems": ["..."]}}``.
 """
@@ -10,7 +12,7 @@ from dataclasses import dataclass, field
 from enum import Enum
 from typing import Any
 
-from tgtcore.errors import ConfigError, Draining, DrainTimeout, PluginError, TgtError
+from tgtcore.errors import ConfigError, Draining, DrainTimeout, NotThere, PluginError, TgtError
 
 VERSION = 1
 _VERB_CHARACTERS_MAX = 100
@@ -27,6 +29,7 @@ class Code(Enum):
     NO_DAEMON = ("no-daemon", 6)
     NOT_PERMITTED = ("not-permitted", 7)
     PROTOCOL = ("protocol", 8)
+    INTERRUPTED = ("interrupted", 130)
 
     def __init__(self, word: str, exit_status: int) -> None:
         self.word = word
@@ -61,6 +64,7 @@ _CODES: tuple[tuple[type[BaseException], Code], ...] = (
     (ConfigError, Code.CONFIG),
     (PluginError, Code.PLUGIN),
     (DrainTimeout, Code.BUSY),
+    (NotThere, Code.NOT_FOUND),
     (Draining, Code.BUSY),
     (PermissionError, Code.NOT_PERMITTED),
 )
@@ -68,11 +72,15 @@ _CODES: tuple[tuple[type[BaseException], Code], ...] = (
 
 @dataclass(frozen=True)
 class Request:
-    """One request."""
+    """One request.
+
+    :param progress: whether the client wants to hear how a verb that waits gets on.
+    """
 
     verb: str
     arguments: dict[str, Any] = field(default_factory=dict)
     id: int = 0
+    progress: bool = False
 
 
 def encode(message: dict[str, Any]) -> bytes:
@@ -82,12 +90,18 @@ def encode(message: dict[str, Any]) -> bytes:
 
 def request_line(request: Request) -> bytes:
     """A request as its line."""
-    return encode({"version": VERSION, "id": request.id, "verb": request.verb, "arguments": request.arguments})
+    asked = {"version": VERSION, "id": request.id, "verb": request.verb, "arguments": request.arguments}
+    return encode(asked | ({"progress": True} if request.progress else {}))
 
 
 def result_line(request_id: Any, result: Any) -> bytes:
     """The response to a verb that succeeded."""
     return encode({"version": VERSION, "id": request_id, "result": result})
+
+
+def progress_line(request_id: Any, progress: dict[str, Any]) -> bytes:
+    """A verb is still waiting."""
+    return encode({"version": VERSION, "id": request_id, "progress": progress})
 
 
 def error_line(request_id: Any, error: BaseException) -> bytes:
@@ -117,21 +131,29 @@ def parse_request(line: bytes) -> Request:
     verb, arguments, number = message.get("verb"), message.get("arguments", {}), message.get("id", 0)
     if not isinstance(verb, str) or not isinstance(arguments, dict) or not isinstance(number, int):
         raise VerbError(Code.PROTOCOL, "expected verb: a string, arguments: an object, id: a number")
-    return Request(verb[:_VERB_CHARACTERS_MAX], arguments, number)
+    return Request(verb[:_VERB_CHARACTERS_MAX], arguments, number, message.get("progress") is True)
 
 
-def parse_response(line: bytes) -> Any:
-    """The result in a response.
+def parse_message(line: bytes) -> dict[str, Any]:
+    """What a daemon sends: a response, or progress.
 
-    :raises VerbError: the verb failed, or the line is no response.
+    :raises VerbError: it is neither.
     """
     try:
         message = json.loads(line)
-        error = message.get("error")
-    except (ValueError, RecursionError, AttributeError):
-        raise VerbError(
-            Code.PROTOCOL, "the daemon's answer is not understood; are tgtadm and tgtd of one version?"
-        ) from None
+    except (ValueError, RecursionError):
+        message = None
+    if not isinstance(message, dict):
+        raise VerbError(Code.PROTOCOL, "the daemon's answer is not understood; are tgtadm and tgtd of one version?")
+    return message
+
+
+def result_of(message: dict[str, Any]) -> Any:
+    """The result in a response.
+
+    :raises VerbError: the verb failed.
+    """
+    error = message.get("error")
     if error is not None:
         raise told_error(error)
     return message.get("result")

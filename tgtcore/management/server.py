@@ -9,14 +9,17 @@ import struct
 import sys
 from collections.abc import Awaitable, Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from tgtcore import signals
+from tgtcore.daemon.departures import Departure, told_of_progress
 from tgtcore.errors import ConfigError, TgtError
-from tgtcore.limits import MANAGEMENT_CLIENTS_MAX, MANAGEMENT_REQUEST_BYTES_MAX
+from tgtcore.limits import MANAGEMENT_CLIENTS_MAX, MANAGEMENT_REQUEST_BYTES_MAX, PROGRESS_UNREAD_BYTES_MAX
 from tgtcore.management.place import Place
-from tgtcore.management.protocol import Code, Request, VerbError, error_line, parse_request, result_line
+from tgtcore.management.progress import progress_of
+from tgtcore.management.protocol import Code, Request, VerbError, error_line, parse_request, progress_line, result_line
 
 _log = logging.getLogger(__name__)
 
@@ -173,7 +176,7 @@ class Server:
                 return
             if not line.endswith(b"\n"):
                 return
-            answer = await self._respond(line)
+            answer = await self._respond(line, writer)
             if isinstance(answer, Conversation):
                 writer.transport.pause_reading()  # type: ignore[attr-defined]  # a socket's
                 answer.hold(writer.get_extra_info("socket").dup())
@@ -202,12 +205,13 @@ class Server:
             )
         return None
 
-    async def _respond(self, line: bytes) -> bytes | Conversation:
+    async def _respond(self, line: bytes, writer: asyncio.StreamWriter) -> bytes | Conversation:
         number = 0
         try:
             request = parse_request(line)
             number = request.id
-            result = await self._answer(request)
+            with told_of_progress(partial(_tell, writer, request)) if request.progress else contextlib.nullcontext():
+                result = await self._answer(request)
             return result if isinstance(result, Conversation) else result_line(number, result)
         except (TgtError, OSError) as error:
             return error_line(number, error)
@@ -216,3 +220,9 @@ class Server:
             return error_line(
                 number, VerbError(Code.FAILED, f"the daemon failed inside: {type(error).__name__}: {error}")
             )
+
+
+def _tell(writer: asyncio.StreamWriter, request: Request, departure: Departure) -> None:
+    """Let a client that waits know how something gets on that goes away."""
+    if not writer.is_closing() and writer.transport.get_write_buffer_size() <= PROGRESS_UNREAD_BYTES_MAX:
+        writer.write(progress_line(request.id, progress_of(departure)))

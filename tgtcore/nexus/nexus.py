@@ -3,7 +3,7 @@
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING
 
-from tgtcore.aborting import abort_all, in_silence, told_all
+from tgtcore.aborting import abort_all, in_silence, when_all_ended
 from tgtcore.errors import Draining
 from tgtcore.leases import Leases
 from tgtcore.limits import TASKS_PER_NEXUS_MAX
@@ -162,20 +162,18 @@ class Nexus:
         self.commands_for(lu)  # what may fail at that fails now
         self.attention(asc.REPORTED_LUNS_DATA_HAS_CHANGED)
 
-    def withdraw(self, lun: int, then: Callable[[], None]) -> None:
-        """Take away what the LUN map no longer has: unfinished tasks are aborted; ``then`` when they have ended."""
+    def withdraw(self, lun: int) -> "list[Task]":
+        """Forget what the LUN map no longer shows; the initiator is told REPORTED LUNS DATA HAS CHANGED.
+
+        :returns: the unfinished tasks; when the last of them has ended, the logical unit forgets this nexus.
+        """
         itl = self.itls.pop(_field(lun), None)
+        self.attention(asc.REPORTED_LUNS_DATA_HAS_CHANGED)
         if itl is None:
-            self.attention(asc.REPORTED_LUNS_DATA_HAS_CHANGED)
-            then()
-            return
-
-        def gone() -> None:
-            itl.lu.detach(itl)
-            self.attention(asc.REPORTED_LUNS_DATA_HAS_CHANGED)
-            then()
-
-        abort_all(self.tasks_of(itl), told_all(itl), gone)
+            return []
+        tasks = self.tasks_of(itl)
+        when_all_ended(tasks, lambda: itl.lu.detach(itl))
+        return tasks
 
     def attention(self, code: tuple[int, int]) -> None:
         """Establish a unit attention condition for every logical unit of this nexus."""

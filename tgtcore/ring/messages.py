@@ -57,6 +57,7 @@ class Event(IntEnum):
     CLOSE = 73
     SHOW = 74
     LISTENING = 75
+    ASK_TO_LOG_OUT = 76
 
 
 class RingFunction(IntEnum):
@@ -307,7 +308,7 @@ EVENT = Layout(
     _EVENT_ID,
     Field("buffer", "u32", "number of the event buffer"),
     Field("target", "u32", "number of the target that it is about, or 0"),
-    Field("timeout_ms", "u32", "how long sessions may take to end"),
+    Field("timeout_ms", "u32", "how long initiators are given to log out"),
     _RESERVED32,
 )
 
@@ -340,11 +341,14 @@ EVENTS: dict[Event, str] = {
     Event.LUNS_CHANGED: "The LUNs of a target that everybody sees.  Payload: each as u64, in the form of a command's LUN field.",
     Event.START: "Everything is known; take initiators in.",
     Event.STOP_LISTENING: "Take no new initiators; those that are there go on.",
-    Event.DROP_TARGET: "End every session with a target, at the latest after timeout_ms.",
-    Event.DROP_SESSION: "End a session at once.  Payload: its id, as SHOW tells it.  Answer: 1, or 0 if there is none.",
-    Event.CLOSE: "End every session, at the latest after timeout_ms; then the driver ends.",
+    Event.DROP_TARGET: "End every session with a target at once; it is answered when its last command has ended.",
+    Event.DROP_SESSION: "End a session at once.  Payload: its id, as SHOW tells it.  Answer, when its last command has ended: "
+    "1, or 0 if there is none.",
+    Event.CLOSE: "End every session at once; when the last command has ended, so does the driver.",
     Event.SHOW: "Payload: the name of what is asked for: portals, sessions, statistics, urls or ports; for sessions also a blank "
-    "and how many are known already.  Answer: JSON.",
+    "and how many are known already.  Answer: JSON.  A session has the number of its nexus.",
     Event.LISTENING: "Pass on the listening sockets, one packet for each over the socket of the attachment: its address and its "
     "descriptor.  Answer: how many there are, in decimal digits.",
+    Event.ASK_TO_LOG_OUT: "Ask initiators to log out within timeout_ms, where the protocol can say that; go on to serve them.  "
+    "Payload: the ids of the sessions, as a JSON array.",
 }

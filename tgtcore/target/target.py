@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 from pydantic import BaseModel
 
 from tgtcore import signals
+from tgtcore.aborting import abort_all, told_all
 from tgtcore.leases import Leases
 from tgtcore.target.access import AccessList
 from tgtcore.target.luns import LunMap
@@ -13,6 +14,7 @@ from tgtcore.target.luns import LunMap
 if TYPE_CHECKING:
     from tgtcore.logical_unit import LogicalUnit
     from tgtcore.nexus import Nexus, TargetPort
+    from tgtcore.task import Task
 
 
 class Target:
@@ -38,6 +40,8 @@ class Target:
         self.ports: Callable[[], Sequence[TargetPort]] = tuple
         """The target ports through which it can be reached now."""
         self.leases = Leases(str(self))
+        self.drained = False
+        """Whether it takes no nexus for the time being only, and is going to be opened again."""
         self.nexuses: list[Nexus] = []
 
     def __str__(self) -> str:
@@ -88,7 +92,7 @@ class Target:
         signals.emit(signals.lun_mapped, self, lun=lun, lu=lu)
 
     def unmap(self, lun: int, then: Callable[[], None], lun_map: LunMap | None = None) -> None:
-        """Take a LUN away: its tasks are aborted, nexuses are told; ``then`` when the last task has ended.
+        """Take a LUN away at once: its tasks are aborted, nexuses are told; ``then`` when the last task has ended.
 
         Idempotent: a LUN that is not mapped is away already.
         """
@@ -97,19 +101,33 @@ class Target:
         if lu is None:
             then()
             return
-        remaining = 1
 
-        def one_done() -> None:
-            nonlocal remaining
-            remaining -= 1
-            if remaining == 0:
-                signals.emit(signals.lun_unmapped, self, lun=lun, lu=lu)
-                then()
+        def ended() -> None:
+            signals.emit(signals.lun_unmapped, self, lun=lun, lu=lu)
+            then()
 
-        for nexus in list(lun_map.nexuses):
-            remaining += 1
-            nexus.withdraw(lun, one_done)
-        one_done()
+        abort_all(self.withdraw(lun, lun_map), told_all, ended)
+
+    def withdraw(self, lun: int, lun_map: LunMap) -> "list[Task]":
+        """Take from the nexuses, which are told, what their LUN map no longer shows.
+
+        :returns: the tasks that have found it and have not ended.
+        """
+        return [task for nexus in list(lun_map.nexuses) for task in nexus.withdraw(lun)]
+
+    def hide(self, lun: int, lun_map: LunMap) -> "list[Task]":
+        """Show a LUN to nobody any more that stays mapped; otherwise as :meth:`withdraw`; idempotent.
+
+        :raises KeyError: it is not mapped.
+        """
+        return self.withdraw(lun, lun_map) if lun_map.hide(lun) else []
+
+    def show(self, lun: int, lun_map: LunMap) -> None:
+        """Show a LUN again that was hidden; nexuses are told; idempotent."""
+        lu = lun_map.show(lun)
+        if lu is not None:
+            for nexus in list(lun_map.nexuses):
+                nexus.mapped(lu)
 
     def statistics(self) -> dict[str, Any]:
         """Figures for ``tgtadm show``."""

@@ -82,7 +82,7 @@ class Rig:
         for lun in range(2):
             self.host.device(lun).release()
         self.run(self.transport.stop_listening())
-        self.run(self.transport.close(0))
+        self.run(self.transport.close())
         assert self.transport.sessions() == []
         self.host.check_quiet()
 
@@ -184,6 +184,9 @@ class TransportConformance:
         assert shown.target == self.target
         (nexus,) = rig.host.target.nexuses
         assert shown.initiator == nexus.initiator_port.name
+        assert shown.nexus is nexus, "the session is shown without its nexus"
+        portals = [portal.address for portal in rig.transport.portals()]
+        assert shown.portal in (portals or [""]), "the session is shown without the portal that it came through"
         assert nexus.target_port.name in [port.name for port in rig.host.target.ports()]
         rig.call(session.log_out)
         rig.until(lambda: not rig.host.target.nexuses, "the end of the nexus")
@@ -276,7 +279,7 @@ class TransportConformance:
         kept = [(address, sock.dup()) for address, sock in rig.transport.listening_sockets()]
         before = [portal.address for portal in rig.transport.portals()]
         rig.run(rig.transport.stop_listening())
-        rig.run(rig.transport.close(0))
+        rig.run(rig.transport.close())
         rig.call(self._connect, kept)
         rig.host.inheritance = dict(kept)
         rig.transport = self.make_transport(rig.host)
@@ -352,11 +355,33 @@ class TransportConformance:
         assert rig.transport.sessions() == []
         rig.host.check_quiet()
 
+    def test_who_is_asked_to_log_out_is_served_until_then(self, rig: Rig) -> None:
+        """Asking returns at once and ends nothing; so does asking somebody who has gone."""
+        session = rig.call(self.log_in, rig.transport)
+        (shown,) = rig.transport.sessions()
+        rig.transport.ask_to_log_out([shown.id, "no such session"], 1)
+        answer = rig.execute(session, read(512), room=512)
+        assert (answer.status, answer.data[:512]) == (Status.GOOD, content(512))
+        rig.call(session.log_out)
+        rig.until(lambda: not rig.host.target.nexuses, "the end of the nexus")
+
+    def test_what_was_told_before_a_drop_is_heard(self, rig: Rig) -> None:
+        """The core aborts what waits with a status, and then drops the session: that status still gets out."""
+        session = rig.call(self.log_in, rig.transport)
+        running = rig.hold(session)
+        (shown,) = rig.transport.sessions()
+        (held,) = rig.host.device(0).held
+        held.finish(Status.TASK_ABORTED, b"")
+        assert rig.run(rig.transport.drop_session(shown.id)) is True
+        assert rig.ended(running) is None
+        assert running.result().status == Status.TASK_ABORTED
+        session.vanish()
+
     def test_a_target_can_be_dropped(self, rig: Rig) -> None:
         """Every session with it."""
         session = rig.call(self.log_in, rig.transport)
         rig.host.target.leases.shut()
-        rig.run(rig.transport.drop_target(rig.host.target, 0))
+        rig.run(rig.transport.drop_target(rig.host.target))
         rig.until(lambda: not rig.host.target.nexuses, "the end of the nexus")
         session.vanish()
         rig.host.check_quiet()
@@ -371,12 +396,26 @@ class TransportConformance:
         assert portals == [] or rig.transport.sessions() != []
         session.vanish()
 
+    def test_listening_can_begin_again(self, rig: Rig) -> None:
+        """A drain is over; those that were there have gone on."""
+        session = rig.call(self.log_in, rig.transport)
+        portals = rig.transport.portals()
+        rig.run(rig.transport.stop_listening())
+        rig.run(rig.transport.start())
+        assert len(rig.transport.portals()) == len(portals)
+        assert rig.execute(session, READY).status == Status.GOOD
+        session.vanish()
+        rig.until(lambda: not rig.host.target.nexuses, "the end of the nexus")
+        again = rig.call(self.log_in, rig.transport)
+        assert rig.execute(again, READY).status == Status.GOOD
+        again.vanish()
+
     def test_closing_ends_everything(self, rig: Rig) -> None:
         """Also what still runs."""
         session = rig.call(self.log_in, rig.transport)
         running = rig.hold(session)
         rig.run(rig.transport.stop_listening())
-        closing = rig.loop.create_task(rig.transport.close(0))
+        closing = rig.loop.create_task(rig.transport.close())
         rig.run(asyncio.sleep(0.01))
         rig.host.device(0).release()
         rig.run(closing)

@@ -8,7 +8,7 @@ A transport listens, logs initiators in, makes a :class:`~tgtcore.task.Task` of 
 import asyncio
 import socket
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 
@@ -69,20 +69,26 @@ class Host(Protocol):
 
 @dataclass(frozen=True)
 class PortalInfo:
-    """One open portal, for show."""
+    """One open portal, for show.
+
+    :param configured: the address in the options, where it is another one, such as one with port 0.
+    """
 
     address: str
     group: int
     advertised: str = ""
     connections: int = 0
+    configured: str = ""
 
 
 @dataclass(frozen=True)
 class SessionInfo:
     """One session, for show.
 
-    :param id: what ``tgtadm session drop`` takes; unique in the transport.
+    :param id: what ``tgtadm session remove`` takes; unique in the transport.
     :param details: transport-specific figures.
+    :param portal: the ``address`` of the portal that it came through; empty without portals.
+    :param nexus: its I_T nexus, as :meth:`Host.open_nexus` has given it.
     """
 
     id: str
@@ -91,12 +97,18 @@ class SessionInfo:
     address: str
     tasks: int
     details: Mapping[str, Any] = field(default_factory=dict)
+    portal: str = ""
+    nexus: "Nexus | None" = None
 
 
 class Transport(ABC):
     """A way for initiators to reach logical units.
 
-    Life: made → :meth:`start` → targets come and go → :meth:`stop_listening` → :meth:`close`.
+    Life: made → :meth:`start` → targets come and go → :meth:`stop_listening` → :meth:`close`.  It may :meth:`start` again after
+    :meth:`stop_listening`.
+
+    When something goes away, it is the core that waits and decides; the transport asks initiators to log out, and ends sessions
+    when it is told to.
 
     :param host: the core's services.
     :param options: an instance of ``Options``.
@@ -135,13 +147,23 @@ class Transport(ABC):
     async def stop_listening(self) -> None:
         """Take no new connections; those that are there go on."""
 
-    @abstractmethod
-    async def drop_target(self, target: "Target", timeout_s: float) -> None:
-        """End every session with a target: ask initiators to log out, wait, then close.  The target takes no new nexus."""
+    def ask_to_log_out(self, session_ids: Collection[str], within_s: int) -> None:
+        """Ask initiators to end their sessions by themselves, where the protocol can say that; returns at once.
+
+        Their commands are served until then; a session that is still there after some time is dropped.
+        """
+        return
 
     @abstractmethod
-    async def close(self, timeout_s: float) -> None:
-        """End every session: let commands end, ask to log out, wait ``timeout_s``, then close everything."""
+    async def drop_target(self, target: "Target") -> None:
+        """End everything with a target now, logins under way included; returns when its last command has ended.
+
+        The target takes no new nexus.
+        """
+
+    @abstractmethod
+    async def close(self) -> None:
+        """End every session and connection now; returns when the last command has ended."""
 
     def listening_sockets(self) -> list[tuple[str, socket.socket]]:
         """The sockets that listen, each with the address by which a successor asks :meth:`Host.inherited` for it.
@@ -159,7 +181,7 @@ class Transport(ABC):
         return []
 
     async def drop_session(self, session_id: str) -> bool:
-        """End one session; False when there is none with that id."""
+        """End one session now; returns when its last command has ended; False when there is none with that id."""
         return False
 
     async def apply_options(self, options: BaseModel) -> None:

@@ -6,7 +6,7 @@ able to deal with a transport that runs in a process of its own and answers when
 
 import socket
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from pydantic import BaseModel
@@ -43,15 +43,19 @@ class Driver(ABC):
         """Take no new connections."""
 
     @abstractmethod
-    async def drop_target(self, target: "Target", timeout_s: float) -> None:
-        """End every session with a target."""
+    async def ask_to_log_out(self, session_ids: Collection[str], within_s: int) -> None:
+        """Ask initiators to end their sessions by themselves."""
+
+    @abstractmethod
+    async def drop_target(self, target: "Target") -> None:
+        """End everything with a target."""
 
     @abstractmethod
     async def drop_session(self, session_id: str) -> bool:
         """End one session."""
 
     @abstractmethod
-    async def close(self, timeout_s: float) -> None:
+    async def close(self) -> None:
         """End every session, and the transport with them."""
 
     @abstractmethod
@@ -110,17 +114,21 @@ class LocalDriver(Driver):
         """Let the transport close its portals."""
         await self.transport.stop_listening()
 
-    async def drop_target(self, target: "Target", timeout_s: float) -> None:
+    async def ask_to_log_out(self, session_ids: Collection[str], within_s: int) -> None:
+        """Let the transport ask."""
+        self.transport.ask_to_log_out(session_ids, within_s)
+
+    async def drop_target(self, target: "Target") -> None:
         """Let the transport end the sessions."""
-        await self.transport.drop_target(target, timeout_s)
+        await self.transport.drop_target(target)
 
     async def drop_session(self, session_id: str) -> bool:
         """Let the transport end the session."""
         return await self.transport.drop_session(session_id)
 
-    async def close(self, timeout_s: float) -> None:
+    async def close(self) -> None:
         """Close the transport."""
-        await self.transport.close(timeout_s)
+        await self.transport.close()
 
     async def apply_options(self, options: BaseModel) -> None:
         """Hand the options over."""

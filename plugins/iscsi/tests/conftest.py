@@ -206,7 +206,7 @@ async def rig(options: IscsiOptions, target_options: IscsiTargetOptions) -> Asyn
     await transport.start()
     rig = Rig(transport, host, lu, ram)
     yield rig
-    await asyncio.wait_for(transport.close(0), WAIT_S)
+    await asyncio.wait_for(transport.close(), WAIT_S)
     for _ in range(200):
         if not host.target.nexuses:
             break

@@ -239,10 +239,12 @@ async def test_a_removed_lun_ends_its_commands(rig: "Rig", client: "Client") -> 
 async def test_a_target_that_goes_away_asks_to_log_out(rig: "Rig", client: "Client") -> None:
     await client.login()
     await client.ready()
-    dropped = asyncio.ensure_future(rig.transport.drop_target(rig.host.target, 0.2))
+    (session,) = rig.transport.sessions()
+    rig.transport.ask_to_log_out([session.id], 2)
     response = await client.receive()
     assert (response.opcode, response.fields.event) == (Opcode.ASYNC_MESSAGE, 1)
-    await asyncio.wait_for(dropped, 5)
+    assert (await client.execute(bytes(6)))[0] == 0
+    await asyncio.wait_for(rig.transport.drop_target(rig.host.target), 5)
     assert await client.ended() == b""
     with pytest.raises(Draining):
         rig.host.target.leases.take("a newcomer")

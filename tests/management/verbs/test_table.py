@@ -58,17 +58,19 @@ def test_every_argument_of_every_verb_is_explained() -> None:
     ("verb", "arguments"),
     [
         ("lun remove", {"target": "t.one", "lun": 0}),
-        ("lu remove", {"name": "b", "force": True}),
+        ("lu remove", {"name": "b", "unmap": True}),
         ("target remove", {"target": "t.one"}),
     ],
 )
-async def test_of_two_that_remove_the_same_thing_one_is_told_that_it_is_gone(
+async def test_two_may_remove_the_same_thing_and_who_comes_later_is_told_that_it_is_gone(
     manage: Managed, verb: str, arguments: dict[str, Any]
 ) -> None:
-    first, second = await asyncio.gather(manage(verb, **arguments), manage(verb, **arguments), return_exceptions=True)
-    assert isinstance(first, list)
-    assert isinstance(second, VerbError)
-    assert second.code is Code.NOT_FOUND
+    first, second = await asyncio.gather(manage(verb, **arguments), manage(verb, **arguments))
+    assert second == first[-1:]
+    with pytest.raises(VerbError) as caught:
+        await manage(verb, **arguments)
+    assert caught.value.code is Code.NOT_FOUND
+    assert await manage(verb, **arguments, if_exists=True) == []
 
 
 @pytest.mark.asyncio

@@ -31,9 +31,10 @@ async def test_sessions_are_listed_and_dropped(manage: Managed) -> None:
     nexus = manage.transport.log_in("t.one", "host")
     assert nexus is not None
     (row,) = await manage("session list", target="t.one")
-    assert (row["id"], row["initiator"], row["target"]) == ("host", "host", "t.one")
+    assert (row["id"], row["initiator"], row["target"]) == ("host@t.one", "host", "t.one")
     assert await manage("session list", target="t.two") == []
-    assert await manage("session drop", id="host", transport="fake") == {"dropped": "host"}
+    (row,) = await manage("session remove", id="host@t.one", transport="fake", force=True)
+    assert (row["action"], row["kind"], row["name"]) == ("remove", "session", "host@t.one")
     assert nexus.closed
     assert await manage("session list") == []
 
@@ -41,8 +42,8 @@ async def test_sessions_are_listed_and_dropped(manage: Managed) -> None:
 @pytest.mark.parametrize(
     ("verb", "arguments"),
     [
-        ("session drop", {"id": "x", "transport": "fake"}),
-        ("session drop", {"id": "x", "transport": "none"}),
+        ("session remove", {"id": "x", "transport": "fake"}),
+        ("session remove", {"id": "x", "transport": "none"}),
         ("portal remove", {"address": "x", "transport": "fake"}),
         ("portal add", {"address": "x", "transport": "none"}),
     ],

@@ -34,7 +34,7 @@ async def test_a_unit_is_added_mapped_unmapped_and_removed(manage: Managed) -> N
 async def test_force_takes_a_unit_out_of_every_target(manage: Managed) -> None:
     nexus = manage.transport.log_in("t.one", "host")
     assert nexus is not None
-    await manage("lu remove", name="a", force=True)
+    await manage("lu remove", name="a", unmap=True)
     assert list(nexus.luns()) == [1]
     assert set(manage.daemon.config.document["logical_units"]) == {"b"}
 

@@ -5,6 +5,7 @@ from typing import Any
 
 from tgtcore.daemon import Daemon
 from tgtcore.management.edits import new_entry, remove_entry
+from tgtcore.management.verbs.leaving import IfExists, removal
 from tgtcore.management.verbs.table import STEPS, argument, missing, steps_shown, verb
 from tgtcore.options import Options
 
@@ -13,6 +14,10 @@ class AccountName(Options):
     """Arguments that name an account."""
 
     name: str = argument("the account")
+
+
+class OldAccount(AccountName, IfExists):
+    """Arguments of ``account remove``."""
 
 
 class NewAccount(AccountName):
@@ -39,8 +44,8 @@ async def add_account(daemon: Daemon, new: NewAccount) -> list[dict[str, str]]:
     return steps_shown(steps)
 
 
-@verb("account remove", "Remove an account that no target uses.", AccountName, STEPS)
-async def remove_account(daemon: Daemon, old: AccountName) -> list[dict[str, str]]:
+@removal("account remove", "Remove an account that no target uses.", OldAccount)
+async def remove_account(daemon: Daemon, old: OldAccount) -> list[dict[str, str]]:
     """Remove an account."""
     if old.name not in daemon.inventory.accounts:
         raise missing("account", old.name, daemon.inventory.accounts)

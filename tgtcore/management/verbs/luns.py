@@ -2,11 +2,12 @@
 
 from typing import Any
 
-from tgtcore.daemon import Daemon
+from tgtcore.daemon import Daemon, lun_thing
 from tgtcore.errors import ConfigError
 from tgtcore.limits import LUNS_PER_TARGET_MAX
 from tgtcore.management.edits import lun_table
 from tgtcore.management.edits import remove_lun as remove_lun_from
+from tgtcore.management.verbs.leaving import IfExists, Leaving, removal
 from tgtcore.management.verbs.table import STEPS, argument, steps_shown, verb
 from tgtcore.management.verbs.targets import target_called
 from tgtcore.management.verbs.units import unit_called
@@ -27,13 +28,17 @@ class Lun(Options):
     map: int = argument("0 for the LUNs of everybody, n for the n-th private map", 0, ge=0)
 
 
+class OldLun(Lun, Leaving, IfExists):
+    """Arguments of ``lun remove``."""
+
+
 class NewLun(Lun):
     """Arguments of ``lun add``."""
 
     unit: str = argument("the logical unit")
 
 
-@verb("lun list", "List the LUNs.", SomeTarget, ("target", "lun", "unit", "size_bytes", "initiators"))
+@verb("lun list", "List the LUNs.", SomeTarget, ("target", "lun", "unit", "size_bytes", "initiators", "state"))
 async def list_luns(daemon: Daemon, wanted: SomeTarget) -> list[dict[str, Any]]:
     """One row for each LUN of each map."""
     names = [wanted.target] if wanted.target is not None else list(daemon.inventory.targets)
@@ -45,10 +50,11 @@ async def list_luns(daemon: Daemon, wanted: SomeTarget) -> list[dict[str, Any]]:
             "size_bytes": lu.store.size_bytes if lu.store else None,
             "map": index,
             "initiators": list(lun_map.initiators),
+            "state": daemon.state_of(lun_thing(name, index, lun)) or "online",
         }
         for name in names
         for index, lun_map in enumerate(target_called(daemon, name).maps())
-        for lun, lu in lun_map.luns().items()
+        for lun, lu in lun_map.mapped().items()
     ]
 
 
@@ -67,9 +73,13 @@ async def add_lun(daemon: Daemon, new: NewLun) -> list[dict[str, str]]:
     return steps_shown(await daemon.edit(edit))
 
 
-@verb("lun remove", "Take a LUN away; its tasks are aborted, initiators are told.", Lun, STEPS)
-async def remove_lun(daemon: Daemon, old: Lun) -> list[dict[str, str]]:
+@removal("lun remove", "Take a LUN away; initiators are told.", OldLun)
+async def remove_lun(daemon: Daemon, old: OldLun) -> list[dict[str, str]]:
     """Unmap a logical unit; it stays, mapped elsewhere or nowhere."""
     target_called(daemon, old.target)
-    steps = await daemon.edit(lambda document: remove_lun_from(document, old.target, old.map, old.lun))
+    steps = await daemon.remove(
+        lun_thing(old.target, old.map, old.lun),
+        lambda document: remove_lun_from(document, old.target, old.map, old.lun),
+        old.deadline_s,
+    )
     return steps_shown(steps)

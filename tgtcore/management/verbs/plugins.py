@@ -2,9 +2,10 @@
 
 from typing import Any
 
-from tgtcore.daemon import Daemon
+from tgtcore.daemon import Daemon, Kind, Thing
 from tgtcore.errors import ConfigError
 from tgtcore.management.edits import assign, remove_plugin
+from tgtcore.management.verbs.leaving import Leaving
 from tgtcore.management.verbs.table import STEPS, argument, missing, steps_shown, verb
 from tgtcore.options import Options
 
@@ -22,7 +23,7 @@ class NewPlugin(PluginName):
     dry_run: bool = argument("only show what would be done", False)
 
 
-class OldPlugin(PluginName):
+class OldPlugin(PluginName, Leaving):
     """Arguments of ``plugin unload``."""
 
     dry_run: bool = argument("only show what would be removed", False)
@@ -80,7 +81,9 @@ async def unload_plugin(daemon: Daemon, old: OldPlugin) -> list[dict[str, str]]:
     def edit(document: dict[str, Any]) -> None:
         remove_plugin(document, old.name, daemon.plugins.registry)
 
-    return steps_shown(await daemon.edit(edit, dry_run=old.dry_run))
+    if old.dry_run:
+        return steps_shown(await daemon.edit(edit, dry_run=True))
+    return steps_shown(await daemon.remove(Thing(Kind.PLUGIN, old.name), edit, old.deadline_s))
 
 
 @verb(

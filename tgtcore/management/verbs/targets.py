@@ -3,9 +3,10 @@
 from pathlib import Path
 from typing import Any
 
-from tgtcore.daemon import Daemon
+from tgtcore.daemon import Daemon, Kind, Thing
 from tgtcore.errors import ConfigError
 from tgtcore.management.edits import assign, entry, new_entry, remove_entry
+from tgtcore.management.verbs.leaving import IfExists, Leaving, removal
 from tgtcore.management.verbs.table import STEPS, argument, missing, steps_shown, verb
 from tgtcore.options import Options
 from tgtcore.target import Target
@@ -26,6 +27,10 @@ class NewTarget(TargetName):
     cwd: str = argument("the folder that relative paths count from", "/")
 
 
+class OldTarget(TargetName, Leaving, IfExists):
+    """Arguments of ``target remove``."""
+
+
 class Access(TargetName):
     """Arguments of ``access set``."""
 
@@ -33,10 +38,10 @@ class Access(TargetName):
     address: tuple[str, ...] = argument("a network or address from which one may log in", ())
 
 
-@verb("target list", "List the targets.", columns=("tid", "name", "transport", "alias", "luns", "sessions"))
+@verb("target list", "List the targets.", columns=("tid", "name", "transport", "alias", "luns", "sessions", "state"))
 async def list_targets(daemon: Daemon, _: Options) -> list[dict[str, Any]]:
     """One row for each target."""
-    return [_row(target) for target in daemon.inventory.targets.values()]
+    return [_row(daemon, target) for target in daemon.inventory.targets.values()]
 
 
 @verb("target show", "Show everything about a target.", TargetName)
@@ -45,12 +50,12 @@ async def show_target(daemon: Daemon, wanted: TargetName) -> dict[str, Any]:
     target = target_called(daemon, wanted.target)
     transport = daemon.inventory.transports[target.transport]
     return {
-        **_row(target),
+        **_row(daemon, target),
         "options": target.options.model_dump(mode="json"),
         "allow": _access(target),
         "ports": [{"name": port.name, "group": port.group} for port in transport.target_ports(target)],
         "lun_maps": [
-            {"initiators": list(one.initiators), "luns": {str(lun): lu.name for lun, lu in one.luns().items()}}
+            {"initiators": list(one.initiators), "luns": {str(lun): lu.name for lun, lu in one.mapped().items()}}
             for one in target.maps()
         ],
         "urls": [url for urls in (await transport.urls(target)).values() for url in urls],
@@ -70,11 +75,13 @@ async def add_target(daemon: Daemon, new: NewTarget) -> list[dict[str, str]]:
     return steps_shown(steps)
 
 
-@verb("target remove", "Remove a target; its sessions are ended.", TargetName, STEPS)
-async def remove_target(daemon: Daemon, old: TargetName) -> list[dict[str, str]]:
+@removal("target remove", "Remove a target: nobody logs in any more, its sessions end.", OldTarget)
+async def remove_target(daemon: Daemon, old: OldTarget) -> list[dict[str, str]]:
     """Remove a target; its logical units stay."""
     target_called(daemon, old.target)
-    return steps_shown(await daemon.edit(lambda document: remove_entry(document, "targets", old.target)))
+    thing = Thing(Kind.TARGET, old.target)
+    steps = await daemon.remove(thing, lambda document: remove_entry(document, "targets", old.target), old.deadline_s)
+    return steps_shown(steps)
 
 
 @verb("access show", "Show who may log in to a target.", TargetName)
@@ -113,7 +120,7 @@ def _access(target: Target) -> dict[str, Any]:
     }
 
 
-def _row(target: Target) -> dict[str, Any]:
+def _row(daemon: Daemon, target: Target) -> dict[str, Any]:
     return {
         "tid": target.tid,
         "name": target.name,
@@ -121,5 +128,5 @@ def _row(target: Target) -> dict[str, Any]:
         "alias": target.alias,
         "luns": len(target.luns),
         "sessions": len(target.nexuses),
-        "state": "going away" if target.leases.draining else "online",
+        "state": daemon.state_of(Thing(Kind.TARGET, target.name)) or "online",
     }

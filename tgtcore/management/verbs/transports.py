@@ -1,13 +1,16 @@
-"""Verbs on portals and sessions."""
+"""Verbs on transports, portals and sessions."""
 
 from typing import Any
 
-from tgtcore.daemon import Daemon
+from tgtcore.daemon import Action, Daemon, Kind, Step, Thing
+from tgtcore.daemon.portals import drained_portals, open_portal, portal_thing
 from tgtcore.errors import ConfigError
+from tgtcore.management.edits import remove_entry
 from tgtcore.management.protocol import Code, VerbError
+from tgtcore.management.verbs.leaving import IfExists, Leaving, removal
 from tgtcore.management.verbs.table import STEPS, argument, missing, steps_shown, verb
 from tgtcore.options import Options
-from tgtcore.transport import Driver
+from tgtcore.transport import Driver, PortalInfo
 
 
 class Portal(Options):
@@ -15,6 +18,12 @@ class Portal(Options):
 
     address: str = argument("its address, such as 10.0.0.1:3260")
     transport: str = argument("its transport", "iscsi")
+
+
+class OldPortal(Portal, Leaving, IfExists):
+    """Arguments of ``portal remove``."""
+
+    keep_sessions: bool = argument("only close it: the sessions that came through it go on", False)
 
 
 class NewPortal(Portal):
@@ -30,16 +39,64 @@ class SomeSessions(Options):
     target: str | None = argument("only the sessions with this target", None)
 
 
-class OldSession(Options):
-    """Arguments of ``session drop``."""
+class SessionId(Options):
+    """Arguments that name a session."""
 
     id: str = argument("the session, as session list shows it")
     transport: str = argument("its transport", "iscsi")
 
 
-@verb("portal list", "List the open portals.", columns=("transport", "address", "group", "advertised", "connections"))
+class OldSession(SessionId, Leaving, IfExists):
+    """Arguments of ``session remove``."""
+
+
+class TransportName(Options):
+    """Arguments that name a transport."""
+
+    transport: str = argument("the transport")
+
+
+class OldTransport(TransportName, Leaving, IfExists):
+    """Arguments of ``transport remove``."""
+
+
+@verb("transport list", "List the transports.", columns=("name", "portals", "sessions", "state"))
+async def list_transports(daemon: Daemon, _: Options) -> list[dict[str, Any]]:
+    """One row for each transport."""
+    return [
+        {
+            "name": name,
+            "portals": len(await transport.portals()),
+            "sessions": len(await transport.sessions()),
+            "state": daemon.state_of(Thing(Kind.TRANSPORT, name)) or "online",
+        }
+        for name, transport in daemon.inventory.transports.items()
+    ]
+
+
+@removal(
+    "transport remove", "Remove a transport that serves no target: its portals close, its sessions end.", OldTransport
+)
+async def remove_transport(daemon: Daemon, old: OldTransport) -> list[dict[str, str]]:
+    """Remove a transport; its targets must have gone before."""
+    transport_called(daemon, old.transport)
+
+    def edit(document: dict[str, Any]) -> None:
+        served = [name for name, target in daemon.config.targets.items() if target.transport == old.transport]
+        if served:
+            raise VerbError(Code.BUSY, f"transport {old.transport} serves {', '.join(served)}; remove that first")
+        remove_entry(document, "transports", old.transport)
+
+    return steps_shown(await daemon.remove(Thing(Kind.TRANSPORT, old.transport), edit, old.deadline_s))
+
+
+@verb(
+    "portal list",
+    "List the portals.",
+    columns=("transport", "address", "group", "advertised", "connections", "state"),
+)
 async def list_portals(daemon: Daemon, _: Options) -> list[dict[str, Any]]:
-    """One row for each portal."""
+    """One row for each portal that is open or drained."""
     return [
         {
             "transport": name,
@@ -47,9 +104,10 @@ async def list_portals(daemon: Daemon, _: Options) -> list[dict[str, Any]]:
             "group": portal.group,
             "advertised": portal.advertised,
             "connections": portal.connections,
+            "state": daemon.state_of(portal_thing(name, portal)) or "online",
         }
         for name, transport in daemon.inventory.transports.items()
-        for portal in await transport.portals()
+        for portal in (*await transport.portals(), *await _drained(daemon, name))
     ]
 
 
@@ -68,27 +126,28 @@ async def add_portal(daemon: Daemon, new: NewPortal) -> list[dict[str, str]]:
     return steps_shown(await daemon.edit(edit))
 
 
-@verb("portal remove", "Close a portal; the sessions that came through it go on.", Portal, STEPS)
-async def remove_portal(daemon: Daemon, old: Portal) -> list[dict[str, str]]:
+@removal("portal remove", "Close a portal; the sessions that came through it end.", OldPortal)
+async def remove_portal(daemon: Daemon, old: OldPortal) -> list[dict[str, str]]:
     """Listen on one address less."""
-    actual = [portal.address for portal in await _transport(daemon, old.transport).portals()]
+    thing = await portal_called(daemon, old.transport, old.address)
 
     def edit(document: dict[str, Any]) -> None:
         current = _portals(daemon, old.transport)
-        kept = [
-            portal
-            for portal, open_at in zip(current, actual, strict=True)
-            if old.address not in (portal["address"], open_at)
-        ]
+        kept = [portal for portal in current if portal["address"] != thing.part]
         if len(kept) == len(current):
-            raise missing("portal", old.address, actual)
+            raise missing("portal", old.address, [portal["address"] for portal in current])
         _replace(document, old.transport, kept)
 
-    return steps_shown(await daemon.edit(edit))
+    if old.keep_sessions:
+        return steps_shown(await daemon.edit(edit))
+    return steps_shown(await daemon.remove(thing, edit, old.deadline_s))
 
 
 @verb(
-    "session list", "List the sessions.", SomeSessions, ("transport", "id", "target", "initiator", "address", "tasks")
+    "session list",
+    "List the sessions.",
+    SomeSessions,
+    ("transport", "id", "target", "initiator", "address", "portal", "tasks", "state"),
 )
 async def list_sessions(daemon: Daemon, wanted: SomeSessions) -> list[dict[str, Any]]:
     """One row for each session."""
@@ -99,7 +158,9 @@ async def list_sessions(daemon: Daemon, wanted: SomeSessions) -> list[dict[str, 
             "target": session.target,
             "initiator": session.initiator,
             "address": session.address,
+            "portal": session.portal,
             "tasks": session.tasks,
+            "state": daemon.state_of(Thing(Kind.SESSION, name, session.id)) or "online",
             "details": dict(session.details),
         }
         for name, transport in daemon.inventory.transports.items()
@@ -108,16 +169,43 @@ async def list_sessions(daemon: Daemon, wanted: SomeSessions) -> list[dict[str, 
     ]
 
 
-@verb("session drop", "End a session; the initiator may log in again.", OldSession)
-async def drop_session(daemon: Daemon, old: OldSession) -> dict[str, Any]:
+@removal("session remove", "Ask an initiator to log out, then end its session; it may log in again.", OldSession)
+async def remove_session(daemon: Daemon, old: OldSession) -> list[dict[str, str]]:
     """End one session."""
-    transport = _transport(daemon, old.transport)
-    if not await daemon.drop_session(old.transport, old.id):
-        raise missing("session", old.id, [session.id for session in await transport.sessions()])
-    return {"dropped": old.id}
+    thing = await session_called(daemon, old.transport, old.id)
+    await daemon.drain(thing, old.deadline_s)
+    return steps_shown([Step(Action.REMOVE, Kind.SESSION, old.id)])
 
 
-def _transport(daemon: Daemon, name: str) -> Driver:
+async def session_called(daemon: Daemon, transport: str, session_id: str) -> Thing:
+    """A session by its id.
+
+    :raises VerbError: there is none.
+    """
+    ids = [session.id for session in await transport_called(daemon, transport).sessions()]
+    if session_id not in ids:
+        raise missing("session", session_id, ids)
+    return Thing(Kind.SESSION, transport, session_id)
+
+
+async def portal_called(daemon: Daemon, transport: str, address: str) -> Thing:
+    """A portal that is open, drained or going away, by its address or the one in its configuration.
+
+    :raises VerbError: there is none.
+    """
+    driver = transport_called(daemon, transport)
+    portal = await open_portal(daemon.inventory, transport, address)
+    thing = Thing(Kind.PORTAL, transport, address) if portal is None else portal_thing(transport, portal)
+    if portal is None and not daemon.state_of(thing):
+        raise missing("portal", address, [one.address for one in await driver.portals()])
+    return thing
+
+
+def transport_called(daemon: Daemon, name: str) -> Driver:
+    """A transport by its name.
+
+    :raises VerbError: there is none.
+    """
     transport = daemon.inventory.transports.get(name)
     if transport is None:
         raise missing("transport", name, daemon.inventory.transports)
@@ -126,8 +214,8 @@ def _transport(daemon: Daemon, name: str) -> Driver:
 
 def _portals(daemon: Daemon, name: str) -> list[dict[str, Any]]:
     """The portals of a transport as its configuration has them, defaults included."""
-    options = _transport(daemon, name).options
-    portals = getattr(options, "portals", None)
+    transport_called(daemon, name)
+    portals = getattr(daemon.config.transports[name].options, "portals", None)
     if portals is None:
         raise VerbError(Code.CONFIG, f"transport {name} has no portals that can be added or removed")
     return [
@@ -135,6 +223,16 @@ def _portals(daemon: Daemon, name: str) -> list[dict[str, Any]]:
         if isinstance(one, dict)
         else {"address": one.address, **one.model_dump(mode="json", exclude_defaults=True)}
         for one in portals
+    ]
+
+
+async def _drained(daemon: Daemon, transport: str) -> list[PortalInfo]:
+    """The portals of a transport that are not open now, for they are drained."""
+    portals = {one["address"]: one for one in _portals(daemon, transport)}
+    return [
+        PortalInfo(address, portals[address].get("group", 1), portals[address].get("advertise") or "")
+        for address in drained_portals(daemon.inventory, transport)
+        if address in portals and await open_portal(daemon.inventory, transport, address) is None
     ]
 
 

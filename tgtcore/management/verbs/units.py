@@ -4,11 +4,11 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from tgtcore.daemon import Daemon
+from tgtcore.daemon import Daemon, Kind, Thing
 from tgtcore.daemon.inventory import Unit
-from tgtcore.logical_unit import LogicalUnit
 from tgtcore.management.edits import assign, lun_table, new_entry, remove_entry
 from tgtcore.management.protocol import Code, VerbError
+from tgtcore.management.verbs.leaving import IfExists, Leaving, removal
 from tgtcore.management.verbs.table import STEPS, argument, missing, steps_shown, verb
 from tgtcore.options import Options
 from tgtcore.sizes import Size
@@ -32,10 +32,10 @@ class UnitName(Options):
     name: str = argument("the logical unit")
 
 
-class RemovedUnit(UnitName):
+class OldUnit(UnitName, Leaving, IfExists):
     """Arguments of ``lu remove``."""
 
-    force: bool = argument("take it out of every target first", False)
+    unmap: bool = argument("take it out of every target first", False)
 
 
 class NewSize(UnitName):
@@ -48,7 +48,7 @@ class NewSize(UnitName):
 async def list_units(daemon: Daemon, _: Options) -> list[dict[str, Any]]:
     """One row for each logical unit."""
     maps = daemon.inventory.maps()
-    return [_row(unit, maps) for unit in daemon.inventory.units.values()]
+    return [_row(daemon, unit, maps) for unit in daemon.inventory.units.values()]
 
 
 @verb("lu show", "Show everything about a logical unit.", UnitName)
@@ -57,7 +57,7 @@ async def show_unit(daemon: Daemon, wanted: UnitName) -> dict[str, Any]:
     unit = unit_called(daemon, wanted.name)
     identity = unit.lu.identity
     return {
-        **_row(unit, daemon.inventory.maps()),
+        **_row(daemon, unit, daemon.inventory.maps()),
         "unique_id": identity.unique_id.hex(),
         "serial": identity.serial,
         "vendor": identity.vendor,
@@ -81,24 +81,27 @@ async def add_unit(daemon: Daemon, new: NewUnit) -> list[dict[str, str]]:
     return steps_shown(steps)
 
 
-@verb("lu remove", "Remove a logical unit and close its store.", RemovedUnit, STEPS)
-async def remove_unit(daemon: Daemon, old: RemovedUnit) -> list[dict[str, str]]:
+@removal("lu remove", "Remove a logical unit and close its store.", OldUnit)
+async def remove_unit(daemon: Daemon, old: OldUnit) -> list[dict[str, str]]:
     """Remove a logical unit that is mapped nowhere, or take it out of every target first."""
-    unit = unit_called(daemon, old.name)
+    unit_called(daemon, old.name)
 
     def edit(document: dict[str, Any]) -> None:
         places = [
-            (target.name, list(target.maps()).index(one), lun)
-            for target, one, lun in daemon.inventory.places_of(unit.lu)
+            (name, index, lun)
+            for name, target in daemon.config.targets.items()
+            for index, lun_map in enumerate(target.maps())
+            for lun, unit in lun_map.luns.items()
+            if unit == old.name
         ]
-        if places and not old.force:
+        if places and not old.unmap:
             where = ", ".join(f"LUN {lun} of {target}" for target, _, lun in places)
-            raise VerbError(Code.BUSY, f'logical unit "{old.name}" is {where}; remove that first, or use --force')
+            raise VerbError(Code.BUSY, f'logical unit "{old.name}" is {where}; remove that first, or use --unmap')
         for target, index, lun in places:
             lun_table(document, target, index).pop(str(lun), None)
         remove_entry(document, "logical_units", old.name)
 
-    return steps_shown(await daemon.edit(edit))
+    return steps_shown(await daemon.remove(Thing(Kind.LOGICAL_UNIT, old.name), edit, old.deadline_s))
 
 
 @verb("lu resize", "Change the size of a logical unit; initiators are told.", NewSize)
@@ -132,21 +135,21 @@ def unit_called(daemon: Daemon, name: str) -> Unit:
 
 
 def _set_online(daemon: Daemon, name: str, online: bool) -> dict[str, Any]:
-    lu = unit_called(daemon, name).lu
-    lu.set_online(online)
-    return {"name": name, "state": _state(lu)}
+    unit = unit_called(daemon, name)
+    unit.lu.set_online(online)
+    return {"name": name, "state": _state(daemon, unit)}
 
 
-def _state(lu: LogicalUnit) -> str:
-    return "going away" if lu.leases.draining else "online" if lu.online else "offline"
+def _state(daemon: Daemon, unit: Unit) -> str:
+    return daemon.state_of(Thing(Kind.LOGICAL_UNIT, unit.config.name)) or ("online" if unit.lu.online else "offline")
 
 
-def _row(unit: Unit, maps: Mapping[LunMap, Target]) -> dict[str, Any]:
+def _row(daemon: Daemon, unit: Unit, maps: Mapping[LunMap, Target]) -> dict[str, Any]:
     return {
         "name": unit.config.name,
         "device_type": unit.config.device_type,
         "size_bytes": unit.store.size_bytes if unit.store else None,
-        "state": _state(unit.lu),
+        "state": _state(daemon, unit),
         "read_only": unit.config.read_only,
         "store": str(unit.config.store) if unit.config.store else None,
         "luns": [f"{maps[lun_map].name}/{lun}" for lun_map, lun in unit.lu.maps.items()],

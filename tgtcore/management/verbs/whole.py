@@ -12,6 +12,7 @@ from tgtcore.config import Config, parse, to_toml
 from tgtcore.daemon import Daemon
 from tgtcore.logical_unit import LogicalUnit
 from tgtcore.loop import Turn
+from tgtcore.management.progress import progress_of
 from tgtcore.management.verbs.table import STEPS, VERBS, Verb, argument, run, steps_shown, verb
 from tgtcore.options import Options
 from tgtcore.registry import AdminCommand
@@ -34,7 +35,7 @@ class Detail(Options):
 
 @verb("show", "Show what is served.", Detail)
 async def show(daemon: Daemon, wanted: Detail) -> dict[str, Any]:
-    """Targets, logical units, portals and sessions in one answer."""
+    """Targets, logical units, portals and sessions in one answer, and what is going away."""
     found = {}
     turn = Turn()
     for table, name in (
@@ -46,7 +47,8 @@ async def show(daemon: Daemon, wanted: Detail) -> dict[str, Any]:
     ):
         found[table] = await run(daemon, name, {})
         await turn.over()
-    return {"daemon": _daemon(daemon), **found, **daemon.plugins.status(detail=wanted.detail)}
+    going = [progress_of(departure) for departure in daemon.departures]
+    return {"daemon": _daemon(daemon), **found, "going_away": going, **daemon.plugins.status(detail=wanted.detail)}
 
 
 @verb("stat", "Show figures: uptime, transports, logical units, and what is in use.")

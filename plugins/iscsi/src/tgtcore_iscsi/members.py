@@ -1,6 +1,5 @@
 """The connections of the transport, each with its socket."""
 
-import asyncio
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
@@ -27,8 +26,6 @@ class Member:
         """What the channel had moved at the last ping."""
         self.session: Session | None = None
         """The session that ends with this connection."""
-        self.gone: asyncio.Future[None] | None = None
-        """Set when somebody waits for the end of the connection."""
 
 
 class Members:

@@ -3,6 +3,7 @@
 import asyncio
 import logging
 import socket
+from collections.abc import Collection, Iterable
 from functools import partial
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -29,7 +30,6 @@ if TYPE_CHECKING:
 _log = logging.getLogger(__name__)
 
 _TICK_S = 1.0
-_LOGOUT_WITHIN_S = 3
 _LIFE_BYTES = 4096
 """Whoever moves so much between two pings lives, and may have the ping or its answer behind a long transfer."""
 
@@ -73,7 +73,8 @@ class IscsiTransport(Transport):
     async def start(self) -> None:
         """Open every portal, or none."""
         self._portals.apply(self.options.portals, self.host.loop)
-        self._ticker = self.host.loop.call_later(_TICK_S, self._tick)
+        if self._ticker is None:
+            self._ticker = self.host.loop.call_later(_TICK_S, self._tick)
 
     async def apply_options(self, options: BaseModel) -> None:
         """Open and close portals; the rest is in force for the next logins."""
@@ -85,48 +86,42 @@ class IscsiTransport(Transport):
         """Close every portal."""
         self._portals.close()
 
-    async def drop_target(self, target: Target, timeout_s: float) -> None:
-        """Ask the target's initiators to log out, wait, then close their sessions."""
+    def ask_to_log_out(self, session_ids: Collection[str], within_s: int) -> None:
+        """Send Async Message 1 (RFC 7143 11.9.1)."""
+        for session, connection in self._sessions:
+            if str(session.tsih) in session_ids and connection.session_phase is not None and not connection.closing:
+                connection.session_phase.services.ask_to_log_out(within_s)
+
+    async def drop_target(self, target: Target) -> None:
+        """End the target's sessions; logins under way find it gone."""
         target.leases.shut()
-        await self._drop({session for session, _ in self._sessions.of_target(target)}, timeout_s)
+        await self._drop(self._sessions.of_target(target))
 
     async def drop_session(self, session_id: str) -> bool:
         """End one session at once."""
         pair = self._sessions.by_id(int(session_id)) if session_id.isdigit() else None
         if pair is None:
             return False
-        await self._drop({pair[0]}, 0)
+        await self._drop([pair])
         return True
 
-    async def close(self, timeout_s: float) -> None:
+    async def close(self) -> None:
         """End every session, then every connection."""
         self._portals.close()
-        await self._drop({session for session, _ in self._sessions}, timeout_s)
+        await self._drop(self._sessions)
         if self._ticker is not None:
             self._ticker.cancel()
         for member in self._members:
             member.channel.close("the daemon stops")
 
-    async def _drop(self, sessions: set[Session], timeout_s: float) -> None:
-        """Ask to log out; after the time, close; return when the last task of the sessions has ended."""
-        wanted = [member for member in self._members if member.session in sessions]
-        within_s = max(1, int(min(timeout_s, _LOGOUT_WITHIN_S)))
-        if timeout_s > 0:
-            for member in wanted:
-                if member.connection.session_phase is not None and not member.connection.closing:
-                    member.connection.session_phase.services.ask_to_log_out(within_s)
-            gone = [self.host.loop.create_future() for _ in wanted]
-            for member, future in zip(wanted, gone, strict=True):
-                member.gone = future
-            if gone:
-                await asyncio.wait(gone, timeout=min(timeout_s, _LOGOUT_WITHIN_S))
+    async def _drop(self, pairs: Iterable[tuple[Session, Connection]]) -> None:
+        """Close connections when everything is sent; return when the last task of their sessions has ended."""
         ends = []
-        for session, connection in self._sessions:
-            if session in sessions:
-                ended = self.host.loop.create_future()
-                ends.append(ended)
-                connection.close_when_sent("the session was removed")
-                self._sessions.end(session, partial(_set, ended))
+        for session, connection in pairs:
+            ended = self.host.loop.create_future()
+            ends.append(ended)
+            connection.close_when_sent("the session was removed")
+            self._sessions.end(session, partial(_set, ended))
         for ended in ends:
             await ended
 
@@ -147,8 +142,6 @@ class IscsiTransport(Transport):
     def _closed(self, channel: Channel, why: str) -> None:
         member = self._members.remove(channel)
         _log.info("%s ended: %s", member.connection, why)
-        if member.gone is not None and not member.gone.done():
-            member.gone.set_result(None)
         if member.session is not None:
             self._sessions.end(member.session)
 
@@ -220,6 +213,7 @@ class IscsiTransport(Transport):
                 portal.group,
                 portal.options.advertise or "",
                 sum(member.portal is portal for member in self._members),
+                portal.options.address,
             )
             for portal in self._portals
         ]
@@ -234,9 +228,16 @@ class IscsiTransport(Transport):
                 connection.peer,
                 len(session.nexus.tasks) if session.nexus else 0,
                 {"isid": session.key.isid.hex(), "portal_group": session.key.portal_group, "cid": session.cid},
+                self._portal_of(connection),
+                session.nexus,
             )
             for session, connection in self._sessions
         ]
+
+    def _portal_of(self, connection: Connection) -> str:
+        """Where a connection came in; nowhere any more when its socket is closed."""
+        member = self._members.of(connection)
+        return str(member.portal.listener.address) if member is not None else ""
 
     def urls(self, target: Target, lun: int) -> list[str]:
         """Addresses as libiscsi and QEMU write them."""

@@ -1,0 +1,51 @@
+"""Showing on standard error how a verb that waits gets on: one line that changes on a terminal, else one line each time."""
+
+import json
+import shutil
+import sys
+from typing import Any
+
+import click
+
+_ERASE = "\r\x1b[K"
+
+
+class Progress:
+    """Takes what the daemon says, until the end of a ``with`` block.
+
+    :param as_json: one JSON object in each line, for programs.
+    """
+
+    def __init__(self, *, as_json: bool = False) -> None:
+        self._as_json = as_json
+        self._live = sys.stderr.isatty() and not as_json
+        self._shown = False
+
+    def __call__(self, progress: dict[str, Any]) -> None:
+        """Show it."""
+        if self._as_json:
+            click.echo(json.dumps({"progress": progress}), err=True)
+        elif self._live:
+            width = shutil.get_terminal_size().columns - 1
+            click.echo(_ERASE + line(progress)[:width], err=True, nl=False)
+            self._shown = True
+        else:
+            click.echo(line(progress), err=True)
+
+    def __enter__(self) -> "Progress":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._shown:
+            click.echo(_ERASE, err=True, nl=False)
+
+
+def line(progress: dict[str, Any]) -> str:
+    """Progress in a line."""
+    holders = [f"{one['holder']} ({one['age_s']:.0f} s)" for one in progress["holders"]]
+    more = progress["count"] - len(holders)
+    users = ", ".join(holders) + (f" and {more} more" if more > 0 else "")
+    left_s = progress["left_s"]
+    when = f"{left_s:.0f} s left" if left_s else "what waits is aborted"
+    text = f"{progress['thing']} is {progress['state']}, {when}; in use by: {users or 'nobody'}"
+    return "".join(character if character.isprintable() else "?" for character in text)
