@@ -266,8 +266,9 @@ class World:
         inventory = self.daemon.inventory
         if inventory.units or inventory.targets or inventory.transports or self._controls or self.judge.alive:
             self.environment.fail(f"the daemon has stopped and left {inventory.holders()}, {self._unfinished()}")
+        flushed = not self.environment.faults.character.call_fails  # else closing may have failed, also long before
         for medium in self.environment.media.values():
-            medium.contents.end_flush(medium.contents.begin_flush(), good=True)
+            medium.contents.end_flush(medium.contents.begin_flush(), good=flushed)
             if medium.user is not None:
                 self.environment.fail(f"the daemon has stopped and left medium {medium.name} open")
 
