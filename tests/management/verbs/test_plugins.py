@@ -66,7 +66,7 @@ async def test_a_reload_with_other_keys(manage: Managed, site: Site) -> None:
     with pytest.raises(ConfigError, match=r"plugin.acme.level: "):
         await manage("plugin reload", name="acme")
     site.install("acme-store", "acme", file_store(3) + KEYS, "3.0")
-    (step,) = await manage("plugin reload", name="acme", timeout=1)
+    (step,) = await manage("plugin reload", name="acme", deadline=1)
     assert step == {"action": "reload", "kind": "plugin", "name": "acme", "detail": "1.0 -> 3.0"}
     assert [one.level for one in sys.modules["acme_store"].used] == [3]
 

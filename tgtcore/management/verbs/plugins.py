@@ -32,8 +32,8 @@ class OldPlugin(PluginName, Leaving):
 class UpgradedPlugin(PluginName):
     """Arguments of ``plugin reload``."""
 
-    timeout: float | None = argument(
-        "seconds for commands that run; the key daemon.drain_s by default", None, ge=0, le=3600
+    deadline: float | None = argument(
+        "how many seconds commands that run may take to end; by default daemon.drain_s", None, ge=0, le=3600
     )
 
 
@@ -95,7 +95,7 @@ async def unload_plugin(daemon: Daemon, old: OldPlugin) -> list[dict[str, str]]:
 async def reload_plugin(daemon: Daemon, new: UpgradedPlugin) -> list[dict[str, str]]:
     """Take the code that is installed now into use."""
     _find(daemon, new.name)
-    return steps_shown(await daemon.reload_plugin(new.name, new.timeout))
+    return steps_shown(await daemon.reload_plugin(new.name, new.deadline))
 
 
 def _find(daemon: Daemon, name: str) -> None:
