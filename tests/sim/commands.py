@@ -129,11 +129,14 @@ class Commands:
         return Command("STOP UNIT" if stops else "START UNIT", bytes((0x1B, 0, 0, 0, not stops)), effect=effect)
 
     def mode_select(self, chance: random.Random, view: View) -> Command:
-        """The write cache on or off, or the Control mode page."""
-        name, page, flushes = chance.choice(_MODE_PAGES)
+        """The write cache on or off, or the Control mode page.
+
+        Only the command that turns the cache off waits until it is empty, which of several at a time is not known: no effect.
+        """
+        name, page = chance.choice(_MODE_PAGES)
         data = bytes(4) + page
         cdb = bytes((0x15, 0x10, 0, 0, len(data)))
-        return Command(f"MODE SELECT {name}", cdb, data, effect=Synchronizes() if flushes else Effect())
+        return Command(f"MODE SELECT {name}", cdb, data)
 
     def inform(self, chance: random.Random, view: View) -> Command:
         name, cdb = chance.choice(_INFORMING)
@@ -184,12 +187,12 @@ _CONTROL = ((0, 0x20 | 0x02), (1, 0x10))
 """TST, GLTSD and QUEUE ALGORITHM MODIFIER can't be changed."""
 _TAS, _SWP, _D_SENSE = (3, 0x40), (2, 0x08), (0, 0x04)
 _MODE_PAGES = (
-    ("WCE=0", _page(0x08, 18), True),
-    ("WCE=1", _page(0x08, 18, (0, 0x04)), False),
-    ("TAS=1", _page(0x0A, 10, *_CONTROL, _TAS), False),
-    ("TAS=0", _page(0x0A, 10, *_CONTROL), False),
-    ("SWP=1", _page(0x0A, 10, *_CONTROL, _TAS, _SWP), True),
-    ("D_SENSE=1", _page(0x0A, 10, *_CONTROL, _TAS, _D_SENSE), False),
+    ("WCE=0", _page(0x08, 18)),
+    ("WCE=1", _page(0x08, 18, (0, 0x04))),
+    ("TAS=1", _page(0x0A, 10, *_CONTROL, _TAS)),
+    ("TAS=0", _page(0x0A, 10, *_CONTROL)),
+    ("SWP=1", _page(0x0A, 10, *_CONTROL, _TAS, _SWP)),
+    ("D_SENSE=1", _page(0x0A, 10, *_CONTROL, _TAS, _D_SENSE)),
 )
 _INFORMING = (
     ("TEST UNIT READY", "00"),
