@@ -1,5 +1,7 @@
 """tgtadm at work under a kernel that has the disk in use: resize, removal of the LUN, the target and the daemon."""
 
+import subprocess
+import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -42,6 +44,18 @@ def busy(served: Served) -> list[Any]:
     return [row for row in leases(served) if not row["holder"].startswith("nexus ")]
 
 
+HOW = [(), ("--force",)]
+NOT_FOUND = 4
+
+
+def status_of(served: Served, *words: str) -> int:
+    """The exit status of a verb."""
+    tgtadm = Path(sys.executable).with_name("tgtadm")
+    return subprocess.run(
+        [tgtadm, "--socket", served.socket, *words], capture_output=True, timeout=60, check=False
+    ).returncode
+
+
 def unit_name(served: Served) -> str:
     """The name of the only logical unit."""
     (unit,) = served.admin("lu", "list")
@@ -80,24 +94,33 @@ def test_a_mounted_file_system_grows_with_its_disk(guest: Guest, served: Served,
 # ---- removal under I/O ----------------------------------------------------------------------------------------------
 
 
+@pytest.mark.parametrize("how", HOW)
 @pytest.mark.provokes(_GONE)
-def test_removing_lun_and_target_under_io_hangs_nothing(guest: Guest, served: Served, session: int, disk: str) -> None:
-    guest.run(f"load {disk}")
-    served.admin("lun", "remove", TARGET, "0")
-    assert busy(served) == []
-    guest.run("load_over", timeout_s=70)
-    served.admin("target", "remove", TARGET)
-    nothing_is_left(guest, served, session)
-
-
-@pytest.mark.provokes(_GONE)
-def test_removing_the_target_alone_under_io_hangs_nothing(
-    guest: Guest, served: Served, session: int, disk: str
+def test_removing_lun_and_target_under_io_hangs_nothing(
+    guest: Guest, served: Served, session: int, disk: str, how: tuple[str, ...]
 ) -> None:
     guest.run(f"load {disk}")
+    served.admin("lun", "remove", TARGET, "0", *how)
+    assert busy(served) == []
+    guest.run("load_over", timeout_s=70)
+    guest.run("dmesg | grep -qi 'logical unit not supported'")
+    assert status_of(served, "lun", "remove", TARGET, "0") == NOT_FOUND
     served.admin("target", "remove", TARGET)
+    nothing_is_left(guest, served, session)
+
+
+@pytest.mark.parametrize("how", HOW)
+@pytest.mark.provokes(_GONE)
+def test_removing_the_target_alone_under_io_hangs_nothing(
+    guest: Guest, served: Served, session: int, disk: str, how: tuple[str, ...]
+) -> None:
+    guest.run(f"load {disk}")
+    served.admin("target", "remove", TARGET, *how)
     guest.run("load_over", timeout_s=70)
     nothing_is_left(guest, served, session)
+    guest.run("! dmesg | grep -E 'hung task|blocked for more than'")
+    assert status_of(served, "target", "remove", TARGET) == NOT_FOUND
+    assert status_of(served, "target", "remove", TARGET, "--if-exists") == 0
 
 
 @pytest.mark.provokes(_GONE)
