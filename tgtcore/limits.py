@@ -24,6 +24,9 @@ TRANSFER_BYTES_MAX = 16 * 1024 * 1024
 NAME_BYTES_MAX = 223
 """RFC 7143 4.2.7.1: the longest target or initiator name; the limit serves every transport."""
 
+TRANSPORT_ID_BYTES_MAX = 256
+"""SPC-5 7.6.4.6: an iSCSI name, its separator and the ISID come to 245 bytes in the longest TransportID that there is."""
+
 WORKER_THREADS_MAX = 64
 """Threads for blocking store calls; each costs a stack and rarely pays beyond the device's queue."""
 

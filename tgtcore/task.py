@@ -152,7 +152,8 @@ class Task:
             self.done()
         finally:
             if self.on_end is not None:
-                self._tell_the_end(self.on_end)
+                waiting, self.on_end = self.on_end, None  # who waits often knows the task: no cycle is to keep its data
+                self._tell_the_end(waiting)
             itl = self.itl
             if itl is not None and itl.task_set.waiting:
                 itl.task_set.go_on()

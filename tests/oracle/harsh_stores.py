@@ -5,6 +5,7 @@ import random
 import shutil
 import threading
 import time
+from collections.abc import Mapping
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -41,13 +42,19 @@ allow = {{ initiators = ["*"] }}
 
 def served(work: Path, store: str, size: str) -> Served:
     """A daemon with one disk on one of these stores, in a folder where it may have been before."""
-    metadata = work / "site" / f"{_NAME}-1.dist-info"
-    metadata.mkdir(parents=True, exist_ok=True)
-    (metadata / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {_NAME}\nVersion: 1\n")
-    (metadata / "entry_points.txt").write_text(f"[tgtcore.plugins]\n{_NAME} = {__name__}\n")
     (work / "tgtd.toml").write_text(_CONFIG.format(name=_NAME, store=store, size=size, target=TARGET))
-    path = os.pathsep.join(filter(None, (str(work / "site"), str(_HERE.parent), os.environ.get("PYTHONPATH"))))
-    return Served(work, "--config", "tgtd.toml", environment={"PYTHONPATH": path})
+    return Served(work, "--config", "tgtd.toml", environment=environment(work, {_NAME: __name__}))
+
+
+def environment(work: Path, plugins: Mapping[str, str]) -> dict[str, str]:
+    """The environment in which a daemon finds plugins that are only for a test: modules by name of the plugin."""
+    for name, module in plugins.items():
+        metadata = work / "site" / f"{name}-1.dist-info"
+        metadata.mkdir(parents=True, exist_ok=True)
+        (metadata / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {name}\nVersion: 1\n")
+        (metadata / "entry_points.txt").write_text(f"[tgtcore.plugins]\n{name} = {module}\n")
+    path = (str(work / "site"), str(_HERE.parent), os.environ.get("PYTHONPATH"))
+    return {"PYTHONPATH": os.pathsep.join(filter(None, path))}
 
 
 class SlowFile(FileStore):

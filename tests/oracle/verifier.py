@@ -83,11 +83,13 @@ class Writer:
         self._function_sent = False
         self._heard = 0.0
         self._probing = False
+        self.stopped = False
+        """Set it to end the work before its time."""
 
     def work(self, until: float, disturb_every_s: float) -> None:
         """Write and read at random until a time of the monotonic clock, in between drop the connection or reset the LUN."""
         disturbance = self._next(disturb_every_s)
-        while time.monotonic() < until and not self._counts.wrong:
+        while time.monotonic() < until and not self._counts.wrong and not self.stopped:
             self._step(busy=True)
             if time.monotonic() > disturbance:
                 disturbance = self._next(disturb_every_s)

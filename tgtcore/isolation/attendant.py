@@ -9,9 +9,17 @@ from collections.abc import Callable
 from typing import Any
 
 from tgtcore.errors import Draining, RingError, TgtError
+from tgtcore.isolation.answers import checked
 from tgtcore.isolation.events import Events
 from tgtcore.isolation.ring_task import RingTask
-from tgtcore.limits import CDB_BYTES_MAX, NEXUSES_PER_DRIVER_MAX, PARAMETER_LIST_BYTES_MAX, SOCKETS_PER_DRIVER_MAX
+from tgtcore.limits import (
+    CDB_BYTES_MAX,
+    NAME_BYTES_MAX,
+    NEXUSES_PER_DRIVER_MAX,
+    PARAMETER_LIST_BYTES_MAX,
+    SOCKETS_PER_DRIVER_MAX,
+    TRANSPORT_ID_BYTES_MAX,
+)
 from tgtcore.nexus import InitiatorPort, Nexus, TargetPort, Tmf, TmfRequest, TmfResponse
 from tgtcore.ring import (
     Attached,
@@ -35,6 +43,7 @@ _log = logging.getLogger(__name__)
 
 _CDB_BYTES_USUAL = 16
 _PAYLOAD_BYTES_MAX = 4096
+_NO_ROOM = memoryview(b"")
 
 
 class Attendant:
@@ -194,6 +203,7 @@ class Attendant:
         del self.tasks[task.tag]
         end = self.end
         if end.closed:
+            task.room, task.data_out = _NO_ROOM, None  # whoever still knows the task must not keep the memory mapped
             return
         length = task.place_data_in()
         sense = task.sense[: messages.SENSE_BYTES]
@@ -263,8 +273,8 @@ class Attendant:
         if number in self.nexuses or len(self.nexuses) >= NEXUSES_PER_DRIVER_MAX:
             raise RingError(f"nexus {number} is open already, or one of more than {NEXUSES_PER_DRIVER_MAX}")
         name, address, transport_id, port = words.split(self._payload(offset, length), 4)
-        initiator_port = InitiatorPort(words.text(name), transport_id, words.text(address))
-        target_port = TargetPort(words.text(port), relative_id, group, protocol)
+        initiator_port = _initiator_port(name, address, transport_id)
+        target_port = checked(TargetPort(words.text(port), relative_id, group, protocol))
         self._begin(request_id)
         status, text = self._open(number, target, initiator_port, target_port)
         self._respond(messages.NEXUS_OPENED, request_id, Response.NEXUS_OPENED, status, 0, len(text), request_id, text)
@@ -303,7 +313,7 @@ class Attendant:
     def _admit(self, slots: memoryview, at: int) -> None:
         _, _, _, target, request_id, offset, length = messages.ADMIT.unpack_from(slots, at)
         name, address, transport_id, portal = words.split(self._payload(offset, length), 4)
-        port = InitiatorPort(words.text(name), transport_id, words.text(address))
+        port = _initiator_port(name, address, transport_id)
         found = self.targets.get(target)
         self._begin(request_id)
         admitted = found is not None and self._host.admits(found, port, words.text(portal))
@@ -354,6 +364,21 @@ class Attendant:
         end = self.end
         if not end.closed:
             layout.pack_into(end.responses, end.slot(), *values)
+
+
+def _initiator_port(name: bytes, address: bytes, transport_id: bytes) -> InitiatorPort:
+    """An initiator port as a driver tells of it: its words come into logs and reservations.
+
+    :raises RingError: there can be none such.
+    """
+    port = InitiatorPort(words.text(name), transport_id, words.text(address))
+    if not (
+        0 < len(name) <= NAME_BYTES_MAX and len(address) <= NAME_BYTES_MAX and (port.name + port.address).isprintable()
+    ):
+        raise RingError(f"an initiator port with a name of {len(name)} and an address of {len(address)} bytes can't be")
+    if not 0 < len(transport_id) <= TRANSPORT_ID_BYTES_MAX:
+        raise RingError(f"a TransportID of {len(transport_id)} bytes, expected at most {TRANSPORT_ID_BYTES_MAX}")
+    return port
 
 
 _FUNCTIONS = {member.value: Tmf[member.name] for member in RingFunction if member is not RingFunction.NEXUS_TASKS}

@@ -10,10 +10,12 @@ import sys
 from collections.abc import Callable
 from dataclasses import replace
 
-from tgtcore.isolation.orders import Orders, parse_line
+from tgtcore.isolation.child_log import ChildLog
+from tgtcore.isolation.orders import Orders
 
-_LINE_BYTES_MAX = 16 * 1024
-"""A longer line of its log is cut."""
+_READ_BYTES = 16 * 1024
+_READS_AT_THE_END = 8
+"""More than a pipe holds: what others that it has started write is no concern of ours."""
 
 
 class Child:
@@ -21,7 +23,7 @@ class Child:
 
     :param orders: what it is told; the number of its descriptor is filled in.
     :param log: takes what it logs.
-    :param exited: called once, when it has ended, with its exit status, negative for a signal.
+    :param ended: called once, when it has ended.
     :raises OSError: it can't be started.
     """
 
@@ -30,15 +32,17 @@ class Child:
         orders: Orders,
         loop: asyncio.AbstractEventLoop,
         log: logging.Logger,
-        exited: Callable[[int], None],
+        ended: Callable[[], None],
     ) -> None:
         self.link, far_end = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        """The core's end of the socket; whoever attends to the driver closes it."""
+        self.exited: asyncio.Future[int] = loop.create_future()
+        """Gets its exit status, negative for a signal, when it has ended."""
         self._loop = loop
-        self._log = log
-        self._exited = exited
-        self._rest = b""
+        self._told = ended
+        process = None
         try:
-            self._process = subprocess.Popen(
+            process = self._process = subprocess.Popen(
                 [sys.executable, "-P", "-m", __package__, replace(orders, link=far_end.fileno()).to_argument()],
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.DEVNULL,
@@ -46,15 +50,19 @@ class Child:
                 pass_fds=(far_end.fileno(),),
                 start_new_session=True,
             )
+            self._pidfd = os.pidfd_open(process.pid)
         except BaseException:
             self.link.close()
+            if process is not None:
+                process.kill()
+                process.communicate()
             raise
         finally:
             far_end.close()
-        assert self._process.stderr is not None
-        self._stderr = self._process.stderr
+        assert process.stderr is not None
+        self._stderr = process.stderr
         os.set_blocking(self._stderr.fileno(), False)
-        self._pidfd = os.pidfd_open(self.pid)
+        self._log = ChildLog(log, process.pid, loop.time)
         loop.add_reader(self._pidfd, self._ended)
         loop.add_reader(self._stderr, self._said)
 
@@ -64,39 +72,41 @@ class Child:
         return self._process.pid
 
     @property
-    def running(self) -> bool:
-        """Whether it has not ended."""
-        return self._pidfd >= 0
+    def last_words(self) -> str:
+        """What it has logged last."""
+        return self._log.last_words
 
     def kill(self) -> None:
         """End it at once."""
         if self._pidfd >= 0:
             signal.pidfd_send_signal(self._pidfd, signal.SIGKILL)
 
+    def how_it_ended(self) -> str:
+        """In words, with its last ones when it has ended by itself."""
+        status = self.exited.result()
+        if status < 0:
+            return f"has ended by signal {-status}"
+        return f"has ended with status {status}" + f": {self.last_words}" * bool(self.last_words)
+
     def _ended(self) -> None:
         self._loop.remove_reader(self._pidfd)
         os.close(self._pidfd)
         self._pidfd = -1
         status = self._process.wait()
-        self._said()
+        for _ in range(_READS_AT_THE_END):
+            self._said()
+        self._log.close()
         self._loop.remove_reader(self._stderr)
         self._stderr.close()
-        self._exited(status)
+        self.exited.set_result(status)
+        self._told()
 
     def _said(self) -> None:
         try:
-            heard = os.read(self._stderr.fileno(), 65536)
+            heard = os.read(self._stderr.fileno(), _READ_BYTES)
         except BlockingIOError:
             return
-        if not heard:
+        if heard:
+            self._log.heard(heard)
+        else:
             self._loop.remove_reader(self._stderr)
-            return
-        *lines, self._rest = (self._rest + heard).split(b"\n")
-        if len(self._rest) > _LINE_BYTES_MAX:
-            lines.append(self._rest)
-            self._rest = b""
-        for line in lines:
-            level, name, text = parse_line(line[:_LINE_BYTES_MAX])
-            self._log.log(
-                level, "%s[%d]: %s%s", self._log.name.rpartition(".")[2], self.pid, f"{name}: " * bool(name), text
-            )

@@ -5,8 +5,13 @@ from collections import deque
 from typing import NamedTuple
 
 from tgtcore.errors import RingError
+from tgtcore.isolation.orders import printable
 from tgtcore.ring import AckStatus, CoreEnd, Event, messages
 from tgtcore.ring.memory import Memory
+
+_STATUSES = frozenset(AckStatus)
+_TEXT_BYTES_MAX = 1000
+"""Longest reason that a driver may give."""
 
 
 class _Wanted(NamedTuple):
@@ -36,6 +41,11 @@ class Events:
         """Event id → buffer, event."""
         self._last_id = 0
 
+    @property
+    def crowded(self) -> bool:
+        """Whether events wait until others are acknowledged."""
+        return bool(self._waiting)
+
     def post(
         self, kind: Event, *, target: int = 0, payload: bytes = b"", timeout_s: float = 0
     ) -> "asyncio.Future[bytes]":
@@ -61,11 +71,12 @@ class Events:
 
         :raises RingError: nobody has asked, or the answer can't be.
         """
-        told = self._told.pop(event_id, None)
+        told = self._told.get(event_id)
         if told is None:
             raise RingError(f"event {event_id} is acknowledged, but there is none")
-        if length > self._size:
-            raise RingError(f"an answer of {length} bytes, expected at most {self._size}")
+        if status not in _STATUSES or length > self._size:
+            raise RingError(f"an answer with status {status} and {length} bytes, expected at most {self._size}")
+        del self._told[event_id]
         buffer, wanted = told
         payload = bytes(self._memory[buffer * self._size : buffer * self._size + length])
         self._free.append(buffer)
@@ -73,7 +84,8 @@ class Events:
             if status == AckStatus.DONE:
                 wanted.answer.set_result(payload)
             else:
-                text = payload.decode("utf-8", "replace") or f"the driver does not support {wanted.kind.name}"
+                text = printable(payload[:_TEXT_BYTES_MAX].decode("utf-8", "replace"))
+                text = text or f"the driver does not support {wanted.kind.name}"
                 wanted.answer.set_exception(Refused(text))
         while self._waiting and self._free:
             self._tell(self._waiting.popleft())
@@ -83,6 +95,7 @@ class Events:
         every = [wanted for _, wanted in self._told.values()] + list(self._waiting)
         self._told.clear()
         self._waiting.clear()
+        self._memory = memoryview(b"")  # so that it need not stay mapped
         for wanted in every:
             if not wanted.answer.done():
                 wanted.answer.set_exception(RingError("the driver is gone"))

@@ -40,10 +40,20 @@ class LineFormatter(logging.Formatter):
         return json.dumps([record.levelno, record.name, super().format(record)])
 
 
+_LEVELS = (logging.DEBUG, logging.INFO, logging.WARNING, logging.ERROR, logging.CRITICAL)
+
+
 def parse_line(line: bytes) -> tuple[int, str, str]:
-    """What a driver process has logged; whatever else it says is a warning, as it stands."""
+    """Level, logger and text of what a driver process has logged; whatever else it says is a warning, as it stands."""
     try:
         level, name, text = json.loads(line)
-        return int(level), str(name), str(text)
-    except (ValueError, TypeError):
+        if level not in _LEVELS or not isinstance(name, str) or not isinstance(text, str):
+            raise ValueError("no line of a log")
+    except (ValueError, TypeError, RecursionError):
         return logging.WARNING, "", line.decode("utf-8", "replace").rstrip()
+    return int(level), name, text
+
+
+def printable(text: str) -> str:
+    """Words of a driver as they may stand in a log: in one line, and without what moves a terminal's cursor."""
+    return text if text.isprintable() else text.encode("unicode_escape").decode()

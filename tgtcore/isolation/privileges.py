@@ -1,4 +1,4 @@
-"""What a driver process gives up before it meets anybody."""
+"""What a driver process gives up before it meets anybody, its life without the daemon included."""
 
 import ctypes
 import encodings.idna
@@ -6,6 +6,7 @@ import logging
 import os
 import pkgutil
 import pwd
+import signal
 import sys
 from importlib import import_module
 
@@ -13,6 +14,7 @@ from tgtcore.errors import ConfigError
 
 _log = logging.getLogger(__name__)
 
+_PR_SET_PDEATHSIG = 1
 _PR_SET_NO_NEW_PRIVS = 38
 _LATE = (encodings.idna,)
 """What the standard library imports only when it is needed, by :func:`socket.getaddrinfo` for one."""
@@ -53,5 +55,15 @@ def become(name: str) -> None:
             _log.warning(
                 "user %s can't read Python's own library: modules that are not loaded yet will be missing", name
             )
-    if ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0):
-        raise OSError(ctypes.get_errno(), "prctl(PR_SET_NO_NEW_PRIVS) failed")
+        end_with_the_daemon()  # the kernel forgets that for who becomes another user
+    _prctl(_PR_SET_NO_NEW_PRIVS, 1)
+
+
+def end_with_the_daemon() -> None:
+    """Let the kernel end this process when the daemon ends, however that may happen: also one that hangs, or was stopped."""
+    _prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+
+
+def _prctl(option: int, value: int) -> None:
+    if ctypes.CDLL(None, use_errno=True).prctl(option, value, 0, 0, 0):
+        raise OSError(ctypes.get_errno(), f"prctl({option}) failed")

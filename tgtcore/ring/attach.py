@@ -17,7 +17,7 @@ from tgtcore.ring.geometry import ABI_VERSION, FEATURES, MAGIC, Geometry
 from tgtcore.ring.layout import Field, Layout
 from tgtcore.ring.memory import Memory, create, read_geometry
 
-ATTACH_S = 10.0
+ATTACH_S = 30.0
 """How long either side waits for the other's words."""
 
 ADDRESS_BYTES_MAX = 256

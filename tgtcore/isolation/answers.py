@@ -1,0 +1,84 @@
+"""What a driver tells of itself for show: every answer is checked, for it may say anything."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Annotated, Any, Generic, TypeVar
+
+from pydantic import Field, JsonValue, TypeAdapter, ValidationError
+
+from tgtcore.errors import RingError
+from tgtcore.isolation.orders import printable
+from tgtcore.limits import NAME_BYTES_MAX, NEXUSES_PER_DRIVER_MAX
+from tgtcore.nexus import Nexus, TargetPort
+from tgtcore.transport import PortalInfo, SessionInfo
+
+_T = TypeVar("_T")
+_TEXT_MAX = 200
+_PORT_NAME_BYTES_MAX = NAME_BYTES_MAX + len(",t,0x0001")
+"""RFC 7143 4.2.7.1: iSCSI has the longest names."""
+PROTOCOL_MAX = 0x0F
+"""SPC-5 table 477: PROTOCOL IDENTIFIER has four bits."""
+
+
+@dataclass(frozen=True)
+class Shown(Generic[_T]):
+    """One thing that a driver can be asked for.
+
+    :param name: what SHOW says.
+    :param kind: what the answer must be.
+    """
+
+    name: str
+    kind: "TypeAdapter[_T]"
+
+    def parse(self, answer: bytes) -> _T:
+        """The answer.
+
+        :raises RingError: it can't be.
+        """
+        try:
+            return self.kind.validate_json(answer)
+        except ValidationError as error:
+            first = error.errors(include_url=False, include_context=False, include_input=False)[0]
+            where = ".".join(map(str, first["loc"]))
+            raise RingError(f"its answer about {self.name} can't be: {where}: {first['msg']}") from None
+
+
+@dataclass(frozen=True)
+class ToldSession:
+    """A session as it comes over the ring, its nexus by number."""
+
+    id: str
+    target: str
+    initiator: str
+    address: str
+    tasks: int
+    details: dict[str, Any] = field(default_factory=dict)
+    portal: str = ""
+    nexus: int = 0
+
+    def info(self, nexuses: Mapping[int, Nexus]) -> SessionInfo:
+        """With its nexus, if the core has that."""
+        return SessionInfo(**{**vars(self), "nexus": nexuses.get(self.nexus)})
+
+
+_Sessions = Annotated[list[ToldSession], Field(max_length=NEXUSES_PER_DRIVER_MAX)]
+
+PORTALS = Shown("portals", TypeAdapter(list[PortalInfo]))
+SESSIONS: Shown[list[ToldSession]] = Shown("sessions", TypeAdapter(_Sessions))
+STATISTICS: Shown[dict[str, Any]] = Shown("statistics", TypeAdapter(dict[str, JsonValue]))
+URLS = Shown("urls", TypeAdapter(dict[int, list[str]]))
+PORTS = Shown("ports", TypeAdapter(dict[int, list[TargetPort]]))
+
+
+def checked(port: TargetPort) -> TargetPort:
+    """A target port as a driver has told it.
+
+    :raises RingError: there can be none such.
+    """
+    numbers = 1 <= port.relative_id <= 0xFFFF and 1 <= port.group <= 0xFFFF and 0 <= port.protocol <= PROTOCOL_MAX
+    if not numbers or not 0 < len(port.name.encode("utf-8", "replace")) <= _PORT_NAME_BYTES_MAX:
+        raise RingError(
+            f"there can be no target port with the numbers and the name of {printable(str(port))[:_TEXT_MAX]}"
+        )
+    return port
