@@ -338,6 +338,25 @@ async def test_it_waits_only_so_long_for_commands(running: Running, host: Host, 
     assert await host.read(1) == bytes(512)
 
 
+async def test_a_unit_that_is_going_away_is_not_reloaded(running: Running, host: Host, site: Site) -> None:
+    task = host.start("2a 00 00000000 00 0001", X, lun=1)
+    unit = running.daemon.inventory.units["b"]
+    assert unit.store is not None
+    site.install("acme-store", "acme", file_store(2), "2.0")
+    with unit.store.leases.lease("a flush for nobody"):
+        with pytest.raises(DrainTimeout):
+            await running.daemon.edit(without_b)
+        with pytest.raises(ConfigError, match="logical unit b is still going away; try again later"):
+            await running.daemon.reload_plugin("acme")
+    assert task.state is State.ENDED
+    assert version(running) == 1
+
+
+def without_b(document: dict[str, Any]) -> None:
+    del document["logical_units"]["b"]
+    document["targets"]["t.one"]["luns"] = ["a"]
+
+
 async def test_the_store_is_not_called_twice_at_once(
     running: Running, host: Host, site: Site, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -90,13 +90,15 @@ class Reload:
     def _obstacles(self) -> Iterator[str]:
         """Everything because of which a reload can't even be tried."""
         for name in self._transports:
-            if not self.inventory.transports[name].reloads:
+            if name not in self.config.transports:
+                yield f"transport {name} is still going away; try again later"
+            elif not self.inventory.transports[name].reloads:
                 yield (
                     f"transport {name} runs in the daemon, and its sessions can't outlive its code; restart the daemon, or give "
                     'it a process of its own: isolation = "process"'
                 )
         for unit in self._units:
-            yield from _obstacles_of(unit)
+            yield from _obstacles_of(unit, stays=unit.lu.name in self.config.logical_units)
 
     async def _take_over(self, change: PluginChange) -> tuple[Config, list[Step]]:
         source = Source(self.config.document, Path("/"))
@@ -152,7 +154,8 @@ class Reload:
         for name in self._transports:
             self.inventory.hosts[name].remade()
         for name, target in self.inventory.targets.items():
-            target.options = config.targets[name].options
+            if name in config.targets:  # others are going away
+                target.options = config.targets[name].options
         for old, new in zip(change.removed, change.added, strict=True):
             drop(old, old_modules)
             signals.emit(signals.plugin_loaded, new)
@@ -167,9 +170,9 @@ def _plugin_step(old: Record, new: Record) -> Step:
     return Step(Action.RELOAD, Kind.PLUGIN, new.name, f"{old.version} -> {new.version}")
 
 
-def _obstacles_of(unit: Unit) -> Iterator[str]:
+def _obstacles_of(unit: Unit, *, stays: bool) -> Iterator[str]:
     lu = unit.lu
-    if lu.leases.draining:
+    if not stays or lu.leases.draining:
         yield f"{lu} is still going away; try again later"
     if not lu.device.hands_over:
         yield (
