@@ -20,7 +20,8 @@ plugin_unloaded = _space.signal("plugin_unloaded", doc="A plugin is gone, or rep
 config_reloaded = _space.signal("config_reloaded", doc="A new configuration is in force.  Sender: the daemon.")
 target_added = _space.signal("target_added", doc="Sender: the target.")
 target_changed = _space.signal(
-    "target_changed", doc="Alias, options or access list are other ones.  Sender: the target."
+    "target_changed",
+    doc="Alias, options or access list are other ones, or it is drained or open again.  Sender: the target.",
 )
 target_removed = _space.signal("target_removed", doc="Sender: the target.")
 lu_added = _space.signal("lu_added", doc="A logical unit exists.  Sender: the logical unit.")

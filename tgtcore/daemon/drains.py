@@ -2,6 +2,7 @@
 
 from collections.abc import Awaitable, Callable
 
+from tgtcore import signals
 from tgtcore.config import Config
 from tgtcore.daemon.departures import Users
 from tgtcore.daemon.inventory import Inventory
@@ -70,6 +71,7 @@ async def _drain_target(inventory: Inventory, config: Config, thing: Thing) -> L
     target = inventory.targets[thing.name]
     target.drained = True
     target.leases.shut()
+    signals.emit(signals.target_changed, target)
     return lambda patience: drain_target(inventory, thing.name, patience)
 
 
@@ -120,6 +122,7 @@ async def _reopen_target(inventory: Inventory, config: Config, thing: Thing) -> 
     target = inventory.targets[thing.name]
     target.drained = False
     target.leases.open()
+    signals.emit(signals.target_changed, target)
 
 
 async def _reopen_lun(inventory: Inventory, config: Config, thing: Thing) -> None:

@@ -13,6 +13,7 @@ from tgtcore.errors import ConfigError, TgtError
 from tgtcore.isolation.correspondent import Correspondent
 from tgtcore.isolation.remote_host import RemoteHost
 from tgtcore.isolation.remote_nexus import RemoteNexus
+from tgtcore.options import NoOptions
 from tgtcore.ring import AckStatus, Attached, Event, messages, send_socket, words
 from tgtcore.scsi.lun import decode_lun
 from tgtcore.target import Target
@@ -149,15 +150,22 @@ class DriverProcess:
 
     # ---- targets ------------------------------------------------------------------------------------------------------
 
-    def _target(self, told: Told) -> tuple[str, str, BaseModel]:
+    def _describe(self, target: Target, told: Told) -> None:
+        """Let a target be as the core has it."""
         (name,) = words.split(told.payload, 1)
-        told_about = json.loads(told.payload[2 + len(name) :])
-        options = self._cls.TargetOptions.model_validate_json(json.dumps(told_about["options"]))
-        return name.decode(), told_about["alias"], options
+        about = json.loads(told.payload[2 + len(name) :])
+        target.alias = about["alias"]
+        target.options = _model(self._cls.TargetOptions, json.dumps(about["options"]).encode())
+        target.drained = about["drained"]
+        if about["open"]:
+            target.leases.open()
+        else:
+            target.leases.shut()
 
     async def _target_added(self, told: Told) -> bytes:
-        name, alias, options = self._target(told)
-        target = Target(name, told.target, self._name, options, alias=alias)
+        (name,) = words.split(told.payload, 1)
+        target = Target(name.decode(), told.target, self._name, NoOptions())
+        self._describe(target, told)
         target.ports = lambda: self._running.target_ports(target)
         self._host.known[told.target] = target
         signals.emit(signals.target_added, target)
@@ -165,7 +173,7 @@ class DriverProcess:
 
     async def _target_changed(self, told: Told) -> bytes:
         target = self._host.known[told.target]
-        _, target.alias, target.options = self._target(told)
+        self._describe(target, told)
         return b""
 
     async def _target_removed(self, told: Told) -> bytes:

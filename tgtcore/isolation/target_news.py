@@ -85,8 +85,13 @@ class TargetNews:
 
 
 def _described(target: Target) -> bytes:
-    options = json.loads(target.options.model_dump_json(round_trip=True))
-    return words.join((target.name.encode(),)) + json.dumps({"alias": target.alias, "options": options}).encode()
+    about = {
+        "alias": target.alias,
+        "options": json.loads(target.options.model_dump_json(round_trip=True)),
+        "open": not target.leases.draining,
+        "drained": target.drained,
+    }
+    return words.join((target.name.encode(),)) + json.dumps(about).encode()
 
 
 def _luns(target: Target) -> bytes:

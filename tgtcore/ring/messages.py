@@ -335,8 +335,9 @@ RESPONSES: dict[Response, Layout] = {
 }
 EVENTS: dict[Event, str] = {
     Event.OPTIONS: "The transport's options.  Payload: JSON.  Before START those to begin with, later new ones to take into force.",
-    Event.TARGET_ADDED: "There is a target.  Payload: the length of its name as u16, its name, then its alias and options as JSON.",
-    Event.TARGET_CHANGED: "A target has another alias or other options; payload as of TARGET_ADDED.",
+    Event.TARGET_ADDED: "There is a target.  Payload: the length of its name as u16, its name, then JSON: alias, options, open, "
+    "drained.",
+    Event.TARGET_CHANGED: "Something about a target is different; payload as of TARGET_ADDED.",
     Event.TARGET_REMOVED: "A target is gone; its number may be given to another one.",
     Event.LUNS_CHANGED: "The LUNs of a target that everybody sees.  Payload: each as u64, in the form of a command's LUN field.",
     Event.START: "Everything is known; take initiators in.",

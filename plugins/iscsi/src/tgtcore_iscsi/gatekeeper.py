@@ -71,6 +71,8 @@ class Gatekeeper:
                 LoginStatus.TARGET_MOVED_PERMANENTLY if own.redirect_permanent else LoginStatus.TARGET_MOVED_TEMPORARILY
             )
             return Refusal(status, f"{target} is at {own.redirect}", str(parse_address(own.redirect)))
+        if target.drained:
+            return Refusal(LoginStatus.SERVICE_UNAVAILABLE, f"{target} is drained")
         if target.leases.draining:
             return Refusal(LoginStatus.TARGET_REMOVED, f"{target} is going away")
         return Admission(
