@@ -389,6 +389,30 @@ async def test_the_store_is_not_called_twice_at_once(
     assert calls[:2] == ["read", "flush"]
 
 
+async def test_a_store_is_in_use_until_its_flush_has_returned(
+    running: Running, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also when the reload is given up meanwhile: a stop closes the store after it."""
+    unit = running.daemon.inventory.units["a"]
+    assert unit.stack is not None
+    assert unit.store is not None
+    begun, gate = threading.Event(), threading.Event()
+
+    def slowly() -> None:
+        begun.set()
+        assert gate.wait(10)
+
+    monkeypatch.setattr(unit.stack.top, "flush", slowly)
+    flush = asyncio.ensure_future(swap._flush(unit))
+    assert await asyncio.to_thread(begun.wait, 10)
+    flush.cancel()
+    await asyncio.gather(flush, return_exceptions=True)
+    assert [holder.name for holder in unit.jobs()] == ["a flush before logical unit a is made anew"]
+    gate.set()
+    await asyncio.wait_for(unit.store.leases.released(holder.name for holder in unit.jobs()), 10)
+    assert unit.jobs() == []
+
+
 async def test_writes_that_can_not_be_made_durable_keep_the_old_store(running: Running, host: Host, site: Site) -> None:
     """Its successor would not know that they are lost."""
     module = sys.modules["acme_store"]

@@ -42,20 +42,25 @@ async def swap(inventory: Inventory, unit: Unit, old: Make, new: Make, why: str,
     :raises StoreError: the new code can't serve it; the old code does again, if the message says nothing else.
     """
     if unit.store is not None:
-        with unit.store.leases.lease(f"a flush of {unit.lu} before {why}"):
-            await _flush(unit)  # so that little is left to do while it is paused
+        await _flush(unit)  # so that little is left to do while it is paused
     pause = Pause(unit.lu, why)
     await pause.begin(timeout_s)
     return await asyncio.shield(asyncio.ensure_future(_Swap(inventory, unit, pause).run(old, new)))
 
 
 async def _flush(unit: Unit) -> None:
+    """Flush; the store is in use until the call has returned, even when nobody waits for that any more."""
     assert unit.store is not None
+    flush = f"a flush before {unit.lu} is made anew"
     try:
-        with unit.store.leases.lease(f"a flush before {unit.lu} is made anew"):
-            await unit.store.call(unit.store.flush)
+        await asyncio.shield(asyncio.ensure_future(_held_flush(unit.store, flush)))
     except Exception as error:
         raise StoreError(explain(f"{unit.lu} stays as it is, its store can't be flushed", error)) from error
+
+
+async def _held_flush(store: OpenStore, holder: str) -> None:
+    with store.leases.lease(holder):
+        await store.call(store.flush)
 
 
 class _Swap:
