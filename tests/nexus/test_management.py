@@ -89,6 +89,22 @@ def test_a_nexus_reset_is_a_loss_of_that_nexus(slow: Slow, initiator: Initiator,
     assert initiator.execute(READY).code == NEXUS_LOSS
 
 
+def test_a_target_reset_ends_what_its_nexus_still_has_under_a_withdrawn_lun(
+    made: Bench, slow: Slow, initiator: Initiator, other: Initiator
+) -> None:
+    """Its answer says that no response follows; tasks of others under that LUN are beyond its reach."""
+    task, others = initiator.start(READY), other.start(READY)
+    made.target.hide(0, made.target.luns)
+    answers = request(initiator, Tmf.TARGET_RESET)
+    assert answers == []
+    slow.started.pop(0).finish(Status.GOOD, b"")
+    assert answers == [TmfResponse.FUNCTION_COMPLETE]
+    assert task.result is None
+    end(slow)
+    assert others.result is not None
+    assert others.result.status is Status.GOOD
+
+
 def test_a_nexus_reset_is_answered_although_a_device_type_fails(
     slow: Slow, initiator: Initiator, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:

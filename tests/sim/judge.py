@@ -225,7 +225,8 @@ def _is_meant(request: TmfRequest, nexus: Nexus, task: SimTask) -> bool:
     if function is Tmf.I_T_NEXUS_RESET:
         return task.nexus is nexus
     if function is Tmf.TARGET_RESET:
-        return task.itl is not None and nexus.has(task.itl.lu)
+        # What is hidden while it is drained or removed stays mapped, but others can't reach it: only one's own commands end there.
+        return task.itl is not None and (task.nexus is nexus or task.itl.lu in nexus.luns().values())
     itl = nexus.find(request.lun)
     if itl is None or task.itl is None:
         return False

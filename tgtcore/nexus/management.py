@@ -138,8 +138,12 @@ def _nexus_reset(nexus: "Nexus", answer: Answer) -> None:
 
 
 def _target_reset(nexus: "Nexus", answer: Answer) -> None:
-    """A hard reset (SAM-5 6.3.2) of every logical unit that this nexus can reach; what it can't see, it can't disturb."""
+    """A hard reset (SAM-5 6.3.2) of every logical unit that this nexus can reach; what it can't see, it can't disturb.
+
+    Its own tasks all end, also those for a LUN that is being taken away: the initiator counts on no response after the answer.
+    """
     lus = nexus.luns().values()
+    withdrawn = [task for task in nexus.tasks.values() if task.itl is not None and task.itl.lu not in lus]
     remaining = len(lus) + 1
 
     def one_done() -> None:
@@ -150,7 +154,7 @@ def _target_reset(nexus: "Nexus", answer: Answer) -> None:
 
     for lu in lus:
         _reset(nexus, lu, asc.POWER_ON_OR_RESET_OCCURRED, one_done)
-    one_done()
+    abort_all(withdrawn, in_silence, one_done)
 
 
 _ON_TASK = {Tmf.ABORT_TASK: _abort_task, Tmf.QUERY_TASK: _query_task}
