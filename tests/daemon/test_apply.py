@@ -11,6 +11,9 @@ from support.fakes import FakeStore, FakeTransport
 
 from tgtcore import Options, hookimpl, signals
 from tgtcore.daemon.compare import Action, Kind, Step
+from tgtcore.daemon.inventory import Inventory
+from tgtcore.daemon.luns import unmap_lun
+from tgtcore.daemon.patience import Patience
 from tgtcore.errors import ConfigError, DrainTimeout, PluginError, StoreError
 
 pytestmark = pytest.mark.asyncio
@@ -125,6 +128,33 @@ async def test_what_can_not_be_undone_is_made_by_the_next_change(
         "add logical unit b: through(memory())",
         "add LUN t.one: LUN 1, logical unit b",
     ]
+    assert {lun: lu.name for lun, lu in nexus.luns().items()} == {0: "a", 1: "b"}
+
+
+async def test_what_is_to_go_is_not_mapped_again_while_it_waits_for_a_lun(
+    running: Running, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It would be configured and not served as soon as it has gone."""
+    ended = asyncio.Event()
+
+    async def slowly(inventory: Inventory, target: str, index: int, lun: int, patience: Patience) -> None:
+        await unmap_lun(inventory, target, index, lun, patience)
+        await ended.wait()
+
+    monkeypatch.setattr("tgtcore.daemon.departures._LOGOUT_S", 0)
+    monkeypatch.setattr("tgtcore.daemon.apply.unmap_lun", slowly)
+    running.daemon.inventory.drain_s = 0.02
+    nexus = running.transport.log_in("t.one", "host")
+    assert nexus is not None
+    with pytest.raises(ConfigError, match="logical unit b is still going away"):
+        await running.apply(("[logical_units.b]", '[logical_units.b]\nserial = "S"'))
+    assert {lun: lu.name for lun, lu in nexus.luns().items()} == {0: "a"}
+    assert dict(running.daemon.config.targets["t.one"].luns.luns) == {0: "a"}
+    assert set(running.daemon.config.logical_units) == {"a"}
+    ended.set()
+    await asyncio.wait_for(asyncio.gather(*(one.task for one in running.daemon.departures)), 5)
+    assert set(running.daemon.inventory.units) == {"a"}
+    await running.apply()
     assert {lun: lu.name for lun, lu in nexus.luns().items()} == {0: "a", 1: "b"}
 
 

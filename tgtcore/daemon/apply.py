@@ -1,7 +1,7 @@
 """Carrying out the steps between two configurations: all of them, or none."""
 
 import logging
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable
 from functools import partial
 
 from tgtcore import signals
@@ -134,7 +134,7 @@ class Applier:
         if step.action is Action.REMOVE:  # at the end, when nothing can fail any more
             return
         if step.action is Action.ADD:
-            self._check_gone(step)
+            self._check_gone(step.thing)
         plugins = self._inventory.plugins
         try:
             plugins.use_options({step.name: step.new})
@@ -145,7 +145,7 @@ class Applier:
 
     async def _transport(self, step: Step) -> None:
         if step.action is Action.ADD:
-            self._check_gone(step)
+            self._check_gone(step.thing)
             await add_transport(self._inventory, step.name, step.new)
         elif step.action is Action.CHANGE:
             await change_transport(self._inventory, step.name, step.new.options)
@@ -154,14 +154,15 @@ class Applier:
 
     async def _logical_unit(self, step: Step) -> None:
         if step.action is Action.ADD:
-            self._check_gone(step)
+            self._check_gone(step.thing)
             await add_unit(self._inventory, step.new)
         else:
             await self._remove(step, lambda patience: remove_unit(self._inventory, step.name, patience))
 
     async def _target(self, step: Step) -> None:
         if step.action is Action.ADD:
-            self._check_gone(step)
+            self._check_gone(step.thing)
+            self._check_stay(unit for lun_map in step.new.maps() for unit in lun_map.luns.values())
             add_target(self._inventory, step.new)
         elif step.action is Action.REMOVE:
             await self._remove(step, lambda patience: remove_target(self._inventory, step.name, patience))
@@ -172,15 +173,21 @@ class Applier:
         assert step.place is not None
         index, lun, unit = step.place
         if step.action is Action.ADD:
+            self._check_stay([unit])
             await map_lun(self._inventory, step.name, index, lun, unit)
         else:
             await self._remove(step, lambda patience: unmap_lun(self._inventory, step.name, index, lun, patience))
 
     # ---- removals -----------------------------------------------------------------------------------------------------
 
-    def _check_gone(self, step: Step) -> None:
-        if step.thing in self._departures:
-            raise ConfigError(f"{step.thing} is still going away; try again later")
+    def _check_gone(self, thing: Thing) -> None:
+        if thing in self._departures:
+            raise ConfigError(f"{thing} is still going away; try again later")
+
+    def _check_stay(self, units: Iterable[str]) -> None:
+        """Nothing is mapped that is to go, even if its removal still waits for other things and has not shut its door."""
+        for unit in units:
+            self._check_gone(Thing(Kind.LOGICAL_UNIT, unit))
 
     async def _remove(self, step: Step, leave: Leave) -> None:
         """Begin to remove something; a logical unit goes after everything that it is mapped in."""
