@@ -390,9 +390,9 @@ async def test_the_store_is_not_called_twice_at_once(
 
 
 async def test_a_store_is_in_use_until_its_flush_has_returned(
-    running: Running, monkeypatch: pytest.MonkeyPatch
+    running: Running, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """Also when the reload is given up meanwhile: a stop closes the store after it."""
+    """Also when the reload is given up meanwhile: a stop closes the store after it, and tells what fails."""
     unit = running.daemon.inventory.units["a"]
     assert unit.stack is not None
     assert unit.store is not None
@@ -401,6 +401,7 @@ async def test_a_store_is_in_use_until_its_flush_has_returned(
     def slowly() -> None:
         begun.set()
         assert gate.wait(10)
+        raise OSError(5, "Input/output error")
 
     monkeypatch.setattr(unit.stack.top, "flush", slowly)
     flush = asyncio.ensure_future(swap._flush(unit))
@@ -411,6 +412,9 @@ async def test_a_store_is_in_use_until_its_flush_has_returned(
     gate.set()
     await asyncio.wait_for(unit.store.leases.released(holder.name for holder in unit.jobs()), 10)
     assert unit.jobs() == []
+    monkeypatch.undo()
+    gc.collect()
+    assert "never retrieved" not in caplog.text
 
 
 async def test_writes_that_can_not_be_made_durable_keep_the_old_store(running: Running, host: Host, site: Site) -> None:

@@ -51,9 +51,12 @@ async def swap(inventory: Inventory, unit: Unit, old: Make, new: Make, why: str,
 async def _flush(unit: Unit) -> None:
     """Flush; the store is in use until the call has returned, even when nobody waits for that any more."""
     assert unit.store is not None
-    flush = f"a flush before {unit.lu} is made anew"
+    flush = asyncio.ensure_future(_held_flush(unit.store, f"a flush before {unit.lu} is made anew"))
+    flush.add_done_callback(
+        lambda flush: flush.cancelled() or flush.exception()
+    )  # where nobody waits, closing flushes again
     try:
-        await asyncio.shield(asyncio.ensure_future(_held_flush(unit.store, flush)))
+        await asyncio.shield(flush)
     except Exception as error:
         raise StoreError(explain(f"{unit.lu} stays as it is, its store can't be flushed", error)) from error
 
