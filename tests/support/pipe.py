@@ -49,9 +49,12 @@ class PipeSession:
         self.tag = 0
 
     def execute(self, cdb: bytes, data_out: bytes, room: int, lun: int) -> Answer:
+        return self.begin(cdb, data_out, room, lun).result(WAIT_S)
+
+    def begin(self, cdb: bytes, data_out: bytes = b"", room: int = 0, lun: int = 0) -> "Future[Answer]":
         answer: Future[Answer] = Future()
         self.transport.later(self._submit, cdb, data_out, room, lun, answer)
-        return answer.result(WAIT_S)
+        return answer
 
     def log_out(self) -> None:
         ended: Future[None] = Future()

@@ -23,6 +23,10 @@ class TestPipe(TransportConformance):
         return transport.log_in(self.target)
 
 
+class TestPipeBehindARing(TestPipe):
+    behind_a_ring = True
+
+
 class AdmitsEverybody(PipeTransport):
     def _log_in(self, name: str, seat: Any) -> None:
         target = self.host.find_target(name)

@@ -3,10 +3,11 @@
 import asyncio
 from collections import deque
 from collections.abc import Callable
+from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 from tgtcore.errors import RingError
-from tgtcore.ring import AckStatus, Attached, DriverEnd, Request, Response, messages
+from tgtcore.ring import AckStatus, Attached, DriverEnd, Request, Response, RingFunction, messages
 from tgtcore.ring.area import Area
 from tgtcore.ring.driver_end import Handler
 from tgtcore.ring.layout import Layout
@@ -25,6 +26,11 @@ _QUESTIONS = 64
 _DATA_SHARE = 4
 """One of so many parts of the data area is for data-out that was asked for.  What is there always ends, so commands that hold their
 other places meanwhile can never wait for each other."""
+_SMALL_SHARE = 8
+"""One of so many parts is for small commands only: those of other initiators go on when large ones are stuck in all the rest."""
+_SMALL_BYTES = 64 * 1024
+_NEXUSES_PER_TURN = 16
+"""How many of the nexuses whose commands wait are looked at when a place becomes free."""
 _PAPERS_SHARE = 16
 """One of so many parts is for the payloads of questions."""
 
@@ -32,15 +38,24 @@ _PAPERS_SHARE = 16
 class _Flight:
     """A command that the core has."""
 
-    __slots__ = ("fetched", "in_offset", "place", "room", "task")
+    __slots__ = ("in_offset", "others", "place", "refused", "room", "task")
 
-    def __init__(self, task: Task, place: tuple[int, int] | None, in_offset: int, room: int) -> None:
+    def __init__(
+        self,
+        task: Task,
+        place: tuple[int, int] | None,
+        others: list[tuple[Area, tuple[int, int]]] | None,
+        in_offset: int,
+        room: int,
+    ) -> None:
         self.task = task
         self.place = place
+        self.others = others
+        """Places in other areas: that of the data-out which was asked for, or the only one of a small command."""
         self.in_offset = in_offset
         self.room = room
-        self.fetched: tuple[int, int] | None = None
-        """Where the data-out is that was asked for."""
+        self.refused = False
+        """Whether it is being aborted because it asks for more data-out than there can be a place for."""
 
 
 class Correspondent:
@@ -52,8 +67,8 @@ class Correspondent:
 
     def __init__(self, attached: Attached, loop: asyncio.AbstractEventLoop, events: dict[int, Handler]) -> None:
         self._flights: dict[int, _Flight] = {}
-        self._waiting: dict[Task, None] = {}
-        """Commands for which there is no place now, oldest first."""
+        self._waiting: dict[RemoteNexus, dict[Task, None]] = {}
+        """Commands for which there is no place now, oldest first; they wait for those of their own nexus only."""
         self._data_waiting: deque[int] = deque()
         self._answers: dict[int, Handler] = {}
         self._requests_waiting: deque[tuple[Layout, Handler, tuple[Any, ...]]] = deque()
@@ -78,30 +93,36 @@ class Correspondent:
             attached.memory, attached.request_bell, attached.response_bell, attached.link, loop, handlers
         )
         size = attached.memory.geometry.data_bytes
-        data, papers = size // _DATA_SHARE, size // _PAPERS_SHARE
-        self._places = Area(size - data - papers)
-        self._data_places = Area(data, size - data - papers)
-        self._papers = Area(papers, size - papers)
+        data, small, papers = size // _DATA_SHARE, size // _SMALL_SHARE, size // _PAPERS_SHARE
+        rest = size - data - small - papers
+        self._places = Area(rest)
+        self._data_places = Area(data, rest)
+        self._small_places = Area(small, rest + data)
+        self._papers = Area(papers, rest + data + small)
         self._room_max = self._places.largest_bytes // 2
 
     # ---- commands ---------------------------------------------------------------------------------------------------
 
     def submit(self, task: Task) -> None:
         """Pass a command on, now or when there is a place for it."""
-        if task.expected_out > self._data_places.largest_bytes:
-            task.finish(Status.CHECK_CONDITION, _TOO_LONG)
-        elif self._waiting or not self._post(task):
-            self._waiting[task] = None
+        if (self._waiting and task.nexus in self._waiting) or not self._post(task):
+            nexus: RemoteNexus = task.nexus  # type: ignore[assignment]
+            self._waiting.setdefault(nexus, {})[task] = None
 
-    def withdraw(self, chosen: Callable[[Task], bool]) -> None:
-        """End in silence those of the commands that wait here that are chosen."""
-        for task in [task for task in self._waiting if chosen(task)]:
-            del self._waiting[task]
+    def withdraw(self, nexus: "RemoteNexus", chosen: Callable[[Task], bool]) -> None:
+        """End in silence those of the commands of a nexus that wait here that are chosen."""
+        waiting = self._waiting.get(nexus, {})
+        withdrawn = [task for task in waiting if chosen(task)]
+        for task in withdrawn:
+            del waiting[task]
+        if not waiting:
+            self._waiting.pop(nexus, None)
+        for task in withdrawn:
             task.abort(None)
 
-    def waits(self, task: Task) -> bool:
+    def waits(self, nexus: "RemoteNexus", task: Task) -> bool:
         """Whether a command waits here, so that the core does not know it."""
-        return task in self._waiting
+        return task in self._waiting.get(nexus, ())
 
     def _post(self, task: Task) -> bool:
         """Post a command; False: there is no place for it now."""
@@ -114,12 +135,20 @@ class Correspondent:
         cdb = task.cdb
         long_cdb = len(cdb) if len(cdb) > messages.CDB_INLINE_BYTES else 0
         place: tuple[int, int] | None = None
+        others: list[tuple[Area, tuple[int, int]]] | None = None
         offset = 0
+        if present > self._room_max:
+            present, data = 0, None  # the command asks for as much of it as it wants
         if total := present + room + long_cdb:
             place = self._places.take(total)
             if place is None:
-                return False
-            offset = place[0]
+                small = self._small_places.take(total) if total <= _SMALL_BYTES else None
+                if small is None:
+                    return False
+                offset = small[0]
+                others = [(self._small_places, small)]
+            else:
+                offset = place[0]
             if data is not None:
                 end.data[offset : offset + present] = memoryview(data)
                 if present == task.expected_out:
@@ -127,7 +156,7 @@ class Correspondent:
             if long_cdb:
                 end.data[offset + present + room : offset + total] = cdb
         self._last_id = request_id = self._last_id + 1
-        self._flights[request_id] = _Flight(task, place, offset + present, room)
+        self._flights[request_id] = _Flight(task, place, others, offset + present, room)
         end.unanswered += 1
         nexus: RemoteNexus = task.nexus  # type: ignore[assignment]
         nexus.ids[task.tag] = request_id
@@ -159,7 +188,10 @@ class Correspondent:
         task = flight.task
         if flags & messages.SILENT:
             self._give(flight)
-            task.abort(None)
+            if flight.refused:
+                task.finish(Status.CHECK_CONDITION, _TOO_LONG)
+            else:
+                task.abort(None)
         else:
             if length:
                 data = self.end.data[flight.in_offset : flight.in_offset + min(length, flight.room)]
@@ -180,33 +212,58 @@ class Correspondent:
     def _give(self, flight: _Flight) -> None:
         if flight.place is not None:
             self._places.give(*flight.place)
-        if flight.fetched is not None:
-            self._data_places.give(*flight.fetched)
+        if flight.others is not None:
+            for area, place in flight.others:
+                area.give(*place)
 
     def _go_on(self) -> None:
         """Pass on what waits, as far as there are places now."""
         while self._requests_waiting and self.end.unanswered < self.end.depth - 1:
             self._post_request(*self._requests_waiting.popleft())
-        for _ in range(len(self._data_waiting)):
-            request_id = self._data_waiting.popleft()
-            if request_id in self._flights:
-                self._bring(request_id)
-                if self._data_waiting and self._data_waiting[-1] == request_id:
-                    break
-        while self._waiting:
-            task = next(iter(self._waiting))
-            if not self._post(task):
+        while self._data_waiting:
+            flight = self._flights.get(self._data_waiting[0])
+            if flight is not None and not self._post_data(self._data_waiting[0], flight):
                 break
-            del self._waiting[task]
+            self._data_waiting.popleft()
+        for nexus in list(islice(self._waiting, _NEXUSES_PER_TURN)):
+            waiting = self._waiting.pop(nexus)
+            while waiting and self._post(task := next(iter(waiting))):
+                del waiting[task]
+            if waiting:
+                self._waiting[nexus] = waiting  # behind the others
 
     # ---- data-out -----------------------------------------------------------------------------------------------------
 
     def _wanted(self, slots: memoryview, at: int) -> None:
         _, _, _, wanted_out, request_id = messages.WANT_DATA.unpack_from(slots, at)
-        task = self._flights[request_id].task
+        flight = self._flights[request_id]
+        task = flight.task
         task.wanted_out = wanted_out
-        task.state = State.DATA
-        task.want_data()
+        wanted = min(wanted_out, task.expected_out)
+        if wanted > self._data_places.largest_bytes:
+            self._refuse(request_id, flight)
+        elif task.data_out is not None and len(task.data_out) >= wanted:
+            self._bring(request_id)
+        else:
+            task.state = State.DATA
+            task.want_data()
+
+    def _refuse(self, request_id: int, flight: _Flight) -> None:
+        """End a command whose data-out has no place; not before the core has let it go."""
+        task = flight.task
+        flight.refused = True
+        nexus: RemoteNexus = task.nexus  # type: ignore[assignment]
+        self.request(
+            messages.TASK_MANAGEMENT,
+            _ignore,
+            Request.TASK_MANAGEMENT,
+            RingFunction.ABORT_TASK,
+            0,
+            nexus.number,
+            None,
+            task.lun,
+            request_id,
+        )
 
     def data_arrived(self, task: Task) -> None:
         """A command has all its data-out."""
@@ -216,18 +273,23 @@ class Correspondent:
 
     def _bring(self, request_id: int) -> None:
         """Post DATA, or let it wait for a place."""
-        flight = self._flights[request_id]
+        if self._data_waiting or not self._post_data(request_id, self._flights[request_id]):
+            self._data_waiting.append(request_id)
+
+    def _post_data(self, request_id: int, flight: _Flight) -> bool:
+        """Post DATA; False: there is no place for it now."""
         data = flight.task.data_out
         assert data is not None
-        place = self._data_places.take(len(data)) if not self._data_waiting else None
+        data = memoryview(data)[: flight.task.wanted_out]
+        place = self._data_places.take(len(data))
         if place is None:
-            self._data_waiting.append(request_id)
-            return
-        flight.fetched = place
+            return False
+        flight.others = [*(flight.others or ()), (self._data_places, place)]
         end = self.end
-        end.data[place[0] : place[0] + len(data)] = memoryview(data)
+        end.data[place[0] : place[0] + len(data)] = data
         flight.task.data_out = None
         messages.DATA.pack_into(end.requests, end.slot(), Request.DATA, 0, 0, len(data), request_id, place[0])
+        return True
 
     # ---- other requests -----------------------------------------------------------------------------------------------
 
@@ -294,4 +356,4 @@ def _ignore(slots: memoryview, at: int) -> None:
 
 
 _TOO_LONG = Sense(SenseKey.ILLEGAL_REQUEST, asc.INVALID_FIELD_IN_CDB).fixed()
-"""For a read of more than fits into a place (SBC-4 6.6.4: beyond MAXIMUM TRANSFER LENGTH)."""
+"""For more data than fits into a place (SBC-4 6.6.4: beyond MAXIMUM TRANSFER LENGTH)."""

@@ -41,6 +41,8 @@ class DriverProcess:
     """
 
     def __init__(self, name: str, cls: type[Transport], attached: Attached, loop: asyncio.AbstractEventLoop) -> None:
+        self.transport: Transport | None = None
+        """The transport, once its options are known."""
         self._name = name
         self._cls = cls
         self._loop = loop
@@ -63,7 +65,6 @@ class DriverProcess:
         self._host.correspondent = self._correspondent = Correspondent(
             attached, loop, dict.fromkeys(map(int, Event), self._told)
         )
-        self._transport: Transport | None = None
         self._luns: dict[int, list[int]] = {}
         self._answering: set[asyncio.Task[None]] = set()
         self.ended: asyncio.Future[None] = loop.create_future()
@@ -104,16 +105,20 @@ class DriverProcess:
 
     @property
     def _running(self) -> Transport:
-        if self._transport is None:
+        if self.transport is None:
             raise ConfigError(f"transport {self._name} has no options yet")
-        return self._transport
+        return self.transport
+
+    def make_transport(self, options: BaseModel) -> Transport:
+        """The transport, made when its options are known."""
+        return self._cls(self._host, options)
 
     async def _options(self, told: Told) -> bytes:
         options = _model(self._cls.Options, told.payload)
-        if self._transport is None:
-            self._transport = self._cls(self._host, options)
+        if self.transport is None:
+            self.transport = self.make_transport(options)
         else:
-            await self._transport.apply_options(options)
+            await self.transport.apply_options(options)
         return b""
 
     async def _start(self, told: Told) -> bytes:

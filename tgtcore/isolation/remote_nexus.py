@@ -67,20 +67,20 @@ class RemoteNexus(Nexus):
         """Let the core perform a function; commands that wait here yet are not known to it."""
         function = request.function
         task = self.tasks.get(request.tag) if function in _ON_TASK else None
-        if task is not None and self._correspondent.waits(task):
+        if task is not None and self._correspondent.waits(self, task):
             if function is Tmf.ABORT_TASK:
-                self._correspondent.withdraw(lambda one: one is task)
+                self._correspondent.withdraw(self, lambda one: one is task)
             answer(TmfResponse.FUNCTION_COMPLETE if function is Tmf.ABORT_TASK else TmfResponse.FUNCTION_SUCCEEDED)
             return
         if function not in _ON_TASK and function not in _NO_ABORT:
             everywhere = function in _ON_NEXUS
-            self._correspondent.withdraw(lambda one: one.nexus is self and (everywhere or one.lun == request.lun))
+            self._correspondent.withdraw(self, lambda one: everywhere or one.lun == request.lun)
         referenced = self.ids.get(request.tag, 0) if task is not None else 0
         self._function(_FUNCTIONS[function], request.lun, referenced, answer)
 
     def abort_tasks(self, then: Callable[[], None]) -> None:
         """Abort every unfinished task in silence."""
-        self._correspondent.withdraw(lambda one: one.nexus is self)
+        self._correspondent.withdraw(self, lambda one: True)
         self._function(RingFunction.NEXUS_TASKS, 0, 0, lambda response: then())
 
     def _function(self, function: RingFunction, lun: int, referenced: int, answer: Answer) -> None:
@@ -110,7 +110,7 @@ class RemoteNexus(Nexus):
         if len(self._ends) > 1:
             return
         self.leases.shut()
-        self._correspondent.withdraw(lambda one: one.nexus is self)
+        self._correspondent.withdraw(self, lambda one: True)
         self._correspondent.request(
             messages.NEXUS_CLOSE, self._far_side_closed, Request.NEXUS_CLOSE, 0, 0, self.number, None
         )

@@ -189,7 +189,8 @@ class RingDriver(Driver):
             await self._ask(Event.ASK_TO_LOG_OUT, payload=payload, timeout_s=within_s)
 
     async def drop_target(self, target: Target) -> None:
-        """Let it end the sessions with a target."""
+        """Let it end the sessions with a target; no new ones are opened from now on."""
+        target.leases.shut()
         await self._ask(Event.DROP_TARGET, target=target.tid, until_done=True)
 
     async def drop_session(self, session_id: str) -> bool:

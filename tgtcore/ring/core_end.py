@@ -100,6 +100,12 @@ class CoreEnd:
             raise RingError(f"{length} bytes at {offset} do not lie within the data area of {len(data)} bytes")
         return data[offset : offset + length]
 
+    def serve_now(self) -> None:
+        """Take every request that was announced: for a driver on the same loop, which waits for an answer."""
+        self._rung()
+        while self._backlog and not self.closed:
+            self._serve()
+
     def _rung(self) -> None:
         for _ in range(_ROUNDS):
             try:

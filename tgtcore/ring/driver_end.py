@@ -42,6 +42,8 @@ class DriverEnd:
         self.data = memory.data
         """The data area."""
         self.unanswered = 0
+        self.before_waiting: Callable[[], None] = _nothing
+        """Called before this end waits; a core on the same loop is served by it, for nobody else does meanwhile."""
         self.depth = memory.geometry.depth
         self._memory = memory
         self._responses = memory.responses
@@ -113,6 +115,7 @@ class DriverEnd:
         return found
 
     def _wait_for_bell(self, deadline: float) -> None:
+        self.before_waiting()
         poll = select.poll()
         poll.register(self._response_bell, select.POLLIN)
         poll.register(self._link, select.POLLRDHUP)
@@ -163,3 +166,7 @@ class DriverEnd:
         if self._pending:
             pending, self._pending = self._pending, 0
             doorbell.ring(self._request_bell, pending)
+
+
+def _nothing() -> None:
+    """A core in another process is served there."""

@@ -8,6 +8,7 @@ import sys
 _KITS = (
     "tgtcore.testing.device",
     "tgtcore.testing.layer",
+    "tgtcore.testing.ring",
     "tgtcore.testing.store",
     "tgtcore.testing.store_absent",
     "tgtcore.testing.store_model",

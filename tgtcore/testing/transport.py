@@ -10,6 +10,11 @@ Subclass it in a test module and say how an initiator of this transport logs in:
 
         def log_in(self, transport: Transport) -> Session:
             return MyInitiator(transport.portals()[0].address, self.target)
+
+A transport must not notice whether it runs in the daemon or in a process of its own, so run everything both ways::
+
+    class TestMyTransportBehindARing(TestMyTransport):
+        behind_a_ring = True
 """
 
 import asyncio
@@ -32,7 +37,8 @@ from tgtcore.scsi import asc
 from tgtcore.scsi.sense import SenseKey, parse_sense
 from tgtcore.scsi.status import Status
 from tgtcore.testing.host import HELD, READY, REFUSED, TestHost, content, read, write
-from tgtcore.transport import Host, SessionInfo, Transport
+from tgtcore.testing.ring import DriverOnThisLoop
+from tgtcore.transport import Host, LocalDriver, SessionInfo, Transport
 
 _DEADLINE_S = 20
 _LENGTHS = (0, 1, 512, 4095, 65536, 300_001)
@@ -67,12 +73,20 @@ class Session(Protocol):
 
 
 class Rig:
-    """A started transport with its host and loop."""
+    """A started transport with its host and loop.
 
-    def __init__(self, loop: asyncio.AbstractEventLoop, host: TestHost, transport: Transport) -> None:
+    :param driver: the transport as the daemon deals with it: what begins or ends something goes through it.
+    """
+
+    def __init__(self, loop: asyncio.AbstractEventLoop, host: TestHost, driver: LocalDriver | DriverOnThisLoop) -> None:
         self.loop = loop
         self.host = host
-        self.transport = transport
+        self.driver = driver
+
+    @property
+    def transport(self) -> Transport:
+        """The transport itself, to look at."""
+        return self.driver.transport
 
     def end(self) -> None:
         """Close the transport.
@@ -81,8 +95,8 @@ class Rig:
         """
         for lun in range(2):
             self.host.device(lun).release()
-        self.run(self.transport.stop_listening())
-        self.run(self.transport.close())
+        self.run(self.driver.stop_listening())
+        self.run(self.driver.close())
         assert self.transport.sessions() == []
         self.host.check_quiet()
 
@@ -137,6 +151,9 @@ class TransportConformance:
     target_options: ClassVar[BaseModel | None] = None
     """The transport's options of that target."""
 
+    behind_a_ring: ClassVar[bool] = False
+    """Whether the transport is tested as ``isolation = "process"`` runs it: the core is at the other end of a ring."""
+
     def make_transport(self, host: Host) -> Transport:
         """A transport that has not been started."""
         raise NotImplementedError
@@ -160,18 +177,24 @@ class TransportConformance:
         """A started transport on a loop of its own."""
         loop = asyncio.new_event_loop()
         host = TestHost(loop, "tested", self.target, self.target_options)
-        transport = self.make_transport(host)
-        host.target.ports = lambda: transport.target_ports(host.target)
-        rig = Rig(loop, host, transport)
+        rig = Rig(loop, host, self._driver(host))
+        host.target.ports = lambda: rig.driver.target_ports(host.target)
         try:
-            rig.run(transport.start())
+            rig.run(rig.driver.start())
             yield rig
         finally:
+            if isinstance(rig.driver, DriverOnThisLoop):
+                rig.run(rig.driver.abandon())
             for nexus in host.target.nexuses:
                 nexus.close(lambda: None)
             rig.run(asyncio.sleep(0))
             loop.run_until_complete(loop.shutdown_default_executor())
             loop.close()
+
+    def _driver(self, host: TestHost) -> LocalDriver | DriverOnThisLoop:
+        if self.behind_a_ring:
+            return DriverOnThisLoop(host, self.make_transport)
+        return LocalDriver(self.make_transport(host))
 
     # ---- sessions -----------------------------------------------------------------------------------------------------
 
@@ -190,7 +213,7 @@ class TransportConformance:
         assert nexus.target_port.name in [port.name for port in rig.host.target.ports()]
         rig.call(session.log_out)
         rig.until(lambda: not rig.host.target.nexuses, "the end of the nexus")
-        assert rig.transport.sessions() == []
+        rig.until(lambda: not rig.transport.sessions(), "the end of the session")
 
     def test_who_is_not_admitted_gets_no_nexus(self, rig: Rig) -> None:
         """Deny by default is the core's; obeying is the transport's."""
@@ -276,14 +299,14 @@ class TransportConformance:
 
     def test_a_successor_uses_the_sockets_that_listen_already(self, rig: Rig) -> None:
         """A transport that names any goes on at the same addresses; whoever has come meanwhile is served."""
-        kept = [(address, sock.dup()) for address, sock in rig.transport.listening_sockets()]
+        kept = [(address, sock.dup()) for address, sock in rig.run(rig.driver.listening_sockets())]
         before = [portal.address for portal in rig.transport.portals()]
-        rig.run(rig.transport.stop_listening())
-        rig.run(rig.transport.close())
+        rig.run(rig.driver.stop_listening())
+        rig.run(rig.driver.close())
         rig.call(self._connect, kept)
         rig.host.inheritance = dict(kept)
-        rig.transport = self.make_transport(rig.host)
-        rig.run(rig.transport.start())
+        rig.driver = self._driver(rig.host)
+        rig.run(rig.driver.start())
         unwanted = dict(rig.host.inheritance)
         for sock in unwanted.values():
             sock.close()
@@ -345,8 +368,8 @@ class TransportConformance:
         session = rig.call(self.log_in, rig.transport)
         running = rig.hold(session)
         (shown,) = rig.transport.sessions()
-        assert rig.run(rig.transport.drop_session("no such session")) is False
-        dropping = rig.loop.create_task(rig.transport.drop_session(shown.id))
+        assert rig.run(rig.driver.drop_session("no such session")) is False
+        dropping = rig.loop.create_task(rig.driver.drop_session(shown.id))
         rig.run(asyncio.sleep(0.01))
         rig.host.device(0).release()
         assert rig.run(dropping) is True
@@ -359,7 +382,7 @@ class TransportConformance:
         """Asking returns at once and ends nothing; so does asking somebody who has gone."""
         session = rig.call(self.log_in, rig.transport)
         (shown,) = rig.transport.sessions()
-        rig.transport.ask_to_log_out([shown.id, "no such session"], 1)
+        rig.run(rig.driver.ask_to_log_out([shown.id, "no such session"], 1))
         answer = rig.execute(session, read(512), room=512)
         assert (answer.status, answer.data[:512]) == (Status.GOOD, content(512))
         rig.call(session.log_out)
@@ -372,7 +395,7 @@ class TransportConformance:
         (shown,) = rig.transport.sessions()
         (held,) = rig.host.device(0).held
         held.finish(Status.TASK_ABORTED, b"")
-        assert rig.run(rig.transport.drop_session(shown.id)) is True
+        assert rig.run(rig.driver.drop_session(shown.id)) is True
         assert rig.ended(running) is None
         assert running.result().status == Status.TASK_ABORTED
         session.vanish()
@@ -381,7 +404,7 @@ class TransportConformance:
         """Every session with it."""
         session = rig.call(self.log_in, rig.transport)
         rig.host.target.leases.shut()
-        rig.run(rig.transport.drop_target(rig.host.target))
+        rig.run(rig.driver.drop_target(rig.host.target))
         rig.until(lambda: not rig.host.target.nexuses, "the end of the nexus")
         session.vanish()
         rig.host.check_quiet()
@@ -390,7 +413,7 @@ class TransportConformance:
         """Those that are there go on."""
         session = rig.call(self.log_in, rig.transport)
         portals = rig.transport.portals()
-        rig.run(rig.transport.stop_listening())
+        rig.run(rig.driver.stop_listening())
         assert rig.transport.portals() == []
         assert rig.execute(session, READY).status == Status.GOOD
         assert portals == [] or rig.transport.sessions() != []
@@ -400,8 +423,8 @@ class TransportConformance:
         """A drain is over; those that were there have gone on."""
         session = rig.call(self.log_in, rig.transport)
         portals = rig.transport.portals()
-        rig.run(rig.transport.stop_listening())
-        rig.run(rig.transport.start())
+        rig.run(rig.driver.stop_listening())
+        rig.run(rig.driver.start())
         assert len(rig.transport.portals()) == len(portals)
         assert rig.execute(session, READY).status == Status.GOOD
         session.vanish()
@@ -414,8 +437,8 @@ class TransportConformance:
         """Also what still runs."""
         session = rig.call(self.log_in, rig.transport)
         running = rig.hold(session)
-        rig.run(rig.transport.stop_listening())
-        closing = rig.loop.create_task(rig.transport.close())
+        rig.run(rig.driver.stop_listening())
+        closing = rig.loop.create_task(rig.driver.close())
         rig.run(asyncio.sleep(0.01))
         rig.host.device(0).release()
         rig.run(closing)

@@ -5,6 +5,7 @@ import socket
 import threading
 from collections.abc import AsyncIterator, Callable, Iterator
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -36,8 +37,11 @@ from tgtcore import (
     command,
 )
 from tgtcore.loop import Workers
+from tgtcore.testing.ring import DriverOnThisLoop
+from tgtcore.transport import LocalDriver
 
 WAIT_S = 10
+_HERE = Path(__file__).parent
 TARGET = "iqn.2026-11.org.example:disk"
 INITIATOR = "iqn.2026-11.org.example:tester"
 BLOCK = 512
@@ -145,12 +149,17 @@ class FakeHost:
 
 @dataclass
 class Rig:
-    """Everything of one test."""
+    """Everything of one test; what begins or ends something goes through the driver."""
 
-    transport: IscsiTransport
+    driver: LocalDriver | DriverOnThisLoop
     host: FakeHost
     lu: LogicalUnit
     ram: Ram
+
+    @property
+    def transport(self) -> IscsiTransport:
+        assert isinstance(self.driver.transport, IscsiTransport)
+        return self.driver.transport
 
     @property
     def port(self) -> int:
@@ -196,17 +205,46 @@ def furnished() -> Callable[[Any, Any], tuple[FakeHost, LogicalUnit, Ram]]:
     return lambda loop, workers: (*furnish(loop, workers, IscsiTargetOptions(), ram), ram)
 
 
+_BEHIND_A_RING_TOO = {
+    "memory",
+    "task_management",
+    "reinstatement",
+    "transport",
+    "bidirectional",
+    "sessions",
+    "data_out",
+}
+"""What the quick tests run both ways: where it matters when the core answers.  The slow ones run everything both ways."""
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    for item in items:
+        behind_a_ring = "behind a ring" in item.name and item.path.is_relative_to(_HERE)
+        if behind_a_ring and item.path.stem.removeprefix("test_") not in _BEHIND_A_RING_TOO:
+            item.add_marker(pytest.mark.slow)
+
+
+@pytest.fixture(params=[False, True], ids=["here", "behind a ring"])
+def behind_a_ring(request: pytest.FixtureRequest) -> bool:
+    """Whether the core is at the other end of a ring; then the transport is as it is with ``isolation = "process"``."""
+    return bool(request.param)
+
+
 @pytest_asyncio.fixture
-async def rig(options: IscsiOptions, target_options: IscsiTargetOptions) -> AsyncIterator[Rig]:
+async def rig(options: IscsiOptions, target_options: IscsiTargetOptions, behind_a_ring: bool) -> AsyncIterator[Rig]:
     loop = asyncio.get_running_loop()
     workers = Workers(2, loop)
     ram = Ram()
     host, lu = furnish(loop, workers, target_options, ram)
-    transport = IscsiTransport(host, options)
-    await transport.start()
-    rig = Rig(transport, host, lu, ram)
+
+    def make(host: Any) -> IscsiTransport:
+        return IscsiTransport(host, options)
+
+    driver = DriverOnThisLoop(host, make) if behind_a_ring else LocalDriver(make(host))
+    await driver.start()
+    rig = Rig(driver, host, lu, ram)
     yield rig
-    await asyncio.wait_for(transport.close(), WAIT_S)
+    await asyncio.wait_for(driver.close(), WAIT_S)
     for _ in range(200):
         if not host.target.nexuses:
             break

@@ -36,3 +36,7 @@ class TestIscsi(TransportConformance):
     def log_in(self, transport: Transport) -> Session:
         address = parse_address(transport.portals()[0].address)
         return Initiator(Client(address, TARGET, "iqn.2026-11.org.example:host"))
+
+
+class TestIscsiBehindARing(TestIscsi):
+    behind_a_ring = True

@@ -180,7 +180,7 @@ async def test_a_dropped_session_is_gone_when_its_last_write_has_ended(
 ) -> None:
     let_go = await _hold_a_write(rig, client, monkeypatch)
     (session,) = rig.transport.sessions()
-    dropped = asyncio.ensure_future(rig.transport.drop_session(session.id))
+    dropped = asyncio.ensure_future(rig.driver.drop_session(session.id))
     assert await client.ended() == b""
     assert not dropped.done()
     let_go.set()
@@ -240,11 +240,11 @@ async def test_a_target_that_goes_away_asks_to_log_out(rig: "Rig", client: "Clie
     await client.login()
     await client.ready()
     (session,) = rig.transport.sessions()
-    rig.transport.ask_to_log_out([session.id], 2)
+    await rig.driver.ask_to_log_out([session.id], 2)
     response = await client.receive()
     assert (response.opcode, response.fields.event) == (Opcode.ASYNC_MESSAGE, 1)
     assert (await client.execute(bytes(6)))[0] == 0
-    await asyncio.wait_for(rig.transport.drop_target(rig.host.target), 5)
+    await asyncio.wait_for(rig.driver.drop_target(rig.host.target), 5)
     assert await client.ended() == b""
     with pytest.raises(Draining):
         rig.host.target.leases.take("a newcomer")

@@ -62,10 +62,12 @@ class TaskManagement:
             return
         _log.info("%s: %s", phase, function.name)
         self._unanswered += 1
+        # decided now: the answer may come later than what is to be aborted
+        forgone = function is codes.Tmf.ABORT_TASK and self._forgo_task(request)
 
         def answer(response: TmfResponse) -> None:
             self._unanswered -= 1
-            if response is TmfResponse.TASK_DOES_NOT_EXIST and self._forgo_task(request):
+            if response is TmfResponse.TASK_DOES_NOT_EXIST and forgone:
                 response = TmfResponse.FUNCTION_COMPLETE
             self._respond(request.itt, _RESPONSES[response])
             if function is codes.Tmf.TARGET_COLD_RESET:
@@ -76,6 +78,8 @@ class TaskManagement:
     def _forgo_task(self, request: requests.TaskManagementRequest) -> bool:
         """RFC 7143 11.6.1: a task to be aborted that has not come yet counts as received, and the function as complete."""
         window = self._phase.window
+        if request.referenced_task_tag in self._phase.nexus.tasks:
+            return False
         if not window.admits(request.ref_cmd_sn) or not before(request.ref_cmd_sn, request.cmd_sn):
             return False
         self._phase.forgo(request.ref_cmd_sn)

@@ -9,6 +9,8 @@ from tgtcore_iscsi.options import IscsiTargetOptions
 from tgtcore_iscsi.pdu.codes import LoginStatus
 from tgtcore_iscsi.values import format_base64, format_hex
 
+from tgtcore import signals
+
 if TYPE_CHECKING:
     from conftest import Client, Rig
 
@@ -214,6 +216,7 @@ class TestSameSecret:
         self, rig: "Rig", login: Any, prove: Any, caplog: pytest.LogCaptureFixture
     ) -> None:
         rig.host.target.options = IscsiTargetOptions(auth=("user",), mutual="same")
+        signals.emit(signals.target_changed, rig.host.target)
         await login.says({**NAMES, "AuthMethod": "CHAP"}, csg=0)
         asked = await login.says({"CHAP_A": "7"}, csg=0)
         answer = {"CHAP_N": "user", "CHAP_R": format_hex(prove(asked))}

@@ -86,7 +86,8 @@ async def test_data_for_a_read(rig: "Rig", session: "Client") -> None:
     itt = session.command(b"\x28" + WRITE[1:], room=4096)
     session.data(itt, b"\xff" * 4096, 0, 4096, ttt=NO_TAG)
     rest = await session.ended()
-    assert parse_response(rest[4096 + 48 :]).opcode is Opcode.REJECT
+    # the read may have ended before that, or not
+    assert parse_response(rest[4096 + 48 :] or rest).opcode is Opcode.REJECT
     assert not any(rig.ram.content[:4096])
 
 

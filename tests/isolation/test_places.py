@@ -1,0 +1,100 @@
+"""Commands share the data area: none waits for ever, and nobody waits for another initiator's without need."""
+
+from collections.abc import Iterator
+
+import pytest
+from support.pipe import PipeSession, PipeTransport
+
+from tgtcore import Host, Transport
+from tgtcore.ring import Geometry
+from tgtcore.scsi import asc
+from tgtcore.scsi.sense import parse_sense
+from tgtcore.scsi.status import Status
+from tgtcore.testing.host import HELD, READY, content, read, write
+from tgtcore.testing.transport import Rig, TransportConformance
+
+KIB = 1024
+GEOMETRY = Geometry(depth=256, data_bytes=1024 * KIB, event_bytes=64 * KIB)
+LARGE = 256 * KIB
+"""Two of them fit, besides what is for small commands."""
+
+
+class Pipe(TransportConformance):
+    target = "a.pipe"
+    behind_a_ring = True
+
+    def make_transport(self, host: Host) -> Transport:
+        return PipeTransport(host)
+
+
+@pytest.fixture
+def rig(monkeypatch: pytest.MonkeyPatch) -> Iterator[Rig]:
+    monkeypatch.setattr("tgtcore.isolation.ring_driver.GEOMETRY", GEOMETRY)
+    with Pipe().started() as rig:
+        yield rig
+        rig.end()
+
+
+def log_in(rig: Rig) -> PipeSession:
+    assert isinstance(rig.transport, PipeTransport)
+    session: PipeSession = rig.call(rig.transport.log_in, Pipe.target)
+    return session
+
+
+def test_small_commands_go_on_when_another_initiators_large_ones_are_stuck(rig: Rig) -> None:
+    stuck, other = log_in(rig), log_in(rig)
+    running = [stuck.begin(HELD, room=LARGE) for _ in range(3)] + [other.begin(HELD, room=64 * KIB, lun=1)]
+    rig.until(lambda: len(rig.host.device(0).held) == 2 and rig.host.device(1).held, "all places being taken")
+    answers = [rig.execute(other, read(4096), room=4096) for _ in range(100)]
+    assert {answer.data for answer in answers} == {content(4096)}
+    rig.host.device(0).release()
+    rig.until(lambda: rig.host.device(0).held, "the turn of the third")
+    rig.host.device(0).release()
+    rig.host.device(1).release()
+    rig.until(lambda: all(one.done() for one in running), "their end")
+    assert [one.result().status for one in running] == [Status.GOOD] * 4
+
+
+def test_commands_of_one_initiator_keep_their_order_when_they_wait(rig: Rig) -> None:
+    session = log_in(rig)
+    running = [session.begin(HELD, room=LARGE) for _ in range(3)]
+    rig.until(lambda: len(rig.host.device(0).held) == 2, "all places being taken")
+    small = session.begin(READY)
+    assert rig.execute(log_in(rig), READY).status == Status.GOOD
+    assert not small.done(), "it has overtaken a command that waits"
+    rig.host.device(0).release()
+    rig.until(small.done, "its end")
+    rig.until(lambda: rig.host.device(0).held, "the turn of the third")
+    rig.host.device(0).release()
+    rig.until(lambda: all(one.done() for one in running), "their end")
+
+
+def test_data_that_waits_for_a_place_gets_one(rig: Rig) -> None:
+    sessions = [log_in(rig) for _ in range(4)]
+    data = content(100_000)
+    running = [session.begin(write(len(data)), data) for session in sessions for _ in range(10)]
+    rig.until(lambda: all(one.done() for one in running), "the end of every write")
+    assert {one.result().status for one in running} == {Status.GOOD}
+    assert rig.host.device(0).written == data
+
+
+def test_data_for_which_there_can_be_no_place_is_refused(rig: Rig) -> None:
+    session = log_in(rig)
+    answer = rig.execute(session, write(LARGE + 1), content(LARGE + 1))
+    assert answer.status == Status.CHECK_CONDITION
+    assert parse_sense(answer.sense).code == asc.INVALID_FIELD_IN_CDB
+    assert rig.execute(session, write(LARGE), content(LARGE)).status == Status.GOOD
+    assert rig.host.device(0).written == content(LARGE)
+
+
+def test_data_that_the_command_does_not_want_needs_no_place(rig: Rig) -> None:
+    session = log_in(rig)
+    assert rig.execute(session, write(512), content(2 * LARGE)).status == Status.GOOD
+    assert rig.host.device(0).written == content(512)
+
+
+def test_more_data_in_than_there_is_room_for_is_refused(rig: Rig) -> None:
+    session = log_in(rig)
+    answer = rig.execute(session, read(LARGE + 1), room=LARGE + 1)
+    assert answer.status == Status.CHECK_CONDITION
+    assert rig.execute(session, read(LARGE), room=2 * LARGE).data == content(LARGE)
