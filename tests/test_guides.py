@@ -62,8 +62,11 @@ def test_its_own_tests_pass(guide: Guide) -> None:
     assert re.search(r"\d{2} passed", done.stdout)
 
 
-def test_it_is_served(guide: Guide, tmp_path: Path) -> None:
+@pytest.mark.parametrize("isolation", ["none", "process"])
+def test_it_is_served(guide: Guide, isolation: str, tmp_path: Path) -> None:
     private = 'daemon = { socket = "tgtd.sock", state_directory = "state" }\n'
+    transport = "lines" if guide.name == "lines" else "iscsi"
+    private += f'transports.{transport}.isolation = "{isolation}"\n'
     if guide.name != "lines":
         private += 'transports.iscsi.portals = [{ address = "127.0.0.1:0" }]\n'
     (tmp_path / "c.toml").write_text(private + (guide.folder / f"{guide.name}.toml").read_text())

@@ -4,6 +4,7 @@ Every message says which thing (by the name its user gave it), what is wrong, wh
 """
 
 from collections.abc import Iterable
+from pathlib import Path
 
 
 class TgtError(Exception):
@@ -99,3 +100,12 @@ class CheckCondition(TgtError):
 
 class ReservationConflict(TgtError):
     """Ends a task with RESERVATION CONFLICT."""
+
+
+def describe(error: BaseException) -> str:
+    """An error of the operating system in our style; any other one in its own words."""
+    if isinstance(error, OSError) and error.strerror:
+        where = f"{Path(error.filename)}: " if isinstance(error.filename, str) else ""
+        text = error.strerror
+        return f"{where}{text[:1].lower()}{text[1:]}"
+    return str(error) or type(error).__name__

@@ -4,8 +4,8 @@ import pytest
 from support.fakes import FakeStore, MemoryOptions, Through, fake_plugins
 
 from tgtcore.config import StoreConfig
-from tgtcore.daemon.stores import Stack, describe, open_stack
-from tgtcore.errors import StoreError
+from tgtcore.daemon.stores import Stack, open_stack
+from tgtcore.errors import StoreError, describe
 from tgtcore.options import NoOptions
 from tgtcore.store import Concurrency
 

@@ -8,6 +8,7 @@ import pytest
 from guest.lab.guest import Guest
 from guest.lab.initiator import Initiator
 from oracle.served import Served
+from support.both_ways import isolation, run_both_ways
 
 _ALARM = re.compile(
     r"conn error|hung task|blocked for more than|timing out|Sense Key|I/O error|\bBUG\b|Call Trace|"
@@ -15,6 +16,13 @@ _ALARM = re.compile(
     re.I,
 )
 _HERE = Path(__file__).parent
+_ONCE = {
+    "lab",  # tests the harness
+    "commands",  # of the logical unit, which is the core's both ways; file systems use them behind a ring too
+    "media",  # as before
+}
+
+__all__ = ["isolation"]
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -29,6 +37,10 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             item.add_marker(pytest.mark.timeout(240))
 
 
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    run_both_ways(metafunc, _HERE, _ONCE)
+
+
 @pytest.fixture(scope="module")
 def guest() -> Iterator[Guest]:
     with Guest() as machine:
@@ -41,7 +53,8 @@ def initiator(guest: Guest) -> Initiator:
 
 
 @pytest.fixture(scope="module")
-def work(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def work(tmp_path_factory: pytest.TempPathFactory, isolation: str) -> Path:
+    """A folder for each way, so that nothing outlives the change from one to the other."""
     return tmp_path_factory.mktemp("served")
 
 

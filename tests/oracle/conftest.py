@@ -5,14 +5,26 @@ from pathlib import Path
 
 import pytest
 from oracle.served import Served
+from support.both_ways import isolation, run_both_ways
 
 _HERE = Path(__file__).parent
+_ONCE = {
+    "contents",  # needs no daemon
+    "systemd",  # the service manager's sockets are the daemon's, and handed on like a successor's
+    "scale",  # measures the daemon; sessions and logical units are the core's
+}
+
+__all__ = ["isolation"]
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if item.path.is_relative_to(_HERE):
             item.add_marker(pytest.mark.oracle)
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    run_both_ways(metafunc, _HERE, _ONCE)
 
 
 @pytest.fixture

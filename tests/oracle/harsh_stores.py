@@ -42,7 +42,8 @@ allow = {{ initiators = ["*"] }}
 
 def served(work: Path, store: str, size: str) -> Served:
     """A daemon with one disk on one of these stores, in a folder where it may have been before."""
-    (work / "tgtd.toml").write_text(_CONFIG.format(name=_NAME, store=store, size=size, target=TARGET))
+    text = _CONFIG.format(name=_NAME, store=store, size=size, target=TARGET)
+    (work / "tgtd.toml").write_text(Served.with_isolation(text))
     return Served(work, "--config", "tgtd.toml", environment=environment(work, {_NAME: __name__}))
 
 

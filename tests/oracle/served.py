@@ -9,7 +9,7 @@ import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, ClassVar, Self
 from urllib.parse import urlsplit
 
 _BIN = Path(sys.executable).parent
@@ -27,6 +27,9 @@ _STOP_S = 30
 
 class Served:
     """One daemon process; use it as a context manager, which ends it by SIGTERM and wants exit status 0."""
+
+    isolation: ClassVar[str] = "none"
+    """Where transports run; a fixture of this name runs tests both ways."""
 
     def __init__(
         self,
@@ -70,14 +73,22 @@ class Served:
         under: Sequence[str | Path] = (),
     ) -> Self:
         """The ad-hoc form: one LUN for each image, on a free port of an address."""
-        return cls(work, "serve", *images, "--portal", f"{host}:0", "--target", TARGET, *options, under=under)
+        words = ("--portal", f"{host}:0", "--target", TARGET, "--isolation", cls.isolation)
+        return cls(work, "serve", *images, *words, *options, under=under)
 
     @classmethod
     def configured(cls, work: Path, configuration: str, under: Sequence[str | Path] = ()) -> Self:
         """A configuration without the tables `plugins` and `daemon`, which are given here."""
         path = work / f"tgtd-{time.monotonic_ns()}.toml"
-        path.write_text(_PRIVATE.format(socket=path.with_suffix(".socket"), state=work / "state") + configuration)
+        private = _PRIVATE.format(socket=path.with_suffix(".socket"), state=work / "state")
+        path.write_text(private + cls.with_isolation(configuration))
         return cls(work, "--config", path, under=under)
+
+    @classmethod
+    def with_isolation(cls, configuration: str) -> str:
+        """A configuration whose iSCSI transport, if it is spoken of, runs where this class says."""
+        table = "[transports.iscsi]\n"
+        return configuration.replace(table, f'{table}isolation = "{cls.isolation}"\n')
 
     def successor(self) -> Self:
         """A daemon that has taken the place of this one, which was :meth:`configured`."""

@@ -66,7 +66,7 @@ def values(path: Path, field: str) -> Counter[str]:
 
 
 @pytest.fixture(scope="module")
-def recorded(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def recorded(tmp_path_factory: pytest.TempPathFactory, isolation: str) -> Path:
     work = tmp_path_factory.mktemp("recorded")
     accounts = work / "chap"
     accounts.write_text(f"{_USER} {_SECRET}\n")

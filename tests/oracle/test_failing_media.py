@@ -35,6 +35,8 @@ def read(session: Session, megabyte: int) -> Answer:
     return session.command(read16(megabyte * _MIB_BLOCKS, _MIB_BLOCKS), read=1 << 20)
 
 
+# what a full file system does to a command is the core's, and in a user namespace with one user there is nobody to become
+@pytest.mark.parametrize("isolation", ["none"], indirect=True, scope="module")
 @pytest.mark.parametrize("fua", [False, True])
 def test_a_full_file_system_refuses_writes_and_keeps_what_it_took(tmp_path: Path, fua: bool) -> None:
     script = 'mount -t tmpfs -o size=16m none "$0" && exec "$@"'
@@ -87,7 +89,9 @@ def test_a_file_that_was_made_shorter_is_a_medium_error(doomed: Served, tmp_path
         assert refused(write(session, 0, fua=True), _MEDIUM_ERROR, _WRITE_ERROR)
 
 
-def test_a_file_that_becomes_shorter_while_it_is_sent_ends_that_session_only(doomed: Served, tmp_path: Path) -> None:
+def test_a_file_that_becomes_shorter_while_it_is_sent_ends_that_session_only(
+    doomed: Served, tmp_path: Path, isolation: str
+) -> None:
     megabytes, commands = 4, 16
     with Session(doomed.url) as healthy:
         healthy.ready()
@@ -105,7 +109,8 @@ def test_a_file_that_becomes_shorter_while_it_is_sent_ends_that_session_only(doo
         serve_to_the_end(reader, ends.__len__, commands)
         reader.drop()
         assert len(ends) == commands
-        assert None in ends, "what the file no longer has can't be sent after a header that announced it"
+        # what the file no longer has can't be sent after a header that announced it; a ring has it, or there is no such header
+        assert (None in ends) is (isolation == "none")
         assert all(answer is None or not answer.good or len(answer.data_in) == megabytes << 20 for answer in ends)
         assert read(healthy, 0).data_in == pattern(0)
 

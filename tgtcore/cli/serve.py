@@ -30,6 +30,7 @@ class Wishes:
     read_only: bool = False
     removable: bool = False
     thick: bool = False
+    isolation: str = "none"
     target: str = TARGET
     chap_file: Path | None = None
     allow: tuple[str, ...] = ()
@@ -50,7 +51,12 @@ def document(wishes: Wishes, folder: Path) -> dict[str, Any]:
             "drain_s": 5,
             "log_level": "warning",
         },
-        "transports": {"iscsi": {"portals": [{"address": address} for address in wishes.portals or (PORTAL,)]}},
+        "transports": {
+            "iscsi": {
+                "isolation": wishes.isolation,
+                "portals": [{"address": address} for address in wishes.portals or (PORTAL,)],
+            }
+        },
         "logical_units": {name: _logical_unit(image, wishes) for name, image in zip(names, wishes.images, strict=True)},
         "targets": {wishes.target: _target(names, wishes)},
     }

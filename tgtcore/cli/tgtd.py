@@ -88,6 +88,12 @@ def _serve_file(path: Path, readers: tuple[str, ...], as_json: bool, *, take_ove
 @click.option("--read-only", is_flag=True, help="Refuse every write.")
 @click.option("--removable", is_flag=True, help="A medium that initiators may eject.")
 @click.option("--thick", is_flag=True, help="Reserve all space at once, and offer no UNMAP.")
+@click.option(
+    "--isolation",
+    type=click.Choice(["none", "process"]),
+    default="none",
+    help="Speak iSCSI in the daemon, or in a process of its own.",
+)
 @click.option("--target", metavar="IQN", help="The target's name.")
 @click.option(
     "--chap-file",

@@ -2,11 +2,10 @@
 
 import contextlib
 import logging
-from pathlib import Path
 from typing import Any
 
 from tgtcore.config import StoreConfig
-from tgtcore.errors import StoreError, TgtError
+from tgtcore.errors import StoreError, TgtError, describe
 from tgtcore.registry import Registry
 from tgtcore.store import Concurrency, Store
 
@@ -98,12 +97,3 @@ def explain(what: str, error: Exception) -> str:
         return f"{what}: {describe(error)}"
     _log.error("%s failed inside", what, exc_info=error)
     return f"{what} failed inside: {type(error).__name__}: {error}"
-
-
-def describe(error: BaseException) -> str:
-    """An error of the operating system in our style; any other one in its own words."""
-    if isinstance(error, OSError) and error.strerror:
-        where = f"{Path(error.filename)}: " if isinstance(error.filename, str) else ""
-        text = error.strerror
-        return f"{where}{text[:1].lower()}{text[1:]}"
-    return str(error) or type(error).__name__

@@ -14,9 +14,9 @@ from tgtcore import signals
 from tgtcore.config import LogicalUnitConfig
 from tgtcore.daemon.inventory import Inventory, Unit
 from tgtcore.daemon.plugin_sets import makers_of_unit
-from tgtcore.daemon.stores import Stack, close_stack, describe, explain, open_stack
+from tgtcore.daemon.stores import Stack, close_stack, explain, open_stack
 from tgtcore.daemon.units import claim
-from tgtcore.errors import StoreError
+from tgtcore.errors import StoreError, describe
 from tgtcore.logical_unit import Pause
 from tgtcore.plugins import Plugins
 from tgtcore.store import Features, OpenStore, Store

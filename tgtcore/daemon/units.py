@@ -9,9 +9,9 @@ from tgtcore.daemon.inventory import Inventory, Unit
 from tgtcore.daemon.patience import Patience, end_tasks
 from tgtcore.daemon.plugin_sets import makers_of_unit
 from tgtcore.daemon.saved_state import SavedState
-from tgtcore.daemon.stores import Stack, describe, explain, open_stack
+from tgtcore.daemon.stores import Stack, explain, open_stack
 from tgtcore.daemon.things import lun_thing
-from tgtcore.errors import ConfigError, DrainTimeout, StoreError, TgtError
+from tgtcore.errors import ConfigError, DrainTimeout, StoreError, TgtError, describe
 from tgtcore.logical_unit import Identity, LogicalUnit
 from tgtcore.store import Claim, OpenStore
 from tgtcore.task import State, Task

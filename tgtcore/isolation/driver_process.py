@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 from pydantic import BaseModel
 
 from tgtcore import signals
-from tgtcore.errors import ConfigError, TgtError
+from tgtcore.errors import ConfigError, TgtError, describe
 from tgtcore.isolation.correspondent import Correspondent
 from tgtcore.isolation.remote_host import RemoteHost
 from tgtcore.isolation.remote_nexus import RemoteNexus
@@ -66,6 +66,8 @@ class DriverProcess:
             attached, loop, dict.fromkeys(map(int, Event), self._told)
         )
         self._luns: dict[int, list[int]] = {}
+        self._serving = False
+        """Whether its start has succeeded: the daemon lets go of one that can't start."""
         self._answering: set[asyncio.Task[None]] = set()
         self.ended: asyncio.Future[None] = loop.create_future()
         """Done when the core has said CLOSE and all has ended, or when the core has gone."""
@@ -77,7 +79,7 @@ class DriverProcess:
         """What the core sends is asked for and taken at once, so this is its end."""
         self._loop.remove_reader(self._link)
         if not self.ended.done():
-            _log.error("the daemon has gone")
+            _log.log(logging.ERROR if self._serving else logging.DEBUG, "the daemon has gone")
             self.ended.set_result(None)
 
     # ---- events -------------------------------------------------------------------------------------------------------
@@ -95,7 +97,7 @@ class DriverProcess:
         try:
             payload = await self._events[told.kind](told)
         except (TgtError, OSError) as error:
-            status, payload = AckStatus.FAILED, str(error).encode()
+            status, payload = AckStatus.FAILED, describe(error).encode()
         except Exception as error:
             _log.exception("%s failed inside", told.kind.name)
             status, payload = AckStatus.FAILED, f"it failed inside: {type(error).__name__}: {error}".encode()
@@ -123,6 +125,7 @@ class DriverProcess:
 
     async def _start(self, told: Told) -> bytes:
         await self._running.start()
+        self._serving = True
         return b""
 
     async def _stop_listening(self, told: Told) -> bytes:

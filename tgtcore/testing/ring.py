@@ -46,10 +46,14 @@ class DriverOnThisLoop(ring_driver.RingDriver):
         return self._far_side.transport
 
     async def start(self) -> None:
-        """Attach the transport and let it open its portals.
+        """Attach the transport and let it open its portals; one that has stopped listening opens them again.
 
         :raises ConfigError: it can't open a portal; nothing is left of it.
         """
+        self._listening = True
+        if self._serving is not None:
+            await self._listen_again()
+            return
         self._news.follow()
         link, far_end = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         self._serving = asyncio.create_task(self._serve_far_side(far_end))

@@ -202,7 +202,7 @@ class TransportConformance:
         """It is shown while it lasts, and its nexus ends with it."""
         session = rig.call(self.log_in, rig.transport)
         assert rig.execute(session, READY).status == Status.GOOD
-        (shown,) = rig.transport.sessions()
+        (shown,) = rig.run(rig.driver.sessions())
         assert isinstance(shown, SessionInfo)
         assert shown.target == self.target
         (nexus,) = rig.host.target.nexuses
