@@ -105,6 +105,20 @@ def test_a_target_reset_ends_what_its_nexus_still_has_under_a_withdrawn_lun(
     assert others.result.status is Status.GOOD
 
 
+@pytest.mark.parametrize("function", [Tmf.ABORT_TASK, Tmf.ABORT_TASK_SET, Tmf.CLEAR_TASK_SET, Tmf.LOGICAL_UNIT_RESET])
+def test_a_function_means_the_lun_whatever_has_taken_its_place(
+    made: Bench, slow: Slow, initiator: Initiator, function: Tmf
+) -> None:
+    """Another logical unit is there now; the answer still says that no response of the old one follows."""
+    task = initiator.start(READY)
+    made.target.unmap(0, lambda: None)
+    made.add(Slow, lun=0)
+    answers = request(initiator, function, tag=task.tag)
+    assert answers == []
+    slow.started.pop(0).finish(Status.GOOD, b"")
+    assert answers == [TmfResponse.FUNCTION_COMPLETE]
+
+
 def test_a_nexus_reset_is_answered_although_a_device_type_fails(
     slow: Slow, initiator: Initiator, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:

@@ -230,8 +230,10 @@ def _is_meant(request: TmfRequest, nexus: Nexus, task: SimTask) -> bool:
     itl = nexus.find(request.lun)
     if itl is None or task.itl is None:
         return False
+    # To an initiator a function means the LUN: its own commands there, also those for what another unit has taken the place of.
+    own = task.nexus is nexus and task.itl.lun == itl.lun
     if function is Tmf.LOGICAL_UNIT_RESET:
-        return task.itl.lu is itl.lu
+        return own or task.itl.lu is itl.lu
     if function in (Tmf.ABORT_TASK_SET, Tmf.CLEAR_TASK_SET):
-        return task.itl is itl
-    return function is Tmf.ABORT_TASK and task.itl is itl and task.tag == request.tag
+        return own
+    return function is Tmf.ABORT_TASK and own and task.tag == request.tag

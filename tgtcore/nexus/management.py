@@ -3,7 +3,7 @@
 A function that aborts tasks is answered only when every one of them has ended, so that no write lands after the answer.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from enum import Enum, IntEnum
 from functools import partial
@@ -76,11 +76,20 @@ def perform(nexus: "Nexus", request: TmfRequest, answer: Answer) -> None:
         answer(TmfResponse.INCORRECT_LOGICAL_UNIT_NUMBER)
     elif function in _ON_TASK:
         task = nexus.tasks.get(request.tag)
-        if task is not None and task.itl is not itl:
+        if task is not None and task not in _own_tasks(itl):
             task = None
         _ON_TASK[function](task, answer)
     else:
         _ON_LOGICAL_UNIT[function](itl, answer)
+
+
+def _own_tasks(itl: "ITLNexus") -> "list[Task]":
+    """Unfinished tasks that the nexus has sent to a LUN, whatever logical unit that was then.
+
+    Another one may have its place meanwhile, but to the initiator the function means the LUN: it counts on no response of these
+    tasks after the answer.
+    """
+    return [task for task in itl.nexus.tasks.values() if task.itl is not None and task.itl.lun == itl.lun]
 
 
 def _abort_task(task: "Task | None", answer: Answer) -> None:
@@ -96,24 +105,27 @@ def _query_task(task: "Task | None", answer: Answer) -> None:
 
 def _abort_task_set(itl: "ITLNexus", answer: Answer) -> None:
     """ABORT TASK SET, and CLEAR TASK SET: each nexus has a task set of its own (TST = 001b), so it clears the same tasks."""
-    abort_all(itl.nexus.tasks_of(itl), in_silence, lambda: answer(TmfResponse.FUNCTION_COMPLETE))
+    abort_all(_own_tasks(itl), in_silence, lambda: answer(TmfResponse.FUNCTION_COMPLETE))
 
 
 def _logical_unit_reset(itl: "ITLNexus", answer: Answer) -> None:
+    withdrawn = [task for task in _own_tasks(itl) if task.itl is not itl]
     done = partial(answer, TmfResponse.FUNCTION_COMPLETE)
-    _reset(itl.nexus, itl.lu, asc.BUS_DEVICE_RESET_FUNCTION_OCCURRED, done)
+    _reset(itl.nexus, itl.lu, asc.BUS_DEVICE_RESET_FUNCTION_OCCURRED, done, withdrawn)
 
 
-def _reset(nexus: "Nexus", lu: "LogicalUnit", code: tuple[int, int], then: Callable[[], None]) -> None:
+def _reset(
+    nexus: "Nexus", lu: "LogicalUnit", code: tuple[int, int], then: Callable[[], None], besides: "Iterable[Task]" = ()
+) -> None:
     def done() -> None:
         lu.reset(code)
         then()
 
-    abort_all(lu.tasks(), told_others(nexus, lu), done)
+    abort_all([*lu.tasks(), *besides], told_others(nexus, lu), done)
 
 
 def _query_task_set(itl: "ITLNexus", answer: Answer) -> None:
-    present = bool(itl.nexus.tasks_of(itl))
+    present = bool(_own_tasks(itl))
     answer(TmfResponse.FUNCTION_SUCCEEDED if present else TmfResponse.FUNCTION_COMPLETE)
 
 
