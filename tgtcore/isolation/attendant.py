@@ -36,7 +36,7 @@ from tgtcore.ring import (
 from tgtcore.ring.core_end import Handler
 from tgtcore.ring.layout import Layout
 from tgtcore.target import Target
-from tgtcore.task import Attribute, State
+from tgtcore.task import State
 from tgtcore.transport import Host
 
 _log = logging.getLogger(__name__)
@@ -163,8 +163,8 @@ class Attendant:
             raise RingError(f"a command for nexus {number}, which is not open")
         if request_id in self.tasks or len(self.tasks) >= self._depth:
             self._refuse_id(request_id)
-        if attribute > Attribute.ACA or out_length > out_expected or in_room > in_expected:
-            raise RingError(f"a command with attribute {attribute} or lengths that can't be")
+        if out_length > out_expected or in_room > in_expected:
+            raise RingError("a command with lengths that can't be")
         end = self.end
         if cdb_length > messages.CDB_INLINE_BYTES:
             cdb = self._long_cdb(cdb_offset, cdb_length)

@@ -121,7 +121,11 @@ COMMAND = Layout(
     "A SCSI command.  Its data-out and the room for its data-in are the driver's to choose in the data area, and the core's to use "
     "until the COMPLETION.",
     _kind(),
-    Field("attribute", "u8", "task attribute: 0 untagged, 1 simple, 2 ordered, 3 head of queue"),
+    Field(
+        "attribute",
+        "u8",
+        "task attribute: 0 untagged, 1 simple, 2 ordered, 3 head of queue; others, which initiators may send, count as ordered",
+    ),
     Field("cdb_length", "u16", "bytes of the CDB, 6 to 260"),
     _NEXUS,
     _ID,

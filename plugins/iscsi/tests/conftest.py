@@ -213,6 +213,7 @@ _BEHIND_A_RING_TOO = {
     "bidirectional",
     "sessions",
     "data_out",
+    "noise",
 }
 """What the quick tests run both ways: where it matters when the core answers.  The slow ones run everything both ways."""
 
