@@ -61,6 +61,8 @@ class PipelinedSession(Session):
         out = ctypes.byref(pending.data_out) if data_out else None
         context = self.context
         if library.iscsi_scsi_command_async(context, self.lun, task, self._command_callback, out, key):
+            del self._pending[key]
+            library.scsi_free_scsi_task(task)
             raise InitiatorError(f"CDB {cdb.hex(' ')}: {self._reason()}")
 
     def start_function(self, function: int) -> None:

@@ -80,7 +80,7 @@ def dropping(daemon: Served) -> Iterator[Callable[[], bool]]:
             if not sessions:
                 return False
             try:
-                client.call("session remove", {"id": random.choice(sessions)["id"]})
+                client.call("session remove", {"id": random.choice(sessions)["id"], "force": True})
             except VerbError as error:
                 if error.code is not Code.NOT_FOUND:  # its initiator was quicker
                     raise

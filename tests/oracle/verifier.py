@@ -149,7 +149,6 @@ class Writer:
             if command is None:
                 return
             lba = self._contents.first + command.at
-            self._commands.append(command)
             if command.generation:
                 cdb = write16(lba, command.blocks, fua=self._random.random() < 0.1)
                 data = self._contents.data(command.at, command.blocks, command.generation)
@@ -157,6 +156,7 @@ class Writer:
             else:
                 cdb, size = read16(lba, command.blocks), command.blocks * BLOCK_BYTES
                 session.start(cdb, partial(self._read_over, command), read=size)
+            self._commands.append(command)  # only now: libiscsi takes none while it logs out because it was asked to
 
     def _chosen(self) -> _Command | None:
         """A command that touches nothing that another one of ours is at, if one is found."""
