@@ -1,9 +1,11 @@
 """A driver process from its start to its end, and what becomes of one that misbehaves."""
 
 import asyncio
+import gc
 import os
 import signal
 import socket
+from collections import Counter
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -51,7 +53,7 @@ async def running(patience: Patience = HASTY, **options: str) -> AsyncIterator[t
             await driver.close()
         assert driver.child is None
         assert not children()
-        assert descriptors() == before
+        assert not Counter(descriptors()) - Counter(before), "something was left open"
         host.check_quiet()
 
 
@@ -80,7 +82,8 @@ async def brought_down(driver: ProcessDriver) -> None:
 
 
 def descriptors() -> list[str]:
-    """What is open, but for the one that looks."""
+    """What is open, but for the one that looks and what the test before has left to the collector."""
+    gc.collect()
     found = []
     for number in os.listdir("/proc/self/fd"):
         try:
@@ -146,7 +149,7 @@ async def test_one_that_can_not_start_leaves_nothing(options: dict[str, str], pa
     with pytest.raises(ConfigError, match=message):
         await driver.start()
     assert (driver.child, driver.attendant, children()) == (None, None, "")
-    assert descriptors() == before
+    assert not Counter(descriptors()) - Counter(before), "something was left open"
     assert (await state(driver))["state"] == "ended"
 
 
