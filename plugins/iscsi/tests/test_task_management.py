@@ -141,7 +141,7 @@ async def test_functions_that_wait_for_a_worker_are_rationed(
         ask(session, Tmf.ABORT_TASK_SET)
     refused = [TmfResponse((await session.receive()).fields.response) for _ in range(5)]
     assert refused == [TmfResponse.FUNCTION_REJECTED] * 5
-    assert len(rig.lu.tasks()) == 1
+    await rig.until(lambda: len(rig.lu.tasks()) == 1)
     let_go.set()
     async with asyncio.timeout(10):
         done = [TmfResponse((await session.receive()).fields.response) for _ in range(TASK_MANAGEMENT_MAX)]
