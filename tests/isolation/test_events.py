@@ -15,7 +15,9 @@ GEOMETRY = Geometry(depth=16, data_bytes=4096, events=2, event_bytes=4096)
 
 class Bench:
     def __init__(self) -> None:
-        header = GEOMETRY.header(core_pid=1, driver_pid=2, driver_uid=3, instance=bytes(16), driver="tested")
+        header = GEOMETRY.header(
+            features=0, core_pid=1, driver_pid=2, driver_uid=3, instance=bytes(16), driver="tested"
+        )
         fd = create(GEOMETRY, header)
         self.memory = Memory(fd, GEOMETRY)
         os.close(fd)
@@ -86,6 +88,17 @@ async def test_a_refusal_comes_in_words_that_may_stand_in_a_log() -> None:
         await answers[0]
     with pytest.raises(Refused, match="the driver does not support START"):
         await answers[1]
+    bench.close()
+
+
+@pytest.mark.asyncio
+async def test_what_a_driver_need_not_know_is_no_failure() -> None:
+    bench = Bench()
+    asked = [Event.SHOW, Event.DROP_SESSION, Event.LUNS_CHANGED]
+    answers = [bench.events.post(kind) for kind in asked]
+    for event_id in (1, 2, 3):
+        bench.events.acknowledged(event_id, AckStatus.UNSUPPORTED, 4)
+    assert [await answer for answer in answers] == [b"", b"", b""]
     bench.close()
 
 

@@ -99,7 +99,7 @@ def joined() -> tuple[Attached, Attached]:
     """Both sides of a ring: the core's and the driver's."""
     links = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
     links[1].setblocking(False)
-    header = _GEOMETRY.header(core_pid=1, driver_pid=2, driver_uid=3, instance=bytes(16), driver="hostile")
+    header = _GEOMETRY.header(features=0, core_pid=1, driver_pid=2, driver_uid=3, instance=bytes(16), driver="hostile")
     memory_fd = create(_GEOMETRY, header)
     request, response = doorbell.make(), doorbell.make()
     try:

@@ -267,8 +267,8 @@ class Attendant:
     # ---- nexuses ------------------------------------------------------------------------------------------------------
 
     def _nexus_open(self, slots: memoryview, at: int) -> None:
-        _, protocol, relative_id, number, request_id, offset, length, target, group = messages.NEXUS_OPEN.unpack_from(
-            slots, at
+        _, protocol, relative_id, number, request_id, offset, length, target, group, _ = (
+            messages.NEXUS_OPEN.unpack_from(slots, at)
         )
         if number in self.nexuses or len(self.nexuses) >= NEXUSES_PER_DRIVER_MAX:
             raise RingError(f"nexus {number} is open already, or one of more than {NEXUSES_PER_DRIVER_MAX}")
@@ -311,7 +311,7 @@ class Attendant:
     # ---- questions ------------------------------------------------------------------------------------------------------
 
     def _admit(self, slots: memoryview, at: int) -> None:
-        _, _, _, target, request_id, offset, length = messages.ADMIT.unpack_from(slots, at)
+        _, _, _, target, request_id, offset, length, _ = messages.ADMIT.unpack_from(slots, at)
         name, address, transport_id, portal = words.split(self._payload(offset, length), 4)
         port = _initiator_port(name, address, transport_id)
         found = self.targets.get(target)
@@ -320,7 +320,7 @@ class Attendant:
         self._respond(messages.ADMITTED, request_id, Response.ADMITTED, admitted, 0, 0, request_id)
 
     def _account(self, slots: memoryview, at: int) -> None:
-        _, _, _, length, request_id, offset, room = messages.ACCOUNT.unpack_from(slots, at)
+        _, _, _, length, request_id, offset, room, _ = messages.ACCOUNT.unpack_from(slots, at)
         account = self._host.account(words.text(self._payload(offset, length)))
         place = self.end.piece(offset, room)
         self._begin(request_id)

@@ -8,6 +8,7 @@ from tgtcore.errors import RingError
 from tgtcore.isolation.orders import printable
 from tgtcore.ring import AckStatus, CoreEnd, Event, messages
 from tgtcore.ring.memory import Memory
+from tgtcore.ring.messages import OPTIONAL_EVENTS
 
 _STATUSES = frozenset(AckStatus)
 _TEXT_BYTES_MAX = 1000
@@ -25,7 +26,11 @@ class _Wanted(NamedTuple):
 
 
 class Refused(RingError):
-    """The driver has answered that an event failed, or that it does not know such events; it lives on."""
+    """The driver has answered that an event failed, or that it does not know an event which it must know; it lives on."""
+
+
+_WITHOUT_WORDS = {AckStatus.UNSUPPORTED: "does not support", AckStatus.FAILED: "has failed at"}
+"""What is said of a driver that gives no reason, by its status."""
 
 
 class Events:
@@ -51,7 +56,8 @@ class Events:
     ) -> "asyncio.Future[bytes]":
         """Tell the driver something; the future gets its answer, which nobody need wait for.
 
-        It raises :class:`Refused`, or :class:`~tgtcore.errors.RingError` when the driver has gone.
+        Empty is also the answer of a driver that does not support an event which it need not know.  It raises :class:`Refused`,
+        or :class:`~tgtcore.errors.RingError` when the driver has gone.
         """
         answer: asyncio.Future[bytes] = asyncio.get_running_loop().create_future()
         answer.add_done_callback(_seen)
@@ -83,9 +89,11 @@ class Events:
         if not wanted.answer.done():
             if status == AckStatus.DONE:
                 wanted.answer.set_result(payload)
+            elif status == AckStatus.UNSUPPORTED and wanted.kind in OPTIONAL_EVENTS:
+                wanted.answer.set_result(b"")
             else:
                 text = printable(payload[:_TEXT_BYTES_MAX].decode("utf-8", "replace"))
-                text = text or f"the driver does not support {wanted.kind.name}"
+                text = text or f"the driver {_WITHOUT_WORDS[AckStatus(status)]} {wanted.kind.name}"
                 wanted.answer.set_exception(Refused(text))
         while self._waiting and self._free:
             self._tell(self._waiting.popleft())

@@ -82,7 +82,7 @@ class ProcessDriver(RingDriver):
         """Why a process could not be brought to its work."""
         if child is None or isinstance(error, Refused):
             return str(error)
-        if isinstance(error, RingError):
+        if not isinstance(error, TimeoutError):
             await asyncio.wait({child.exited}, timeout=_LAST_WORDS_S)
         if child.exited.done() and child.exited.result() >= 0:
             return f"the driver process {child.how_it_ended()}"

@@ -51,7 +51,7 @@ class RemoteHost:
         payload = name.encode()
 
         def values(offset: int) -> tuple[int | None, ...]:
-            return Request.ACCOUNT, 0, 0, len(payload), None, offset, _ACCOUNT_BYTES
+            return Request.ACCOUNT, 0, 0, len(payload), None, offset, _ACCOUNT_BYTES, 0
 
         slot = self.correspondent.ask(messages.ACCOUNT, payload, _ACCOUNT_BYTES, values)
         if not slot[1]:
@@ -64,7 +64,7 @@ class RemoteHost:
         payload = _port_words(initiator_port, portal)
 
         def values(offset: int) -> tuple[int | None, ...]:
-            return Request.ADMIT, 0, 0, target.tid, None, offset, len(payload)
+            return Request.ADMIT, 0, 0, target.tid, None, offset, len(payload), 0
 
         try:
             return self.correspondent.ask(messages.ADMIT, payload, 0, values)[1] == 1
@@ -104,6 +104,7 @@ class RemoteHost:
                 len(payload),
                 target.tid,
                 target_port.group,
+                0,
             )
 
         nexus = RemoteNexus(target, initiator_port, target_port, self.correspondent, number)

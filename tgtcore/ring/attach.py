@@ -5,10 +5,12 @@ other's.
 """
 
 import asyncio
+import errno
 import os
 import secrets
 import socket
 import struct
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from tgtcore.errors import RingError
@@ -39,7 +41,9 @@ WELCOME = Layout(
     Field("magic", 8, '"TGTRING" and a zero'),
     Field("abi_version", "u32", "the version that the core speaks"),
     Field("status", "u32", "0 welcome, 1 another version, 2 refused"),
-    Field("features", "u64", "features in use"),
+    Field(
+        "features", "u64", "features in use: those that both sides know; when it is refused, those that the core knows"
+    ),
     Field("text", 256, "why it is refused, in UTF-8, padded with zeroes"),
 )
 
@@ -63,28 +67,48 @@ class Attached:
     pid: int
 
 
-async def accept_driver(link: socket.socket, geometry: Geometry, peer: tuple[int, int] | None = None) -> Attached:
+def _anybody(pid: int, uid: int) -> str:
+    return ""
+
+
+async def accept_driver(
+    link: socket.socket,
+    geometry: Geometry,
+    peer: tuple[int, int] | None = None,
+    refusal: Callable[[int, int], str] = _anybody,
+) -> Attached:
     """Wait for the hello of a driver that has connected, and answer it.
 
     :param peer: process and user id of the driver, when the socket does not know them.
+    :param refusal: asked with process and user id when the hello has come: why this driver may not attach, if it may not.
     :raises RingError: it is refused, and was told so.
     :raises OSError: it is gone, or says nothing.
     """
     link.setblocking(False)
     packet = await asyncio.wait_for(asyncio.get_running_loop().sock_recv(link, HELLO.size + 1), ATTACH_S)
+    if not packet:
+        raise ConnectionResetError(errno.ECONNRESET, "it has hung up without a hello")
+    pid, uid = peer or credentials(link)[:2]
+    if reason := refusal(pid, uid):
+        raise _refuse(link, _REFUSED, reason)
     if len(packet) != HELLO.size:
         raise _refuse(link, _REFUSED, f"a hello of {len(packet)} bytes, expected {HELLO.size}")
-    magic, version, _, _, name = HELLO.unpack_from(packet, 0)
+    magic, version, _, known, name = HELLO.unpack_from(packet, 0)
     if magic != MAGIC:
         raise _refuse(link, _REFUSED, "this is no driver of a ring")
     if version != ABI_VERSION:
         raise _refuse(
             link, _OTHER_VERSION, f"the driver speaks version {version} of the ring, this core version {ABI_VERSION}"
         )
-    pid, uid = peer or credentials(link)[:2]
     driver = name.rstrip(b"\0").decode("utf-8", "replace")
+    features = known & FEATURES
     header = geometry.header(
-        core_pid=os.getpid(), driver_pid=pid, driver_uid=uid, instance=secrets.token_bytes(16), driver=driver
+        features=features,
+        core_pid=os.getpid(),
+        driver_pid=pid,
+        driver_uid=uid,
+        instance=secrets.token_bytes(16),
+        driver=driver,
     )
     bells: list[int] = []
     memory_fd = create(geometry, header)
@@ -94,7 +118,7 @@ async def accept_driver(link: socket.socket, geometry: Geometry, peer: tuple[int
         bells += doorbell.make()
         request_heard, request_rung, response_heard, response_rung = bells
         welcome = bytearray(WELCOME.size)
-        WELCOME.pack_into(welcome, 0, MAGIC, ABI_VERSION, 0, FEATURES, b"")
+        WELCOME.pack_into(welcome, 0, MAGIC, ABI_VERSION, 0, features, b"")
         socket.send_fds(link, [welcome], (memory_fd, request_rung, response_heard))
     except BaseException:
         for fd in bells:
@@ -122,7 +146,9 @@ def attach(link: socket.socket, driver: str) -> Attached:
     try:
         if len(packet) != WELCOME.size:
             raise RingError("the core has gone without an answer")
-        _, _, status, _, text = WELCOME.unpack_from(packet, 0)
+        magic, _, status, _, text = WELCOME.unpack_from(packet, 0)
+        if magic != MAGIC:
+            raise RingError("whoever answers is no core")
         if status:
             raise RingError(text.rstrip(b"\0").decode("utf-8", "replace"))
         if len(descriptors) != 3:

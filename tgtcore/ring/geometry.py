@@ -90,7 +90,9 @@ class Geometry:
         """Size of the memory."""
         return _whole_pages(self.data_offset + self.data_bytes)
 
-    def header(self, *, core_pid: int, driver_pid: int, driver_uid: int, instance: bytes, driver: str) -> bytes:
+    def header(
+        self, *, features: int, core_pid: int, driver_pid: int, driver_uid: int, instance: bytes, driver: str
+    ) -> bytes:
         """The header page."""
         page = bytearray(PAGE_BYTES)
         HEADER.pack_into(
@@ -99,7 +101,7 @@ class Geometry:
             MAGIC,
             ABI_VERSION,
             PAGE_BYTES,
-            FEATURES,
+            features,
             self.total_bytes,
             self.request_offset,
             self.slots,

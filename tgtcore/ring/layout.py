@@ -30,13 +30,18 @@ class Field:
         """In bytes."""
         return Struct("<" + self.code).size
 
+    @property
+    def alignment(self) -> int:
+        """Its offset is a multiple of so many bytes."""
+        return 1 if isinstance(self.kind, int) else self.size
+
 
 class Layout:
-    """A structure: fields one after the other, each aligned to its own size by reserved ones that the table names.
+    """A structure: fields one after the other, placed as C would place them; what C would pad, the table names as reserved.
 
     :param name: its name, also in C.
     :param meaning: what it is, for the reference page.
-    :raises ValueError: a field is not aligned.
+    :raises ValueError: C would pad it.
     """
 
     def __init__(self, name: str, meaning: str, *fields: Field) -> None:
@@ -50,8 +55,11 @@ class Layout:
         self.unpack_from: Any = packed.unpack_from
         """``unpack_from(buffer, offset)`` → the values of all fields."""
         for offset, field in self.placed():
-            if not isinstance(field.kind, int) and offset % field.size:
-                raise ValueError(f"{name}.{field.name} is at offset {offset}, expected a multiple of {field.size}")
+            if offset % field.alignment:
+                raise ValueError(f"{name}.{field.name} is at offset {offset}, expected a multiple of {field.alignment}")
+        widest = max(field.alignment for field in fields)
+        if self.size % widest:
+            raise ValueError(f"{name} has {self.size} bytes, expected a multiple of {widest}")
 
     def placed(self) -> Iterator[tuple[int, Field]]:
         """Every field with its offset."""

@@ -60,6 +60,19 @@ class Event(IntEnum):
     ASK_TO_LOG_OUT = 76
 
 
+OPTIONAL_EVENTS = frozenset(
+    {
+        Event.TARGET_CHANGED,
+        Event.LUNS_CHANGED,
+        Event.DROP_SESSION,
+        Event.SHOW,
+        Event.LISTENING,
+        Event.ASK_TO_LOG_OUT,
+    }
+)
+"""Those that a driver may answer with AckStatus.UNSUPPORTED."""
+
+
 class RingFunction(IntEnum):
     """Task management functions; NEXUS_TASKS aborts every task of the nexus in silence, as its loss does, but keeps the nexus."""
 
@@ -126,7 +139,7 @@ COMMAND = Layout(
         "u8",
         "task attribute: 0 untagged, 1 simple, 2 ordered, 3 head of queue; others, which initiators may send, count as ordered",
     ),
-    Field("cdb_length", "u16", "bytes of the CDB, 6 to 260"),
+    Field("cdb_length", "u16", "bytes of the CDB, at most 260"),
     _NEXUS,
     _ID,
     Field("lun", "u64", "the 8 bytes of the LUN field, read as one big-endian number"),
@@ -137,7 +150,7 @@ COMMAND = Layout(
     Field("data_in_room", "u32", "bytes reserved at data_in_offset"),
     Field("data_in_expected", "u32", "bytes of data-in that the initiator has room for"),
     Field("cdb_offset", "u64", "where a CDB of more than 32 bytes is in the data area, all of it"),
-    Field("cdb", CDB_INLINE_BYTES, "a CDB of up to 32 bytes"),
+    Field("cdb", CDB_INLINE_BYTES, "a CDB of up to 32 bytes; what is missing to 16 counts as zeroes"),
 )
 DATA = Layout(
     "data",
@@ -166,13 +179,14 @@ NEXUS_OPEN = Layout(
     "its TransportID, name of the target port.",
     _kind(),
     Field("protocol", "u8", "PROTOCOL IDENTIFIER of the target port"),
-    Field("relative_id", "u16", "relative target port identifier"),
+    Field("relative_id", "u16", "relative target port identifier, from 1 on"),
     _NEXUS,
     _ID,
     _OFFSET,
     _LENGTH,
     Field("target", "u32", "number of the target, from TARGET_ADDED"),
-    Field("group", "u32", "target port group"),
+    Field("group", "u32", "target port group, 1 to 65535"),
+    _RESERVED32,
 )
 NEXUS_CLOSE = Layout(
     "nexus_close",
@@ -194,6 +208,7 @@ ADMIT = Layout(
     _ID,
     _OFFSET,
     _LENGTH,
+    _RESERVED32,
 )
 ACCOUNT = Layout(
     "account",
@@ -206,6 +221,7 @@ ACCOUNT = Layout(
     _ID,
     _OFFSET,
     Field("room", "u32", "bytes that the answer may have"),
+    _RESERVED32,
 )
 INHERIT = Layout(
     "inherit",
