@@ -49,7 +49,7 @@ from tgtcore.store import (
 from tgtcore.target import Target
 from tgtcore.task import PENDING, Attribute, Task
 from tgtcore.task import State as TaskState
-from tgtcore.transport import Account, Host, PortalInfo, SessionInfo, Transport
+from tgtcore.transport import Account, ForeignTransport, Host, PortalInfo, SessionInfo, Transport
 
 __all__ = [
     "API_VERSION",
@@ -69,6 +69,7 @@ __all__ = [
     "Extent",
     "Features",
     "Filter",
+    "ForeignTransport",
     "Format",
     "Host",
     "ITLNexus",

@@ -9,6 +9,7 @@ from support.fakes import fake_plugins
 from tgtcore.config import Config, check, parse, plugin_names
 from tgtcore.errors import ConfigError
 from tgtcore.options import Options
+from tgtcore.transport import ForeignTransport
 
 GOOD = """
 plugins = ["fake"]
@@ -130,6 +131,21 @@ WRONG: dict[str, tuple[str, str, str]] = {
     ),
     "a target's key": ('alias = "first"', 'alais = "first"', 'alais: unknown key; did you mean "alias"?'),
     "a logical unit's name": ("[logical_units.b]", '[logical_units."b c"]', "expected a name of at most 64"),
+    "an attached driver without its socket": (
+        "[transports.fake]",
+        '[transports.fake]\nisolation = "attached"',
+        'transports.fake: socket: a transport with isolation = "attached" must have one, and no other can',
+    ),
+    "a socket without an attached driver": (
+        "[transports.fake]",
+        '[transports.fake]\nsocket = "ring.sock"',
+        'transports.fake: socket: a transport with isolation = "attached" must have one, and no other can',
+    ),
+    "a user of no process": (
+        "[transports.fake]",
+        '[transports.fake]\nuser = "nobody"',
+        'transports.fake: user: only a transport with isolation = "process" or "attached" has one',
+    ),
     "options of a disabled plugin": (
         "[daemon]",
         "[plugin.other]\n[daemon]",
@@ -161,6 +177,23 @@ def test_a_secret_never_shows_in_a_message() -> None:
 
 def test_an_environment_variable_that_is_not_set_is_named() -> None:
     assert problems(GOOD, environ={}) == ("c.toml:5: accounts.alice: the environment variable ALICE is not set",)
+
+
+class Foreign(ForeignTransport):
+    protocol = 5
+
+
+def test_a_foreign_transport_needs_its_attached_driver() -> None:
+    registry = fake_plugins().registry
+    registry.transport("foreign", Foreign)
+    text = GOOD + "[transports.foreign]\n"
+    with pytest.raises(
+        ConfigError, match=r"transports\.foreign\.isolation: the driver of foreign is a program of its own"
+    ):
+        check(parse(text.encode(), Path("/base"), "c.toml"), registry, environ=ENVIRON)
+    text += 'isolation = "attached"\nsocket = "run/ring.sock"\n'
+    config = check(parse(text.encode(), Path("/base"), "c.toml"), registry, environ=ENVIRON)
+    assert config.transports["foreign"].keys.socket == Path("/base/run/ring.sock")
 
 
 def test_plugin_names_must_be_there() -> None:

@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Callable, Mapping
+from inspect import isabstract
 from typing import Any
 
 from pydantic import BaseModel, TypeAdapter, ValidationError
@@ -153,10 +154,15 @@ class _Checker:
         if not isinstance(table, dict):
             self._problems.add(place, "expected a table")
             return None
-        made = self._document["transports"][name] = absolute(cls.Options, table, self._source.base)
+        made = absolute(TransportKeys, absolute(cls.Options, table, self._source.base), self._source.base)
+        self._document["transports"][name] = made
         own = {key: value for key, value in made.items() if key in TransportKeys.model_fields}
         keys: TransportKeys | None = self._problems.check(place, TransportKeys, own)
         options = check_own_keys(place, made, TransportKeys, cls.Options, self._problems)
+        if keys is not None and keys.isolation != "attached" and isabstract(cls):
+            self._problems.add(
+                (*place, "isolation"), f'the driver of {name} is a program of its own: expected "attached"'
+            )
         return TransportConfig(options, keys) if keys is not None and options is not None else None
 
     def _logical_unit(self, name: str, table: Any) -> Any:

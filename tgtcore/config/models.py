@@ -73,16 +73,23 @@ class AccountOptions(Options):
 class TransportKeys(Options):
     """The core's keys of ``[transports.NAME]``; the others are the transport's own."""
 
-    isolation: Literal["none", "process"] = "none"
-    """``process``: the transport runs in a process of its own, which is started again when it dies and can harm nobody else."""
+    isolation: Literal["none", "process", "attached"] = "none"
+    """``process``: the transport runs in a process of its own, which is started again when it dies and can harm nobody else.
+    ``attached``: it is a program that somebody else starts, and that attaches to ``socket``."""
 
     user: str | None = Field(default=None, min_length=1)
-    """Who that process is, for a daemon that runs as root; ``nobody`` by default."""
+    """Who that process is, for a daemon that runs as root; ``nobody`` by default.  With ``attached``: who may attach, besides root
+    and the user of the daemon."""
+
+    socket: Path | None = None
+    """The UNIX socket to which an ``attached`` driver connects; the daemon makes it."""
 
     @model_validator(mode="after")
-    def _user_of_a_process(self) -> "TransportKeys":
+    def _keys_of_their_isolation(self) -> "TransportKeys":
         if self.user is not None and self.isolation == "none":
-            raise ValueError('user: only a transport with isolation = "process" has one')
+            raise ValueError('user: only a transport with isolation = "process" or "attached" has one')
+        if (self.socket is not None) != (self.isolation == "attached"):
+            raise ValueError('socket: a transport with isolation = "attached" must have one, and no other can')
         return self
 
 

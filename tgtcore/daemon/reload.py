@@ -77,10 +77,12 @@ class Reload:
 
         :raises ConfigError: one does not serve yet.
         """
+        steps: list[Step] = []
         for name in self._transports:
             driver = self.inventory.transports[name]
-            await driver.reload(config.transports[name].options, self.inventory.drain_s)
-        return [Step(Action.RELOAD, Kind.TRANSPORT, name, "a new driver process") for name in self._transports]
+            done = await driver.reload(config.transports[name].options, self.inventory.drain_s)
+            steps.append(Step(Action.RELOAD, Kind.TRANSPORT, name, done))
+        return steps
 
     def _in_place(self, loaded: Loaded) -> Loaded:
         """The new records in the places of the old ones."""

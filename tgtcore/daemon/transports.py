@@ -14,6 +14,7 @@ from tgtcore.daemon.sessions import end_sessions, every
 from tgtcore.daemon.stores import explain
 from tgtcore.daemon.things import Kind, Thing
 from tgtcore.errors import ConfigError
+from tgtcore.isolation.attached_driver import AttachedDriver, Door
 from tgtcore.isolation.orders import Orders
 from tgtcore.isolation.process_driver import ProcessDriver
 from tgtcore.transport import Driver, LocalDriver
@@ -57,7 +58,12 @@ def _in_a_process(inventory: Inventory, name: str, config: TransportConfig, host
     return ProcessDriver(Orders(plugin, name, -1, user, level), host, config.options)
 
 
-_DRIVERS = {"none": _local, "process": _in_a_process}
+def _attached(inventory: Inventory, name: str, config: TransportConfig, host: TransportHost) -> Driver:
+    assert config.keys.socket is not None, f"{name} was checked"
+    return AttachedDriver(name, Door(config.keys.socket, config.keys.user), host, config.options)
+
+
+_DRIVERS = {"none": _local, "process": _in_a_process, "attached": _attached}
 """By the key ``isolation``."""
 
 

@@ -11,7 +11,7 @@ from tgtcore.isolation.events import Refused
 from tgtcore.isolation.orders import Orders
 from tgtcore.isolation.privileges import user_ids
 from tgtcore.isolation.ring_driver import GEOMETRY, PATIENCE, Patience, RingDriver
-from tgtcore.ring import Attached, accept_driver
+from tgtcore.ring import accept_driver
 from tgtcore.transport import Host
 
 _EXIT_S = 5.0
@@ -73,7 +73,8 @@ class ProcessDriver(RingDriver):
         child: Child | None = None
         try:
             child = self.child = Child(self._orders, self._host.loop, self._log, self._ended)
-            await self._attend(await _accepted(child, uid))
+            attendant = self._take_in(await accept_driver(child.link, GEOMETRY, peer=(child.pid, uid)))
+            await self._bring_to_work(attendant)
         except (RingError, OSError) as error:
             raise ConfigError(await self._why(child, error)) from error
         self._state = "serving"
@@ -133,7 +134,7 @@ class ProcessDriver(RingDriver):
             if not exited.done():
                 await self._refresh_ports()
 
-    async def reload(self, options: BaseModel, timeout_s: float) -> None:
+    async def reload(self, options: BaseModel, timeout_s: float) -> str:
         """Start the process anew: portals stay open, sessions end, and initiators log in again.
 
         :raises ConfigError: it can't be started; it is tried again and again.
@@ -150,6 +151,7 @@ class ProcessDriver(RingDriver):
             raise ConfigError(
                 f"transport {self._orders.transport}: the new driver process does not serve yet; see the log"
             )
+        return "a new driver process"
 
     async def close(self) -> None:
         """Let it end every session, then see that the process ends."""
@@ -196,11 +198,3 @@ class ProcessDriver(RingDriver):
             "starts": self.starts,
             "last_end": self._last_end,
         }
-
-
-async def _accepted(child: Child, uid: int) -> Attached:
-    try:
-        return await accept_driver(child.link, GEOMETRY, peer=(child.pid, uid))
-    except BaseException:
-        child.link.close()
-        raise

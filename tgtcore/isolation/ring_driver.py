@@ -89,15 +89,18 @@ class RingDriver(Driver):
 
     # ---- life ---------------------------------------------------------------------------------------------------------
 
-    async def _attend(self, attached: Attached) -> None:
-        """Bring a driver that has attached to its work.
+    def _take_in(self, attached: Attached) -> Attendant:
+        """Attend to a driver that has attached from now on."""
+        self._dropped = ""
+        attendant = self.attendant = Attendant(self._host, attached, self._inherited, self._lost)
+        return attendant
+
+    async def _bring_to_work(self, attendant: Attendant) -> None:
+        """Let a driver know what it must, and let it open its portals.
 
         :raises RingError: it can't; that it is dropped is the caller's to see to.
         :raises TimeoutError: it does not answer.
         """
-        self._dropped = ""
-        attendant = self.attendant = Attendant(self._host, attached, self._inherited, self._lost)
-        del attached  # whatever keeps this frame must not keep the memory mapped
         posted = [attendant.events.post(Event.OPTIONS, payload=_json(self._options))]
         posted += self._news.tell_all(attendant)
         if self._listening:

@@ -4,14 +4,11 @@ import contextlib
 import fcntl
 import os
 import socket
-import stat
 from pathlib import Path
 from typing import Self
 
 from tgtcore.errors import ConfigError
-
-_PATH_BYTES_MAX = 107
-"""unix(7): sun_path without the byte that ends it."""
+from tgtcore.named_socket import bind_private
 
 
 class Place:
@@ -49,7 +46,9 @@ class Place:
                 folders.insert(0, folder)
             lock = _locked(_lock_of(path), path)
             undo.callback(_unlock, path, lock)
-            place = cls(path, inherited or _bound(path), lock, folders, ours=inherited is None)
+            place = cls(
+                path, inherited or bind_private(path, "management socket"), lock, folders, ours=inherited is None
+            )
             undo.pop_all()
         return place
 
@@ -101,43 +100,3 @@ def _locked(lock: Path, path: Path) -> int:
             if os.path.samestat(os.fstat(descriptor), os.stat(lock)):
                 return descriptor
         os.close(descriptor)  # a daemon that just ended has removed the file that was locked here
-
-
-def _remove_dead(path: Path) -> None:
-    """Remove the socket that a killed daemon has left.
-
-    :raises ConfigError: it is no socket, or somebody answers there.
-    """
-    try:
-        if not stat.S_ISSOCK(path.lstat().st_mode):
-            raise ConfigError(f"management socket {path}: there is a file of that name which is no socket")
-    except FileNotFoundError:
-        return
-    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_NONBLOCK) as probe:
-        try:
-            probe.connect(str(path))
-        except ConnectionRefusedError:
-            path.unlink()
-            return
-        except BlockingIOError:
-            pass  # so many wait there already
-    raise ConfigError(f"management socket {path}: another program is using it")
-
-
-def _bound(path: Path) -> socket.socket:
-    length = len(os.fsencode(path))
-    if length > _PATH_BYTES_MAX:
-        raise ConfigError(
-            f"management socket {path}: the path has {length} bytes, expected at most {_PATH_BYTES_MAX}; choose a shorter one"
-        )
-    _remove_dead(path)
-    sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-    try:
-        os.fchmod(sock.fileno(), 0o600)  # before it has a name: nobody gets in between
-        sock.bind(str(path))
-        os.chmod(path, 0o600)
-        sock.setblocking(False)
-    except BaseException:
-        sock.close()
-        raise
-    return sock

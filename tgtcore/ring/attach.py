@@ -79,17 +79,33 @@ async def accept_driver(
 ) -> Attached:
     """Wait for the hello of a driver that has connected, and answer it.
 
+    :param link: the connection; it is closed when the driver does not attach.
     :param peer: process and user id of the driver, when the socket does not know them.
     :param refusal: asked with process and user id when the hello has come: why this driver may not attach, if it may not.
     :raises RingError: it is refused, and was told so.
     :raises OSError: it is gone, or says nothing.
     """
-    link.setblocking(False)
-    packet = await asyncio.wait_for(asyncio.get_running_loop().sock_recv(link, HELLO.size + 1), ATTACH_S)
+    try:
+        link.setblocking(False)
+        packet = await asyncio.wait_for(asyncio.get_running_loop().sock_recv(link, HELLO.size + 1), ATTACH_S)
+        pid, uid = peer or credentials(link)[:2]
+        features, driver = _understood(link, packet, refusal(pid, uid))
+        return _welcomed(link, geometry, features, pid, uid, driver)
+    except BaseException:
+        link.close()
+        raise
+
+
+def _understood(link: socket.socket, packet: bytes, reason: str) -> tuple[int, str]:
+    """What a hello says: features that both sides know, and the driver's name.
+
+    :param reason: why this driver is refused anyway, if it is.
+    :raises RingError: it is refused, and was told so.
+    :raises OSError: it is gone.
+    """
     if not packet:
         raise ConnectionResetError(errno.ECONNRESET, "it has hung up without a hello")
-    pid, uid = peer or credentials(link)[:2]
-    if reason := refusal(pid, uid):
+    if reason:
         raise _refuse(link, _REFUSED, reason)
     if len(packet) != HELLO.size:
         raise _refuse(link, _REFUSED, f"a hello of {len(packet)} bytes, expected {HELLO.size}")
@@ -100,8 +116,11 @@ async def accept_driver(
         raise _refuse(
             link, _OTHER_VERSION, f"the driver speaks version {version} of the ring, this core version {ABI_VERSION}"
         )
-    driver = name.rstrip(b"\0").decode("utf-8", "replace")
-    features = known & FEATURES
+    return known & FEATURES, name.rstrip(b"\0").decode("utf-8", "replace")
+
+
+def _welcomed(link: socket.socket, geometry: Geometry, features: int, pid: int, uid: int, driver: str) -> Attached:
+    """Make a ring and let the driver have its part of it."""
     header = geometry.header(
         features=features,
         core_pid=os.getpid(),

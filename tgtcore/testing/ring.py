@@ -58,7 +58,8 @@ class DriverOnThisLoop(ring_driver.RingDriver):
         link, far_end = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         self._serving = asyncio.create_task(self._serve_far_side(far_end))
         try:
-            await self._attend(await accept_driver(link, ring_driver.GEOMETRY, peer=(os.getpid(), os.getuid())))
+            peer = os.getpid(), os.getuid()
+            await self._bring_to_work(self._take_in(await accept_driver(link, ring_driver.GEOMETRY, peer)))
         except (RingError, OSError) as error:
             await self.abandon()
             raise ConfigError(str(error)) from error

@@ -62,8 +62,8 @@ class Driver(ABC):
     async def apply_options(self, options: BaseModel) -> None:
         """Take new options into force."""
 
-    async def reload(self, options: BaseModel, timeout_s: float) -> None:
-        """Run the code that is installed now; sessions end, and initiators log in again.
+    async def reload(self, options: BaseModel, timeout_s: float) -> str:
+        """Run the code that is installed now; sessions end, and initiators log in again.  Returns what was done, in a few words.
 
         :raises Unsupported: the code of this driver is that of the daemon.
         :raises ConfigError: it can't be started; it is tried again and again.
