@@ -11,7 +11,8 @@ from tgtcore.scsi import asc
 from tgtcore.scsi.sense import parse_sense
 from tgtcore.scsi.status import Status
 from tgtcore.testing.host import HELD, READY, content, read, write
-from tgtcore.testing.transport import Rig, TransportConformance
+from tgtcore.testing.transport import TransportConformance
+from tgtcore.testing.transport_rig import Rig
 
 KIB = 1024
 GEOMETRY = Geometry(depth=256, data_bytes=1024 * KIB, event_bytes=64 * KIB)

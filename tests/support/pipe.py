@@ -17,7 +17,7 @@ from tgtcore import (
     Transport,
 )
 from tgtcore.scsi.lun import encode_lun
-from tgtcore.testing.transport import Answer
+from tgtcore.testing.transport_rig import Answer
 
 WAIT_S = 20
 

@@ -9,7 +9,8 @@ import pytest
 from support.pipe import PipeSession, PipeTask, PipeTransport
 
 from tgtcore import Host, InitiatorPort, SessionInfo, Transport
-from tgtcore.testing.transport import Rig, Session, TransportConformance
+from tgtcore.testing.transport import TransportConformance
+from tgtcore.testing.transport_rig import Rig, Session
 
 
 class TestPipe(TransportConformance):
@@ -133,7 +134,7 @@ CAUGHT: list[tuple[type[PipeTransport], Test, str]] = [
 def test_a_careless_transport_is_caught(
     careless: type[PipeTransport], test: Test, message: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("tgtcore.testing.transport._DEADLINE_S", 0.5)
+    monkeypatch.setattr("tgtcore.testing.transport_rig.DEADLINE_S", 0.5)
     monkeypatch.setattr("support.pipe.WAIT_S", 1)
     kit = TestPipe()
     kit.make_transport = careless  # type: ignore[method-assign]

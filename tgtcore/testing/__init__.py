@@ -13,6 +13,7 @@ _KITS = (
     "tgtcore.testing.store_absent",
     "tgtcore.testing.store_model",
     "tgtcore.testing.transport",
+    "tgtcore.testing.transport_rig",
 )
 
 if (_pytest := sys.modules.get("pytest")) is not None:  # a failed assertion then shows its values

@@ -19,9 +19,9 @@ A transport must not notice whether it runs in the daemon or in a process of its
 
 import asyncio
 import socket
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any, ClassVar, NamedTuple, Protocol
+from typing import ClassVar
 
 try:
     import pytest
@@ -36,110 +36,12 @@ from tgtcore.errors import PluginError
 from tgtcore.scsi import asc
 from tgtcore.scsi.sense import SenseKey, parse_sense
 from tgtcore.scsi.status import Status
-from tgtcore.testing.host import HELD, READY, REFUSED, TestHost, content, read, write
+from tgtcore.testing.host import READY, REFUSED, TestHost, content, read, write
 from tgtcore.testing.ring import DriverOnThisLoop
+from tgtcore.testing.transport_rig import Rig, Session
 from tgtcore.transport import Host, LocalDriver, SessionInfo, Transport
 
-_DEADLINE_S = 20
 _LENGTHS = (0, 1, 512, 4095, 65536, 300_001)
-
-
-class Answer(NamedTuple):
-    """How a command ended.
-
-    :param data: data-in; what lies beyond the command's own data does not count.
-    """
-
-    status: int
-    data: bytes
-    sense: bytes
-
-
-class Session(Protocol):
-    """An initiator that is logged in; its methods block."""
-
-    def execute(self, cdb: bytes, data_out: bytes, room: int, lun: int) -> Answer:
-        """Run a command to its end.
-
-        :param room: how many bytes of data-in are expected.
-        :raises OSError: the session has ended.
-        """
-
-    def log_out(self) -> None:
-        """End the session as the standard asks for."""
-
-    def vanish(self) -> None:
-        """Break the connection, even while another thread runs a command."""
-
-
-class Rig:
-    """A started transport with its host and loop.
-
-    :param driver: the transport as the daemon deals with it: what begins or ends something goes through it.
-    """
-
-    def __init__(self, loop: asyncio.AbstractEventLoop, host: TestHost, driver: LocalDriver | DriverOnThisLoop) -> None:
-        self.loop = loop
-        self.host = host
-        self.driver = driver
-
-    @property
-    def transport(self) -> Transport:
-        """The transport itself, to look at."""
-        return self.driver.transport
-
-    def end(self) -> None:
-        """Close the transport.
-
-        :raises AssertionError: something is in use even then.
-        """
-        for lun in range(2):
-            self.host.device(lun).release()
-        self.run(self.driver.stop_listening())
-        self.run(self.driver.close())
-        assert self.transport.sessions() == []
-        self.host.check_quiet()
-
-    def run(self, work: Awaitable[Any]) -> Any:
-        """Turn the loop until something awaited has ended.
-
-        :raises TimeoutError: it does not end in time.
-        """
-        return self.loop.run_until_complete(asyncio.wait_for(work, _DEADLINE_S))
-
-    def call(self, function: Callable[..., Any], *args: Any) -> Any:
-        """Call what blocks, beside the loop."""
-        return self.run(asyncio.to_thread(function, *args))
-
-    def begin(self, function: Callable[..., Any], *args: Any) -> "asyncio.Task[Any]":
-        """The same, without waiting for it."""
-        return self.loop.create_task(asyncio.to_thread(function, *args))
-
-    def until(self, true: Callable[[], Any], what: str) -> None:
-        """Turn the loop until something is true.
-
-        :raises AssertionError: it does not come true in time.
-        """
-        deadline = self.loop.time() + _DEADLINE_S
-        while not true():
-            assert self.loop.time() < deadline, f"{what} did not happen in {_DEADLINE_S} s"
-            self.loop.run_until_complete(asyncio.sleep(0.001))
-
-    def execute(self, session: Session, cdb: bytes, data_out: bytes = b"", room: int = 0, lun: int = 0) -> Answer:
-        """Run a command."""
-        answer: Answer = self.call(session.execute, cdb, data_out, room, lun)
-        return answer
-
-    def hold(self, session: Session, lun: int = 0) -> "asyncio.Task[Any]":
-        """Begin a command that goes on until the device releases it, and wait until it has."""
-        running = self.begin(session.execute, HELD, b"", 0, lun)
-        self.until(lambda: self.host.device(lun).held, "the command's arrival")
-        return running
-
-    def ended(self, running: "asyncio.Task[Any]") -> BaseException | None:
-        """Wait for a command; what its initiator met instead of an answer."""
-        self.until(running.done, "the end of the command")
-        return running.exception()
 
 
 class TransportConformance:

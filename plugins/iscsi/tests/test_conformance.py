@@ -6,7 +6,8 @@ from tgtcore_iscsi.options import IscsiOptions, IscsiTargetOptions, PortalOption
 from tgtcore_iscsi.transport import IscsiTransport
 
 from tgtcore import Host, Transport
-from tgtcore.testing.transport import Answer, Session, TransportConformance
+from tgtcore.testing.transport import TransportConformance
+from tgtcore.testing.transport_rig import Answer, Session
 
 TARGET = "iqn.2026-11.org.example:kit"
 
