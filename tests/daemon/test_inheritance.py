@@ -31,6 +31,14 @@ def test_what_a_former_user_asked_for_comes_first(listening: socket.socket) -> N
     assert Inheritance([InheritedSocket("127.0.0.1:0", listening)]).take_socket(address) is listening
 
 
+def test_a_transport_may_have_all_that_it_had(listening: socket.socket) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        inheritance = Inheritance([InheritedSocket("a", listening, "iscsi"), InheritedSocket("b", other, "loop")])
+        assert inheritance.take_sockets("loop") == [("b", other)]
+        assert inheritance.take_sockets("loop") == []
+        assert inheritance.take_socket("a") is listening
+
+
 def test_reservations_are_given_once() -> None:
     inheritance = Inheritance(reservations={b"a": {"type": None}})
     assert inheritance.take_reservations(b"b") is None

@@ -62,7 +62,7 @@ async def old(tmp_path: Path) -> AsyncIterator[Old]:
 def sockets() -> Any:
     """More than fit beside one message."""
     made = [socket.create_server(("127.0.0.1", 0)) for _ in range(150)]
-    yield [InheritedSocket(f"name {number}", sock) for number, sock in enumerate(made)]
+    yield [InheritedSocket(f"name {number}", sock, f"transport {number % 2}") for number, sock in enumerate(made)]
     for sock in made:
         sock.close()
 
@@ -82,11 +82,13 @@ async def test_everything_is_handed_over(old: Old, sockets: list[InheritedSocket
     assert successor.pid == os.getpid()
     ending = asyncio.create_task(successor.take_over(RESERVATIONS, clean=True))
     inheritance = await taking
+    taken = dict(inheritance.take_sockets("transport 1"))
+    assert len(taken) == len(sockets) // 2
     for inherited in sockets:
-        taken = inheritance.take_socket(inherited.address)
-        assert taken is not None
-        assert taken.getsockname() == inherited.socket.getsockname()
-        taken.close()
+        found = taken.get(inherited.address) or inheritance.take_socket(inherited.address)
+        assert found is not None
+        assert found.getsockname() == inherited.socket.getsockname()
+        found.close()
     assert [inheritance.take_reservations(unique_id) for unique_id in RESERVATIONS] == list(RESERVATIONS.values())
     assert not ending.done()
     serving = asyncio.create_task(predecessor.serving())

@@ -53,8 +53,11 @@ class Visits:
     async def served(self, name: str = "visitor") -> asyncio.subprocess.Process:
         """Start a driver and see that it serves."""
         process = await self.visitor(name)
-        await until(self.portal)
+        await until(self.serving)
         return process
+
+    async def serving(self) -> bool:
+        return bool((await self.about())["state"] == "serving")
 
     async def portal(self) -> str:
         return "".join(portal.address for portal in await self.driver.portals())
@@ -188,7 +191,7 @@ async def test_while_it_is_drained_nobody_comes_in_and_then_the_one_who_waits_do
             await asyncio.wait_for(late.wait(), 1)
         assert (await made.about())["state"] == "waiting"
         await driver.start()
-        await until(made.portal)
+        await until(made.serving)
         await driver.stop_listening()
         assert await driver.portals() == []
         await driver.start()

@@ -16,10 +16,12 @@ class InheritedSocket:
     """A listening socket, and what it is asked for by.
 
     :param address: what its former user asked for, such as a port 0; else where it is bound.
+    :param transport: its former user, where there was one.
     """
 
     address: str
     socket: socket.socket
+    transport: str = ""
 
     def __str__(self) -> str:
         return socket_address(self.socket)
@@ -45,6 +47,12 @@ class Inheritance:
                     self._sockets.remove(inherited)
                     return inherited.socket
         return None
+
+    def take_sockets(self, transport: str) -> list[tuple[str, socket.socket]]:
+        """All that a transport of that name had, with the addresses by which they are asked for; the caller's from now on."""
+        taken = [one for one in self._sockets if one.transport == transport]
+        self._sockets = [one for one in self._sockets if one.transport != transport]
+        return [(one.address, one.socket) for one in taken]
 
     def take_reservations(self, unique_id: bytes) -> dict[str, Any] | None:
         """The reservations of a logical unit, as :meth:`Reservations.hand_over` gave them; None when nothing is known."""

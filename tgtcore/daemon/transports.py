@@ -60,7 +60,9 @@ def _in_a_process(inventory: Inventory, name: str, config: TransportConfig, host
 
 def _attached(inventory: Inventory, name: str, config: TransportConfig, host: TransportHost) -> Driver:
     assert config.keys.socket is not None, f"{name} was checked"
-    return AttachedDriver(name, Door(config.keys.socket, config.keys.user), host, config.options)
+    driver = AttachedDriver(name, Door(config.keys.socket, config.keys.user), host, config.options)
+    driver.inherit(inventory.inheritance.take_sockets(name))
+    return driver
 
 
 _DRIVERS = {"none": _local, "process": _in_a_process, "attached": _attached}

@@ -40,7 +40,7 @@ class Successor:
         for start in range(0, len(sockets), DESCRIPTORS_MAX):
             batch = sockets[start : start + DESCRIPTORS_MAX]
             await self._channel.send(
-                {"sockets": [one.address for one in batch]}, [one.socket.fileno() for one in batch]
+                {"sockets": [[one.address, one.transport] for one in batch]}, [one.socket.fileno() for one in batch]
             )
         await self._channel.send({"offered": len(sockets)})
         try:
@@ -80,7 +80,7 @@ class Successor:
 async def listening(daemon: Daemon) -> list[InheritedSocket]:
     """Duplicates of every socket of a daemon's transports: as long as they are open, nobody who connects is refused."""
     return [
-        InheritedSocket(address, sock.dup())
-        for driver in daemon.inventory.transports.values()
+        InheritedSocket(address, sock.dup(), name)
+        for name, driver in daemon.inventory.transports.items()
         for address, sock in await driver.listening_sockets()
     ]

@@ -122,6 +122,6 @@ async def _sockets(channel: Channel) -> list[InheritedSocket]:
     found: list[InheritedSocket] = []
     while "offered" not in (received := await channel.receive())[0]:
         message, descriptors = received
-        for address, descriptor in zip(message["sockets"], descriptors, strict=True):
-            found.append(InheritedSocket(address, socket.socket(fileno=descriptor)))
+        for (address, transport), descriptor in zip(message["sockets"], descriptors, strict=True):
+            found.append(InheritedSocket(address, socket.socket(fileno=descriptor), transport))
     return found

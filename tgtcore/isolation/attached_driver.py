@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import os
 import socket
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -56,10 +57,18 @@ class AttachedDriver(RingDriver):
         """Whether a successor may have the door: then its name stays."""
         self._visits: set[asyncio.Task[None]] = set()
         """Each from its knocking to its leaving."""
+        self._state = "waiting"
         self._driver = ""
         """The driver that was let in, until it has left or was dropped."""
         self._left = asyncio.Event()
         self._attached = 0
+
+    def inherit(self, sockets: Iterable[tuple[str, socket.socket]]) -> None:
+        """Keep listening sockets, each with its address, for the driver that will come and ask for them.
+
+        Its own socket may be among them.
+        """
+        self._sockets += sockets
 
     async def start(self) -> None:
         """Open the door; a driver that is there opens its portals again.
@@ -68,9 +77,7 @@ class AttachedDriver(RingDriver):
         :raises OSError: the socket can't be made.
         """
         if self._door is None:
-            inherited = self._host.inherited(str(self._path))
-            what = f"transport {self._name}: the socket"
-            self._door = inherited or bind_private(self._path, what, socket.SOCK_SEQPACKET, self._uid)
+            self._door = self._inherited_door() or self._new_door()
             self._door.setblocking(False)
             self._door.listen(KNOCKING_MAX)
             self._news.follow()
@@ -115,6 +122,14 @@ class AttachedDriver(RingDriver):
             sockets.append((str(self._path), self._door))
         return sockets
 
+    def _new_door(self) -> socket.socket:
+        return bind_private(self._path, f"transport {self._name}: the socket", socket.SOCK_SEQPACKET, self._uid)
+
+    def _inherited_door(self) -> socket.socket | None:
+        door = self._inherited(str(self._path))
+        self._sockets = [(address, sock) for address, sock in self._sockets if sock is not door]
+        return door
+
     # ---- visits -------------------------------------------------------------------------------------------------------
 
     def _close_door(self) -> None:
@@ -148,6 +163,7 @@ class AttachedDriver(RingDriver):
 
     def _let_in(self, attached: Attached) -> Attendant:
         self._driver = f"{printable(attached.peer) or 'without a name'} (process {attached.pid})"
+        self._state = "starting"
         self._attached += 1
         self._left.clear()
         return self._take_in(attached)
@@ -162,6 +178,7 @@ class AttachedDriver(RingDriver):
                 "driver %s could not be brought to its work: %s", driver, str(error) or "it does not answer"
             )
             return
+        self._state = "serving"
         self._log.info("driver %s serves", driver)
         while self.attendant is attendant:
             with contextlib.suppress(TimeoutError):
@@ -180,13 +197,13 @@ class AttachedDriver(RingDriver):
 
     def _gone(self) -> None:
         """The next one may come."""
-        self._driver = ""
+        self._state, self._driver = "waiting", ""
         self._left.set()
 
     def _about(self) -> dict[str, Any]:
         """Of the driver."""
         return {
-            "state": "serving" if self.attendant is not None else "waiting",
+            "state": self._state,
             "driver": self._driver,
             "attached": self._attached,
         }

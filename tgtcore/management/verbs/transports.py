@@ -191,9 +191,10 @@ async def session_called(daemon: Daemon, transport: str, session_id: str) -> Thi
 async def portal_called(daemon: Daemon, transport: str, address: str) -> Thing:
     """A portal that is open, drained or going away, by its address or the one in its configuration.
 
-    :raises VerbError: there is none.
+    :raises VerbError: there is none, or none that can be treated by itself.
     """
     driver = transport_called(daemon, transport)
+    _portals(daemon, transport)
     portal = await open_portal(daemon.inventory, transport, address)
     thing = Thing(Kind.PORTAL, transport, address) if portal is None else portal_thing(transport, portal)
     if portal is None and not daemon.state_of(thing):
@@ -217,7 +218,7 @@ def _portals(daemon: Daemon, name: str) -> list[dict[str, Any]]:
     transport_called(daemon, name)
     portals = getattr(daemon.config.transports[name].options, "portals", None)
     if portals is None:
-        raise VerbError(Code.CONFIG, f"transport {name} has no portals that can be added or removed")
+        raise VerbError(Code.CONFIG, f"transport {name} has no portals that can be added, removed or drained")
     return [
         dict(one)
         if isinstance(one, dict)
@@ -228,10 +229,13 @@ def _portals(daemon: Daemon, name: str) -> list[dict[str, Any]]:
 
 async def _drained(daemon: Daemon, transport: str) -> list[PortalInfo]:
     """The portals of a transport that are not open now, for they are drained."""
+    drained = drained_portals(daemon.inventory, transport)
+    if not drained:
+        return []
     portals = {one["address"]: one for one in _portals(daemon, transport)}
     return [
         PortalInfo(address, portals[address].get("group", 1), portals[address].get("advertise") or "")
-        for address in drained_portals(daemon.inventory, transport)
+        for address in drained
         if address in portals and await open_portal(daemon.inventory, transport, address) is None
     ]
 
