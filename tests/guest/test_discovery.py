@@ -94,7 +94,8 @@ def test_every_portal_of_the_targets_that_would_admit_us(initiator: Initiator, w
 
 def test_what_was_discovered_can_be_logged_in_to(guest: Guest, initiator: Initiator, daemon: Served) -> None:
     initiator.discover(daemon.portal)
-    guest.run(f"iscsiadm -m node -T {TARGET} --login", timeout_s=90)
+    address = ":".join(map(str, daemon.portal))  # the guest remembers portals of other daemons too
+    guest.run(f"iscsiadm -m node -T {TARGET} -p {address} --login", timeout_s=90)
     (session,) = initiator.sessions()
     assert initiator.disk(session, 0).startswith("/dev/sd")
     initiator.logout(session)
