@@ -59,6 +59,7 @@ def paths(guest: Guest, initiator: Initiator, work: Path) -> Iterator[Paths]:
             disks = [initiator.disk(session, 0) for session in sessions]
             identities = {guest.text(f"/usr/lib/udev/scsi_id -g {disk}") for disk in disks}
             assert len(identities) == 1
+            guest.run("rm -f /etc/multipath/bindings /etc/multipath/wwids")  # of another daemon's disk
             guest.run("multipathd -d -s >/tmp/multipathd.log 2>&1 &")
             guest.run(f"within 20 test -e {_MAP}", timeout_s=30)
             guest.run(f"mkfs.ext4 -q -F {_MAP} && mount -t ext4 {_MAP} /mnt/d")
