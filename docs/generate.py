@@ -1,4 +1,6 @@
-"""Fills the generated tables of the reference pages from the code: ``python docs/generate.py`` (``--check`` only compares).
+"""Fills the generated tables of the reference pages, and writes the C header of the ring, from the code.
+
+``python docs/generate.py``; with ``--check`` it only compares.
 
 A page holds ``<!-- table: NAME -->`` and ``<!-- end -->``; what stands between them is replaced.
 """
@@ -19,6 +21,7 @@ import click
 import tgtcore_iscsi.limits
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
+from ring_tables import c_header, page_tables
 from tgtcore_disk import Disk
 from tgtcore_iscsi.keys import KEYS, Sender
 from tgtcore_iscsi.parameters import Offer
@@ -41,6 +44,7 @@ from tgtcore.registry import Offers
 from tgtcore.scsi.cdb import command_name
 
 REFERENCE = Path(__file__).parent / "reference"
+C_HEADER = Path(__file__).parents[1] / "contrib" / "ring-driver" / "tgtring.h"
 _BLOCK = re.compile(r"<!-- table: (?P<name>[^>]+?) -->\n(?P<body>.*?)<!-- end -->", re.DOTALL)
 
 
@@ -214,6 +218,7 @@ def all_tables() -> dict[str, Callable[[], str]]:
             ["signal", "news"], [[f"`{n}`", s.__doc__ or ""] for n, s in signals.every_signal().items()]
         ),
     }
+    tables |= page_tables(table)
     core = (DaemonOptions, AccountOptions, LogicalUnitKeys, TransportKeys, TargetKeys, AllowKeys, PrivateLunsKeys)
     models: dict[str, type[BaseModel]] = {model.__name__: model for model in core}
     every: tuple[Offers[Any], ...] = (registry.transports, registry.device_types, *registry.media())
@@ -243,10 +248,10 @@ def main() -> int:
     """Fill every page; with ``--check``, only say which ones differ."""
     stale = []
     tables = all_tables()
-    for path in sorted(REFERENCE.glob("*.md")):
-        old = path.read_text()
-        new = filled(old, tables)
-        if new != old:
+    written = {path: filled(path.read_text(), tables) for path in sorted(REFERENCE.glob("*.md"))}
+    written[C_HEADER] = c_header()
+    for path, new in written.items():
+        if not path.exists() or path.read_text() != new:
             stale.append(path.name)
             if "--check" not in sys.argv:
                 path.write_text(new)

@@ -33,6 +33,9 @@ WORKER_THREADS_MAX = 64
 SOCKETS_PER_DRIVER_MAX = 256
 """Listening sockets that a driver process passes on to the daemon, which keeps them for its successor."""
 
+RING_PAYLOAD_BYTES_MAX = 4096
+"""Payload of one request over a ring, in the data area: the four longest words of a login fit."""
+
 NEXUSES_PER_DRIVER_MAX = 16384
 """Nexuses of one driver in a process of its own; more than any initiator network that one process can serve."""
 

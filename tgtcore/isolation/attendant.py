@@ -17,6 +17,7 @@ from tgtcore.limits import (
     NAME_BYTES_MAX,
     NEXUSES_PER_DRIVER_MAX,
     PARAMETER_LIST_BYTES_MAX,
+    RING_PAYLOAD_BYTES_MAX,
     SOCKETS_PER_DRIVER_MAX,
     TRANSPORT_ID_BYTES_MAX,
 )
@@ -42,7 +43,6 @@ from tgtcore.transport import Host
 _log = logging.getLogger(__name__)
 
 _CDB_BYTES_USUAL = 16
-_PAYLOAD_BYTES_MAX = 4096
 _NO_ROOM = memoryview(b"")
 
 
@@ -349,8 +349,8 @@ class Attendant:
         self.events.acknowledged(event_id, status, length)
 
     def _payload(self, offset: int, length: int) -> bytes:
-        if length > _PAYLOAD_BYTES_MAX:
-            raise RingError(f"a payload of {length} bytes, expected at most {_PAYLOAD_BYTES_MAX}")
+        if length > RING_PAYLOAD_BYTES_MAX:
+            raise RingError(f"a payload of {length} bytes, expected at most {RING_PAYLOAD_BYTES_MAX}")
         return bytes(self.end.piece(offset, length))
 
     def _begin(self, request_id: int) -> None:

@@ -12,6 +12,7 @@ import socket
 import struct
 from collections.abc import Callable
 from dataclasses import dataclass
+from enum import IntEnum
 
 from tgtcore.errors import RingError
 from tgtcore.ring import doorbell
@@ -24,6 +25,15 @@ ATTACH_S = 30.0
 
 ADDRESS_BYTES_MAX = 256
 """Longest address of a socket that is passed on."""
+
+
+class WelcomeStatus(IntEnum):
+    """How a hello went."""
+
+    WELCOME = 0
+    OTHER_VERSION = 1
+    REFUSED = 2
+
 
 HELLO = Layout(
     "hello",
@@ -48,7 +58,6 @@ WELCOME = Layout(
 )
 
 _CREDENTIALS = struct.Struct("3i")
-_OTHER_VERSION, _REFUSED = 1, 2
 
 
 @dataclass
@@ -106,15 +115,17 @@ def _understood(link: socket.socket, packet: bytes, reason: str) -> tuple[int, s
     if not packet:
         raise ConnectionResetError(errno.ECONNRESET, "it has hung up without a hello")
     if reason:
-        raise _refuse(link, _REFUSED, reason)
+        raise _refuse(link, WelcomeStatus.REFUSED, reason)
     if len(packet) != HELLO.size:
-        raise _refuse(link, _REFUSED, f"a hello of {len(packet)} bytes, expected {HELLO.size}")
+        raise _refuse(link, WelcomeStatus.REFUSED, f"a hello of {len(packet)} bytes, expected {HELLO.size}")
     magic, version, _, known, name = HELLO.unpack_from(packet, 0)
     if magic != MAGIC:
-        raise _refuse(link, _REFUSED, "this is no driver of a ring")
+        raise _refuse(link, WelcomeStatus.REFUSED, "this is no driver of a ring")
     if version != ABI_VERSION:
         raise _refuse(
-            link, _OTHER_VERSION, f"the driver speaks version {version} of the ring, this core version {ABI_VERSION}"
+            link,
+            WelcomeStatus.OTHER_VERSION,
+            f"the driver speaks version {version} of the ring, this core version {ABI_VERSION}",
         )
     return known & FEATURES, name.rstrip(b"\0").decode("utf-8", "replace")
 
@@ -137,7 +148,7 @@ def _welcomed(link: socket.socket, geometry: Geometry, features: int, pid: int, 
         bells += doorbell.make()
         request_heard, request_rung, response_heard, response_rung = bells
         welcome = bytearray(WELCOME.size)
-        WELCOME.pack_into(welcome, 0, MAGIC, ABI_VERSION, 0, features, b"")
+        WELCOME.pack_into(welcome, 0, MAGIC, ABI_VERSION, WelcomeStatus.WELCOME, features, b"")
         socket.send_fds(link, [welcome], (memory_fd, request_rung, response_heard))
     except BaseException:
         for fd in bells:
@@ -217,7 +228,7 @@ def receive_socket(link: socket.socket) -> tuple[str, socket.socket] | None:
     return packet.decode("utf-8", "replace"), passed_on
 
 
-def _refuse(link: socket.socket, status: int, reason: str) -> RingError:
+def _refuse(link: socket.socket, status: WelcomeStatus, reason: str) -> RingError:
     packet = bytearray(WELCOME.size)
     WELCOME.pack_into(packet, 0, MAGIC, ABI_VERSION, status, FEATURES, reason.encode()[:256])
     try:

@@ -150,7 +150,7 @@ COMMAND = Layout(
     Field("data_in_room", "u32", "bytes reserved at data_in_offset"),
     Field("data_in_expected", "u32", "bytes of data-in that the initiator has room for"),
     Field("cdb_offset", "u64", "where a CDB of more than 32 bytes is in the data area, all of it"),
-    Field("cdb", CDB_INLINE_BYTES, "a CDB of up to 32 bytes; what is missing to 16 counts as zeroes"),
+    Field("cdb", CDB_INLINE_BYTES, "a CDB of up to 32 bytes; of a shorter one than 16, zeroes up to there"),
 )
 DATA = Layout(
     "data",
