@@ -161,7 +161,7 @@ async def test_one_that_does_not_wait_for_the_answer_is_gone(pair: Pair) -> None
     driver_link.close()
     with pytest.raises(OSError, match=os.strerror(errno.EPIPE)):
         await accept_driver(core_link, SMALL)
-    assert len(os.listdir("/proc/self/fd")) == before - 1, "that of the driver's socket"
+    assert len(os.listdir("/proc/self/fd")) == before - 2, "those of the two sockets"
 
 
 @pytest.mark.parametrize(
