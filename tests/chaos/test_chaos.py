@@ -21,7 +21,7 @@ pytestmark = pytest.mark.oracle
 _SECONDS = float(os.environ.get("TGTCORE_CHAOS_SECONDS", "60"))
 """Of each case."""
 _EVERY_S = 0.05
-_HANDS = 8
+_HANDS = 12
 """How many do something at once; together they do something every `_EVERY_S`, as far as the daemon lets them."""
 _INITIATORS = 4
 _TARGETS = ("iqn.2025-01.example.tgtcore:one", "iqn.2025-01.example.tgtcore:two")

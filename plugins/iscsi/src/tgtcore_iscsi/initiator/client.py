@@ -51,7 +51,6 @@ class Client:
 
     def __init__(self, address: Address, target: str, initiator: str, *, timeout_s: float = 10) -> None:
         self._socket = socket.create_connection(address, timeout_s)
-        self._file = self._socket.makefile("rb")
         self._tags = count(1)
         self._cmd_sn = 1
         self._exp_stat_sn = 0
@@ -99,14 +98,12 @@ class Client:
             while self._receive().opcode is not Opcode.LOGOUT_RESPONSE:
                 continue
         finally:
-            self._file.close()
             self._socket.close()
 
     def abort(self) -> None:
         """Break the connection at once, even while another thread waits for an answer."""
         with contextlib.suppress(OSError):
             self._socket.shutdown(socket.SHUT_RDWR)
-        self._file.close()
         self._socket.close()
 
     def _login(self, target: str, initiator: str) -> None:
@@ -155,7 +152,11 @@ class Client:
         return response
 
     def _read(self, length: int) -> bytes:
-        data = self._file.read(length)
-        if len(data) < length:
-            raise ConnectionError("the target has closed the connection")
-        return data
+        """Exactly so many bytes: what follows them stays in the socket, for whoever reads on from there."""
+        data = bytearray()
+        while len(data) < length:
+            piece = self._socket.recv(length - len(data))
+            if not piece:
+                raise ConnectionError("the target has closed the connection")
+            data += piece
+        return bytes(data)
