@@ -325,7 +325,7 @@ async def test_a_session_that_does_not_end_names_only_itself(running: Running, m
     monkeypatch.setattr(FakeTransport, "drop_session", hang)
     nexus.leases.take("a slow command")
     with pytest.raises(DrainTimeout, match=r"session host@t\.one of transport fake is still in use") as caught:
-        await running.daemon.drain(Thing(Kind.SESSION, "fake", "host@t.one"))
+        await running.daemon.drain(Thing(Kind.SESSION, "fake", "host@t.one", nexus))
     assert [holder.rpartition(" (")[0] for holder in caught.value.holders] == [str(nexus), "a slow command"]
     nexus.leases.give("a slow command")
     innocent.leases.give("a command of the innocent")

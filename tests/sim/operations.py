@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from sim.configuration import SIZES, TARGETS, UNITS, change_randomly
 
 from tgtcore.config import Source
-from tgtcore.daemon import Kind, Thing
+from tgtcore.daemon import session_thing
 from tgtcore.daemon.swap import Make
 from tgtcore.daemon.swap import swap as swap_unit
 from tgtcore.logical_unit import Pause
@@ -100,11 +100,11 @@ def online(world: "World", chance: random.Random) -> None:
 def drop_session(world: "World", chance: random.Random) -> None:
     """A session is ended by a verb."""
     transport = world.environment.transport
-    sessions = [] if transport is None else [session.id for session in transport.sessions()]
+    sessions = [] if transport is None else transport.sessions()
     if sessions:
-        session_id = chance.choice(sessions)
+        session = chance.choice(sessions)
         deadline_s = chance.choice((None, 0.0))
-        world.control(f"drop {session_id}", world.daemon.drain(Thing(Kind.SESSION, "sim", session_id), deadline_s))
+        world.control(f"drop {session.id}", world.daemon.drain(session_thing("sim", session), deadline_s))
 
 
 def pause(world: "World", chance: random.Random) -> None:

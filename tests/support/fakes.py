@@ -167,6 +167,7 @@ class FakeTransport(Transport):
         for nexus in dropped:
             assert nexus is not None
             nexus.close(lambda: None)
+            await nexus.target.leases.released([nexus])
         return bool(dropped)
 
     def portals(self) -> list[PortalInfo]:

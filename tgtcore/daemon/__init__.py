@@ -4,7 +4,7 @@ from tgtcore.daemon.compare import Action, Step
 from tgtcore.daemon.daemon import Daemon, Edit
 from tgtcore.daemon.inheritance import Inheritance, InheritedSocket
 from tgtcore.daemon.load import load_file, load_source
-from tgtcore.daemon.things import Kind, Thing, lun_thing
+from tgtcore.daemon.things import Kind, Thing, lun_thing, session_thing
 
 __all__ = [
     "Action",
@@ -18,4 +18,5 @@ __all__ = [
     "load_file",
     "load_source",
     "lun_thing",
+    "session_thing",
 ]

@@ -12,6 +12,7 @@ from tgtcore.daemon.inventory import Inventory
 from tgtcore.daemon.luns import map_lun, unmap_lun
 from tgtcore.daemon.patience import Patience
 from tgtcore.daemon.plugin_sets import PluginChange, remove_plugin
+from tgtcore.daemon.portals import addresses_of
 from tgtcore.daemon.targets import add_target, change_target, end_nexuses, refused_nexuses, remove_target
 from tgtcore.daemon.things import Kind, Thing
 from tgtcore.daemon.transports import add_transport, change_transport, remove_transport
@@ -149,6 +150,8 @@ class Applier:
             await add_transport(self._inventory, step.name, step.new)
         elif step.action is Action.CHANGE:
             await change_transport(self._inventory, step.name, step.new.options)
+            for address in addresses_of(step.new.options) - addresses_of(step.old.options):
+                self._departures.succeed(Thing(Kind.PORTAL, step.name, address))
         else:
             await self._remove(step, lambda patience: remove_transport(self._inventory, step.name, patience))
 
@@ -175,6 +178,7 @@ class Applier:
         if step.action is Action.ADD:
             self._check_stay([unit])
             await map_lun(self._inventory, step.name, index, lun, unit)
+            self._departures.succeed(step.thing)
         else:
             await self._remove(step, lambda patience: unmap_lun(self._inventory, step.name, index, lun, patience))
 

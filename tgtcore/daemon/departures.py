@@ -41,6 +41,8 @@ class Departure:
         self.step = step
         self.waiting = 0
         """How many wait for its end."""
+        self.succeeded = False
+        """Whether something new has its name already."""
         self.task: asyncio.Task[None]
 
     @property
@@ -91,7 +93,13 @@ class Departures:
 
     def of(self, thing: Thing) -> Departure | None:
         """The departure of a thing; of several the youngest, since who is drained may have to go as well."""
-        return next((one for one in reversed(list(self)) if one.thing == thing), None)
+        return next((one for one in reversed(list(self)) if one.thing == thing and not one.succeeded), None)
+
+    def succeed(self, thing: Thing) -> None:
+        """There is a new thing of this name: it is not what goes away by the name until now."""
+        for departure in self:
+            if departure.thing == thing:
+                departure.succeeded = True
 
     def begin(
         self,

@@ -9,7 +9,7 @@ from tgtcore.daemon.inventory import Inventory
 from tgtcore.daemon.luns import drain_lun, reopen_lun
 from tgtcore.daemon.patience import Patience
 from tgtcore.daemon.portals import open_portal
-from tgtcore.daemon.sessions import came_through, end_sessions, has_id
+from tgtcore.daemon.sessions import came_through, end_sessions, is_session
 from tgtcore.daemon.targets import drain_target
 from tgtcore.daemon.things import Kind, Thing
 from tgtcore.daemon.transports import change_transport, drain_transport, reopen_transport
@@ -103,7 +103,7 @@ async def _drain_portal(inventory: Inventory, config: Config, thing: Thing) -> L
 
 async def _drain_session(inventory: Inventory, config: Config, thing: Thing) -> Leave:
     transport = inventory.transports[thing.name]
-    return lambda patience: end_sessions(transport, has_id(str(thing.part)), patience)
+    return lambda patience: end_sessions(transport, is_session(str(thing.part), thing.nexus), patience)
 
 
 _DRAINS: dict[Kind, Callable[[Inventory, Config, Thing], Awaitable[Leave]]] = {

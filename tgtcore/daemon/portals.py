@@ -31,9 +31,18 @@ def without_drained(inventory: Inventory, transport: str, options: BaseModel) ->
     drained = drained_portals(inventory, transport)
     if not drained:
         return options
-    portals: tuple[Any, ...] = getattr(options, "portals", ())
-    kept = tuple(portal for portal in portals if address_of(portal) not in drained)
+    kept = tuple(portal for portal in _portals(options) if address_of(portal) not in drained)
     return options.model_copy(update={"portals": kept})
+
+
+def addresses_of(options: BaseModel) -> set[str]:
+    """The addresses of all portals in a transport's options."""
+    return set(map(address_of, _portals(options)))
+
+
+def _portals(options: BaseModel) -> tuple[Any, ...]:
+    portals: tuple[Any, ...] = getattr(options, "portals", ())
+    return portals
 
 
 def address_of(portal: Any) -> str:

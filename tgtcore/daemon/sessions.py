@@ -25,6 +25,8 @@ async def end_sessions(transport: Driver, chosen: Chosen, patience: Patience) ->
     over: then commands that have not begun to run end with TASK ABORTED (with TAS), and the session is dropped.
 
     A transport that fails at that is no reason to keep a session: its nexus is closed all the same.
+
+    Sessions that begin meanwhile are left alone; who wants none has shut the door before.
     """
     asked = [session for session in await transport.sessions() if chosen(session)]
     if asked and patience.left_s:
@@ -33,34 +35,51 @@ async def end_sessions(transport: Driver, chosen: Chosen, patience: Patience) ->
         except Exception:
             _log.exception("initiators could not be asked to log out")
     await asyncio.gather(*(_end(transport, session, patience) for session in asked))
-    newcomers = [session for session in await transport.sessions() if chosen(session)]
-    await asyncio.gather(*(_drop(transport, session) for session in newcomers))
 
 
 async def _end(transport: Driver, session: SessionInfo, patience: Patience) -> None:
     nexus = session.nexus
-    if nexus is not None:
-        gone = nexus.target.leases.released([nexus])
-        idle = None
-        try:
-            if not await patience.covers(gone, _LOGOUT_S):
-                idle = nexus.leases.released()
-                await patience.covers(idle)
-                abort_all(nexus.tasks.values(), told_all, lambda: None)
-        finally:
-            gone.cancel()
-            if idle is not None:
-                idle.cancel()
-    await _drop(transport, session)
+    if nexus is None or not await _leaves(nexus, patience):
+        await _drop(transport, session)
+
+
+async def _leaves(nexus: Nexus, patience: Patience) -> bool:
+    """Let a session end by itself; False when it has to be dropped: what had not begun is aborted then."""
+    gone = _gone(nexus)
+    idle = None
+    try:
+        if await patience.covers(gone, _LOGOUT_S):
+            return True
+        idle = nexus.leases.released()
+        await patience.covers(idle)
+        abort_all(nexus.tasks.values(), told_all, lambda: None)
+        return gone.done()
+    finally:
+        gone.cancel()
+        if idle is not None:
+            idle.cancel()
 
 
 async def _drop(transport: Driver, session: SessionInfo) -> None:
+    nexus = session.nexus
     try:
-        await transport.drop_session(session.id)
+        if nexus is None or not nexus.leases.draining or await _is_there(transport, session):
+            await transport.drop_session(session.id)
+        else:
+            await _gone(nexus)
     except Exception:
         _log.exception("session %s could not be ended", session.id)
-        if session.nexus is not None:
-            session.nexus.close(lambda: None)
+        if nexus is not None:
+            nexus.close(lambda: None)
+
+
+async def _is_there(transport: Driver, session: SessionInfo) -> bool:
+    """Whether a session still has its id, which another may have after its driver has started anew."""
+    return any(map(is_session(session.id, session.nexus), await transport.sessions()))
+
+
+def _gone(nexus: Nexus) -> "asyncio.Future[None]":
+    return nexus.target.leases.released([nexus])
 
 
 def is_with(target: object) -> Chosen:
@@ -78,9 +97,9 @@ def came_through(portal: str) -> Chosen:
     return lambda session: session.portal == portal
 
 
-def has_id(session_id: str) -> Chosen:
+def is_session(session_id: str, nexus: Nexus | None) -> Chosen:
     """Chooses one session."""
-    return lambda session: session.id == session_id
+    return lambda session: session.id == session_id and session.nexus is nexus
 
 
 def every(session: SessionInfo) -> bool:

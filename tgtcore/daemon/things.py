@@ -1,7 +1,11 @@
 """What can be removed or drained, as users name it."""
 
 from enum import Enum
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
+
+if TYPE_CHECKING:
+    from tgtcore.nexus import Nexus
+    from tgtcore.transport import SessionInfo
 
 
 class Kind(Enum):
@@ -23,11 +27,13 @@ class Thing(NamedTuple):
 
     :param name: its name in the configuration; of a LUN its target, of a portal or a session its transport.
     :param part: of a portal its address, of a session its id, of a LUN its map's index and its number.
+    :param nexus: of a session its nexus, for a driver that has started anew may give an id again.
     """
 
     kind: Kind
     name: str
     part: str | tuple[int, int] = ""
+    nexus: "Nexus | None" = None
 
     def __str__(self) -> str:
         return _WORDS.get(self.kind, _named)(self)
@@ -39,6 +45,11 @@ def lun_thing(target: str, index: int, lun: int) -> Thing:
     :param index: 0 for the LUNs of everybody, else the number of the private map.
     """
     return Thing(Kind.LUN, target, (index, lun))
+
+
+def session_thing(transport: str, session: "SessionInfo") -> Thing:
+    """A session that is there."""
+    return Thing(Kind.SESSION, transport, session.id, session.nexus)
 
 
 def _named(thing: Thing) -> str:

@@ -7,7 +7,7 @@ from tgtcore.daemon.departures import Users
 from tgtcore.daemon.inventory import Inventory
 from tgtcore.daemon.luns import place
 from tgtcore.daemon.portals import open_portal
-from tgtcore.daemon.sessions import Chosen, came_through, has_id, nexuses_of
+from tgtcore.daemon.sessions import Chosen, came_through, is_session, nexuses_of
 from tgtcore.daemon.things import Kind, Thing
 from tgtcore.errors import NotThere
 from tgtcore.leases import Holder
@@ -68,7 +68,7 @@ async def _portal(inventory: Inventory, thing: Thing) -> Users:
 
 
 async def _session(inventory: Inventory, thing: Thing) -> Users:
-    chosen = has_id(str(thing.part))
+    chosen = is_session(str(thing.part), thing.nexus)
     if not any(map(chosen, await inventory.transports[thing.name].sessions())):
         raise LookupError(thing)
     return await _sessions(inventory, thing.name, chosen)

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from tgtcore.daemon import Action, Daemon, Kind, Step, Thing
+from tgtcore.daemon import Action, Daemon, Kind, Step, Thing, session_thing
 from tgtcore.daemon.portals import drained_portals, open_portal, portal_thing
 from tgtcore.errors import ConfigError
 from tgtcore.management.edits import remove_entry
@@ -160,7 +160,7 @@ async def list_sessions(daemon: Daemon, wanted: SomeSessions) -> list[dict[str, 
             "address": session.address,
             "portal": session.portal,
             "tasks": session.tasks,
-            "state": daemon.state_of(Thing(Kind.SESSION, name, session.id)) or "online",
+            "state": daemon.state_of(session_thing(name, session)) or "online",
             "details": dict(session.details),
         }
         for name, transport in daemon.inventory.transports.items()
@@ -182,10 +182,10 @@ async def session_called(daemon: Daemon, transport: str, session_id: str) -> Thi
 
     :raises VerbError: there is none.
     """
-    ids = [session.id for session in await transport_called(daemon, transport).sessions()]
-    if session_id not in ids:
-        raise missing("session", session_id, ids)
-    return Thing(Kind.SESSION, transport, session_id)
+    sessions = {session.id: session for session in await transport_called(daemon, transport).sessions()}
+    if session_id not in sessions:
+        raise missing("session", session_id, sessions)
+    return session_thing(transport, sessions[session_id])
 
 
 async def portal_called(daemon: Daemon, transport: str, address: str) -> Thing:
