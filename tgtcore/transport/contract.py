@@ -145,7 +145,7 @@ class Transport(ABC):
 
     @abstractmethod
     async def stop_listening(self) -> None:
-        """Take no new connections; those that are there go on."""
+        """Take no new connections; sessions that are there go on, while logins that are under way end without one."""
 
     def ask_to_log_out(self, session_ids: Collection[str], within_s: int) -> None:
         """Ask initiators to end their sessions by themselves, where the protocol can say that; returns at once.
@@ -186,6 +186,8 @@ class Transport(ABC):
 
     async def apply_options(self, options: BaseModel) -> None:
         """Take new options into force while running: open and close portals, keep what did not change.
+
+        Sessions go on that came through a portal which closes, while logins under way through it end without one.
 
         :raises OSError: a new portal can't be opened; then nothing has changed.
         """

@@ -14,7 +14,7 @@ pytestmark = pytest.mark.asyncio
 
 @pytest_asyncio.fixture
 async def portals() -> AsyncIterator[Portals]:
-    made = Portals(lambda sock, portal: sock.close(), lambda asked: None)
+    made = Portals(lambda sock, portal: sock.close(), lambda portal: None, lambda asked: None)
     yield made
     made.close()
 
@@ -61,7 +61,7 @@ async def test_a_socket_that_listens_already_is_used(free: str) -> None:
             asked.append(address)
             return sock
 
-        portals = Portals(lambda sock, portal: sock.close(), inherited)
+        portals = Portals(lambda sock, portal: sock.close(), lambda portal: None, inherited)
         await apply(portals, PortalOptions(address=free.replace("127.0.0.1", "localhost")))
         assert portals.listening_sockets() == [(free, sock)]
         assert asked == [free]
@@ -73,7 +73,7 @@ async def test_a_socket_that_listens_already_is_used(free: str) -> None:
 async def test_a_socket_for_both_families_is_refused() -> None:
     """Initiators would come with addresses that no access list is written for."""
     with socket.create_server(("::", 0), family=socket.AF_INET6, dualstack_ipv6=True) as sock:
-        portals = Portals(lambda sock, portal: sock.close(), lambda asked: sock)
+        portals = Portals(lambda sock, portal: sock.close(), lambda portal: None, lambda asked: sock)
         with pytest.raises(OSError, match="takes IPv4 too; its unit needs BindIPv6Only=ipv6-only"):
             await apply(portals, PortalOptions(address=f"[::]:{sock.getsockname()[1]}"))
 

@@ -41,11 +41,18 @@ class Portals:
     """All open portals.
 
     :param accepted: called with each new connection and the portal that it came through.
+    :param closed: called with each portal that does not listen any more.
     :param inherited: gives the socket that listens at an address already, or None.
     """
 
-    def __init__(self, accepted: Callable[[socket.socket, Portal], None], inherited: Inherited) -> None:
+    def __init__(
+        self,
+        accepted: Callable[[socket.socket, Portal], None],
+        closed: Callable[[Portal], None],
+        inherited: Inherited,
+    ) -> None:
         self._accepted = accepted
+        self._closed = closed
         self._inherited = inherited
         self._open: list[Portal] = []
 
@@ -112,4 +119,5 @@ class Portals:
     def _close(self, portal: Portal) -> None:
         portal.listener.close()
         self._open.remove(portal)
+        self._closed(portal)
         signals.emit(signals.portal_closed, portal)

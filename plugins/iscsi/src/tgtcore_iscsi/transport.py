@@ -45,7 +45,7 @@ class IscsiTransport(Transport):
 
     def __init__(self, host: Host, options: BaseModel) -> None:
         super().__init__(host, options)
-        self._portals = Portals(self._accepted, host.inherited)
+        self._portals = Portals(self._accepted, self._portal_closed, host.inherited)
         self._members = Members()
         self._sessions = Sessions()
         self._reception = Reception(
@@ -138,6 +138,12 @@ class IscsiTransport(Transport):
         connection.phase = LoginPhase(connection, policy, self._reception)
         self._members.add(Member(channel, connection, portal, self.host.loop.time()))
         channel.start(connection)
+
+    def _portal_closed(self, portal: Portal) -> None:
+        """End what came through it and has no session: logins, which nobody would see off, and discoveries."""
+        for member in self._members:
+            if member.portal is portal and member.session is None and not member.connection.closing:
+                member.channel.close(f"{portal} was closed")
 
     def _closed(self, channel: Channel, why: str) -> None:
         member = self._members.remove(channel)
