@@ -464,7 +464,7 @@ struct tgtring_acknowledge {
     uint16_t reserved2;
     /* bytes of payload */
     uint32_t length;
-    /* chosen by the core; the ACKNOWLEDGE carries it */
+    /* chosen by the core, never 0; the ACKNOWLEDGE carries it */
     uint64_t id;
 };
 TGTRING_ASSERT(sizeof(struct tgtring_acknowledge) == 16);
@@ -674,7 +674,7 @@ struct tgtring_event {
     uint16_t reserved2;
     /* bytes of payload */
     uint32_t length;
-    /* chosen by the core; the ACKNOWLEDGE carries it */
+    /* chosen by the core, never 0; the ACKNOWLEDGE carries it */
     uint64_t id;
     /* number of the event buffer */
     uint32_t buffer;

@@ -10,6 +10,7 @@ from support.both_ways import isolation, run_both_ways
 _HERE = Path(__file__).parent
 _ONCE = {
     "contents",  # needs no daemon
+    "ring_driver",  # its transport has no other way
     "systemd",  # the service manager's sockets are the daemon's, and handed on like a successor's
     "scale",  # measures the daemon; sessions and logical units are the core's
 }

@@ -115,7 +115,7 @@ def _kind(meaning: str = "message type") -> Field:
 
 _ID = Field("id", "u64", "chosen by the driver, unique among its unanswered requests; the response carries it")
 _NEXUS = Field("nexus", "u32", "number of the I_T nexus, chosen by the driver in NEXUS_OPEN")
-_EVENT_ID = Field("id", "u64", "chosen by the core; the ACKNOWLEDGE carries it")
+_EVENT_ID = Field("id", "u64", "chosen by the core, never 0; the ACKNOWLEDGE carries it")
 _RESERVED8 = Field("reserved", "u8", "0")
 _RESERVED16 = Field("reserved2", "u16", "0")
 _RESERVED32 = Field("reserved4", "u32", "0")
