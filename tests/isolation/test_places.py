@@ -15,9 +15,9 @@ from tgtcore.testing.transport import TransportConformance
 from tgtcore.testing.transport_rig import Rig
 
 KIB = 1024
-GEOMETRY = Geometry(depth=256, data_bytes=1024 * KIB, event_bytes=64 * KIB)
+GEOMETRY = Geometry(depth=256, data_bytes=1536 * KIB, event_bytes=64 * KIB)
 LARGE = 256 * KIB
-"""Two of them fit, besides what is for small commands."""
+"""Three of them fit, besides what is for small commands and for data-out that was asked for; of that, one into each half."""
 
 
 class Pipe(TransportConformance):
@@ -44,28 +44,28 @@ def log_in(rig: Rig) -> PipeSession:
 
 def test_small_commands_go_on_when_another_initiators_large_ones_are_stuck(rig: Rig) -> None:
     stuck, other = log_in(rig), log_in(rig)
-    running = [stuck.begin(HELD, room=LARGE) for _ in range(3)] + [other.begin(HELD, room=64 * KIB, lun=1)]
-    rig.until(lambda: len(rig.host.device(0).held) == 2 and rig.host.device(1).held, "all places being taken")
+    running = [stuck.begin(HELD, room=LARGE) for _ in range(4)] + [other.begin(HELD, room=64 * KIB, lun=1)]
+    rig.until(lambda: len(rig.host.device(0).held) == 3 and rig.host.device(1).held, "all places being taken")
     answers = [rig.execute(other, read(4096), room=4096) for _ in range(100)]
     assert {answer.data for answer in answers} == {content(4096)}
     rig.host.device(0).release()
-    rig.until(lambda: rig.host.device(0).held, "the turn of the third")
+    rig.until(lambda: rig.host.device(0).held, "the turn of the fourth")
     rig.host.device(0).release()
     rig.host.device(1).release()
     rig.until(lambda: all(one.done() for one in running), "their end")
-    assert [one.result().status for one in running] == [Status.GOOD] * 4
+    assert [one.result().status for one in running] == [Status.GOOD] * 5
 
 
 def test_commands_of_one_initiator_keep_their_order_when_they_wait(rig: Rig) -> None:
     session = log_in(rig)
-    running = [session.begin(HELD, room=LARGE) for _ in range(3)]
-    rig.until(lambda: len(rig.host.device(0).held) == 2, "all places being taken")
+    running = [session.begin(HELD, room=LARGE) for _ in range(4)]
+    rig.until(lambda: len(rig.host.device(0).held) == 3, "all places being taken")
     small = session.begin(READY)
     assert rig.execute(log_in(rig), READY).status == Status.GOOD
     assert not small.done(), "it has overtaken a command that waits"
     rig.host.device(0).release()
     rig.until(small.done, "its end")
-    rig.until(lambda: rig.host.device(0).held, "the turn of the third")
+    rig.until(lambda: rig.host.device(0).held, "the turn of the fourth")
     rig.host.device(0).release()
     rig.until(lambda: all(one.done() for one in running), "their end")
 
@@ -99,3 +99,28 @@ def test_more_data_in_than_there_is_room_for_is_refused(rig: Rig) -> None:
     answer = rig.execute(session, read(LARGE + 1), room=LARGE + 1)
     assert answer.status == Status.CHECK_CONDITION
     assert rig.execute(session, read(LARGE), room=2 * LARGE).data == content(LARGE)
+
+
+@pytest.mark.parametrize("sessions", [1, 3])
+@pytest.mark.parametrize("length", [4096, 100_000, LARGE])
+def test_writes_go_on_while_those_to_another_lun_are_stuck(rig: Rig, sessions: int, length: int) -> None:
+    """However many there are of them, and however large: its store hangs."""
+    hung = rig.host.device(0)
+    hung.hangs = True
+    hosts = [log_in(rig) for _ in range(sessions)]
+    data = content(length)
+    stuck = [host.begin(write(length), data) for host in hosts for _ in range(180 // sessions)]
+    rig.until(lambda: hung.held, "the first of them being stuck")
+    other = log_in(rig)
+    for size in (4096, LARGE, 100_000):
+        for _ in range(5):
+            assert rig.execute(other, write(size), content(size), lun=1).status == Status.GOOD
+            assert rig.host.device(1).written == content(size)
+    assert not any(one.done() for one in stuck)
+
+    def all_done() -> bool:
+        hung.release()
+        return all(one.done() for one in stuck)
+
+    rig.until(all_done, "the end of every write")
+    assert {one.result().status for one in stuck} == {Status.GOOD}

@@ -7,6 +7,7 @@ from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 from tgtcore.errors import RingError
+from tgtcore.isolation.data_places import DataPlaces, Held, Home
 from tgtcore.ring import AckStatus, Attached, DriverEnd, Request, Response, RingFunction, messages
 from tgtcore.ring.area import Area
 from tgtcore.ring.driver_end import Handler
@@ -23,15 +24,15 @@ _ANSWER_S = 30.0
 """How long the core may take to answer a question for which the driver waits."""
 _QUESTIONS = 64
 """Requests that commands leave to other requests, so that task management gets through when commands are stuck."""
-_DATA_SHARE = 4
+_DATA_SHARE = 3
 """One of so many parts of the data area is for data-out that was asked for.  What is there always ends, so commands that hold their
 other places meanwhile can never wait for each other."""
-_SMALL_SHARE = 8
+_SMALL_SHARE = 12
 """One of so many parts is for small commands only: those of other initiators go on when large ones are stuck in all the rest."""
 _SMALL_BYTES = 64 * 1024
 _NEXUSES_PER_TURN = 16
 """How many of the nexuses whose commands wait are looked at when a place becomes free."""
-_PAPERS_SHARE = 16
+_PAPERS_SHARE = 24
 """One of so many parts is for the payloads of questions."""
 
 
@@ -44,7 +45,7 @@ class _Flight:
         self,
         task: Task,
         place: tuple[int, int] | None,
-        others: list[tuple[Area, tuple[int, int]]] | None,
+        others: list[tuple[Area | Home, tuple[int, int]]] | None,
         in_offset: int,
         room: int,
     ) -> None:
@@ -69,7 +70,6 @@ class Correspondent:
         self._flights: dict[int, _Flight] = {}
         self._waiting: dict[RemoteNexus, dict[Task, None]] = {}
         """Commands for which there is no place now, oldest first; they wait for those of their own nexus only."""
-        self._data_waiting: deque[int] = deque()
         self._answers: dict[int, Handler] = {}
         self._requests_waiting: deque[tuple[Layout, Handler, tuple[Any, ...]]] = deque()
         self._last_id = 0
@@ -96,7 +96,7 @@ class Correspondent:
         data, small, papers = size // _DATA_SHARE, size // _SMALL_SHARE, size // _PAPERS_SHARE
         rest = size - data - small - papers
         self._places = Area(rest)
-        self._data_places = Area(data, rest)
+        self._data_places = DataPlaces(data, rest)
         self._small_places = Area(small, rest + data)
         self._papers = Area(papers, rest + data + small)
         self._room_max = self._places.largest_bytes // 2
@@ -135,7 +135,7 @@ class Correspondent:
         cdb = task.cdb
         long_cdb = len(cdb) if len(cdb) > messages.CDB_INLINE_BYTES else 0
         place: tuple[int, int] | None = None
-        others: list[tuple[Area, tuple[int, int]]] | None = None
+        others: list[tuple[Area | Home, tuple[int, int]]] | None = None
         offset = 0
         if present > self._room_max:
             present, data = 0, None  # the command asks for as much of it as it wants
@@ -206,7 +206,7 @@ class Correspondent:
                 task.data_in = None
                 status, sense = Status.CHECK_CONDITION, _TOO_LONG
             task.finish(status, sense)
-        if self._data_waiting or self._waiting or self._requests_waiting:
+        if self._data_places or self._waiting or self._requests_waiting:
             self._go_on()
 
     def _give(self, flight: _Flight) -> None:
@@ -220,11 +220,8 @@ class Correspondent:
         """Pass on what waits, as far as there are places now."""
         while self._requests_waiting and self.end.unanswered < self.end.depth - 1:
             self._post_request(*self._requests_waiting.popleft())
-        while self._data_waiting:
-            flight = self._flights.get(self._data_waiting[0])
-            if flight is not None and not self._post_data(self._data_waiting[0], flight):
-                break
-            self._data_waiting.popleft()
+        if self._data_places:
+            self._post_data()
         for nexus in list(islice(self._waiting, _NEXUSES_PER_TURN)):
             waiting = self._waiting.pop(nexus)
             while waiting and self._post(task := next(iter(waiting))):
@@ -272,24 +269,27 @@ class Correspondent:
         self._bring(nexus.ids[task.tag])
 
     def _bring(self, request_id: int) -> None:
-        """Post DATA, or let it wait for a place."""
-        if self._data_waiting or not self._post_data(request_id, self._flights[request_id]):
-            self._data_waiting.append(request_id)
+        """Post DATA as soon as there is a place for it."""
+        task = self._flights[request_id].task
+        assert task.data_out is not None
+        wanted = min(task.wanted_out, len(task.data_out))
+        self._data_places.want((task.nexus.target, task.lun), request_id, wanted)
+        self._post_data()
 
-    def _post_data(self, request_id: int, flight: _Flight) -> bool:
-        """Post DATA; False: there is no place for it now."""
-        data = flight.task.data_out
-        assert data is not None
-        data = memoryview(data)[: flight.task.wanted_out]
-        place = self._data_places.take(len(data))
-        if place is None:
-            return False
-        flight.others = [*(flight.others or ()), (self._data_places, place)]
-        end = self.end
-        end.data[place[0] : place[0] + len(data)] = data
-        flight.task.data_out = None
-        messages.DATA.pack_into(end.requests, end.slot(), Request.DATA, 0, 0, len(data), request_id, place[0])
-        return True
+    def _post_data(self) -> None:
+        """Post the DATA for which there are places now."""
+        for request_id, held in self._data_places.served(self._flights.__contains__):
+            self._post_data_to(request_id, held)
+
+    def _post_data_to(self, request_id: int, held: Held) -> None:
+        flight = self._flights[request_id]
+        flight.others = [*(flight.others or ()), held]
+        task, end, offset = flight.task, self.end, held[1][0]
+        assert task.data_out is not None
+        data = memoryview(task.data_out)[: task.wanted_out]
+        end.data[offset : offset + len(data)] = data
+        task.data_out = None
+        messages.DATA.pack_into(end.requests, end.slot(), Request.DATA, 0, 0, len(data), request_id, offset)
 
     # ---- other requests -----------------------------------------------------------------------------------------------
 
@@ -338,7 +338,7 @@ class Correspondent:
     def _answered(self, slots: memoryview, at: int) -> None:
         request_id = int.from_bytes(slots[at + 8 : at + 16], "little")
         self._answers.pop(request_id)(slots, at)
-        if self._requests_waiting or self._data_waiting or self._waiting:
+        if self._requests_waiting or self._data_places or self._waiting:
             self._go_on()
 
     def acknowledge(self, event_id: int, buffer: int, status: int, payload: bytes) -> None:

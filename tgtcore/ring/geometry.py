@@ -56,7 +56,7 @@ class Geometry:
     """
 
     depth: int = 2048
-    data_bytes: int = 64 * 1024 * 1024
+    data_bytes: int = 96 * 1024 * 1024
     events: int = 16
     event_bytes: int = 1024 * 1024
 

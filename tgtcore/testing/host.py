@@ -53,6 +53,8 @@ class SmallDevice(DeviceType):
         super().__init__(*args)
         self.written = b""
         self.held: list[Task] = []
+        self.hangs = False
+        """Whether a write goes on until :meth:`release`."""
 
     @command(0x00, "00 00 00 00 00 00")
     def test_unit_ready(self, task: Task) -> None:
@@ -69,9 +71,10 @@ class SmallDevice(DeviceType):
         task.data_in = content(_wanted(self, task))
 
     @command(0x2A, "2A 00 FF FF FF FF FF FF FF 00", wants=_wanted)
-    def write(self, task: Task) -> None:
+    def write(self, task: Task) -> Any:
         """Keep the data-out."""
         self.written = bytes(task.data_out or b"")
+        return self.synchronize_cache(task) if self.hangs else None
 
     @command(0x35, "35 00 00 00 00 00 00 00 00 00")
     def synchronize_cache(self, task: Task) -> Any:
