@@ -49,7 +49,7 @@ async def reopen(inventory: Inventory, config: Config, thing: Thing) -> None:
 async def portal_sessions(inventory: Inventory, thing: Thing) -> tuple[Leave, Users]:
     """What ends the sessions that came through a portal which is about to be closed, and asks for them."""
     portal = await open_portal(inventory, thing.name, str(thing.part))
-    address = portal.address if portal is not None else ""
+    address = portal.address if portal is not None else str(thing.part)
     transport = inventory.transports[thing.name]
     return lambda patience: end_sessions(transport, came_through(address), patience), await users_of(inventory, thing)
 

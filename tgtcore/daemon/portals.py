@@ -20,6 +20,12 @@ def portal_thing(transport: str, portal: PortalInfo) -> Thing:
     return Thing(Kind.PORTAL, transport, portal.configured or portal.address)
 
 
+def is_configured(inventory: Inventory, thing: Thing) -> bool:
+    """Whether a portal is in the options of its transport, open or not."""
+    portals = getattr(inventory.transports[thing.name].options, "portals", ())
+    return any(address_of(one) == thing.part for one in portals)
+
+
 def drained_portals(inventory: Inventory, transport: str) -> list[str]:
     """The addresses of those that are drained, as the configuration has them."""
     drained = [thing for thing in inventory.drained if thing.kind is Kind.PORTAL and thing.name == transport]

@@ -6,7 +6,7 @@ from tgtcore.daemon.built import built_by
 from tgtcore.daemon.departures import Users
 from tgtcore.daemon.inventory import Inventory
 from tgtcore.daemon.luns import place
-from tgtcore.daemon.portals import open_portal
+from tgtcore.daemon.portals import is_configured, open_portal
 from tgtcore.daemon.sessions import Chosen, came_through, is_session, nexuses_of
 from tgtcore.daemon.things import Kind, Thing
 from tgtcore.errors import NotThere
@@ -60,7 +60,7 @@ async def _transport(inventory: Inventory, thing: Thing) -> Users:
 
 async def _portal(inventory: Inventory, thing: Thing) -> Users:
     portal = await open_portal(inventory, thing.name, str(thing.part))
-    if portal is None and thing not in inventory.drained:
+    if portal is None and thing not in inventory.drained and not is_configured(inventory, thing):
         raise LookupError(thing)
     return await _sessions(
         inventory, thing.name, came_through(portal.address if portal is not None else str(thing.part))

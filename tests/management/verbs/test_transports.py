@@ -19,6 +19,20 @@ async def test_portals_are_listed_opened_and_closed(manage: Managed) -> None:
     assert manage.daemon.config.document["transports"]["fake"]["portals"] == [{"address": "two", "group": 2}]
 
 
+async def test_a_portal_can_go_while_its_transport_is_drained(manage: Managed) -> None:
+    await manage("portal add", address="two", transport="fake")
+    await manage("transport drain", transport="fake")
+    assert manage.transport.open == []
+    await manage("portal remove", address="one", transport="fake")
+    await manage("portal drain", address="two", transport="fake")
+    with pytest.raises(VerbError, match='no portal called "one"'):
+        await manage("portal remove", address="one", transport="fake")
+    await manage("transport reopen", transport="fake")
+    assert manage.transport.open == []
+    await manage("portal reopen", address="two", transport="fake")
+    assert manage.transport.open == ["two"]
+
+
 async def test_a_portal_that_can_not_be_opened_changes_nothing(manage: Managed) -> None:
     with pytest.raises(ConfigError, match="transport fake: portal taken"):
         await manage("portal add", address="taken", transport="fake")

@@ -189,16 +189,18 @@ async def session_called(daemon: Daemon, transport: str, session_id: str) -> Thi
 
 
 async def portal_called(daemon: Daemon, transport: str, address: str) -> Thing:
-    """A portal that is open, drained or going away, by its address or the one in its configuration.
+    """A portal that is open, drained, going away or only configured, by its address or the one in its configuration.
+
+    A transport that is drained, or whose driver process is about to be started again, has no open ones.
 
     :raises VerbError: there is none, or none that can be treated by itself.
     """
     driver = transport_called(daemon, transport)
-    _portals(daemon, transport)
+    configured = [one["address"] for one in _portals(daemon, transport)]
     portal = await open_portal(daemon.inventory, transport, address)
     thing = Thing(Kind.PORTAL, transport, address) if portal is None else portal_thing(transport, portal)
-    if portal is None and not daemon.state_of(thing):
-        raise missing("portal", address, [one.address for one in await driver.portals()])
+    if portal is None and address not in configured and not daemon.state_of(thing):
+        raise missing("portal", address, {*configured, *(one.address for one in await driver.portals())})
     return thing
 
 
