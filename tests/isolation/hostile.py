@@ -11,8 +11,9 @@ import sys
 import threading
 from collections.abc import Callable
 
-from tgtcore.ring import Attached, Request, Response, RingFunction, attach, messages, words
+from tgtcore.ring import Attached, Geometry, Request, Response, RingFunction, attach, doorbell, messages, words
 from tgtcore.ring.layout import Layout
+from tgtcore.ring.memory import Memory, create
 from tgtcore.testing.host import HELD, READY, REFUSED, read, write
 
 WILD = (
@@ -36,6 +37,7 @@ WILD = (
     2**64 - 4096,
     2**64 - 1,
 )
+GEOMETRY = Geometry(depth=256, data_bytes=1 << 20, events=4, event_bytes=4096)
 _CDBS = (
     READY,
     REFUSED,
@@ -51,6 +53,22 @@ _CDBS = (
 )
 _BITS = {"u8": 8, "u16": 16, "u32": 32, "u64": 64}
 _WORDS = (b"", b"i", b"initiator", b"\xff\xfe", b"x" * 300, b"a\nb", b"\x1b[2J")
+
+
+def joined() -> tuple[Attached, Attached]:
+    """Both sides of a ring: the core's and the driver's."""
+    links = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    links[1].setblocking(False)
+    header = GEOMETRY.header(features=0, core_pid=1, driver_pid=2, driver_uid=3, instance=bytes(16), driver="hostile")
+    memory_fd = create(GEOMETRY, header)
+    request, response = doorbell.make(), doorbell.make()
+    try:
+        return (
+            Attached(links[0], Memory(memory_fd, GEOMETRY), request[0], response[1], "hostile", 2),
+            Attached(links[1], Memory(memory_fd, GEOMETRY), request[1], response[0], "", 1),
+        )
+    finally:
+        os.close(memory_fd)
 
 
 class Hostile:
@@ -110,7 +128,7 @@ class Hostile:
     def _place(self, length: int) -> int:
         return self.random.randrange(max(self._places - length, 1))
 
-    def _payload(self, *parts: bytes) -> dict[str, int | bytes]:
+    def payload(self, *parts: bytes) -> dict[str, int | bytes]:
         payload = words.join(parts)
         offset = self._place(len(payload))
         self.memory.data[offset : offset + len(payload)] = payload
@@ -161,7 +179,7 @@ class Hostile:
 
     def open(self, number: int = 0) -> None:
         """A nexus."""
-        payload = self._payload(self._word(), b"127.0.0.1", b"host", b"port")
+        payload = self.payload(self._word(), b"127.0.0.1", b"host", b"port")
         self.post(
             Request.NEXUS_OPEN,
             protocol=5,
@@ -181,9 +199,9 @@ class Hostile:
         """A question."""
         kind = self.random.choice((Request.ADMIT, Request.ACCOUNT, Request.INHERIT))
         if kind is Request.ADMIT:
-            self.post(kind, target=1, id=self._id(), **self._payload(self._word(), b"a", b"host", b"portal"))
+            self.post(kind, target=1, id=self._id(), **self.payload(self._word(), b"a", b"host", b"portal"))
             return
-        payload = {**self._payload(b"name"), "length": 6}
+        payload = {**self.payload(b"name"), "length": 6}
         room = {"room": 256} if kind is Request.ACCOUNT else {}
         self.post(kind, id=self._id(), **payload, **room)
 

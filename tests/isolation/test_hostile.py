@@ -17,12 +17,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from isolation.hostile import Hostile
+from isolation.hostile import GEOMETRY, Hostile, joined
 
 from tgtcore.isolation.attendant import Attendant
 from tgtcore.nexus import InitiatorPort, Nexus, TargetPort
-from tgtcore.ring import Attached, Event, Geometry, accept_driver, doorbell
-from tgtcore.ring.memory import Memory, create
+from tgtcore.ring import Event, Geometry, accept_driver
 from tgtcore.scsi.status import Status
 from tgtcore.testing.host import TestHost, content, read
 from tgtcore.testing.initiator import MemoryTask
@@ -30,7 +29,6 @@ from tgtcore.testing.initiator import MemoryTask
 _LONG = int(os.environ.get("TGTCORE_HOSTILE_EVENTS", "1000000"))
 _QUICK = 20_000
 _BATCH = 48
-_GEOMETRY = Geometry(depth=256, data_bytes=1 << 20, events=4, event_bytes=4096)
 _WAIT_S = 20
 TARGET = "iqn.2025-01.example:hostile"
 
@@ -93,22 +91,6 @@ class Bench:
     def end(self) -> None:
         self.bystander.log_out()
         self.host.check_quiet()
-
-
-def joined() -> tuple[Attached, Attached]:
-    """Both sides of a ring: the core's and the driver's."""
-    links = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-    links[1].setblocking(False)
-    header = _GEOMETRY.header(features=0, core_pid=1, driver_pid=2, driver_uid=3, instance=bytes(16), driver="hostile")
-    memory_fd = create(_GEOMETRY, header)
-    request, response = doorbell.make(), doorbell.make()
-    try:
-        return (
-            Attached(links[0], Memory(memory_fd, _GEOMETRY), request[0], response[1], "hostile", 2),
-            Attached(links[1], Memory(memory_fd, _GEOMETRY), request[1], response[0], "", 1),
-        )
-    finally:
-        os.close(memory_fd)
 
 
 async def one_driver(bench: Bench, seed: int, most: int) -> int:
@@ -192,7 +174,7 @@ def hostile_process(how: str, seed: int = 1) -> Iterator[socket.socket]:
 async def test_a_process_that_changes_what_is_being_read_is_dropped(seed: int) -> None:
     bench = Bench(asyncio.get_running_loop())
     with hostile_process("wild", seed) as link:
-        attached = await accept_driver(link, _GEOMETRY, peer=(1, 1))
+        attached = await accept_driver(link, GEOMETRY, peer=(1, 1))
         attendant = Attendant(bench.host, attached, lambda _: None, bench.lost)
         attendant.targets[bench.host.target.tid] = bench.host.target
         async with asyncio.timeout(_WAIT_S):
