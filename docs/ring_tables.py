@@ -5,7 +5,8 @@ import textwrap
 from collections.abc import Callable, Iterator
 from enum import IntEnum
 
-from tgtcore import limits
+from tgtcore import limits, signals
+from tgtcore.isolation.signalling import PASSED_ON
 from tgtcore.nexus import TmfResponse
 from tgtcore.ring import geometry, messages
 from tgtcore.ring.attach import ADDRESS_BYTES_MAX, HELLO, WELCOME, WelcomeStatus
@@ -81,6 +82,10 @@ def page_tables(table: Table) -> dict[str, Callable[[], str]]:
         ]
         return table(["number", "event", "may be unsupported", "meaning"], rows)
 
+    def passed_on() -> str:
+        rows = [[f"`{name}`", ", ".join(kind.model_fields), _news(name)] for name, kind in PASSED_ON.items()]
+        return table(["signal", "news", "what has happened"], rows)
+
     def numbers() -> str:
         return table(
             ["name", "value", "meaning"],
@@ -95,9 +100,14 @@ def page_tables(table: Table) -> dict[str, Callable[[], str]]:
         "ring requests": lambda: "\n".join(section(*item) for item in messages.REQUESTS.items()),
         "ring responses": lambda: "\n".join(section(*item) for item in messages.RESPONSES.items()),
         "ring events": events,
+        "ring signals": passed_on,
         "ring numbers": numbers,
         **{f"ring {name}": (lambda kind=kind: values(kind)) for name, (kind, _) in ENUMERATIONS.items()},
     }
+
+
+def _news(signal: str) -> str:
+    return signals.every_signal()[signal].__doc__ or ""
 
 
 def _kind(field: Field) -> str:

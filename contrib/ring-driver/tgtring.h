@@ -57,6 +57,7 @@ enum {
     TGTRING_REQUEST_ACCOUNT = 7,
     TGTRING_REQUEST_ACKNOWLEDGE = 8,
     TGTRING_REQUEST_INHERIT = 9,
+    TGTRING_REQUEST_SIGNAL = 10,
 };
 
 /* type of a response */
@@ -69,6 +70,7 @@ enum {
     TGTRING_RESPONSE_ADMITTED = 6,
     TGTRING_RESPONSE_ACCOUNT_FOUND = 7,
     TGTRING_RESPONSE_INHERITED = 8,
+    TGTRING_RESPONSE_SIGNAL_HEARD = 9,
 };
 
 /* type of an event */
@@ -497,6 +499,31 @@ TGTRING_ASSERT(offsetof(struct tgtring_inherit, length) == 4);
 TGTRING_ASSERT(offsetof(struct tgtring_inherit, id) == 8);
 TGTRING_ASSERT(offsetof(struct tgtring_inherit, offset) == 16);
 
+/* Something has happened that listeners in the daemon may want to know; whoever emits none loses
+ * nothing. Payload: JSON, an object with signal, one of the names below; news, an object with its
+ * news; and who it comes from: target, the number of a target, or sender, a name for people, empty
+ * for the transport itself, or neither. */
+struct tgtring_signal {
+    /* message type */
+    uint8_t type;
+    /* 0 */
+    uint8_t reserved;
+    /* 0 */
+    uint16_t reserved2;
+    /* bytes of payload */
+    uint32_t length;
+    /* chosen by the driver, unique among its unanswered requests; the response carries it */
+    uint64_t id;
+    /* where the payload is in the data area */
+    uint64_t offset;
+};
+TGTRING_ASSERT(sizeof(struct tgtring_signal) == 24);
+TGTRING_ASSERT(offsetof(struct tgtring_signal, reserved) == 1);
+TGTRING_ASSERT(offsetof(struct tgtring_signal, reserved2) == 2);
+TGTRING_ASSERT(offsetof(struct tgtring_signal, length) == 4);
+TGTRING_ASSERT(offsetof(struct tgtring_signal, id) == 8);
+TGTRING_ASSERT(offsetof(struct tgtring_signal, offset) == 16);
+
 /* A command has ended; its places in the data area are the driver's again. */
 struct tgtring_completion {
     /* message type */
@@ -663,6 +690,25 @@ TGTRING_ASSERT(offsetof(struct tgtring_inherited, found) == 1);
 TGTRING_ASSERT(offsetof(struct tgtring_inherited, reserved2) == 2);
 TGTRING_ASSERT(offsetof(struct tgtring_inherited, reserved4) == 4);
 TGTRING_ASSERT(offsetof(struct tgtring_inherited, id) == 8);
+
+/* The listeners have been told. */
+struct tgtring_signal_heard {
+    /* message type */
+    uint8_t type;
+    /* 0 */
+    uint8_t reserved;
+    /* 0 */
+    uint16_t reserved2;
+    /* 0 */
+    uint32_t reserved4;
+    /* chosen by the driver, unique among its unanswered requests; the response carries it */
+    uint64_t id;
+};
+TGTRING_ASSERT(sizeof(struct tgtring_signal_heard) == 16);
+TGTRING_ASSERT(offsetof(struct tgtring_signal_heard, reserved) == 1);
+TGTRING_ASSERT(offsetof(struct tgtring_signal_heard, reserved2) == 2);
+TGTRING_ASSERT(offsetof(struct tgtring_signal_heard, reserved4) == 4);
+TGTRING_ASSERT(offsetof(struct tgtring_signal_heard, id) == 8);
 
 /* Something that the core wants; its payload is in an event buffer until the ACKNOWLEDGE. */
 struct tgtring_event {

@@ -10,7 +10,7 @@ from typing import Any, ClassVar
 
 from pydantic import BaseModel
 
-from tgtcore import Host, Options, PortalInfo, SessionInfo, Target, TargetPort, Transport, hookimpl
+from tgtcore import Host, Options, PortalInfo, SessionInfo, Target, TargetPort, Transport, hookimpl, signals
 
 TGTCORE_API = 1
 NAME = "wayward"
@@ -63,6 +63,9 @@ class Wayward(Transport):
 
     def _hang(self) -> None:
         time.sleep(3600)
+
+    def _shout(self) -> None:
+        signals.emit(signals.limit_reached, self, limit="voice", value=3)
 
     def _chatter(self) -> None:
         for number in range(100_000):

@@ -41,6 +41,7 @@ def main(argument: str) -> int:
 
 async def _serve(orders: Orders, cls: type, link: socket.socket) -> None:
     driver = DriverProcess(orders.transport, cls, attach(link, orders.transport), asyncio.get_running_loop())
+    driver.teller.listen()
     gc.collect()
     gc.freeze()
     await driver.ended

@@ -20,6 +20,12 @@ PROTOCOL_MAX = 0x0F
 """SPC-5 table 477: PROTOCOL IDENTIFIER has four bits."""
 
 
+def first_problem(error: ValidationError) -> str:
+    """What is wrong with what a driver has told, without its words."""
+    first = error.errors(include_url=False, include_context=False, include_input=False)[0]
+    return f"{'.'.join(map(str, first['loc']))}: {first['msg']}"
+
+
 @dataclass(frozen=True)
 class Shown(Generic[_T]):
     """One thing that a driver can be asked for.
@@ -39,9 +45,7 @@ class Shown(Generic[_T]):
         try:
             return self.kind.validate_json(answer)
         except ValidationError as error:
-            first = error.errors(include_url=False, include_context=False, include_input=False)[0]
-            where = ".".join(map(str, first["loc"]))
-            raise RingError(f"its answer about {self.name} can't be: {where}: {first['msg']}") from None
+            raise RingError(f"its answer about {self.name} can't be: {first_problem(error)}") from None
 
 
 @dataclass(frozen=True)

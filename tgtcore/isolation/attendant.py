@@ -12,6 +12,7 @@ from tgtcore.errors import Draining, RingError, TgtError
 from tgtcore.isolation.answers import checked
 from tgtcore.isolation.events import Events
 from tgtcore.isolation.ring_task import RingTask
+from tgtcore.isolation.signalling import heard
 from tgtcore.limits import (
     CDB_BYTES_MAX,
     NAME_BYTES_MAX,
@@ -73,6 +74,7 @@ class Attendant:
         self._inherited = inherited
         self._lost = lost
         self._link = attached.link
+        self._name = attached.peer
         self._depth = attached.memory.geometry.depth
         self._others: set[int] = set()
         """Ids of its other requests that are not answered."""
@@ -87,6 +89,7 @@ class Attendant:
             Request.ACCOUNT: self._account,
             Request.ACKNOWLEDGE: self._acknowledge,
             Request.INHERIT: self._inherit,
+            Request.SIGNAL: self._signal,
         }
         self.end = CoreEnd(
             attached.memory, attached.request_bell, attached.response_bell, host.loop, handlers, self._broken
@@ -343,6 +346,13 @@ class Attendant:
             except OSError:
                 listening = None
         self._respond(messages.INHERITED, request_id, Response.INHERITED, listening is not None, 0, 0, request_id)
+
+    def _signal(self, slots: memoryview, at: int) -> None:
+        _, _, _, length, request_id, offset = messages.SIGNAL.unpack_from(slots, at)
+        payload = self._payload(offset, length)
+        self._begin(request_id)
+        heard(payload, self.targets, self._name)
+        self._respond(messages.SIGNAL_HEARD, request_id, Response.SIGNAL_HEARD, 0, 0, 0, request_id)
 
     def _acknowledge(self, slots: memoryview, at: int) -> None:
         _, status, _, length, event_id = messages.ACKNOWLEDGE.unpack_from(slots, at)

@@ -85,6 +85,7 @@ class Correspondent:
                     Response.ADMITTED,
                     Response.ACCOUNT_FOUND,
                     Response.INHERITED,
+                    Response.SIGNAL_HEARD,
                 ),
                 self._answered,
             ),
@@ -334,6 +335,30 @@ class Correspondent:
         finally:
             data[offset : offset + room] = bytes(room)  # it may have been a secret
             self._papers.give(*place)
+
+    def tell(
+        self,
+        layout: Layout,
+        payload: bytes,
+        answered: Callable[[], None],
+        values: Callable[[int], tuple[Any, ...]],
+    ) -> None:
+        """Post a request with a payload, now or when there is a place for it; nobody waits for the answer.
+
+        :param answered: called when it has been answered.
+        :param values: as in :meth:`ask`.
+        :raises RingError: there is no room for the payload.
+        """
+        place = self._papers.take(len(payload))
+        if place is None:
+            raise RingError("too many questions are unanswered")
+        self.end.data[place[0] : place[0] + len(payload)] = payload
+
+        def done(slots: memoryview, at: int) -> None:
+            self._papers.give(*place)
+            answered()
+
+        self.request(layout, done, *values(place[0]))
 
     def _answered(self, slots: memoryview, at: int) -> None:
         request_id = int.from_bytes(slots[at + 8 : at + 16], "little")

@@ -13,6 +13,7 @@ from tgtcore.errors import ConfigError, TgtError, describe
 from tgtcore.isolation.correspondent import Correspondent
 from tgtcore.isolation.remote_host import RemoteHost
 from tgtcore.isolation.remote_nexus import RemoteNexus
+from tgtcore.isolation.signalling import Teller
 from tgtcore.options import NoOptions
 from tgtcore.ring import AckStatus, Attached, Event, messages, send_socket, words
 from tgtcore.scsi.lun import decode_lun
@@ -65,6 +66,8 @@ class DriverProcess:
         self._host.correspondent = self._correspondent = Correspondent(
             attached, loop, dict.fromkeys(map(int, Event), self._told)
         )
+        self.teller = Teller(self._correspondent, self._host.known)
+        """Passes on the signals of the transport, in a process of its own."""
         self._luns: dict[int, list[int]] = {}
         self._serving = False
         """Whether its start has succeeded: the daemon lets go of one that can't start."""

@@ -27,6 +27,7 @@ class Request(IntEnum):
     ACCOUNT = 7
     ACKNOWLEDGE = 8
     INHERIT = 9
+    SIGNAL = 10
 
 
 class Response(IntEnum):
@@ -40,6 +41,7 @@ class Response(IntEnum):
     ADMITTED = 6
     ACCOUNT_FOUND = 7
     INHERITED = 8
+    SIGNAL_HEARD = 9
 
 
 class Event(IntEnum):
@@ -234,6 +236,18 @@ INHERIT = Layout(
     _ID,
     _OFFSET,
 )
+SIGNAL = Layout(
+    "signal",
+    "Something has happened that listeners in the daemon may want to know; whoever emits none loses nothing.  Payload: JSON, an "
+    "object with signal, one of the names below; news, an object with its news; and who it comes from: target, the number of a "
+    "target, or sender, a name for people, empty for the transport itself, or neither.",
+    _kind(),
+    _RESERVED8,
+    _RESERVED16,
+    _LENGTH,
+    _ID,
+    _OFFSET,
+)
 ACKNOWLEDGE = Layout(
     "acknowledge",
     "The answer to an event.  Payload, in the event's own buffer: what SHOW asks for, or why it failed, in UTF-8.",
@@ -318,6 +332,15 @@ INHERITED = Layout(
     _RESERVED32,
     _ID,
 )
+SIGNAL_HEARD = Layout(
+    "signal_heard",
+    "The listeners have been told.",
+    _kind(),
+    _RESERVED8,
+    _RESERVED16,
+    _RESERVED32,
+    _ID,
+)
 EVENT = Layout(
     "event",
     "Something that the core wants; its payload is in an event buffer until the ACKNOWLEDGE.",
@@ -342,6 +365,7 @@ REQUESTS: dict[Request, Layout] = {
     Request.ACCOUNT: ACCOUNT,
     Request.ACKNOWLEDGE: ACKNOWLEDGE,
     Request.INHERIT: INHERIT,
+    Request.SIGNAL: SIGNAL,
 }
 RESPONSES: dict[Response, Layout] = {
     Response.COMPLETION: COMPLETION,
@@ -352,6 +376,7 @@ RESPONSES: dict[Response, Layout] = {
     Response.ADMITTED: ADMITTED,
     Response.ACCOUNT_FOUND: ACCOUNT_FOUND,
     Response.INHERITED: INHERITED,
+    Response.SIGNAL_HEARD: SIGNAL_HEARD,
 }
 EVENTS: dict[Event, str] = {
     Event.OPTIONS: "The transport's options.  Payload: JSON.  Before START those to begin with, later new ones to take into force.",
@@ -361,7 +386,7 @@ EVENTS: dict[Event, str] = {
     Event.TARGET_REMOVED: "A target is gone; its number may be given to another one.",
     Event.LUNS_CHANGED: "The LUNs of a target that everybody sees.  Payload: each as u64, in the form of a command's LUN field.",
     Event.START: "Everything is known; take initiators in.",
-    Event.STOP_LISTENING: "Take no new initiators; those that are there go on.",
+    Event.STOP_LISTENING: "Take no new initiators; sessions that are there go on, logins under way end without one.",
     Event.DROP_TARGET: "End every session with a target at once; it is answered when its last command has ended.",
     Event.DROP_SESSION: "End a session at once.  Payload: its id, as SHOW tells it.  Answer, when its last command has ended: "
     "1, or 0 if there is none.",
