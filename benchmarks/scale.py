@@ -90,7 +90,7 @@ class Scale:
         yield from (("session", "list"), ("target", "list"), ("lu", "list"), ("stat",), ("show",))
         yield "lun", "remove", name, str(last)
         yield "lun", "add", name, str(last), f"d{last}"
-        yield "lu", "remove", f"d{last}", "--force"
+        yield "lu", "remove", f"d{last}", "--force", "--unmap"
 
     async def _stall(self, member: Member, words: tuple[str, ...]) -> None:
         """How long a verb takes, and for how long somebody else's command has to wait meanwhile."""

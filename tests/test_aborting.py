@@ -98,7 +98,7 @@ def test_a_reset_aborts_and_tells_other_nexuses_only_with_tas(made: Bench, slow:
 def _clear(*initiators: Initiator) -> None:
     for initiator in initiators:
         for itl in initiator.nexus.itls.values():
-            itl.attentions.clear()
+            itl.attentions = ()
 
 
 def test_a_nexus_closes_when_its_last_task_has_ended(made: Bench, slow: Slow) -> None:

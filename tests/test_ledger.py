@@ -190,7 +190,7 @@ class Ledger:
         if data and choose([True, False]):
             task.data_out = data  # immediate data
         if (itl := nexus.itl(lun)) is not None and choose([True, True, False]):
-            itl.attentions.clear()
+            itl.attentions = ()
         try:
             nexus.submit(task)
         except Draining:

@@ -87,7 +87,9 @@ def tgt_check_config(config: Any) -> "Iterable[Problem]":
 def tgt_amend_commands(transport: str, lu: "LogicalUnit", commands: "CommandTable") -> None:
     """Replace entries of a logical unit's opcode table, as one transport exposes it.
 
-    Called once for each transport and logical unit, when the first nexus needs the table, and again when other plugins are enabled.
+    ``commands.replace(BoundCommand(command, handler, wants))`` does that; ``handler(device, task)`` and ``wants(device, task)`` are
+    called like methods of the device type's object, and a reload may put another object in its place.  Called once for each
+    transport and logical unit, when the first nexus needs the table, and again when other plugins are enabled.
     """
 
 

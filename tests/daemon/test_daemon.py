@@ -297,8 +297,8 @@ async def test_a_resize_names_the_commands_that_it_waits_for(running: Running, m
     running.transport.log_in("t.one", "an innocent")
     itl = nexus.itl(0)
     assert itl is not None
-    itl.attentions.clear()
-    monkeypatch.setattr(itl.commands.find(bytes(6)), "handler", lambda task: PENDING)
+    itl.attentions = ()
+    monkeypatch.setattr(itl.commands.find(bytes(6)), "handler", lambda device, task: PENDING)
     task = HeldTask(nexus, 0, 7, Attribute.SIMPLE, bytes(6), 0, 0)
     nexus.submit(task)
     resized = Resized(8192)

@@ -122,6 +122,17 @@ async def test_who_comes_later_may_shorten_the_time_and_not_lengthen_it() -> Non
     await until_gone(made)
 
 
+async def test_of_several_departures_the_youngest_that_is_under_way_counts() -> None:
+    made, gate = departures(), asyncio.Event()
+    older = made.begin(A, when(gate))
+    with pytest.raises(ConfigError):
+        await made.wait(made.begin(A, failing(ConfigError("no")), step=REMOVE_A))
+    assert made.of(A) is older
+    gate.set()
+    await until_gone(made)
+    assert made.of(A) is None
+
+
 async def test_what_comes_after_waits() -> None:
     made, gate, order = departures(), asyncio.Event(), list[str]()
 

@@ -27,6 +27,7 @@ from tgtcore.plugins import Modules
 from tgtcore.scsi import asc
 from tgtcore.scsi.status import Status
 from tgtcore.task import Attribute, State
+from tgtcore.testing.initiator import forget_attentions
 
 pytestmark = pytest.mark.asyncio
 
@@ -89,10 +90,7 @@ class Host:
         assert nexus is not None
         self.nexus: Nexus = nexus
         self.tag = 0
-        for lun in nexus.luns():
-            itl = nexus.itl(lun)
-            assert itl is not None
-            itl.attentions.clear()
+        forget_attentions(nexus)
 
     def start(self, cdb: str, data: bytes = b"", lun: int = 0, *, held: bool = True) -> Command:
         self.tag += 1
@@ -184,7 +182,7 @@ def version(running: Running, unit: str = "a") -> int:
 def attentions(host: Host, lun: int = 0) -> list[tuple[int, int]]:
     itl = host.nexus.itl(lun)
     assert itl is not None
-    return itl.attentions
+    return list(itl.attentions)
 
 
 async def test_what_was_acknowledged_is_there_and_nothing_is_told(running: Running, host: Host, site: Site) -> None:
@@ -475,7 +473,7 @@ async def test_a_device_type_is_reloaded_with_its_state(serve: Serve, site: Site
     device = running.daemon.inventory.units["a"].lu.device
     assert (device.version, device.writes, version(running)) == (2, reads, 1)
     assert attentions(host) == [asc.MICROCODE_HAS_BEEN_CHANGED]
-    attentions(host).clear()
+    forget_attentions(host.nexus)
     read = await host.run("28 00 00000000 00 0001")
     assert tuple(read.sense[12:14]) == asc.LOGICAL_UNIT_NOT_READY_INITIALIZING_COMMAND_REQUIRED
     assert (await host.run("1b 00 00 00 01")).status == Status.GOOD
@@ -514,7 +512,7 @@ async def test_plugins_of_one_distribution_are_reloaded_together(running: Runnin
 AMENDS = """
     from tgtcore import BoundCommand, hookimpl
 
-    def answer(task):
+    def answer(device, task):
         task.data_in = bytes([VERSION])
 
     @hookimpl

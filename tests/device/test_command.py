@@ -25,7 +25,7 @@ class Derived(Base):
 
 def bound(opcode: int, action: int | None = None) -> BoundCommand:
     entry, _ = Base.commands[opcode, action]
-    return BoundCommand(entry, lambda task: None, None)
+    return BoundCommand(entry, lambda device, task: None, None)
 
 
 def test_the_class_body_is_the_table() -> None:
@@ -62,3 +62,18 @@ def test_a_copy_is_independent() -> None:
     copy.replace(bound(0xC0))
     assert [entry.command.opcode for entry in copy] == [0x00, 0xC0]
     assert [entry.command.opcode for entry in table] == [0x00]
+
+
+def test_devices_with_the_same_features_share_a_table() -> None:
+    class Odd(Base):
+        def __init__(self, *features: str) -> None:
+            self.features = set(features)
+
+        def command_features(self) -> set[str]:
+            return self.features
+
+    table = Odd().bind_commands()
+    assert Odd().bind_commands() is table
+    assert not table.has_opcode(0xC0)
+    assert Odd("odd").bind_commands().has_opcode(0xC0)
+    assert table.find(bytes(16)).handler is Odd.test_unit_ready  # type: ignore[union-attr]

@@ -47,9 +47,9 @@ def test_the_answer_makes_the_change_known(made: Bench, initiator: Initiator) ->
     made.add(Plain)
     itl = initiator.nexus.itl(0)
     assert itl is not None
-    assert itl.attentions == [asc.REPORTED_LUNS_DATA_HAS_CHANGED]
+    assert list(itl.attentions) == [asc.REPORTED_LUNS_DATA_HAS_CHANGED]
     report(initiator, 0)
-    assert itl.attentions == []
+    assert not itl.attentions
 
 
 def test_sixteen_thousand_logical_units(made: Bench) -> None:

@@ -17,7 +17,7 @@ from tgtcore.scsi.sense import SenseKey
 from tgtcore.scsi.status import Status
 from tgtcore.store import Features, OpenStore, Store
 from tgtcore.task import Attribute, State, Task
-from tgtcore.testing.initiator import Bench, Initiator, bench
+from tgtcore.testing.initiator import Bench, Initiator, bench, forget_attentions
 from tgtcore.testing.ram import RamStore
 
 READ, WRITE, READY, INQUIRY = "28 00 00000000 00 0001", "2a 00 00000000 00 0001", "00", "12 00 00 00 FF"
@@ -117,7 +117,7 @@ def tmf(initiator: Initiator, function: Tmf, tag: int = 0) -> list[TmfResponse]:
 def attentions(initiator: Initiator) -> list[tuple[int, int]]:
     itl = initiator.nexus.itl(0)
     assert itl is not None
-    return itl.attentions
+    return list(itl.attentions)
 
 
 @pytest.mark.parametrize("refits", [False, True])
@@ -296,7 +296,7 @@ def test_a_lu_that_is_offline_stays_so(made: Bench, lu: LogicalUnit, initiator: 
     lu.set_online(False)
     pause.refit(OtherDisk, another(made), DiskOptions())
     pause.end()
-    attentions(initiator).clear()
+    forget_attentions(initiator.nexus)
     assert initiator.execute(READ).code == NOT_READY
     lu.set_online(True)
     assert initiator.execute(READ).data == bytes(512)
@@ -348,7 +348,7 @@ def test_data_may_come_after_the_pause(made: Bench, initiator: Initiator) -> Non
     assert late.state is State.DATA
     late.give_data()
     assert initiator.finish(late).status is Status.GOOD
-    attentions(initiator).clear()
+    forget_attentions(initiator.nexus)
     assert initiator.execute(READ).data == X
 
 

@@ -38,14 +38,14 @@ def itl() -> Iterator[ITLNexus]:
 def test_a_condition_is_pending_once(itl: ITLNexus) -> None:
     for code in (asc.MODE_PARAMETERS_CHANGED, asc.CAPACITY_DATA_HAS_CHANGED, asc.MODE_PARAMETERS_CHANGED):
         itl.establish_attention(code)
-    assert itl.attentions == [asc.MODE_PARAMETERS_CHANGED, asc.CAPACITY_DATA_HAS_CHANGED]
+    assert list(itl.attentions) == [asc.MODE_PARAMETERS_CHANGED, asc.CAPACITY_DATA_HAS_CHANGED]
 
 
 def test_a_reset_is_told_before_the_rest_which_is_told_all_the_same(itl: ITLNexus) -> None:
     others = [asc.CAPACITY_DATA_HAS_CHANGED, asc.REPORTED_LUNS_DATA_HAS_CHANGED, asc.REGISTRATIONS_PREEMPTED]
     for code in (*others, asc.BUS_DEVICE_RESET_FUNCTION_OCCURRED):
         itl.establish_attention(code)
-    assert itl.attentions == [asc.BUS_DEVICE_RESET_FUNCTION_OCCURRED, *others]
+    assert list(itl.attentions) == [asc.BUS_DEVICE_RESET_FUNCTION_OCCURRED, *others]
 
 
 @pytest.mark.parametrize("order", [1, -1])
@@ -58,11 +58,11 @@ def test_of_several_resets_the_greatest_is_told(itl: ITLNexus, order: int) -> No
     ]
     for code in resets[::order]:
         itl.establish_attention(code)
-    assert itl.attentions == [asc.POWER_ON_OR_RESET_OCCURRED]
+    assert list(itl.attentions) == [asc.POWER_ON_OR_RESET_OCCURRED]
 
 
 def test_of_too_many_conditions_the_oldest_but_a_reset_are_forgotten(itl: ITLNexus) -> None:
     many = [(0x3F, ascq) for ascq in range(ATTENTIONS_PER_NEXUS_MAX + 3)]
     for code in (asc.BUS_DEVICE_RESET_FUNCTION_OCCURRED, *many):
         itl.establish_attention(code)
-    assert itl.attentions == [asc.BUS_DEVICE_RESET_FUNCTION_OCCURRED, *many[-ATTENTIONS_PER_NEXUS_MAX + 1 :]]
+    assert list(itl.attentions) == [asc.BUS_DEVICE_RESET_FUNCTION_OCCURRED, *many[-ATTENTIONS_PER_NEXUS_MAX + 1 :]]

@@ -29,6 +29,12 @@ class Some:
         return self._count % self._one_in == 0
 
 
+def _handle(patch: pytest.MonkeyPatch, method: str, handler: Callable[..., Any]) -> None:
+    """Give disks another handler, and opcode tables that have it."""
+    patch.setattr(Disk, method, handler)
+    patch.setattr(Disk, "_tables", {})
+
+
 def dropped_completion(patch: pytest.MonkeyPatch) -> None:
     """Some results of jobs are dropped."""
     run, some = LogicalUnit.run, Some(50)
@@ -74,7 +80,7 @@ def write_acknowledged_early(patch: pytest.MonkeyPatch) -> None:
         self.lu.run(self.store.write, (lba << self.shift, bytes(task.data_out)), lambda result, error: None)
         return None
 
-    patch.setattr(Disk, "write", early)
+    _handle(patch, "write", early)
 
 
 def lost_abort(patch: pytest.MonkeyPatch) -> None:
@@ -100,7 +106,7 @@ def answer_after_abort(patch: pytest.MonkeyPatch) -> None:
 
 def stale_read_after_crash(patch: pytest.MonkeyPatch) -> None:
     """SYNCHRONIZE CACHE does nothing."""
-    patch.setattr(Disk, "synchronize_cache", lambda self, task: None)
+    _handle(patch, "synchronize_cache", lambda self, task: None)
 
 
 def forced_unit_access_ignored(patch: pytest.MonkeyPatch) -> None:
@@ -112,7 +118,7 @@ def forced_unit_access_ignored(patch: pytest.MonkeyPatch) -> None:
         task.arguments = lba, blocks, 0
         return write(self, task)
 
-    patch.setattr(Disk, "write", plain)
+    _handle(patch, "write", plain)
 
 
 def reservation_lost(patch: pytest.MonkeyPatch) -> None:

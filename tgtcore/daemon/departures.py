@@ -74,6 +74,8 @@ class Departures:
     def __init__(self, drain_s: Callable[[], float]) -> None:
         self._drain_s = drain_s
         self._under_way: dict[asyncio.Task[None], Departure] = {}
+        self._of: dict[Thing, list[Departure]] = {}
+        """The same by what goes away, the youngest last."""
 
     def __contains__(self, thing: Thing) -> bool:
         """Whether this is being removed and still there."""
@@ -93,13 +95,13 @@ class Departures:
 
     def of(self, thing: Thing) -> Departure | None:
         """The departure of a thing; of several the youngest, since who is drained may have to go as well."""
-        return next((one for one in reversed(list(self)) if one.thing == thing and not one.succeeded), None)
+        under_way = (one for one in reversed(self._of.get(thing, ())) if not one.task.done())
+        return next((one for one in under_way if not one.succeeded), None)
 
     def succeed(self, thing: Thing) -> None:
         """There is a new thing of this name: it is not what goes away by the name until now."""
-        for departure in self:
-            if departure.thing == thing:
-                departure.succeeded = True
+        for departure in self._of.get(thing, ()):
+            departure.succeeded = True
 
     def begin(
         self,
@@ -125,6 +127,7 @@ class Departures:
         task = asyncio.ensure_future(_leaving(departure, leave, [one.task for one in after]))
         departure.task = task
         self._under_way[task] = departure
+        self._of.setdefault(thing, []).append(departure)
         task.add_done_callback(self._gone)
         return departure
 
@@ -180,6 +183,10 @@ class Departures:
 
     def _gone(self, task: "asyncio.Task[None]") -> None:
         departure = self._under_way.pop(task)
+        same = self._of[departure.thing]
+        same.remove(departure)
+        if not same:
+            del self._of[departure.thing]
         departure.patience.close()
         if task.cancelled() or departure.waiting:
             return

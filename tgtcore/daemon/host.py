@@ -105,12 +105,12 @@ class TransportHost:
 
     def _commands_for(self, lu: LogicalUnit) -> CommandTable:
         """The opcode table of a logical unit on this transport; plugins amend it once."""
+        plugins = self._inventory.plugins
+        if not plugins.amends_commands():
+            return lu.commands
         own, table = self._tables.get(lu, (None, None))
         if table is None or own is not lu.commands:
-            plugins = self._inventory.plugins
-            table = lu.commands
-            if plugins.amends_commands():
-                table = table.copy()
-                plugins.amend_commands(self._name, lu, table)
+            table = lu.commands.copy()
+            plugins.amend_commands(self._name, lu, table)
             self._tables[lu] = lu.commands, table
         return table

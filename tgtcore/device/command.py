@@ -14,7 +14,8 @@ from tgtcore.reservations import ReservationClass
 if TYPE_CHECKING:
     from tgtcore.task import Task
 
-Handler = Callable[["Task"], Any]
+Handler = Callable[[Any, "Task"], Any]
+"""``handler(device, task)``: a method of a device type, not bound to one device."""
 _H = TypeVar("_H", bound=Callable[..., Any])
 
 VARIABLE_LENGTH = 0x7F
@@ -115,11 +116,11 @@ def commands_of(cls: type) -> dict[tuple[int, int | None], tuple[Command, str]]:
 
 
 class BoundCommand:
-    """A command of one logical unit, ready to be called."""
+    """A command and its handler, ready to be called with a device and a task."""
 
     __slots__ = ("cdb_bytes", "command", "handler", "passes_attention", "reservation", "reserved_bits", "wants")
 
-    def __init__(self, command: Command, handler: Handler, wants: "Callable[[Task], int] | None") -> None:
+    def __init__(self, command: Command, handler: Handler, wants: "Callable[[Any, Task], int] | None") -> None:
         self.command = command
         self.handler = handler
         self.wants = wants
@@ -133,7 +134,8 @@ Slot = BoundCommand | dict[int, BoundCommand] | None
 
 
 class CommandTable:
-    """The opcode table of one logical unit, as one transport sees it.
+    """The opcode table of logical units, as one transport sees them.  Those of one device type with the same features share one,
+    for it would be most of the memory that a logical unit takes: change a :meth:`copy`.
 
     ``slots[opcode]`` is the command, a dictionary by service action, or None.
     """

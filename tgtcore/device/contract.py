@@ -44,9 +44,13 @@ class DeviceType(ABC):
     commands: ClassVar[dict[tuple[int, int | None], tuple[Command, str]]] = {}
     """The opcode table of the class: (opcode, service action) → (command, name of the handler)."""
 
+    _tables: ClassVar[dict[frozenset[str], CommandTable]]
+    """The opcode tables of the class's objects, by the features that they have."""
+
     def __init_subclass__(cls) -> None:
         super().__init_subclass__()
         cls.commands = commands_of(cls)
+        cls._tables = {}
 
     def __init__(self, lu: "LogicalUnit", store: OpenStore | None, options: BaseModel) -> None:
         self.lu = lu
@@ -58,15 +62,18 @@ class DeviceType(ABC):
         return set()
 
     def bind_commands(self) -> CommandTable:
-        """The opcode table of this logical unit."""
-        present = self.command_features()
-        return CommandTable(
-            [
-                BoundCommand(entry, getattr(self, method), None if entry.wants is None else entry.wants.__get__(self))
-                for entry, method in type(self).commands.values()
-                if entry.feature is None or entry.feature in present
-            ]
-        )
+        """The opcode table of this logical unit, which it shares with others."""
+        cls, present = type(self), frozenset(self.command_features())
+        table = cls._tables.get(present)
+        if table is None:
+            table = cls._tables[present] = CommandTable(
+                [
+                    BoundCommand(entry, getattr(cls, method), entry.wants)
+                    for entry, method in cls.commands.values()
+                    if entry.feature is None or entry.feature in present
+                ]
+            )
+        return table
 
     def reset(self) -> None:
         """The logical unit was reset (SAM-5 6.3.3): go back to saved or default parameters."""

@@ -1,7 +1,6 @@
 """PERSISTENT RESERVE IN and PERSISTENT RESERVE OUT (SPC-5 6.16, 6.17)."""
 
 import logging
-from collections import deque
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -53,7 +52,7 @@ class PersistentReserveCommands(DeviceType):
     def __init__(self, *args: Any) -> None:
         super().__init__(*args)
         self._saving = False
-        self._waiting: deque[Task] = deque()
+        self._waiting: list[Task] = []
 
     @_each_in_action
     def persistent_reserve_in(self, task: Task) -> None:
@@ -91,7 +90,7 @@ class PersistentReserveCommands(DeviceType):
                     self.lu.fail(task, error)
             finally:
                 while self._waiting and not self._saving:
-                    self._run_again(self._waiting.popleft())
+                    self._run_again(self._waiting.pop(0))
 
         assert self.lu.saved_state is not None
         self._saving = True

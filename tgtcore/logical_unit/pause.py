@@ -175,7 +175,7 @@ class Pause:
         if self._refitted:
             wanted = task.wanted_out
             self._renew(task)
-            if task.command.wants is None or task.command.wants(task) != wanted:
+            if task.command.wants is None or task.command.wants(self._lu.device, task) != wanted:
                 raise CheckCondition(SenseKey.ABORTED_COMMAND, asc.DATA_PHASE_ERROR)
         if task.state is State.HELD:
             self._lu.execute(task)
@@ -189,7 +189,7 @@ class Pause:
         task.command = command
 
 
-def _held(task: Task) -> Any:
+def _held(device: DeviceType, task: Task) -> Any:
     """The handler of a task whose data-out arrives during a pause."""
     task.state = State.HELD
     return PENDING

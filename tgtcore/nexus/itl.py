@@ -48,7 +48,7 @@ class ITLNexus:
         self.commands = commands
         self.identity = nexus.identity
         self.task_set = TaskSet(lu.start_in_turn)
-        self.attentions: list[tuple[int, int]] = []
+        self.attentions: tuple[tuple[int, int], ...] = ()
         """Pending unit attention conditions, the next to be reported first."""
         self.prevents_removal = False
         self.commands_ended = 0
@@ -67,16 +67,17 @@ class ITLNexus:
         pending = (*self.attentions, code)
         first = [min(resets)] if (resets := [one for one in pending if one[0] == _RESET_CLASS]) else []
         others = [one for one in pending if one[0] != _RESET_CLASS]
-        self.attentions = first + others[-(ATTENTIONS_PER_NEXUS_MAX - len(first)) :]
+        self.attentions = (*first, *others[-(ATTENTIONS_PER_NEXUS_MAX - len(first)) :])
 
     def clear_attention(self, code: tuple[int, int]) -> None:
         """Remove a condition that another command has made known; without it, do nothing."""
-        if code in self.attentions:
-            self.attentions.remove(code)
+        self.attentions = tuple(pending for pending in self.attentions if pending != code)
 
     def report_attention(self) -> CheckCondition:
         """The next pending condition, which is thereby cleared."""
-        return CheckCondition(SenseKey.UNIT_ATTENTION, self.attentions.pop(0))
+        code, *others = self.attentions
+        self.attentions = tuple(others)
+        return CheckCondition(SenseKey.UNIT_ATTENTION, code)
 
     def loss(self) -> None:
         """What an I_T nexus loss ends (SAM-5 6.3.4) ends, although the nexus goes on; its initiator is told."""

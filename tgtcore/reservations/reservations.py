@@ -29,17 +29,22 @@ _ACTIONS: dict[OutAction, Callable[[State, Request], Outcome]] = {
 class Reservations:
     """The reservations of one logical unit.
 
-    :ivar active: whether anything is reserved; while it is False no command can conflict.
+    :param told: called with :attr:`active` whenever that may have changed.
     """
 
-    __slots__ = ("_admitted", "_holder", "_refused", "_state", "active")
+    __slots__ = ("_admitted", "_holder", "_refused", "_state", "_told")
 
-    def __init__(self) -> None:
+    def __init__(self, told: Callable[[bool], None] = lambda active: None) -> None:
+        self._told = told
         self._holder: NexusIdentity | None = None
         self._state = State()
-        self.active = False
         self._refused = NOTHING
         self._admitted: Collection[NexusIdentity] = ()
+
+    @property
+    def active(self) -> bool:
+        """Whether anything is reserved; while it is False no command can conflict."""
+        return bool(self._refused)
 
     @property
     def holder(self) -> NexusIdentity | None:
@@ -157,4 +162,4 @@ class Reservations:
             self._admitted = (
                 state.registrations if held.holder is None or state.admits_registrants() else (held.holder,)
             )
-        self.active = bool(self._refused)
+        self._told(self.active)

@@ -1,5 +1,7 @@
 """The Control mode pages that all device types share (SPC-5 7.5.10, 7.5.11), and what their bits do."""
 
+from functools import cache
+
 from tgtcore.scsi.mode import ModePage
 
 CONTROL = 0x0A
@@ -15,6 +17,7 @@ _UNRESTRICTED_REORDERING = 0x10
 _EXTENSION_BYTES = 28
 
 
+@cache
 def control_page(*, software_write_protect: bool) -> ModePage:
     """The Control mode page; D_SENSE and TAS can be changed, SWP where the device type has it.
 
@@ -30,6 +33,7 @@ def control_page(*, software_write_protect: bool) -> ModePage:
     return ModePage(CONTROL, 0x00, bytes(default), bytes(changeable))
 
 
+@cache
 def control_extension_page() -> ModePage:
     """The Control Extension mode page: nothing of it is in use."""
     return ModePage(CONTROL, 0x01, bytes(_EXTENSION_BYTES), bytes(_EXTENSION_BYTES))

@@ -196,11 +196,11 @@ class DeviceTypeConformance:
         for bound in _lu(initiator).commands:
             itl = initiator.nexus.itl(0)
             assert itl is not None
-            itl.attentions[:] = [asc.BUS_DEVICE_RESET_FUNCTION_OCCURRED]
+            itl.attentions = (asc.BUS_DEVICE_RESET_FUNCTION_OCCURRED,)
             result = initiator.execute(_bare(bound))
             told = result.code == (SenseKey.UNIT_ATTENTION, *asc.BUS_DEVICE_RESET_FUNCTION_OCCURRED)
             assert told is not bound.passes_attention, bound.command.name
-            itl.attentions.clear()
+            itl.attentions = ()
 
 
 def _lu(initiator: Initiator) -> LogicalUnit:

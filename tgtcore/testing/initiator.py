@@ -98,7 +98,7 @@ def forget_attentions(nexus: Nexus) -> None:
     for lun in nexus.luns():
         itl = nexus.itl(lun)
         assert itl is not None
-        itl.attentions.clear()
+        itl.attentions = ()
 
 
 class Initiator:

@@ -26,7 +26,7 @@ class Room:
     """Range locks, and who was run again."""
 
     def __init__(self) -> None:
-        self.ranges = Ranges(self._again)
+        self.ranges = Ranges(self._again, lambda contended: None)
         self.again: list[Busy] = []
         self.defective: list[Busy] = []
 

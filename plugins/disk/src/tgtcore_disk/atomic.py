@@ -16,10 +16,10 @@ _NUMBER_OF_BLOCKS_BYTE = 13
 class AtomicCommands(TransferCommands):
     """COMPARE AND WRITE and ORWRITE (16)."""
 
-    def __init__(self, *args: Any) -> None:
-        super().__init__(*args)
-        self.compare_and_write_max = min(_COMPARE_AND_WRITE_BLOCKS_MAX, self.max_blocks)
-        """Reported as MAXIMUM COMPARE AND WRITE LENGTH, which may not exceed the maximum transfer length (SBC-4 6.6.4)."""
+    @property
+    def compare_and_write_max(self) -> int:
+        """MAXIMUM COMPARE AND WRITE LENGTH, which may not exceed the maximum transfer length (SBC-4 6.6.4)."""
+        return min(_COMPARE_AND_WRITE_BLOCKS_MAX, self.max_blocks)
 
     def wants_compare_and_write(self, task: Task) -> int:
         """Check the CDB; the data-out holds the compared blocks and then the written ones."""

@@ -60,12 +60,7 @@ class Medium(SharedCommands):
             raise ConfigError("a disk needs a store")
         super().__init__(lu, store, options)
         self.block_bytes = self.options.block_size
-        self.shift = self.block_bytes.bit_length() - 1
         self._check_store(store)
-        self.blocks = 0
-        self.size_bytes = 0
-        self.capacity_changed()
-        self.max_blocks = self.options.max_transfer_bytes >> self.shift
         self.physical_bytes = self.options.physical_block_size or self._preferred(_PHYSICAL_BYTES_MAX)
         self.unmap_bytes = self._preferred(_UNMAP_GRANULARITY_BYTES_MAX)
         can_unmap = Features.UNMAP in store.features
@@ -74,13 +69,19 @@ class Medium(SharedCommands):
             raise ConfigError(
                 "thin = true, but its store can't give space back; expected thin = false, or another store"
             )
-        self.removable = self.options.removable
         self.read_only = not store.writable
         self.software_write_protected = False
         self.write_through = not self.options.write_cache
-        self.ranges = Ranges(self._again)
-        self.obstacles: list[Obstacle] = []
+        self.ranges = Ranges(self._again, self._contention)
+        # Every transfer touches these, and what TransferCommands begins with, so they are side by side.
+        self.contended = False
+        """Whether a command that is alone in its range, or waits for that, may be in the way of another one."""
+        self.obstacles: tuple[Obstacle, ...] = ()
         """Why the medium can't be accessed, the first one counts; empty: it can."""
+        self.shift = self.block_bytes.bit_length() - 1
+        self.max_blocks = self.options.max_transfer_bytes >> self.shift
+        self.blocks = 0
+        self.capacity_changed()
 
     def _check_store(self, store: OpenStore) -> None:
         if self.block_bytes % store.store.block_bytes:
@@ -111,7 +112,11 @@ class Medium(SharedCommands):
 
     def _use(self, size_bytes: int) -> None:
         self.blocks = size_bytes >> self.shift
-        self.size_bytes = self.blocks << self.shift
+
+    @property
+    def size_bytes(self) -> int:
+        """Size of the medium, without what is left of the store behind the last block."""
+        return self.blocks << self.shift
 
     @property
     def write_protected(self) -> bool:
@@ -128,13 +133,11 @@ class Medium(SharedCommands):
     def obstruct(self, obstacle: Obstacle) -> None:
         """From now on commands that access the medium are refused for this reason."""
         if obstacle not in self.obstacles:
-            self.obstacles.append(obstacle)
-            self.obstacles.sort(key=_PRECEDENCE.index)
+            self.obstacles = tuple(sorted((*self.obstacles, obstacle), key=_PRECEDENCE.index))
 
     def clear(self, obstacle: Obstacle) -> None:
         """This reason is gone."""
-        if obstacle in self.obstacles:
-            self.obstacles.remove(obstacle)
+        self.obstacles = tuple(other for other in self.obstacles if other != obstacle)
 
     def online_changed(self) -> None:
         """The logical unit was taken offline or back online."""
@@ -206,6 +209,9 @@ class Medium(SharedCommands):
 
         self.lu.run(_slice, (steps,), done)
         return PENDING
+
+    def _contention(self, contended: bool) -> None:
+        self.contended = contended
 
     def _again(self, task: Task) -> None:
         if task.abort_status is not None:

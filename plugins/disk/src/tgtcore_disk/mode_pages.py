@@ -1,6 +1,7 @@
 """The mode pages of a disk (SBC-4 6.5, SPC-5 7.5)."""
 
 import logging
+from functools import cache
 from typing import Any
 
 from tgtcore import PENDING, Task
@@ -23,20 +24,12 @@ class DiskModePages(Medium):
     def mode_pages(self) -> list[ModePage]:
         """The pages."""
         return [
-            ModePage(_ERROR_RECOVERY, 0, bytes((_AWRE,)) + bytes(9), bytes(10)),
-            self._caching_page(),
+            _ERROR_RECOVERY_PAGE,
+            _caching_page(enabled=self.options.write_cache and self.store.writable, changeable=self.store.writable),
             control_page(software_write_protect=True),
             control_extension_page(),
-            ModePage(_EXCEPTIONS, 0, bytes(10), bytes(10)),
+            _EXCEPTIONS_PAGE,
         ]
-
-    def _caching_page(self) -> ModePage:
-        default, changeable = bytearray(18), bytearray(18)
-        if self.options.write_cache and self.store.writable:
-            default[_WCE[0]] |= _WCE[1]
-        if self.store.writable:
-            changeable[_WCE[0]] |= _WCE[1]
-        return ModePage(_CACHING, 0, bytes(default), bytes(changeable))
 
     def apply_mode(self, key: tuple[int, int], values: bytes) -> None:
         """WCE: without it every write is durable when it ends.  SWP: writes are refused."""
@@ -91,6 +84,19 @@ class DiskModePages(Medium):
     def mode_block_descriptor(self, *, long: bool) -> bytes:
         """Number and length of the blocks."""
         return block_descriptor(self.blocks, self.block_bytes, long=long)
+
+
+_ERROR_RECOVERY_PAGE = ModePage(_ERROR_RECOVERY, 0, bytes((_AWRE,)) + bytes(9), bytes(10))
+_EXCEPTIONS_PAGE = ModePage(_EXCEPTIONS, 0, bytes(10), bytes(10))
+
+
+@cache
+def _caching_page(*, enabled: bool, changeable: bool) -> ModePage:
+    default, mask = bytearray(18), bytearray(18)
+    for values, wce in ((default, enabled), (mask, changeable)):
+        if wce:
+            values[_WCE[0]] |= _WCE[1]
+    return ModePage(_CACHING, 0, bytes(default), bytes(mask))
 
 
 class _Flush:

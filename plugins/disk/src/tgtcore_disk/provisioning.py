@@ -54,7 +54,7 @@ class ProvisioningCommands(Medium):
         self.check_writable()
         first = min(offset for offset, _ in ranges)
         end = max(offset + length for offset, length in ranges)
-        if self.ranges.contended and not self.ranges.admit(task, first, end):
+        if self.contended and not self.ranges.admit(task, first, end):
             return PENDING
         return self.gradually(task, first, end - first, self._unmap(task, ranges, not task.cdb[1] & _ANCHOR))
 

@@ -31,19 +31,26 @@ class Ranges:
     """The ranges of one logical unit's medium that are in use; positions are in bytes.
 
     :param again: runs the command of a task whose range has come free.
+    :param told: called with :attr:`contended` when that may have changed.
     """
 
-    def __init__(self, again: Callable[[Task], None]) -> None:
+    __slots__ = ("_again", "_alone", "_held", "_released", "_releasing", "_told", "_waiting")
+
+    def __init__(self, again: Callable[[Task], None], told: Callable[[bool], None]) -> None:
         self._again = again
+        self._told = told
         self._held: dict[Task, _Range] = {}
         self._waiting: dict[Task, _Range] = {}
         self._alone = 0
         self._released = self._releasing = False
-        self.contended = False
-        """Whether any command is alone in its range or waits; while it is False, no shared use can be in anyone's way."""
 
     def __len__(self) -> int:
         return len(self._held) + len(self._waiting)
+
+    @property
+    def contended(self) -> bool:
+        """Whether any command is alone in its range or waits; while it is False, no shared use can be in anyone's way."""
+        return bool(self._alone or self._waiting)
 
     def admit(self, task: Task, first: int, end: int, *, alone: bool = False) -> bool:
         """Whether the task may use a range now; if not, it waits and is run again later."""
@@ -53,7 +60,7 @@ class Ranges:
         if not self._excluded(wanted, self._waiting):
             return True
         self._waiting[task] = wanted
-        self.contended = True
+        self._told(True)
         return False
 
     def hold(self, task: Task, first: int, end: int, *, alone: bool = False) -> None:
@@ -70,7 +77,7 @@ class Ranges:
         self._held[task] = taken
         if taken.alone:
             self._alone += 1
-            self.contended = True
+            self._told(True)
         task.when_ended(lambda: self._release(task))
 
     def _release(self, task: Task) -> None:
@@ -105,5 +112,5 @@ class Ranges:
                 self._take(waiter, wanted)
                 admitted.append(waiter)
         self._waiting = still
-        self.contended = bool(self._alone or still)
+        self._told(self.contended)
         return admitted

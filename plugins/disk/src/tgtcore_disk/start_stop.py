@@ -17,7 +17,7 @@ class StartStopCommands(Medium):
 
     def command_features(self) -> set[str]:
         """Whether the medium is removable."""
-        return super().command_features() | ({"removable"} if self.removable else set())
+        return super().command_features() | ({"removable"} if self.options.removable else set())
 
     def _check_reservation(self, task: Task, kind: ReservationClass) -> None:
         """For commands whose fields decide what a reservation does to them (SBC-4 table 13)."""
@@ -29,7 +29,7 @@ class StartStopCommands(Medium):
         """START STOP UNIT; stopping makes everything durable first.  IMMED ends the command when the work is done."""
         what = task.cdb[4]
         self._check_reservation(task, ReservationClass.READINESS if what & _START else ReservationClass.WRITE)
-        if what & _LOEJ and not self.removable:
+        if what & _LOEJ and not self.options.removable:
             raise invalid_cdb_field(4, 1)
         if what & _START:
             self._start(task, load=bool(what & _LOEJ))

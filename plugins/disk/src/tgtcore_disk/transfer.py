@@ -20,9 +20,10 @@ class TransferCommands(Medium):
     def __init__(self, *args: Any) -> None:
         super().__init__(*args)
         self._read_nowait = self.store.read_nowait
+        self.reads = self.blocks_read = 0
         self._write_nowait = self.store.write_nowait
+        self.writes = self.blocks_written = 0
         self._region = self.store.region
-        self.reads = self.writes = self.blocks_read = self.blocks_written = 0
 
     def hand_over(self) -> dict[str, Any]:
         """The counters, which never go back."""
@@ -48,7 +49,7 @@ class TransferCommands(Medium):
             return None
         offset = lba << self.shift
         length = blocks << self.shift
-        if self.ranges.contended and not self.ranges.admit(task, offset, offset + length):
+        if self.contended and not self.ranges.admit(task, offset, offset + length):
             return PENDING
         self.reads += 1
         self.blocks_read += blocks
@@ -100,7 +101,7 @@ class TransferCommands(Medium):
         if lba + blocks > self.blocks or self.obstacles or self.software_write_protected:
             self.check_write(lba, blocks)  # as before, but then the data came, or others had the range
         offset = lba << self.shift
-        if self.ranges.contended and not self.ranges.admit(task, offset, offset + length):
+        if self.contended and not self.ranges.admit(task, offset, offset + length):
             return PENDING
         self.writes += 1
         self.blocks_written += length >> self.shift

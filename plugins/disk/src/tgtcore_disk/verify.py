@@ -53,7 +53,7 @@ class VerifyCommands(TransferCommands):
         self.check_range(lba, blocks)
         offset, length = lba << self.shift, blocks << self.shift
         if _byte_check(flags) == _ALL_BLOCKS:
-            if self.ranges.contended and not self.ranges.admit(task, offset, offset + length):
+            if self.contended and not self.ranges.admit(task, offset, offset + length):
                 return PENDING
             return self.gradually(task, offset, length, self._compare(task, offset, length, data))
         # these may go on over the whole medium, and nobody's COMPARE AND WRITE shall wait so long

@@ -42,7 +42,7 @@ class WriteSameCommands(Medium):
         pattern = bytes(self.block_bytes) if flags & _NDOB else bytes(task.data_out or b"")
         self.check_write(lba, blocks)
         offset, length = lba << self.shift, blocks << self.shift
-        if self.ranges.contended and not self.ranges.admit(task, offset, offset + length):
+        if self.contended and not self.ranges.admit(task, offset, offset + length):
             return PENDING
         return self.gradually(task, offset, length, self._fill(task, offset, length, pattern, flags))
 
