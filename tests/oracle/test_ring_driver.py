@@ -74,10 +74,12 @@ class House:
         self.daemon = self.serve()
         self.drivers: list[subprocess.Popen[str]] = []
 
-    def serve(self) -> Tgtd:
+    def serve(self, *words: str) -> Tgtd:
         folder = self.folder / f"log{len(list(self.folder.glob('log*')))}"
         folder.mkdir()
-        return self._stack.enter_context(Tgtd("--config", self.config, "--json", cwd=folder, env=self._environment))
+        return self._stack.enter_context(
+            Tgtd("--config", self.config, "--json", *words, cwd=folder, env=self._environment)
+        )
 
     def attach(self, program: Path | None = None) -> "subprocess.Popen[str]":
         """Start a driver."""
@@ -152,6 +154,7 @@ def test_the_header_stands_alone(tmp_path: Path, compiler: str, suffix: str, sta
 
 def test_it_is_built_as_its_manual_says(tmp_path: Path) -> None:
     (line,) = re.findall(r"^\$ (gcc .*)$", (EXAMPLE / "README.md").read_text(), re.MULTILINE)
+    assert (EXAMPLE / "raw.toml").read_text() in (EXAMPLE / "README.md").read_text()
     shutil.copytree(EXAMPLE, tmp_path / "contrib" / "ring-driver")
     compiled(tmp_path, *("sh", "-c", line))
     done = subprocess.run([tmp_path / "rawd"], capture_output=True, text=True, timeout=WAIT_S, check=False)
@@ -333,6 +336,22 @@ def test_clients_wait_for_the_next_one_in_the_socket_that_the_last_one_has_left(
         house.attached()
         client = early.result(WAIT_S)
     assert client.execute(INQUIRY, room=36).code == 0
+    client.close()
+    assert house.clients.stat().st_ino == inode
+    house.stop()
+
+
+def test_clients_wait_for_the_daemon_that_takes_over_too(house: House) -> None:
+    first = house.attached()
+    inode = house.clients.stat().st_ino
+    old, house.daemon = house.daemon, house.serve("--take-over")
+    assert old.process.wait(WAIT_S) == 0
+    assert said(first) == (0, "")
+    house.drivers.clear()
+    with ThreadPoolExecutor() as pool:
+        early = pool.submit(RawClient, house.clients, TARGET)
+        house.attached()
+        client = early.result(WAIT_S)
     client.close()
     assert house.clients.stat().st_ino == inode
     house.stop()
