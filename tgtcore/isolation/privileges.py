@@ -16,6 +16,9 @@ _log = logging.getLogger(__name__)
 
 _PR_SET_PDEATHSIG = 1
 _PR_SET_NO_NEW_PRIVS = 38
+_NAME_ANOTHER = (
+    'name another one with the key "user" of the transport; the user of the daemon itself will do everywhere'
+)
 _LATE = (encodings.idna,)
 """What the standard library imports only when it is needed, by :func:`socket.getaddrinfo` for one."""
 
@@ -28,7 +31,7 @@ def user_ids(name: str) -> tuple[int, int]:
     try:
         found = pwd.getpwnam(name)
     except KeyError:
-        raise ConfigError(f'there is no user "{name}" on this machine') from None
+        raise ConfigError(f'there is no user "{name}" on this machine; {_NAME_ANOTHER}') from None
     return found.pw_uid, found.pw_gid
 
 
@@ -43,14 +46,16 @@ def import_all(package: str) -> None:
 def become(name: str) -> None:
     """Become a user for good, if that is somebody else; no program that is run later can get more rights, whoever it belongs to.
 
-    :raises ConfigError: there is no such user.
-    :raises OSError: this process may not become him.
+    :raises ConfigError: there is no such user, or this process can't become him.
     """
     uid, gid = user_ids(name)
     if uid != os.getuid():
-        os.setgroups([])
-        os.setresgid(gid, gid, gid)
-        os.setresuid(uid, uid, uid)
+        try:
+            os.setgroups([])
+            os.setresgid(gid, gid, gid)
+            os.setresuid(uid, uid, uid)
+        except OSError as error:  # also in a user namespace, where few users exist
+            raise ConfigError(f'can\'t become user "{name}" here: {error.strerror}; {_NAME_ANOTHER}') from error
         if not os.access(os.__file__, os.R_OK):
             _log.warning(
                 "user %s can't read Python's own library: modules that are not loaded yet will be missing", name

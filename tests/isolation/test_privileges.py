@@ -1,0 +1,68 @@
+"""Who a driver process becomes; what the system does about it is played here, for it would be for good."""
+
+import errno
+import os
+import pwd
+from collections.abc import Callable
+
+import pytest
+
+from tgtcore.errors import ConfigError
+from tgtcore.isolation.privileges import become
+
+_CALLS = ("setgroups", "setresgid", "setresuid")
+OTHER = next(user for user in pwd.getpwall() if user.pw_uid not in (0, os.getuid()))
+
+
+@pytest.fixture
+def done(monkeypatch: pytest.MonkeyPatch) -> list[tuple[object, ...]]:
+    """What was asked of the system, which did it."""
+    done: list[tuple[object, ...]] = []
+
+    def noted(call: str) -> Callable[..., None]:
+        return lambda *ids: done.append((call, *ids))
+
+    for call in _CALLS:
+        monkeypatch.setattr(os, call, noted(call))
+    monkeypatch.setattr("tgtcore.isolation.privileges._prctl", lambda option, value: done.append(("prctl", value)))
+    return done
+
+
+def test_groups_go_first_and_rights_do_not_come_back(done: list[tuple[object, ...]]) -> None:
+    become(OTHER.pw_name)
+    assert done[:3] == [
+        ("setgroups", []),
+        ("setresgid", *[OTHER.pw_gid] * 3),
+        ("setresuid", *[OTHER.pw_uid] * 3),
+    ]
+    assert [call for call, *_ in done[3:]] == ["prctl", "prctl"]
+
+
+def test_who_is_that_user_already_only_gives_up_more_rights(done: list[tuple[object, ...]]) -> None:
+    become(pwd.getpwuid(os.getuid()).pw_name)
+    assert done == [("prctl", 1)]
+
+
+@pytest.mark.parametrize(
+    ("call", "number"), [("setgroups", errno.EPERM), ("setresgid", errno.EINVAL), ("setresuid", errno.EINVAL)]
+)
+def test_who_may_not_become_another_user_is_told_where_to_name_one(
+    done: list[tuple[object, ...]], monkeypatch: pytest.MonkeyPatch, call: str, number: int
+) -> None:
+    """A user namespace denies setgroups, or has only one user."""
+
+    def refuse(*ids: object) -> None:
+        raise OSError(number, os.strerror(number))
+
+    monkeypatch.setattr(os, call, refuse)
+    with pytest.raises(
+        ConfigError,
+        match=f'can\'t become user "{OTHER.pw_name}" here: {os.strerror(number)}; .* key "user" of the transp',
+    ):
+        become(OTHER.pw_name)
+    assert ("prctl", 1) not in done
+
+
+def test_who_is_unknown_here_is_told_where_to_name_another_one() -> None:
+    with pytest.raises(ConfigError, match='no user "no-such-user" on this machine; .* key "user" of the transport'):
+        become("no-such-user")
