@@ -64,5 +64,5 @@ def test_who_may_not_become_another_user_is_told_where_to_name_one(
 
 
 def test_who_is_unknown_here_is_told_where_to_name_another_one() -> None:
-    with pytest.raises(ConfigError, match='no user "no-such-user" on this machine; .* key "user" of the transport'):
+    with pytest.raises(ConfigError, match=r'no user "no-such-user" on this machine; .* key "user" of the transport'):
         become("no-such-user")
