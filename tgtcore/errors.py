@@ -53,6 +53,10 @@ class Draining(TgtError):
     """The thing is going away and takes no new users."""
 
 
+class Crowded(TgtError):
+    """There are too many of a kind already."""
+
+
 class DrainTimeout(TgtError):
     """The thing still has users after the time allowed.
 

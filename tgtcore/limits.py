@@ -9,6 +9,9 @@ LUNS_PER_TARGET_MAX = 16384
 TASKS_PER_NEXUS_MAX = 1024
 """A nexus with more unfinished tasks gets TASK SET FULL; transports advertise less than this."""
 
+ITL_NEXUSES_MAX = 1024 * 1024
+"""LUNs that sessions have addressed, of all sessions together: each takes about half a kilobyte; BUSY for further ones."""
+
 ATTENTIONS_PER_NEXUS_MAX = 16
 """SAM-5 5.14: pending unit attentions of one I_T_L nexus; the oldest of equal rank is dropped beyond."""
 

@@ -87,7 +87,7 @@ class TransportHost:
         if self._inventory.plugins.amends_commands():
             for lu in target.map_for(initiator_port.name).luns().values():
                 self._commands_for(lu)
-        nexus = Nexus(target, initiator_port, target_port, self._commands_for, answer_absent)
+        nexus = Nexus(target, initiator_port, target_port, self._commands_for, answer_absent, self._inventory.census)
         target.nexus_opened(nexus)
         return nexus
 

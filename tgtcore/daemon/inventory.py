@@ -12,6 +12,7 @@ from tgtcore.daemon.things import Thing
 from tgtcore.leases import Holder, Leases
 from tgtcore.logical_unit import LogicalUnit
 from tgtcore.loop import Workers
+from tgtcore.nexus import Census
 from tgtcore.plugins import Plugins, Record
 from tgtcore.store import OpenStore
 from tgtcore.target import LunMap, Target
@@ -52,6 +53,7 @@ class Inventory:
     state_directory: Path
     drain_s: float
     inheritance: Inheritance = field(default_factory=Inheritance)
+    census: Census = field(default_factory=Census)
     accounts: dict[str, AccountConfig] = field(default_factory=dict)
     units: dict[str, Unit] = field(default_factory=dict)
     targets: dict[str, Target] = field(default_factory=dict)

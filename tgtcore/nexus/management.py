@@ -10,6 +10,7 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from tgtcore.aborting import abort_all, in_silence, told_others
+from tgtcore.errors import Crowded
 from tgtcore.scsi import asc
 
 if TYPE_CHECKING:
@@ -71,7 +72,11 @@ def perform(nexus: "Nexus", request: TmfRequest, answer: Answer) -> None:
     if function in _ON_TARGET:
         _ON_TARGET[function](nexus, answer)
         return
-    itl = nexus.find(request.lun)
+    try:
+        itl = nexus.find(request.lun)
+    except Crowded:
+        answer(TmfResponse.FUNCTION_REJECTED)
+        return
     if itl is None:
         answer(TmfResponse.INCORRECT_LOGICAL_UNIT_NUMBER)
     elif function in _ON_TASK:

@@ -4,10 +4,11 @@ from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING
 
 from tgtcore.aborting import abort_all, in_silence, when_all_ended
-from tgtcore.errors import Draining
+from tgtcore.errors import Crowded, Draining
 from tgtcore.leases import Leases
 from tgtcore.limits import TASKS_PER_NEXUS_MAX
 from tgtcore.news import News, moment
+from tgtcore.nexus.census import Census
 from tgtcore.nexus.itl import UNUSED, ITLNexus
 from tgtcore.nexus.management import Answer, TmfRequest, perform
 from tgtcore.nexus.ports import InitiatorPort, TargetPort
@@ -31,6 +32,7 @@ class Nexus:
 
     :param commands_for: the opcode table of a logical unit for this nexus's transport.
     :param absent: answers tasks for LUNs that have no logical unit.
+    :param census: counts what the logical units remember of it, together with that of others.
 
     What a logical unit remembers of the nexus, an :class:`~tgtcore.nexus.itl.ITLNexus`, is made when the initiator first addresses
     it: many sessions may see many logical units, and each uses few.  Until then power on is pending there, and what
@@ -44,6 +46,7 @@ class Nexus:
         target_port: TargetPort,
         commands_for: CommandsFor,
         absent: Absent,
+        census: Census | None = None,
     ) -> None:
         self.target = target
         self.initiator_port = initiator_port
@@ -60,6 +63,7 @@ class Nexus:
         self._news = News()
         self.commands_for = commands_for
         self._absent = absent
+        self._census = Census() if census is None else census
 
     def __str__(self) -> str:
         return f"nexus {self.initiator_port.name} -> {self.target_port.name}"
@@ -78,7 +82,11 @@ class Nexus:
             return
         self.leases.take(task)
         tasks[task.tag] = task
-        itl = self.itls.get(task.lun) or self.find(task.lun)
+        try:
+            itl = self.itls.get(task.lun) or self.find(task.lun)
+        except Crowded:
+            task.finish(Status.BUSY, b"")
+            return
         if itl is None:
             self._absent(task)
             return
@@ -112,6 +120,8 @@ class Nexus:
         """The I_T_L nexus of an 8-byte LUN field, or None.
 
         The same LUN may be addressed by peripheral device or by flat space addressing (SAM-5 4.7.7).
+
+        :raises Crowded: it would have to be made, and there are too many in the daemon.
         """
         itl = self.itls.get(field)
         if itl is not None:
@@ -120,12 +130,14 @@ class Nexus:
             lun = decode_lun(field.to_bytes(8, "big"))
         except ValueError:
             return None
+        if _field(lun) not in self.itls and lun in self.lun_map:
+            self._census.check_room()
         return self.itl(lun)
 
     # ---- its logical units ------------------------------------------------------------------------------------------
 
     def itl(self, lun: int) -> ITLNexus | None:
-        """The I_T_L nexus of a LUN, or None; made now if there was none yet."""
+        """The I_T_L nexus of a LUN, or None; made now if there was none yet, however many there are."""
         field = _field(lun)
         itl = self.itls.get(field)
         if itl is None and not self.closed and lun in self.lun_map:
@@ -135,6 +147,7 @@ class Nexus:
     def _made(self, lun: int, lu: "LogicalUnit") -> ITLNexus:
         itl = ITLNexus(self, lun, lu, self.commands_for(lu))
         lu.attach(itl)
+        self._census.count += 1
         itl.establish_attention(asc.POWER_ON_OR_RESET_OCCURRED)
         for _, code in sorted([*self._news.since(self._opened), *lu.news.since(self._opened)]):
             itl.establish_attention(code)
@@ -172,8 +185,12 @@ class Nexus:
         if itl is None:
             return []
         tasks = self.tasks_of(itl)
-        when_all_ended(tasks, lambda: itl.lu.detach(itl))
+        when_all_ended(tasks, lambda: self._forgotten(itl))
         return tasks
+
+    def _forgotten(self, itl: ITLNexus) -> None:
+        itl.lu.detach(itl)
+        self._census.count -= 1
 
     def attention(self, code: tuple[int, int]) -> None:
         """Establish a unit attention condition for every logical unit of this nexus."""
@@ -213,7 +230,7 @@ class Nexus:
         if not self.closed:
             self.closed = True
             for itl in self.itls.values():
-                itl.lu.detach(itl)
+                self._forgotten(itl)
             self.itls.clear()
             self.target.nexus_closed(self)
         then()

@@ -14,7 +14,7 @@ from tgtcore.device.absent import answer_absent
 from tgtcore.logical_unit import Identity, LogicalUnit
 from tgtcore.logical_unit.identity import derived_unique_id
 from tgtcore.loop import Workers
-from tgtcore.nexus import InitiatorPort, Nexus, TargetPort
+from tgtcore.nexus import Census, InitiatorPort, Nexus, TargetPort
 from tgtcore.options import NoOptions
 from tgtcore.scsi.lun import encode_lun
 from tgtcore.scsi.sense import Sense, parse_sense
@@ -112,7 +112,7 @@ class Initiator:
         self._tag = 0
         transport_id = _transport_id(name)
         self.nexus = Nexus(
-            bench.target, InitiatorPort(name, transport_id, "127.0.0.1"), port, bench.table, answer_absent
+            bench.target, InitiatorPort(name, transport_id, "127.0.0.1"), port, bench.table, answer_absent, bench.census
         )
         bench.target.nexus_opened(self.nexus)
         if not attentions:
@@ -176,6 +176,8 @@ class Bench:
         self.workers = Workers(threads, loop)
         self.target = Target("iqn.2025-01.example:bench", 1, "memory", NoOptions())
         self.ports = [TargetPort(f"{self.target.name},t,0x{number:04x}", number, number, _ISCSI) for number in (1, 2)]
+        self.census = Census()
+        """Counts what the logical units remember of nexuses; another one counts for initiators that log in from then on."""
         self.lus: list[LogicalUnit] = []
 
     def add(
