@@ -108,6 +108,9 @@ static void stop(void)
     if (starting.id)
         acknowledge(starting.id, starting.buffer, TGTRING_ACK_DONE, "");
     starting.id = 0;
+    for (struct client *c = clients; c < clients + CLIENTS; c++)
+        if (c->state == GREETING || c->state == ADMITTING || c->state == OPENING)
+            hang_up(c);
 }
 
 /* ---- events: each gives the text of a failure, or an empty one ---- */

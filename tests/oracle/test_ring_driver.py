@@ -3,6 +3,7 @@
 import random
 import re
 import shutil
+import socket
 import subprocess
 import time
 from collections.abc import Callable, Iterator
@@ -275,6 +276,25 @@ def test_sessions_targets_and_the_transport_go_when_they_are_told_to(house: Hous
         RawClient(house.clients, TARGET)
     stat = house.stat()["transports"]["acme-raw"]
     assert stat["commands"] == 8
+    house.stop()
+
+
+def test_a_drained_transport_listens_again_when_it_is_reopened(house: House) -> None:
+    driver = house.attached()
+    client = house.client()
+    with socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as mute:
+        mute.settimeout(WAIT_S)
+        mute.connect(str(house.clients))
+        until(lambda: house.stat()["transports"]["acme-raw"]["clients"] == 2)
+        house.daemon.admin("transport", "drain", "acme-raw", "--force")
+        assert mute.recv(1) == b"", "a login under way ends with the portal"
+    with pytest.raises(ConnectionError):
+        client.hear()
+    with pytest.raises(ConnectionRefusedError):
+        RawClient(house.clients, TARGET)
+    assert (driver.poll(), house.daemon.admin("portal", "list")) == (None, [])
+    house.daemon.admin("transport", "reopen", "acme-raw")
+    assert house.client().execute(READY).code == 0
     house.stop()
 
 

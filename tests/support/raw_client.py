@@ -1,5 +1,6 @@
 """A client of contrib/ring-driver: any CDB to any LUN, many at a time."""
 
+import os
 import socket
 import struct
 from pathlib import Path
@@ -31,7 +32,9 @@ class RawClient:
     def __init__(self, path: Path, target: str, initiator: str = "tester") -> None:
         self.socket = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         self.socket.settimeout(20)
-        self.socket.connect(str(path))
+        if error := self.socket.connect_ex(str(path)):
+            self.close()
+            raise OSError(error, os.strerror(error))
         self._last_tag = 0
         self.say("H", length=len(initiator), rest=initiator.encode() + target.encode())
         answer = self.hear()
