@@ -99,6 +99,10 @@ BREACHES: dict[str, tuple[Deed, str]] = {
     "an unknown type": (lambda driver: driver.slot().__setitem__(0, 200), "there is no request of type 200"),
     "an id in use": (every(held(1), command(id=1000)), "request id 0x3e8 is in use"),
     "too many unanswered": (held(GEOMETRY.depth + 1), f"more than {GEOMETRY.depth} requests are unanswered"),
+    "too many unanswered of all kinds": (
+        every(held(GEOMETRY.depth), login(Request.ADMIT)),
+        f"more than {GEOMETRY.depth} requests are unanswered",
+    ),
     "a place outside": (
         command(data_in_offset=END, data_in_room=1, data_in_expected=1),
         "do not lie within the data area",

@@ -164,7 +164,7 @@ class Attendant:
         nexus = self.nexuses.get(number)
         if nexus is None:
             raise RingError(f"a command for nexus {number}, which is not open")
-        if request_id in self.tasks or len(self.tasks) >= self._depth:
+        if request_id in self.tasks or len(self.tasks) + len(self._others) >= self._depth:
             self._refuse_id(request_id)
         if out_length > out_expected or in_room > in_expected:
             raise RingError("a command with lengths that can't be")
@@ -365,7 +365,7 @@ class Attendant:
 
     def _begin(self, request_id: int) -> None:
         """Count in a request that is no command."""
-        if request_id in self._others or len(self._others) >= self._depth:
+        if request_id in self._others or len(self.tasks) + len(self._others) >= self._depth:
             self._refuse_id(request_id)
         self._others.add(request_id)
 
