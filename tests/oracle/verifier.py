@@ -264,7 +264,10 @@ def run(
 ) -> Counts:
     """Write for a while under resets and dropped sessions, then read everything back.
 
-    :param drop_a_session: has the target end one session, if there is any; called on a thread of its own.
+    :param drop_a_session: has the target end one session, if there is any; called on a thread of its own.  It must not ask first:
+        libiscsi 1.19 answers Async Message 1 with a Logout Request that overtakes the commands in its own queue, and logs in again
+        by itself.  On the wire, whatever it had sent is answered before the Logout Response (RFC 7143 11.14); the commands that it
+        had taken and not sent appear on neither connection, and it never tells how they ended.
     :param before_reset: called with the session that resets the logical unit, each time before it does.
     """
     counts = Counts()
