@@ -7,12 +7,11 @@ from dataclasses import dataclass
 
 from tgtcore_iscsi.addresses import Address
 from tgtcore_iscsi.initiator.client import Client, Outcome
-from tgtcore_iscsi.initiator.pdu import Response, data_out, nop_out, scsi_command, task_management_request
+from tgtcore_iscsi.initiator.pdu import Response, data_out, nop_out, task_management_request
 from tgtcore_iscsi.initiator.witness import Agreement, Witness
 from tgtcore_iscsi.pdu.codes import DATA_IN_STATUS, FINAL, NO_TAG, Opcode, Tmf
 
 _SEGMENT_BYTES = 262144
-_READ, _WRITE, _SIMPLE = 0x40, 0x20, 0x01
 _RECEIVE_BYTES = 1 << 20
 
 Done = Callable[[Outcome | None], None]
@@ -54,19 +53,8 @@ class Session(Client):
 
     def start(self, cdb: bytes, lun: int, done: Done, *, out: bytes = b"", room: int = 0) -> None:
         """Send a command; ``done`` is called by a later :meth:`serve` or :meth:`break_off`."""
-        tag = next(self._tags)
-        flags = FINAL | _SIMPLE | (_WRITE if out else 0) | (_READ if room else 0)
-        request = scsi_command(
-            cdb,
-            flags=flags,
-            lun=lun << 48,
-            itt=tag,
-            expected_length=len(out) or room,
-            cmd_sn=self._cmd_sn,
-            exp_stat_sn=self._witness.stat_sn,
-            data=out[: _SEGMENT_BYTES // 4],
-        )
-        self._cmd_sn += 1
+        self._exp_stat_sn = self._witness.stat_sn
+        tag, request = self._command(cdb, out, room, lun, _SEGMENT_BYTES // 4)
         self._commands[tag] = _Command(done, out, bytearray(room), lun, time.monotonic())
         self._witness.sent(request)
         self._socket.sendall(request)

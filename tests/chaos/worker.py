@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from functools import partial
 
 from chaos.initiator import Session
+from oracle.choosing import Chooser, Command
 from oracle.commands import BLOCK_BYTES, read16, write16
 from oracle.contents import Contents
 from tgtcore_iscsi.addresses import Address
@@ -22,6 +23,7 @@ from tgtcore.scsi.sense import SenseKey, parse_sense
 from tgtcore.scsi.status import Status
 
 _DEPTH = 8
+_USUAL_BLOCKS = 32
 _LONGEST_BLOCKS = 256
 """Half of such a write has to be asked for."""
 _ANSWER_S = 15.0
@@ -54,18 +56,6 @@ class Counts:
         return self.sent == self.answered + self.lost
 
 
-@dataclass
-class _Command:
-    lun: int
-    at: int
-    blocks: int
-    generation: int
-
-    def overlaps(self, other: "_Command") -> bool:
-        same = self.lun == other.lun
-        return same and self.at < other.at + other.blocks and other.at < self.at + self.blocks
-
-
 class Worker:
     """One initiator with one session.
 
@@ -79,9 +69,8 @@ class Worker:
         self.counts = Counts()
         self._address, self._target, self._initiator = address, target, initiator
         self._contents = {lun: Contents(first, blocks) for lun in luns}
-        self._random = random.Random(seed)
-        self._generation = 0
-        self._commands: list[_Command] = []
+        self._chooser = Chooser(random.Random(seed), self._contents, _USUAL_BLOCKS, _LONGEST_BLOCKS)
+        self._commands: list[Command] = []
         self._session: Session | None = None
 
     def work(self, until: float) -> None:
@@ -100,7 +89,7 @@ class Worker:
                 while self.counts.good == good and not self.counts.wrong:
                     while self._session is None and time.monotonic() < deadline:
                         self._step(busy=False)
-                    self._start(_Command(lun, at, min(_LONGEST_BLOCKS, contents.blocks - at), 0))
+                    self._start(Command(at, min(_LONGEST_BLOCKS, contents.blocks - at), lun=lun))
                     while self._commands and not self.counts.wrong:
                         self._step(busy=False)
                     if time.monotonic() > deadline:
@@ -119,7 +108,7 @@ class Worker:
                     self._leave()
                     return
             while busy and len(self._commands) < _DEPTH:
-                command = self._chosen()
+                command = self._chooser.next(self._commands)
                 if command is None:
                     break
                 self._start(command)
@@ -151,19 +140,7 @@ class Worker:
         if session is not None:
             session.break_off()
 
-    def _chosen(self) -> _Command | None:
-        for _ in range(4):
-            lun = self._random.choice(list(self._contents))
-            blocks = self._random.randint(1, _LONGEST_BLOCKS if self._random.random() < 0.2 else 32)
-            command = _Command(lun, self._random.randint(0, self._contents[lun].blocks - blocks), blocks, 0)
-            if not any(command.overlaps(other) for other in self._commands):
-                if self._random.random() < 0.6:
-                    self._generation += 1
-                    command.generation = self._generation
-                return command
-        return None
-
-    def _start(self, command: _Command) -> None:
+    def _start(self, command: Command) -> None:
         session = self._session or self._log_in()
         contents = self._contents[command.lun]
         lba = contents.first + command.at
@@ -178,7 +155,7 @@ class Worker:
 
     # ---- ends ---------------------------------------------------------------------------------------------------------
 
-    def _ended(self, command: _Command, outcome: Outcome | None) -> None:
+    def _ended(self, command: Command, outcome: Outcome | None) -> None:
         self._commands.remove(command)
         contents = self._contents[command.lun]
         if outcome is None:
@@ -197,7 +174,7 @@ class Worker:
         elif command.generation:
             contents.perhaps_written(command.at, command.blocks, command.generation)
 
-    def _refused(self, command: _Command, outcome: Outcome) -> bool:
+    def _refused(self, command: Command, outcome: Outcome) -> bool:
         """Whether a command was refused before it began; an aborted one may have done anything."""
         if outcome.status in (Status.TASK_ABORTED, Status.TASK_SET_FULL, Status.BUSY):
             self.counts.aborted += 1

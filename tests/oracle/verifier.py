@@ -12,6 +12,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import partial
 
+from oracle.choosing import Chooser, Command
 from oracle.commands import BLOCK_BYTES, read16, test_unit_ready, write16
 from oracle.contents import Contents
 from oracle.libiscsi import (
@@ -33,6 +34,7 @@ _DISTURB_EVERY_S = 1.5
 _REGION_BYTES = 16 << 20
 _DEPTH = 8
 _LONG_BLOCKS = 512  # of 512 bytes: longer than FirstBurstLength, so that data-out waits for R2T
+_USUAL_BLOCKS = 64
 _BLOCKS_MAX = 2048
 _UNIT_ATTENTION = 6
 _QUIET_S = 0.05
@@ -57,17 +59,6 @@ class Counts:
     wrong: list[str] = field(default_factory=list)
 
 
-@dataclass
-class _Command:
-    at: int
-    blocks: int
-    generation: int = 0
-    """Of the data of a write; 0 for a read."""
-
-    def overlaps(self, other: "_Command") -> bool:
-        return self.at < other.at + other.blocks and other.at < self.at + self.blocks
-
-
 class Writer:
     """One initiator port, which alone writes and reads a region."""
 
@@ -75,8 +66,8 @@ class Writer:
         self._url, self._number, self._counts = url, number, counts
         self._contents = Contents(number * blocks, blocks)
         self._random = random.Random(number)
-        self._generation = 0
-        self._commands: list[_Command] = []
+        self._chooser = Chooser(self._random, {0: self._contents}, _USUAL_BLOCKS, _BLOCKS_MAX)
+        self._commands: list[Command] = []
         self._session: PipelinedSession | None = None
         self._function: int | None = None
         """The task management function to send when everything before has been sent, or that is under way."""
@@ -104,7 +95,7 @@ class Writer:
             for at in range(0, self._contents.blocks, _BLOCKS_MAX):
                 blocks = min(_BLOCKS_MAX, self._contents.blocks - at)
                 answer = session.command(read16(self._contents.first + at, blocks), read=blocks * BLOCK_BYTES)
-                self._read_over(_Command(at, blocks), answer)
+                self._read_over(Command(at, blocks), answer)
 
     def close(self) -> None:
         """Log out."""
@@ -145,7 +136,7 @@ class Writer:
 
     def _fill(self, session: PipelinedSession) -> None:
         while len(self._commands) < _DEPTH:
-            command = self._chosen()
+            command = self._chooser.next(self._commands)
             if command is None:
                 return
             lba = self._contents.first + command.at
@@ -157,19 +148,6 @@ class Writer:
                 cdb, size = read16(lba, command.blocks), command.blocks * BLOCK_BYTES
                 session.start(cdb, partial(self._read_over, command), read=size)
             self._commands.append(command)  # only now: libiscsi takes none while it logs out because it was asked to
-
-    def _chosen(self) -> _Command | None:
-        """A command that touches nothing that another one of ours is at, if one is found."""
-        for _ in range(4):
-            longest = _BLOCKS_MAX if self._random.random() < 0.15 else 64
-            blocks = self._random.randint(1, longest)
-            command = _Command(self._random.randint(0, self._contents.blocks - blocks), blocks)
-            if not any(command.overlaps(other) for other in self._commands):
-                if self._random.random() < 0.7:
-                    self._generation += 1
-                    command.generation = self._generation
-                return command
-        return None
 
     def _probe(self, session: PipelinedSession) -> None:
         """When nothing is heard although commands are under way: another initiator may have aborted them without a word."""
@@ -207,7 +185,7 @@ class Writer:
 
     # ---- ends -------------------------------------------------------------------------------------------------------
 
-    def _write_over(self, command: _Command, answer: Answer | None) -> None:
+    def _write_over(self, command: Command, answer: Answer | None) -> None:
         self._heard = time.monotonic()
         self._commands.remove(command)
         if answer is not None and answer.good:
@@ -218,7 +196,7 @@ class Writer:
             self._contents.perhaps_written(command.at, command.blocks, command.generation)
             self._counts.cut_in_data_out += command.blocks > _LONG_BLOCKS
 
-    def _read_over(self, command: _Command, answer: Answer | None) -> None:
+    def _read_over(self, command: Command, answer: Answer | None) -> None:
         self._heard = time.monotonic()
         if command in self._commands:
             self._commands.remove(command)
@@ -236,9 +214,9 @@ class Writer:
         if answer is not None:
             self._heard = time.monotonic()
             if not answer.good:
-                self._refused(_Command(0, 0), answer)
+                self._refused(Command(0, 0), answer)
 
-    def _refused(self, command: _Command, answer: Answer | None) -> bool:
+    def _refused(self, command: Command, answer: Answer | None) -> bool:
         """Whether a command that did not end GOOD was refused before it began; otherwise it was aborted or lost."""
         if answer is None:
             self._counts.ended_without_answer += 1

@@ -62,19 +62,7 @@ class Client:
 
     def execute(self, cdb: bytes, *, out: bytes = b"", room: int = 0, lun: int = 0) -> Outcome:
         """Run a command to its end; ``out`` is its data-out, ``room`` how many bytes of data-in are expected."""
-        tag = next(self._tags)
-        flags = FINAL | _SIMPLE | (_WRITE if out else 0) | (_READ if room else 0)
-        request = scsi_command(
-            cdb,
-            flags=flags,
-            lun=lun << 48,
-            itt=tag,
-            expected_length=len(out) or room,
-            cmd_sn=self._cmd_sn,
-            exp_stat_sn=self._exp_stat_sn,
-            data=out[:_SEGMENT_BYTES],
-        )
-        self._cmd_sn += 1
+        tag, request = self._command(cdb, out, room, lun, _SEGMENT_BYTES)
         self._socket.sendall(request)
         data = bytearray(room)
         while True:
@@ -105,6 +93,25 @@ class Client:
         with contextlib.suppress(OSError):
             self._socket.shutdown(socket.SHUT_RDWR)
         self._socket.close()
+
+    def _command(self, cdb: bytes, out: bytes, room: int, lun: int, immediate: int) -> tuple[int, bytes]:
+        """The task tag and the PDU of the next command.
+
+        :param immediate: how many bytes of data-out may come with it.
+        """
+        tag = next(self._tags)
+        request = scsi_command(
+            cdb,
+            flags=FINAL | _SIMPLE | (_WRITE if out else 0) | (_READ if room else 0),
+            lun=lun << 48,
+            itt=tag,
+            expected_length=len(out) or room,
+            cmd_sn=self._cmd_sn,
+            exp_stat_sn=self._exp_stat_sn,
+            data=out[:immediate],
+        )
+        self._cmd_sn += 1
+        return tag, request
 
     def _login(self, target: str, initiator: str) -> None:
         names = [
