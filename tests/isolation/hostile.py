@@ -51,6 +51,15 @@ _CDBS = (
     b"\x7f" * 16,
     b"\xa0" * 12,
 )
+_SIGNALS = (
+    b'{"signal": "portal_opened", "sender": "here"}',
+    b'{"signal": "limit_reached", "news": {"limit": "l", "value": 1}, "target": 1}',
+    b'{"signal": "lu_removed"}',
+    b'{"signal": "limit_reached", "news": {"limit": "l", "value": -1}}',
+    b"[" * 4096,
+    b"\xff",
+    b"",
+)
 _BITS = {"u8": 8, "u16": 16, "u32": 32, "u64": 64}
 _WORDS = (b"", b"i", b"initiator", b"\xff\xfe", b"x" * 300, b"a\nb", b"\x1b[2J")
 
@@ -129,7 +138,10 @@ class Hostile:
         return self.random.randrange(max(self._places - length, 1))
 
     def payload(self, *parts: bytes) -> dict[str, int | bytes]:
-        payload = words.join(parts)
+        return self.raw_payload(words.join(parts))
+
+    def raw_payload(self, payload: bytes) -> dict[str, int | bytes]:
+        """A payload in the data area."""
         offset = self._place(len(payload))
         self.memory.data[offset : offset + len(payload)] = payload
         return {"offset": offset, "length": len(payload)}
@@ -205,6 +217,11 @@ class Hostile:
         room = {"room": 256} if kind is Request.ACCOUNT else {}
         self.post(kind, id=self._id(), **payload, **room)
 
+    def signal(self) -> None:
+        """News, perhaps of what there is not."""
+        choice = _SIGNALS if self.random.random() < self.wildness else _SIGNALS[:2]
+        self.post(Request.SIGNAL, id=self._id(), **self.raw_payload(self.random.choice(choice)))
+
     def acknowledge(self) -> None:
         """An event, perhaps one that there is."""
         self.post(Request.ACKNOWLEDGE, status=self.random.randrange(3), length=0, id=self.random.randrange(1, 40))
@@ -277,6 +294,7 @@ class Hostile:
             self.command: 60,
             self.manage: 8,
             self.ask: 4,
+            self.signal: 4,
             self.listen: 6,
         }
         wild: dict[Callable[[], None], int] = {

@@ -50,6 +50,11 @@ def held(count: int) -> Deed:
     return do
 
 
+def telling(payload: bytes) -> Deed:
+    """A signal."""
+    return lambda driver: driver.post(Request.SIGNAL, id=FREE_ID, **driver.raw_payload(payload))
+
+
 def wanting(driver: Hostile) -> None:
     """A command that asks for 512 bytes."""
     command(cdb=write(512), cdb_length=16, data_out_expected=512)(driver)
@@ -139,6 +144,12 @@ BREACHES: dict[str, tuple[Deed, str]] = {
         every(held(1), posted(Request.NEXUS_CLOSE, nexus=1), posted(Request.NEXUS_CLOSE, nexus=1, id=98)),
         "nexus 1 is closed, but is not open",
     ),
+    "a signal of the core's": (telling(b'{"signal": "lu_removed"}'), "a signal that no driver emits: lu_removed"),
+    "a signal without its news": (
+        telling(b'{"signal": "limit_reached"}'),
+        "a signal that can't be: limit: Field required",
+    ),
+    "a signal that is no JSON": (telling(b"{"), "a signal that can't be"),
     "an event that there is not": (posted(Request.ACKNOWLEDGE, id=77), "event 77 is acknowledged, but there is none"),
     "an unknown status": (posted(Request.ACKNOWLEDGE, id=1, status=3), "an answer with status 3"),
     "a long answer": (posted(Request.ACKNOWLEDGE, id=1, length=4097), "4097 bytes, expected at most 4096"),
@@ -156,6 +167,7 @@ HARMLESS: dict[str, Deed] = {
     "a target that there is not": every(login(target=9), login(Request.ADMIT, target=9, id=98)),
     "a command after NEXUS_CLOSE": every(held(1), posted(Request.NEXUS_CLOSE, nexus=1), command(id=98)),
     "an account that there is not": posted(Request.ACCOUNT, length=0),
+    "a signal": telling(b'{"signal": "portal_opened", "sender": "here"}'),
     "an event that is not supported": posted(Request.ACKNOWLEDGE, id=1, status=1),
     "sockets that listen": passing_on(2),
     "every function": lambda driver: (
