@@ -51,8 +51,8 @@ def run(nexus: Nexus, lun: int, monkeypatch: pytest.MonkeyPatch) -> Task:
     """A command that runs until it is completed here."""
     itl = nexus.itl(lun)
     assert itl is not None
-    itl.attentions.clear()
-    monkeypatch.setattr(itl.commands.find(bytes(6)), "handler", lambda task: PENDING)
+    itl.attentions = ()
+    monkeypatch.setattr(itl.commands.find(bytes(6)), "handler", lambda device, task: PENDING)
     task = HeldTask(nexus, lun, 7, Attribute.SIMPLE, bytes(6), 0, 0)
     nexus.submit(task)
     return task
