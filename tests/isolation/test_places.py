@@ -45,11 +45,11 @@ def log_in(rig: Rig) -> PipeSession:
 def test_small_commands_go_on_when_another_initiators_large_ones_are_stuck(rig: Rig) -> None:
     stuck, other = log_in(rig), log_in(rig)
     running = [stuck.begin(HELD, room=LARGE) for _ in range(4)] + [other.begin(HELD, room=64 * KIB, lun=1)]
-    rig.until(lambda: len(rig.host.device(0).held) == 3 and rig.host.device(1).held, "all places being taken")
+    rig.until(lambda: len(rig.host.device(0).held) == 2 and rig.host.device(1).held, "the share of a LUN being taken")
     answers = [rig.execute(other, read(4096), room=4096) for _ in range(100)]
     assert {answer.data for answer in answers} == {content(4096)}
     rig.host.device(0).release()
-    rig.until(lambda: rig.host.device(0).held, "the turn of the fourth")
+    rig.until(lambda: rig.host.device(0).held, "the turn of the others")
     rig.host.device(0).release()
     rig.host.device(1).release()
     rig.until(lambda: all(one.done() for one in running), "their end")
@@ -59,13 +59,13 @@ def test_small_commands_go_on_when_another_initiators_large_ones_are_stuck(rig: 
 def test_commands_of_one_initiator_keep_their_order_when_they_wait(rig: Rig) -> None:
     session = log_in(rig)
     running = [session.begin(HELD, room=LARGE) for _ in range(4)]
-    rig.until(lambda: len(rig.host.device(0).held) == 3, "all places being taken")
+    rig.until(lambda: len(rig.host.device(0).held) == 2, "the share of a LUN being taken")
     small = session.begin(READY)
     assert rig.execute(log_in(rig), READY).status == Status.GOOD
     assert not small.done(), "it has overtaken a command that waits"
     rig.host.device(0).release()
     rig.until(small.done, "its end")
-    rig.until(lambda: rig.host.device(0).held, "the turn of the fourth")
+    rig.until(lambda: rig.host.device(0).held, "the turn of the others")
     rig.host.device(0).release()
     rig.until(lambda: all(one.done() for one in running), "their end")
 
@@ -124,3 +124,41 @@ def test_writes_go_on_while_those_to_another_lun_are_stuck(rig: Rig, sessions: i
 
     rig.until(all_done, "the end of every write")
     assert {one.result().status for one in stuck} == {Status.GOOD}
+
+
+@pytest.mark.parametrize("sessions", [2, 5])
+def test_commands_go_on_while_those_for_another_lun_are_stuck(rig: Rig, sessions: int) -> None:
+    """However many there are; of those, as many as the ring has room for."""
+    hung = rig.host.device(0)
+    hosts = [log_in(rig) for _ in range(sessions)]
+    stuck = [host.begin(HELD) for host in hosts for _ in range(300 // sessions)]
+    rig.until(lambda: len(hung.held) == 96, "the share of a LUN being taken")
+    other = log_in(rig)
+    running = [other.begin(read(4096), room=4096, lun=1) for _ in range(50)]
+    rig.until(lambda: all(one.done() for one in running), "the end of every read")
+    assert {one.result().data for one in running} == {content(4096)}
+    assert len(hung.held) == 96
+
+    def all_done() -> bool:
+        hung.release()
+        return all(one.done() for one in stuck)
+
+    rig.until(all_done, "the end of those that were stuck")
+    assert {one.result().status for one in stuck} == {Status.GOOD}
+    assert [rig.execute(host, READY).status for host in hosts] == [Status.GOOD] * sessions
+
+
+def test_who_logs_out_while_passed_over_leaves_nothing(rig: Rig) -> None:
+    hung = rig.host.device(0)
+    first, second = log_in(rig), log_in(rig)
+    for session in (first, second):
+        for _ in range(150):
+            session.begin(HELD)
+    rig.until(lambda: len(hung.held) == 96, "the share of a LUN being taken")
+    nexuses = list(rig.host.target.nexuses)
+    for session in (second, first):
+        session.vanish()
+    rig.until(lambda: all(nexus.leases.draining for nexus in nexuses), "the loss of both")
+    hung.release()
+    rig.until(lambda: not rig.host.target.nexuses, "the end of both")
+    assert rig.execute(log_in(rig), READY).status == Status.GOOD

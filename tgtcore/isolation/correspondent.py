@@ -3,11 +3,12 @@
 import asyncio
 from collections import deque
 from collections.abc import Callable
-from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 from tgtcore.errors import RingError
 from tgtcore.isolation.data_places import DataPlaces, Held, Home
+from tgtcore.isolation.flight import Flight, held_by, lun_of
+from tgtcore.isolation.shares import Lun, Shares, Waiting
 from tgtcore.ring import AckStatus, Attached, DriverEnd, Request, Response, RingFunction, messages
 from tgtcore.ring.area import Area
 from tgtcore.ring.driver_end import Handler
@@ -30,33 +31,8 @@ other places meanwhile can never wait for each other."""
 _SMALL_SHARE = 12
 """One of so many parts is for small commands only: those of other initiators go on when large ones are stuck in all the rest."""
 _SMALL_BYTES = 64 * 1024
-_NEXUSES_PER_TURN = 16
-"""How many of the nexuses whose commands wait are looked at when a place becomes free."""
 _PAPERS_SHARE = 24
 """One of so many parts is for the payloads of questions."""
-
-
-class _Flight:
-    """A command that the core has."""
-
-    __slots__ = ("in_offset", "others", "place", "refused", "room", "task")
-
-    def __init__(
-        self,
-        task: Task,
-        place: tuple[int, int] | None,
-        others: list[tuple[Area | Home, tuple[int, int]]] | None,
-        in_offset: int,
-        room: int,
-    ) -> None:
-        self.task = task
-        self.place = place
-        self.others = others
-        """Places in other areas: that of the data-out which was asked for, or the only one of a small command."""
-        self.in_offset = in_offset
-        self.room = room
-        self.refused = False
-        """Whether it is being aborted because it asks for more data-out than there can be a place for."""
 
 
 class Correspondent:
@@ -67,9 +43,11 @@ class Correspondent:
     """
 
     def __init__(self, attached: Attached, loop: asyncio.AbstractEventLoop, events: dict[int, Handler]) -> None:
-        self._flights: dict[int, _Flight] = {}
-        self._waiting: dict[RemoteNexus, dict[Task, None]] = {}
-        """Commands for which there is no place now, oldest first; they wait for those of their own nexus only."""
+        self._flights: dict[int, Flight] = {}
+        self._queue = Waiting()
+        self._waiting = self._queue.tasks
+        self._shares: Shares | None = None
+        """Only while places are scarce."""
         self._answers: dict[int, Handler] = {}
         self._requests_waiting: deque[tuple[Layout, Handler, tuple[Any, ...]]] = deque()
         self._last_id = 0
@@ -101,6 +79,8 @@ class Correspondent:
         self._small_places = Area(small, rest + data)
         self._papers = Area(papers, rest + data + small)
         self._room_max = self._places.largest_bytes // 2
+        self._scarce_slots = (self.end.depth - _QUESTIONS) // 2
+        self._scarce_bytes = self._places.free_bytes // 2
 
     # ---- commands ---------------------------------------------------------------------------------------------------
 
@@ -108,27 +88,35 @@ class Correspondent:
         """Pass a command on, now or when there is a place for it."""
         if (self._waiting and task.nexus in self._waiting) or not self._post(task):
             nexus: RemoteNexus = task.nexus  # type: ignore[assignment]
-            self._waiting.setdefault(nexus, {})[task] = None
+            self._queue.add(nexus, task, self._full(task))
 
     def withdraw(self, nexus: "RemoteNexus", chosen: Callable[[Task], bool]) -> None:
         """End in silence those of the commands of a nexus that wait here that are chosen."""
-        waiting = self._waiting.get(nexus, {})
-        withdrawn = [task for task in waiting if chosen(task)]
-        for task in withdrawn:
-            del waiting[task]
-        if not waiting:
-            self._waiting.pop(nexus, None)
-        for task in withdrawn:
+        for task in self._queue.withdraw(nexus, chosen):
             task.abort(None)
 
     def waits(self, nexus: "RemoteNexus", task: Task) -> bool:
         """Whether a command waits here, so that the core does not know it."""
-        return task in self._waiting.get(nexus, ())
+        return self._queue.has(nexus, task)
+
+    def _counted(self) -> Shares:
+        """What each LUN has, counted from now on."""
+        if self._shares is None:
+            held = (held_by(flight) for flight in self._flights.values())
+            self._shares = Shares(self._scarce_slots, self._scarce_bytes, held)
+        return self._shares
+
+    def _full(self, task: Task) -> Lun | None:
+        """The LUN of a command, if that has its share."""
+        lun = lun_of(task)
+        return lun if self._shares is not None and self._shares.full(lun) else None
 
     def _post(self, task: Task) -> bool:
         """Post a command; False: there is no place for it now."""
         end = self.end
-        if end.unanswered >= end.depth - _QUESTIONS:
+        if end.unanswered >= self._scarce_slots and (
+            end.unanswered >= end.depth - _QUESTIONS or self._counted().all_commands(lun_of(task))
+        ):
             return False
         data = task.data_out
         present = 0 if data is None else len(data)
@@ -141,7 +129,8 @@ class Correspondent:
         if present > self._room_max:
             present, data = 0, None  # the command asks for as much of it as it wants
         if total := present + room + long_cdb:
-            place = self._places.take(total)
+            if self._places.free_bytes >= self._scarce_bytes or not self._counted().all_bytes(lun_of(task)):
+                place = self._places.take(total)
             if place is None:
                 small = self._small_places.take(total) if total <= _SMALL_BYTES else None
                 if small is None:
@@ -157,7 +146,9 @@ class Correspondent:
             if long_cdb:
                 end.data[offset + present + room : offset + total] = cdb
         self._last_id = request_id = self._last_id + 1
-        self._flights[request_id] = _Flight(task, place, others, offset + present, room)
+        self._flights[request_id] = flight = Flight(task, place, others, offset + present, room)
+        if self._shares is not None:
+            self._shares.add(*held_by(flight))
         end.unanswered += 1
         nexus: RemoteNexus = task.nexus  # type: ignore[assignment]
         nexus.ids[task.tag] = request_id
@@ -210,12 +201,22 @@ class Correspondent:
         if self._data_places or self._waiting or self._requests_waiting:
             self._go_on()
 
-    def _give(self, flight: _Flight) -> None:
+    def _give(self, flight: Flight) -> None:
         if flight.place is not None:
             self._places.give(*flight.place)
         if flight.others is not None:
             for area, place in flight.others:
                 area.give(*place)
+        if self._shares is not None:
+            self._share_back(self._shares, flight)
+
+    def _share_back(self, shares: Shares, flight: Flight) -> None:
+        """A command has ended while shares were counted."""
+        lun, size = held_by(flight)
+        self._queue.ended(lun, shares.subtract(lun, size))
+        plenty = 2 * self.end.unanswered < self._scarce_slots and self._places.free_bytes > self._scarce_bytes
+        if plenty and not self._queue.passes_over:
+            self._shares = None
 
     def _go_on(self) -> None:
         """Pass on what waits, as far as there are places now."""
@@ -223,12 +224,10 @@ class Correspondent:
             self._post_request(*self._requests_waiting.popleft())
         if self._data_places:
             self._post_data()
-        for nexus in list(islice(self._waiting, _NEXUSES_PER_TURN)):
-            waiting = self._waiting.pop(nexus)
+        for nexus, waiting in self._queue.turns():
             while waiting and self._post(task := next(iter(waiting))):
                 del waiting[task]
-            if waiting:
-                self._waiting[nexus] = waiting  # behind the others
+            self._queue.again(nexus, self._full(task) if waiting else None)
 
     # ---- data-out -----------------------------------------------------------------------------------------------------
 
@@ -246,7 +245,7 @@ class Correspondent:
             task.state = State.DATA
             task.want_data()
 
-    def _refuse(self, request_id: int, flight: _Flight) -> None:
+    def _refuse(self, request_id: int, flight: Flight) -> None:
         """End a command whose data-out has no place; not before the core has let it go."""
         task = flight.task
         flight.refused = True
@@ -274,7 +273,7 @@ class Correspondent:
         task = self._flights[request_id].task
         assert task.data_out is not None
         wanted = min(task.wanted_out, len(task.data_out))
-        self._data_places.want((task.nexus.target, task.lun), request_id, wanted)
+        self._data_places.want(lun_of(task), request_id, wanted)
         self._post_data()
 
     def _post_data(self) -> None:
