@@ -146,7 +146,8 @@ class Served:
             self.kill()
         if kind is None:
             assert status == 0, f"tgtd ended with status {status}: {self.log[-3000:]}"
-            assert "Traceback" not in self.log, self.log[-3000:]
+            before, traceback, after = self.log.partition("Traceback")
+            assert not traceback, f"{before[-1000:]}{traceback}{after[:5000]}"
 
     def _first_line(self) -> bytes:
         output = self.process.stdout
