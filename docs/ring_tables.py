@@ -9,8 +9,9 @@ from tgtcore import limits, signals
 from tgtcore.isolation.signalling import PASSED_ON
 from tgtcore.nexus import TmfResponse
 from tgtcore.ring import geometry, messages
-from tgtcore.ring.attach import ADDRESS_BYTES_MAX, HELLO, WELCOME, WelcomeStatus
+from tgtcore.ring.attach import HELLO, WELCOME, WelcomeStatus
 from tgtcore.ring.layout import Field, Layout
+from tgtcore.ring.passing import ADDRESS_BYTES_MAX
 from tgtcore.task import Attribute
 
 Table = Callable[[list[str], list[list[str]]], str]

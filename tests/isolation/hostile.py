@@ -9,7 +9,7 @@ import random
 import socket
 import sys
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 from tgtcore.ring import Attached, Geometry, Request, Response, RingFunction, attach, doorbell, messages, words
 from tgtcore.ring.layout import Layout
@@ -61,6 +61,7 @@ _SIGNALS = (
     b"",
 )
 _BITS = {"u8": 8, "u16": 16, "u32": 32, "u64": 64}
+_LAST = 1 << 62
 _WORDS = (b"", b"i", b"initiator", b"\xff\xfe", b"x" * 300, b"a\nb", b"\x1b[2J")
 
 
@@ -83,17 +84,21 @@ def joined() -> tuple[Attached, Attached]:
 class Hostile:
     """The driver's side of a ring in the wrong hands.
 
-    :param chance: how wild it is, from 0 to 1.
+    :param wildness: how wild it is, from 0 to 1.
+    :param sent: how many requests were sent over the ring before.
+    :param heard: how many responses and events have come.
     """
 
-    def __init__(self, attached: Attached, seed: int, wildness: float = 0.02) -> None:
+    def __init__(self, attached: Attached, seed: int, wildness: float = 0.02, sent: int = 0, heard: int = 0) -> None:
+        self.seed = seed
         self.random = random.Random(seed)
         self.wildness = wildness
         self.attached = attached
         self.memory = attached.memory
         self.posted = 0
-        self._next = 0
-        self._heard = 0
+        self._announced = 0
+        self._next = sent
+        self._heard = heard
         self._last_id = 0
         self._places = len(self.memory.data)
 
@@ -112,6 +117,12 @@ class Hostile:
             os.write(self.attached.request_bell, count.to_bytes(8, "little"))
         except OSError:
             pass
+
+    def announce(self) -> None:
+        """Ring the doorbell for what was posted."""
+        count, self._announced = self.posted - self._announced, self.posted
+        if count:
+            self.ring(count)
 
     def post(self, kind: Request, **fields: int | bytes) -> None:
         """A request; fields that are not given are zero, and now and then one of them is wild."""
@@ -274,13 +285,18 @@ class Hostile:
 
     def listen(self) -> None:
         """Take what has been answered, and bring the data that is asked for."""
+        for at in self.said():
+            self._answered(at)
+
+    def said(self) -> Iterator[int]:
+        """Where in the response ring what has been announced is."""
         try:
             counts = os.read(self.attached.response_bell, 4096)
         except OSError:
             return
         for at in range(0, len(counts) // 8 * 8, 8):
             for _ in range(int.from_bytes(counts[at : at + 8], "little")):
-                self._answered(self._heard % self.memory.geometry.slots * messages.RESPONSE_SLOT_BYTES)
+                yield self._heard % self.memory.geometry.slots * messages.RESPONSE_SLOT_BYTES
                 self._heard += 1
 
     def _answered(self, at: int) -> None:
@@ -307,12 +323,41 @@ class Hostile:
             self.acknowledge: 4,
             self.close: 4,
         }
-        before = self.posted
         for _ in range(count):
             deeds = wild if self.random.random() < self.wildness else usual
             self.random.choices(list(deeds), list(deeds.values()))[0]()
-        if self.posted > before:
-            self.ring(self.posted - before)
+        self.announce()
+
+    def fill(self, kind: Request, **fields: int | bytes) -> None:
+        """Put the same request into every slot: from now on only the doorbell costs anything."""
+        self._settle()
+        for number in range(self.memory.geometry.slots):
+            self.post(kind, id=1 << 32 | number, **fields)
+        self.posted = self._announced
+
+    def _settle(self) -> None:
+        """Take every answer to what was posted."""
+        self.post(Request.TASK_MANAGEMENT, function=RingFunction.QUERY_TASK_SET, nexus=1, id=_LAST)
+        self.announce()
+        os.set_blocking(self.attached.response_bell, True)
+        while _LAST not in [messages.WANT_DATA.unpack_from(self.memory.responses, at)[-1] for at in self.said()]:
+            pass
+
+    def repeat(self, count: int, at_once: int = 1 << 32) -> None:
+        """Announce so many of the requests that :meth:`fill` has put into the ring, as fast as they are answered.
+
+        :param at_once: how many the doorbell announces at most.
+        """
+        os.set_blocking(self.attached.request_bell, True)
+        more = depth = self.memory.geometry.depth // 2
+        while count > 0:
+            count -= more
+            self._next += more
+            self.posted = self._announced = self.posted + more
+            while more:
+                self.ring(min(more, at_once))
+                more -= min(more, at_once)
+            more = min(depth, int.from_bytes(os.read(self.attached.response_bell, 8), "little"))
 
     def leave(self) -> None:
         """Let go of everything."""
@@ -321,32 +366,18 @@ class Hostile:
             os.close(bell)
 
 
-def _flood(hostile: Hostile) -> None:
-    """Valid commands without end, as fast as it goes."""
-    hostile.wildness = 0
-    slots = hostile.memory.geometry.slots
-    os.set_blocking(hostile.attached.request_bell, True)
-    for number in range(slots):  # every slot has its command already: only the doorbell costs anything
-        at = number * messages.REQUEST_SLOT_BYTES
-        messages.TASK_MANAGEMENT.pack_into(
-            hostile.memory.requests, at, Request.TASK_MANAGEMENT, RingFunction.QUERY_TASK_SET, 0, 1, number + 10, 0, 0
-        )
-    depth = hostile.memory.geometry.depth // 2
-    hostile.ring(depth)
-    while True:
-        hostile.ring(min(depth, int.from_bytes(os.read(hostile.attached.response_bell, 8), "little")))
-
-
 def main(fd: int, seed: int, how: str) -> None:
     """Attach, log in, and begin."""
     hostile = Hostile(attach(socket.socket(fileno=fd), "hostile"), seed)
     hostile.wildness = 0
     hostile.open(1)
-    hostile.ring(1)
+    hostile.announce()
     os.set_blocking(hostile.attached.response_bell, True)
-    os.read(hostile.attached.response_bell, 8)
+    list(hostile.said())
     if how == "flood":
-        _flood(hostile)
+        hostile.wildness = 0
+        hostile.fill(Request.TASK_MANAGEMENT, function=RingFunction.QUERY_TASK_SET, nexus=1)
+        hostile.repeat(sys.maxsize)
     os.set_blocking(hostile.attached.response_bell, False)
     hostile.wildness = 0.02
 

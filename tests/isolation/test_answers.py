@@ -30,6 +30,13 @@ def test_wrong_answers_are_refused_in_words(shown: "answers.Shown[object]", answ
         shown.parse(answer)
 
 
+def test_its_words_can_not_forge_lines_of_a_log() -> None:
+    with pytest.raises(RingError) as refused:
+        answers.URLS.parse(b'{"\\n2026 forged\\u001b[2J' + b"x" * 10_000 + b'": []}')
+    assert str(refused.value).isprintable()
+    assert len(str(refused.value)) < 400
+
+
 @pytest.mark.parametrize(
     "port",
     [

@@ -89,3 +89,17 @@ def test_a_flood_is_counted(caplog: pytest.LogCaptureFixture) -> None:
     log.heard(line("again"))
     assert "tested[42]: it logs too much; 8 lines were left out" in caplog.text
     assert caplog.messages[-1] == "tested[42]: there: again"
+
+
+def test_what_follows_in_a_flood_is_counted_by_its_ends_of_lines(caplog: pytest.LogCaptureFixture) -> None:
+    clock = Clock()
+    log = ChildLog(logging.getLogger(LOGGER), 42, clock)
+    log.heard(line("word") * LINES_PER_SECOND_MAX)
+    log.heard(b"x\n" * 1000 + b"and ")
+    log.heard(b"then ")
+    log.heard(b"y" * 100_000)
+    clock.now = 1.5
+    log.heard(b"more\n")
+    assert "tested[42]: it logs too much; 1000 lines were left out" in caplog.text
+    assert caplog.messages[-1].startswith("tested[42]: and then yyy")
+    assert len(caplog.messages[-1]) < 17 * 1024

@@ -101,7 +101,7 @@ async def one_driver(bench: Bench, seed: int, most: int) -> int:
     hostile = Hostile(theirs, seed)
     hostile.wildness = 0
     hostile.open(1)
-    hostile.ring(1)
+    hostile.announce()
     await asyncio.sleep(0)
     hostile.wildness = hostile.random.choice((0.001, 0.01, 0.1))
     done = 0

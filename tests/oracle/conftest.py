@@ -12,6 +12,8 @@ _ONCE = {
     "contents",  # needs no daemon
     "ring_driver",  # its transport has no other way
     "systemd",  # the service manager's sockets are the daemon's, and handed on like a successor's
+    "hostile_drivers",  # beside a transport in the daemon, which is the most exposed
+    "killed_drivers",  # kills those of a transport that always has a process of its own
     "scale",  # measures the daemon; sessions and logical units are the core's
 }
 

@@ -12,7 +12,7 @@ import pytest
 
 from tgtcore.errors import RingError
 from tgtcore.ring import Attached, Geometry, accept_driver, attach, doorbell
-from tgtcore.ring.attach import HELLO, WELCOME, receive_socket, send_socket
+from tgtcore.ring.attach import HELLO, WELCOME
 from tgtcore.ring.geometry import ABI_VERSION, FEATURES, HEADER, MAGIC
 from tgtcore.ring.memory import read_geometry
 
@@ -204,37 +204,3 @@ async def test_memory_that_is_no_ring_is_not_mapped(pair: Pair) -> None:
     with pytest.raises(RingError, match=f"this is no ring of version {ABI_VERSION}"):
         attach(driver_link, "tester")
     assert len(os.listdir("/proc/self/fd")) == before
-
-
-def test_a_socket_that_listens_is_passed_on(pair: Pair) -> None:
-    core_link, driver_link = pair
-    with socket.create_server(("127.0.0.1", 0)) as listening:
-        send_socket(driver_link, "127.0.0.1:3260", listening)
-        passed_on = receive_socket(core_link)
-        assert passed_on is not None
-        address, received = passed_on
-        with received:
-            assert (address, received.getsockname()) == ("127.0.0.1:3260", listening.getsockname())
-            assert received.fileno() != listening.fileno()
-
-
-def test_what_is_no_listening_socket_is_not_taken(pair: Pair) -> None:
-    core_link, driver_link = pair
-    core_link.setblocking(False)
-    with pytest.raises(BlockingIOError):
-        receive_socket(core_link)
-    driver_link.send(b"words only")
-    with pytest.raises(RingError, match="something over its socket that is no socket"):
-        receive_socket(core_link)
-    reading, writing = os.pipe()
-    socket.send_fds(driver_link, [b"pipe"], [reading])
-    with pytest.raises(RingError, match="a descriptor over its socket that is no socket"):
-        receive_socket(core_link)
-    with socket.socket() as idle:
-        send_socket(driver_link, "idle", idle)
-    with pytest.raises(RingError, match="a socket over its socket that does not listen"):
-        receive_socket(core_link)
-    os.close(reading)
-    os.close(writing)
-    driver_link.close()
-    assert receive_socket(core_link) is None

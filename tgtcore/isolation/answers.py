@@ -21,9 +21,10 @@ PROTOCOL_MAX = 0x0F
 
 
 def first_problem(error: ValidationError) -> str:
-    """What is wrong with what a driver has told, without its words."""
+    """What is wrong with what a driver has told; of its words only where, as it may stand in a log."""
     first = error.errors(include_url=False, include_context=False, include_input=False)[0]
-    return f"{'.'.join(map(str, first['loc']))}: {first['msg']}"
+    where = printable(".".join(map(str, first["loc"])))[:_TEXT_MAX]
+    return f"{where}: {first['msg']}"
 
 
 @dataclass(frozen=True)

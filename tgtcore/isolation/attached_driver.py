@@ -17,7 +17,7 @@ from tgtcore.isolation.orders import printable
 from tgtcore.isolation.privileges import user_ids
 from tgtcore.isolation.ring_driver import GEOMETRY, PATIENCE, Patience, RingDriver
 from tgtcore.named_socket import bind_private
-from tgtcore.ring import Attached, accept_driver
+from tgtcore.ring import Attached, accept_driver, hang_up
 from tgtcore.transport import Host
 
 KNOCKING_MAX = 8
@@ -141,7 +141,7 @@ class AttachedDriver(RingDriver):
         with contextlib.suppress(OSError):  # it has gone again
             link, _ = self._door.accept()
             if len(self._visits) > KNOCKING_MAX:
-                link.close()
+                hang_up(link)
                 return
             visit = self._host.loop.create_task(self._visit(link))
             self._visits.add(visit)

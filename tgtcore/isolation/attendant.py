@@ -30,6 +30,8 @@ from tgtcore.ring import (
     Request,
     Response,
     RingFunction,
+    close_listening,
+    hang_up,
     messages,
     receive_socket,
     send_socket,
@@ -106,12 +108,12 @@ class Attendant:
         self.events.close()
         if self._link.fileno() >= 0:
             self._host.loop.remove_reader(self._link)
-            self._link.close()
+            hang_up(self._link)
         for nexus in list(self.nexuses.values()):
             nexus.close(lambda: None)
         self.nexuses.clear()
         for _, passed_on in self.passed_on:
-            passed_on.close()
+            close_listening(passed_on)
         self.passed_on.clear()
 
     def drop(self, reason: str) -> None:

@@ -19,7 +19,7 @@ from tgtcore.isolation.events import Refused
 from tgtcore.isolation.target_news import TargetNews
 from tgtcore.limits import NEXUSES_PER_DRIVER_MAX
 from tgtcore.nexus import TargetPort
-from tgtcore.ring import Attached, Event, Geometry
+from tgtcore.ring import Attached, Event, Geometry, close_listening
 from tgtcore.target import Target
 from tgtcore.transport import Driver, Host, PortalInfo, SessionInfo
 
@@ -123,7 +123,7 @@ class RingDriver(Driver):
         if self.attendant is attendant:
             former, self._sockets, attendant.passed_on = self._sockets, attendant.passed_on, []
             for _, listening in former:
-                listening.close()
+                close_listening(listening)
 
     def _inherited(self, address: str) -> socket.socket | None:
         """A socket for the transport: that of the driver before, or one that the daemon has inherited."""
@@ -161,7 +161,7 @@ class RingDriver(Driver):
 
     def _close_sockets(self) -> None:
         for _, listening in self._sockets:
-            listening.close()
+            close_listening(listening)
         self._sockets.clear()
 
     async def stop_listening(self) -> None:

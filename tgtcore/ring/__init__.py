@@ -5,7 +5,7 @@ socket brings them together and tells when the other side has died.  ``docs/refe
 """
 
 from tgtcore.ring.area import Area
-from tgtcore.ring.attach import ATTACH_S, Attached, accept_driver, attach, receive_socket, send_socket
+from tgtcore.ring.attach import ATTACH_S, Attached, accept_driver, attach
 from tgtcore.ring.core_end import CoreEnd
 from tgtcore.ring.driver_end import DriverEnd
 from tgtcore.ring.geometry import Geometry
@@ -17,6 +17,7 @@ from tgtcore.ring.messages import (
     Response,
     RingFunction,
 )
+from tgtcore.ring.passing import close_listening, hang_up, receive_socket, send_socket
 
 __all__ = [
     "ATTACH_S",
@@ -33,6 +34,8 @@ __all__ = [
     "RingFunction",
     "accept_driver",
     "attach",
+    "close_listening",
+    "hang_up",
     "receive_socket",
     "send_socket",
 ]

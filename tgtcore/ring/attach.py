@@ -19,12 +19,10 @@ from tgtcore.ring import doorbell
 from tgtcore.ring.geometry import ABI_VERSION, FEATURES, MAGIC, Geometry
 from tgtcore.ring.layout import Field, Layout
 from tgtcore.ring.memory import Memory, create, read_geometry
+from tgtcore.ring.passing import hang_up, receive
 
 ATTACH_S = 30.0
 """How long either side waits for the other's words."""
-
-ADDRESS_BYTES_MAX = 256
-"""Longest address of a socket that is passed on."""
 
 
 class WelcomeStatus(IntEnum):
@@ -95,14 +93,26 @@ async def accept_driver(
     :raises OSError: it is gone, or says nothing.
     """
     try:
-        link.setblocking(False)
-        packet = await asyncio.wait_for(asyncio.get_running_loop().sock_recv(link, HELLO.size + 1), ATTACH_S)
+        packet = await asyncio.wait_for(_first_packet(link), ATTACH_S)
         pid, uid = peer or credentials(link)[:2]
         features, driver = _understood(link, packet, refusal(pid, uid))
         return _welcomed(link, geometry, features, pid, uid, driver)
     except BaseException:
-        link.close()
+        hang_up(link)
         raise
+
+
+async def _first_packet(link: socket.socket) -> bytes:
+    """As much of it as shows that it is too long; what descriptors come with it is not wanted."""
+    loop = asyncio.get_running_loop()
+    there = asyncio.Event()
+    link.setblocking(False)
+    loop.add_reader(link, there.set)
+    try:
+        await there.wait()
+    finally:
+        loop.remove_reader(link)
+    return receive(link, HELLO.size + 1)
 
 
 def _understood(link: socket.socket, packet: bytes, reason: str) -> tuple[int, str]:
@@ -196,36 +206,6 @@ def credentials(link: socket.socket) -> tuple[int, int, int]:
     """Process, user and group id of the other side, as the kernel knows them."""
     pid, uid, gid = _CREDENTIALS.unpack(link.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _CREDENTIALS.size))
     return pid, uid, gid
-
-
-def send_socket(link: socket.socket, address: str, listening: socket.socket) -> None:
-    """Pass a listening socket on; the other side gets a descriptor of its own.
-
-    :raises OSError: the other side is gone, or does not take it.
-    """
-    socket.send_fds(link, [address.encode()[:ADDRESS_BYTES_MAX]], [listening.fileno()])
-
-
-def receive_socket(link: socket.socket) -> tuple[str, socket.socket] | None:
-    """A listening socket that was passed on, with its address; None: the other side has hung up.
-
-    :raises BlockingIOError: nothing was sent.
-    :raises RingError: what was sent is something else.
-    """
-    packet, descriptors, _, _ = socket.recv_fds(link, ADDRESS_BYTES_MAX, 1, socket.MSG_CMSG_CLOEXEC)
-    if not packet and not descriptors:
-        return None
-    if len(descriptors) != 1:
-        raise RingError("it sent something over its socket that is no socket")
-    try:
-        passed_on = socket.socket(fileno=descriptors[0])
-    except OSError:
-        os.close(descriptors[0])
-        raise RingError("it sent a descriptor over its socket that is no socket") from None
-    if not passed_on.getsockopt(socket.SOL_SOCKET, socket.SO_ACCEPTCONN):
-        passed_on.close()
-        raise RingError("it sent a socket over its socket that does not listen")
-    return packet.decode("utf-8", "replace"), passed_on
 
 
 def _refuse(link: socket.socket, status: WelcomeStatus, reason: str) -> RingError:

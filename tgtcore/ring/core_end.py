@@ -6,6 +6,7 @@ Whatever a driver writes is read once, into values of the core's own.
 
 import asyncio
 import logging
+import math
 import os
 from collections.abc import Callable, Mapping
 
@@ -16,10 +17,14 @@ from tgtcore.ring.messages import REQUEST_SLOT_BYTES, RESPONSE_SLOT_BYTES
 
 _log = logging.getLogger(__name__)
 
-_SLOTS_PER_TURN = 256
-"""How many requests are taken before the loop does something else."""
+_TURN_S = 0.0005
+"""How long requests are taken at most before the loop does something else."""
+_ALONE = 1.5
+"""When the loop comes back within so many times what its quickest turn takes, nobody else had anything to do."""
+_SLOTS_ALONE = 8
+"""How many requests are taken then between two looks at the clock; otherwise one."""
 _ROUNDS = 4
-"""How often a doorbell is looked at again before the loop goes on: the next requests are often there already."""
+"""How often a doorbell is looked at again within a turn: the next requests are often there already."""
 
 Handler = Callable[[memoryview, int], None]
 """Takes a request: the request ring and the offset of the slot."""
@@ -61,6 +66,18 @@ class CoreEnd:
         self._next_request = 0
         self._next_response = 0
         self._pending = 0
+        self._left_off = -math.inf
+        """When requests were taken last."""
+        self._turn_s = math.inf
+        """What the quickest turn of the loop took besides them."""
+        self._until = -math.inf
+        """Until when they are taken in this turn."""
+        self._share_s = 0.0
+        """How long that is, but for what is owed."""
+        self._owed_s = 0.0
+        """How much longer they were taken before."""
+        self._at_a_time = 1
+        """How many of them between two looks at the clock."""
         self._serving = False
         self._scheduled = False
         """Whether the loop is going to take more of what was announced."""
@@ -103,11 +120,12 @@ class CoreEnd:
     def serve_now(self) -> None:
         """Take every request that was announced: for a driver on the same loop, which waits for an answer."""
         self._rung()
-        while self._backlog and not self.closed:
+        if self._backlog and not self.closed:
+            self._until = math.inf
             self._serve()
 
     def _rung(self) -> None:
-        for _ in range(_ROUNDS):
+        for looked in range(_ROUNDS):
             try:
                 count = doorbell.heard(self._request_bell)
             except BlockingIOError:
@@ -124,29 +142,54 @@ class CoreEnd:
                 return
             if self._scheduled:
                 return
+            if not looked:
+                self._begin_turn()
             self._serve()
-            if self.closed or self._backlog:
+            if self.closed or self._backlog or self._left_off >= self._until:
                 return
 
-    def _serve(self) -> None:
-        """Take some of the requests that were announced."""
+    def _serve_on(self) -> None:
+        """Take more of what was announced, in another turn of the loop."""
         self._scheduled = False
-        if self.closed:
-            return
+        if not self.closed:
+            self._turn_s = min(self._turn_s, self._loop.time() - self._left_off)
+            self._begin_turn()
+            self._serve()
+
+    def _begin_turn(self) -> None:
+        """Find out how long requests are taken in this turn of the loop.
+
+        A driver that floods the ring gets no more time than the others have had since it was its turn before, and twice as much
+        each time when they have had none.  What it takes beyond that, because a request can't be cut short, it does not get next
+        time.
+        """
+        now = self._loop.time()
+        others_s, self._left_off = now - self._left_off, now
+        alone = others_s < _ALONE * self._turn_s
+        self._share_s = min(max(others_s, 2 * self._share_s if alone else 0.0), _TURN_S)
+        self._until = now + self._share_s - self._owed_s
+        self._at_a_time = _SLOTS_ALONE if alone else 1
+
+    def _serve(self) -> None:
+        """Take requests that were announced, as many as this turn has time for."""
         requests, handlers, slots = self._requests, self._handlers, self._slots
+        clock, until, at_a_time = self._loop.time, self._until, self._at_a_time
         self._serving = True
         try:
-            for _ in range(min(self._backlog, _SLOTS_PER_TURN)):
-                at = self._next_request * REQUEST_SLOT_BYTES
-                self._next_request += 1
-                if self._next_request == slots:
-                    self._next_request = 0
-                self._backlog -= 1
-                self.taken += 1
-                handler = handlers.get(requests[at])
-                if handler is None:
-                    raise RingError(f"there is no request of type {requests[at]}")
-                handler(requests, at)
+            while self._backlog and self._left_off < until:
+                for _ in range(min(self._backlog, at_a_time)):
+                    at = self._next_request * REQUEST_SLOT_BYTES
+                    self._next_request += 1
+                    if self._next_request == slots:
+                        self._next_request = 0
+                    self._backlog -= 1
+                    self.taken += 1
+                    handler = handlers.get(requests[at])
+                    if handler is None:
+                        raise RingError(f"there is no request of type {requests[at]}")
+                    handler(requests, at)
+                self._left_off = clock()
+            self._owed_s = max(self._left_off - until, 0.0)
         except RingError as error:
             self._end(str(error))
             return
@@ -160,7 +203,7 @@ class CoreEnd:
             self._flush()
         if self._backlog:
             self._scheduled = True
-            self._loop.call_soon(self._serve)
+            self._loop.call_soon(self._serve_on)
 
     def _flush(self) -> None:
         if self.closed:
