@@ -25,7 +25,7 @@ _EVENTS = int(os.environ.get("TGTCORE_HOSTILE_EVENTS", "60000"))
 _GAP_S = 2.0
 """A disk under the load of others may be as slow; a core that one driver keeps to itself is slower."""
 _STARVED = 0.05
-"""Of what a neighbour with one command at a time gets otherwise.  Mostly it is a third, but few processors are shared by many here."""
+"""Of what a neighbour with one command at a time gets otherwise.  Mostly it is a third, but many share the processors here."""
 _MEASURED_S = 1.0
 _TURNS = 2
 _WAIT_S = 60
