@@ -16,6 +16,7 @@ from tgtcore.testing.host import HELD, READY, TestHost, read, write
 TARGET = "iqn.2025-01.example:breaches"
 END = GEOMETRY.data_bytes
 FREE_ID = 99
+WAIT_S = 20
 TURNS = 8
 """Turns of the loop in which everything that was begun has ended."""
 Deed = Callable[[Hostile], object]
@@ -197,6 +198,10 @@ async def reason_after(deed: Deed) -> list[str]:
     deed(driver)
     if driver.posted > before:
         driver.ring(driver.posted - before)
+    async with asyncio.timeout(WAIT_S):
+        # how many are taken in one turn depends on how long they take
+        while attendant.end.taken < driver.posted and not attendant.end.closed:  # noqa: ASYNC110
+            await asyncio.sleep(0)
     await some_turns()
     attendant.close()
     host.device(0).release()
