@@ -22,14 +22,19 @@ from tgtcore.management.place import Place
 from tgtcore.management.protocol import Code, Request, VerbError, request_line
 from tgtcore.management.server import Conversation, Server
 
+DEFECTS: dict[str, type[BaseException]] = {
+    "fail": ZeroDivisionError,
+    "wait for what is given up": asyncio.CancelledError,
+}
+
 
 async def echo(request: Request) -> Any:
     if request.verb == "converse":
         return Conversation(greet)
     if request.verb == "refuse":
         raise ConfigError("one", "two")
-    if request.verb == "fail":
-        raise ZeroDivisionError("inside")
+    if request.verb in DEFECTS:
+        raise DEFECTS[request.verb]
     return {"verb": request.verb, **request.arguments}
 
 
@@ -71,12 +76,13 @@ async def test_a_verb_is_answered(server: Server) -> None:
     assert (caught.value.code, caught.value.problems) == (Code.CONFIG, ("one", "two"))
 
 
+@pytest.mark.parametrize("verb", ["fail", "wait for what is given up"])
 @pytest.mark.asyncio
 async def test_a_defect_in_a_verb_is_logged_and_the_daemon_goes_on(
-    server: Server, caplog: pytest.LogCaptureFixture
+    server: Server, caplog: pytest.LogCaptureFixture, verb: str
 ) -> None:
-    with pytest.raises(VerbError, match="the daemon failed inside: ZeroDivisionError"):
-        await asyncio.to_thread(call, server.path, "fail", {})
+    with pytest.raises(VerbError, match=f"the daemon failed inside: {DEFECTS[verb].__name__}"):
+        await asyncio.to_thread(call, server.path, verb, {})
     assert "a management verb failed" in caplog.messages
     assert await asyncio.to_thread(call, server.path, "show", {}) == {"verb": "show"}
 

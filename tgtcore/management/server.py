@@ -154,8 +154,10 @@ class Server:
             await self._talk(reader, writer)
         except TimeoutError:
             writer.transport.abort()  # it does not read its answers
-        except (OSError, asyncio.CancelledError):
+        except (ConnectionError, asyncio.CancelledError):
             pass  # the client has gone, or the daemon goes
+        except OSError as error:
+            _log.warning("a management client is let go: %s", error)
         finally:
             self._clients.discard(task)
             writer.close()
@@ -215,11 +217,19 @@ class Server:
             return result if isinstance(result, Conversation) else result_line(number, result)
         except (TgtError, OSError) as error:
             return error_line(number, error)
-        except Exception as error:
+        except (Exception, asyncio.CancelledError) as error:
+            if _is_cancelled():
+                raise
             _log.exception("a management verb failed")
             return error_line(
                 number, VerbError(Code.FAILED, f"the daemon failed inside: {type(error).__name__}: {error}")
             )
+
+
+def _is_cancelled() -> bool:
+    """Whether this task itself is to end, not only something that it has waited for."""
+    task = asyncio.current_task()
+    return task is not None and task.cancelling() > 0
 
 
 def _tell(writer: asyncio.StreamWriter, request: Request, departure: Departure) -> None:
