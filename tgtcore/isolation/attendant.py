@@ -46,6 +46,8 @@ from tgtcore.transport import Host
 _log = logging.getLogger(__name__)
 
 _CDB_BYTES_USUAL = 16
+HUNG_UP = "it has hung up"
+"""Why a driver is dropped that has ended by itself, or was killed."""
 _NO_ROOM = memoryview(b"")
 
 
@@ -138,7 +140,7 @@ class Attendant:
                 self.drop(str(error))
                 return
             if passed_on is None:
-                self.drop("it has hung up")
+                self.drop(HUNG_UP)
                 return
             self.passed_on.append(passed_on)
             if len(self.passed_on) > SOCKETS_PER_DRIVER_MAX:

@@ -6,6 +6,7 @@ from typing import Any
 from pydantic import BaseModel
 
 from tgtcore.errors import ConfigError, RingError
+from tgtcore.isolation.attendant import HUNG_UP
 from tgtcore.isolation.child import Child
 from tgtcore.isolation.events import Refused
 from tgtcore.isolation.orders import Orders
@@ -83,6 +84,8 @@ class ProcessDriver(RingDriver):
         """Why a process could not be brought to its work."""
         if child is None or isinstance(error, Refused):
             return str(error)
+        if self._dropped not in ("", HUNG_UP):
+            return self._dropped
         if not isinstance(error, TimeoutError):
             await asyncio.wait({child.exited}, timeout=_LAST_WORDS_S)
         if child.exited.done() and child.exited.result() >= 0:
