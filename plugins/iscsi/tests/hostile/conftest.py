@@ -4,7 +4,7 @@ import asyncio
 import logging
 import os
 import struct
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -148,21 +148,6 @@ def login(client: "Client") -> Login:
 def header(opcode: int, flags: int = FINAL, lengths: int = 0, itt: int = 77, cmd_sn: int = 0) -> bytes:
     """A basic header segment by its first bytes."""
     return struct.pack(">BBHI8xI4xI20x", opcode, flags, 0, lengths, itt, cmd_sn)
-
-
-async def wait_until(true: Callable[[], bool]) -> None:
-    """Look again and again, for ten seconds."""
-    for _ in range(1000):
-        if true():
-            return
-        await asyncio.sleep(0.01)
-    raise AssertionError("it never became true")
-
-
-@pytest.fixture
-def until() -> Any:
-    """The function that waits."""
-    return wait_until
 
 
 @pytest.fixture

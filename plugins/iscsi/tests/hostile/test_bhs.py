@@ -31,13 +31,11 @@ async def test_data_segment_length(session: "Client", make_header: Any, length: 
     assert await rejected(session) is RejectReason.INVALID_PDU_FIELD
 
 
-async def test_total_ahs_length_255_with_nothing_behind(
-    rig: "Rig", session: "Client", make_header: Any, until: Any
-) -> None:
+async def test_total_ahs_length_255_with_nothing_behind(rig: "Rig", session: "Client", make_header: Any) -> None:
     session.send(make_header(0x01, 0xC1, lengths=0xFF000000, cmd_sn=session.cmd_sn))
     session.writer.write_eof()
     assert await session.ended() == b""
-    await until(lambda: len(rig.transport.sessions()) == 1)
+    await rig.until(lambda: len(rig.transport.sessions()) == 1)
 
 
 @pytest.mark.parametrize(
@@ -260,11 +258,9 @@ async def test_both_r_and_w_bits_without_ahs(session: "Client", cdb: bytes) -> N
     assert await rejected(session) is RejectReason.INVALID_PDU_FIELD
 
 
-async def test_what_was_received_before_a_wrong_header_is_done(
-    rig: "Rig", session: "Client", make_header: Any, until: Any
-) -> None:
+async def test_what_was_received_before_a_wrong_header_is_done(rig: "Rig", session: "Client", make_header: Any) -> None:
     session.command(WRITE, out=b"\xc3" * 4096, immediate=4096)
     session.send(make_header(0x3F))
     await session.ended()
-    await until(lambda: rig.ram.content[:4096] == b"\xc3" * 4096)
-    await until(lambda: len(rig.transport.sessions()) == 1)
+    await rig.until(lambda: rig.ram.content[:4096] == b"\xc3" * 4096)
+    await rig.until(lambda: len(rig.transport.sessions()) == 1)

@@ -82,7 +82,7 @@ async def test_47_bytes_then_fin(rig: "Rig", client: "Client", count: int) -> No
     assert rig.transport.statistics()["connections"] == 1
 
 
-async def test_rst_in_the_middle_of_a_data_segment(rig: "Rig", session: "Client", until: Any) -> None:
+async def test_rst_in_the_middle_of_a_data_segment(rig: "Rig", session: "Client") -> None:
     request = pdu.scsi_command(
         WRITE, flags=0xA1, lun=0, itt=7, expected_length=4096, cmd_sn=session.cmd_sn, exp_stat_sn=1, data=b"\xff" * 4096
     )
@@ -91,7 +91,7 @@ async def test_rst_in_the_middle_of_a_data_segment(rig: "Rig", session: "Client"
     raw: socket.socket = session.writer.get_extra_info("socket")
     raw.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
     session.close()
-    await until(lambda: len(rig.transport.sessions()) == 1)
+    await rig.until(lambda: len(rig.transport.sessions()) == 1)
     assert not any(rig.ram.content[:4096])
 
 
@@ -112,16 +112,16 @@ async def test_what_is_not_iscsi(rig: "Rig", client: "Client", data: bytes) -> N
     assert rig.transport.statistics()["connections"] == 1
 
 
-async def test_more_connections_than_allowed(rig: "Rig", client: "Client", until: Any) -> None:
+async def test_more_connections_than_allowed(rig: "Rig", client: "Client") -> None:
     crowd = [await type(client).connect(rig) for _ in range(80)]
     assert [await one.ended() for one in crowd[62:]] == [b""] * 18
     assert rig.transport.statistics()["connections"] == 64
     for one in crowd:
         one.close()
-    await until(lambda: rig.transport.statistics()["connections"] == 2)
+    await rig.until(lambda: rig.transport.statistics()["connections"] == 2)
 
 
-async def test_10_000_connects(rig: "Rig", client: "Client", until: Any) -> None:
+async def test_10_000_connects(rig: "Rig", client: "Client") -> None:
     files_before = len(os.listdir("/proc/self/fd"))
     open_now: list[socket.socket] = []
     for number in range(10_000):
@@ -138,7 +138,7 @@ async def test_10_000_connects(rig: "Rig", client: "Client", until: Any) -> None
             assert rig.transport.statistics()["connections"] <= 64
     for one in open_now:
         one.close()
-    await until(lambda: rig.transport.statistics()["connections"] <= 2)
+    await rig.until(lambda: rig.transport.statistics()["connections"] <= 2)
     assert len(os.listdir("/proc/self/fd")) <= files_before
     newcomer = await type(client).connect(rig)
     assert await newcomer.login() is LoginStatus.SUCCESS
@@ -155,7 +155,7 @@ async def test_a_login_that_never_ends(login: Any) -> None:
     assert await login.client.ended() == b""
 
 
-async def test_1_000_rejected_logins(rig: "Rig", client: "Client", until: Any) -> None:
+async def test_1_000_rejected_logins(rig: "Rig", client: "Client") -> None:
     for _ in range(1000):
         other = await type(client).connect(rig)
         other.send(
@@ -165,4 +165,4 @@ async def test_1_000_rejected_logins(rig: "Rig", client: "Client", until: Any) -
         )
         assert (await other.receive()).fields.status_class == 2
         other.close()
-    await until(lambda: rig.transport.statistics()["connections"] <= 2)
+    await rig.until(lambda: rig.transport.statistics()["connections"] <= 2)
