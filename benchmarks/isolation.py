@@ -13,7 +13,6 @@ _LEAST_SPEED = 0.4
 _CONFIGURATION = """
 [transports.iscsi]
 portals = [{{ address = "127.0.0.1:0" }}]
-{isolation}
 
 [logical_units.disk]
 device_type = "disk"
@@ -26,10 +25,15 @@ allow = {{ initiators = ["*"] }}
 """
 
 
+class _Isolated(Served):
+    """With the transport in a process of its own."""
+
+    isolation = "process"
+
+
 def served(work: Path, image: Path, *, isolated: bool) -> Served:
     """A daemon with one disk."""
-    isolation = 'isolation = "process"' if isolated else ""
-    return Served.configured(work, _CONFIGURATION.format(isolation=isolation, image=image))
+    return (_Isolated if isolated else Served).configured(work, _CONFIGURATION.format(image=image))
 
 
 def measure_isolation(work: Path, image: Path, only: str, rounds: int, seconds: float) -> list[Result]:
