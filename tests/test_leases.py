@@ -28,7 +28,16 @@ def test_holders_are_listed_with_their_age_oldest_first() -> None:
     clock.now += 2
     leases.take("second")
     clock.now += 1
-    assert [tuple(holder) for holder in leases.holders()] == [("first", 3.0), ("second", 1.0)]
+    assert [(holder.name, holder.age_s) for holder in leases.holders()] == [("first", 3.0), ("second", 1.0)]
+
+
+def test_the_same_lease_seen_later_is_the_same_holder() -> None:
+    clock = Clock()
+    leases = Leases("LUN 1", clock)
+    leases.take("a command")
+    seen = leases.holders()
+    clock.now += 1
+    assert set(leases.holders()) == set(seen)
 
 
 def test_no_lease_behind_a_shut_door() -> None:

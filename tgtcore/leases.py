@@ -8,18 +8,25 @@ import asyncio
 import time
 from collections.abc import Callable, Hashable, Iterable, Iterator
 from contextlib import contextmanager
-from typing import Any, NamedTuple, TypeVar
+from dataclasses import dataclass, field
+from typing import Any, TypeVar
 
 from tgtcore.errors import Draining, DrainTimeout
 
 _T = TypeVar("_T")
 
 
-class Holder(NamedTuple):
-    """One lease as shown to people: who holds it, and for how long already."""
+@dataclass(frozen=True, slots=True)
+class Holder:
+    """One lease as shown to people: who holds it, and for how long already.
+
+    Seen twice, it is the same one with another age.
+    """
 
     name: str
-    age_s: float
+    since_s: float
+    """By the clock of its thing."""
+    age_s: float = field(compare=False)
 
     def __str__(self) -> str:
         return f"{self.name} ({self.age_s:.1f} s)"
@@ -89,7 +96,7 @@ class Leases:
     def holders(self, chosen: Callable[[Any], bool] = lambda holder: True) -> list[Holder]:
         """Everyone who holds a lease, or those chosen among them, oldest first."""
         now = self._clock()
-        return [Holder(str(holder), now - since) for holder, since in self._held.items() if chosen(holder)]
+        return [Holder(str(holder), since, now - since) for holder, since in self._held.items() if chosen(holder)]
 
     def holders_of(self, kind: type[_T]) -> list[_T]:
         """The holders of one kind, as objects, oldest first."""

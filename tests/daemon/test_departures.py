@@ -57,7 +57,7 @@ async def test_what_goes_in_time_is_gone() -> None:
 
 async def test_what_needs_longer_goes_on_and_its_users_are_named(caplog: pytest.LogCaptureFixture) -> None:
     made, gate = departures(), asyncio.Event()
-    users = [Holder("task 1", 3.0), Holder("task 2", 1.0)]
+    users = [Holder("task 1", 7.0, 3.0), Holder("task 2", 9.0, 1.0)]
     departure = made.begin(A, when(gate), lambda: users, deadline_s=0, step=REMOVE_A)
     with pytest.raises(DrainTimeout, match=r"target a is still in use after 0.\d s by: task 1 \(3.0 s\), ") as caught:
         await made.wait(departure)

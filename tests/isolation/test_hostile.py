@@ -18,6 +18,7 @@ from typing import Any
 
 import pytest
 from isolation.hostile import GEOMETRY, Hostile, joined
+from ring.closing import until_closed_aside
 
 from tgtcore.isolation.attendant import Attendant
 from tgtcore.nexus import InitiatorPort, Nexus, TargetPort
@@ -141,6 +142,7 @@ async def test_everything_wrong_is_noticed_and_harms_nobody(seed: int) -> None:
     before = len(os.listdir("/proc/self/fd"))
     bench = await many_drivers(_QUICK // 2, seed)
     assert len(bench.reasons) > 3
+    until_closed_aside(_WAIT_S)
     assert len(os.listdir("/proc/self/fd")) <= before
 
 

@@ -17,7 +17,7 @@ from tgtcore.management.server import Server
 
 pytestmark = pytest.mark.asyncio
 
-MANY = [Holder("x" * 1000, float(age)) for age in range(100, 0, -1)]
+MANY = [Holder("x" * 1000, 100.0 - age, float(age)) for age in range(100, 0, -1)]
 
 
 async def _never(patience: Any) -> None:

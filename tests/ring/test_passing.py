@@ -3,12 +3,12 @@
 import os
 import socket
 import struct
-import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from ring.closing import until_closed_aside
 
 from tgtcore.errors import RingError
 from tgtcore.ring.passing import close_listening, hang_up, receive, receive_socket, send_socket
@@ -51,10 +51,7 @@ class Lingering:
         if self._peer.fileno() >= 0:
             self._peer.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("2i", 1, 0))
             self._peer.close()
-        for thread in threading.enumerate():
-            if thread.name == "closing":
-                thread.join(LINGER_S / 2)
-                assert not thread.is_alive()
+        until_closed_aside(LINGER_S / 2)
 
 
 @pytest.fixture

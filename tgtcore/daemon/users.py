@@ -1,6 +1,7 @@
 """Who uses a thing: the leases on it and on what belongs to it, with their ages."""
 
 from collections.abc import Awaitable, Callable, Collection, Iterable
+from operator import attrgetter
 
 from tgtcore.daemon.built import built_by
 from tgtcore.daemon.departures import Users
@@ -100,7 +101,7 @@ def _tasks(nexuses: Iterable[Nexus]) -> list[Holder]:
 
 def _sorted(holders: Iterable[Holder]) -> list[Holder]:
     """The oldest first."""
-    return sorted(holders, key=lambda holder: -holder.age_s)
+    return sorted(holders, key=attrgetter("since_s"))
 
 
 _USERS: dict[Kind, Callable[[Inventory, Thing], Awaitable[Users]]] = {
