@@ -15,6 +15,7 @@ GEOMETRY = Geometry(depth=64, data_bytes=8192, events=2, event_bytes=4096)
 QUICK, FAILING, RUDE = 1, 2, 3
 COST_S = 0.0001
 TURN_S = 0.00001
+LEAST_S = 0.00005
 
 
 class Loop:
@@ -121,9 +122,20 @@ def test_what_one_request_takes_beyond_its_share_is_not_given_twice(bench: Bench
     bench.loop.turn()
     before, turns = len(bench.taken), 40
     for _ in range(turns):
-        bench.loop.now += COST_S / 4
+        bench.loop.now += COST_S * 3 / 4
         bench.loop.turn()
-    assert len(bench.taken) - before <= turns * (COST_S / 4 + TURN_S) / COST_S + 1
+    assert len(bench.taken) - before <= turns * (COST_S * 3 / 4 + TURN_S) / COST_S + 1
+
+
+def test_a_turn_is_never_too_short_to_be_worth_it(bench: Bench) -> None:
+    bench.post(GEOMETRY.slots)
+    bench.loop.turn()
+    bench.loop.turn()
+    before, turns = len(bench.taken), 40
+    for _ in range(turns):
+        bench.loop.now += COST_S / 10
+        bench.loop.turn()
+    assert abs(len(bench.taken) - before - turns * LEAST_S / COST_S) <= 1
 
 
 def test_who_is_alone_gets_more_and_more_up_to_half_a_millisecond(bench: Bench) -> None:

@@ -19,10 +19,10 @@ _log = logging.getLogger(__name__)
 
 _TURN_S = 0.0005
 """How long requests are taken at most before the loop does something else."""
+_LEAST_TURN_S = 0.00005
+"""And at least: what the loop's turn itself costs would be more than the requests."""
 _ALONE = 1.5
 """When the loop comes back within so many times what its quickest turn takes, nobody else had anything to do."""
-_SLOTS_ALONE = 8
-"""How many requests are taken then between two looks at the clock; otherwise one."""
 _ROUNDS = 4
 """How often a doorbell is looked at again within a turn: the next requests are often there already."""
 
@@ -76,8 +76,6 @@ class CoreEnd:
         """How long that is, but for what is owed."""
         self._owed_s = 0.0
         """How much longer they were taken before."""
-        self._at_a_time = 1
-        """How many of them between two looks at the clock."""
         self._serving = False
         self._scheduled = False
         """Whether the loop is going to take more of what was announced."""
@@ -159,37 +157,37 @@ class CoreEnd:
     def _begin_turn(self) -> None:
         """Find out how long requests are taken in this turn of the loop.
 
-        A driver that floods the ring gets no more time than the others have had since it was its turn before, and twice as much
-        each time when they have had none.  What it takes beyond that, because a request can't be cut short, it does not get next
-        time.
+        A driver that floods the ring gets no more time than the others have had since it was its turn before, or a little, and
+        twice as much each time when they have had none.  What it takes beyond that, because a request can't be cut short, it does
+        not get next time.
         """
         now = self._loop.time()
         others_s, self._left_off = now - self._left_off, now
         alone = others_s < _ALONE * self._turn_s
-        self._share_s = min(max(others_s, 2 * self._share_s if alone else 0.0), _TURN_S)
+        self._share_s = min(max(others_s, 2 * self._share_s if alone else _LEAST_TURN_S), _TURN_S)
         self._until = now + self._share_s - self._owed_s
-        self._at_a_time = _SLOTS_ALONE if alone else 1
 
     def _serve(self) -> None:
         """Take requests that were announced, as many as this turn has time for."""
         requests, handlers, slots = self._requests, self._handlers, self._slots
-        clock, until, at_a_time = self._loop.time, self._until, self._at_a_time
+        clock, until = self._loop.time, self._until
         self._serving = True
         try:
-            while self._backlog and self._left_off < until:
-                for _ in range(min(self._backlog, at_a_time)):
-                    at = self._next_request * REQUEST_SLOT_BYTES
-                    self._next_request += 1
-                    if self._next_request == slots:
-                        self._next_request = 0
-                    self._backlog -= 1
-                    self.taken += 1
-                    handler = handlers.get(requests[at])
-                    if handler is None:
-                        raise RingError(f"there is no request of type {requests[at]}")
-                    handler(requests, at)
-                self._left_off = clock()
-            self._owed_s = max(self._left_off - until, 0.0)
+            left_off = self._left_off
+            while self._backlog and left_off < until:
+                at = self._next_request * REQUEST_SLOT_BYTES
+                self._next_request += 1
+                if self._next_request == slots:
+                    self._next_request = 0
+                self._backlog -= 1
+                self.taken += 1
+                handler = handlers.get(requests[at])
+                if handler is None:
+                    raise RingError(f"there is no request of type {requests[at]}")
+                handler(requests, at)
+                left_off = clock()
+            self._left_off = left_off
+            self._owed_s = max(left_off - until, 0.0)
         except RingError as error:
             self._end(str(error))
             return

@@ -14,6 +14,8 @@ from tgtcore.ring.memory import Memory
 from tgtcore.ring.messages import REQUEST_SLOT_BYTES, RESPONSE_SLOT_BYTES, Event, Response
 
 _FIRST_EVENT = min(Event)
+_AT_ONCE = 4
+"""So many requests are announced while others are still being posted: the core takes them meanwhile."""
 
 Handler = Callable[[memoryview, int], None]
 """Takes a response or an event: the response ring, or a copy of a slot, and the offset."""
@@ -56,6 +58,10 @@ class DriverEnd:
         self._next_request = 0
         self._next_response = 0
         self._pending = 0
+        """Requests that are posted and not announced."""
+        self._flushing = False
+        """Whether the loop is going to announce them."""
+        self._closed = False
         self._announced = 0
         self._deferred: deque[memoryview] = deque()
         """Copies of what came while somebody waited for something else."""
@@ -63,7 +69,8 @@ class DriverEnd:
         loop.add_reader(response_bell, self._rung)
 
     def close(self) -> None:
-        """Let go of the doorbells."""
+        """Let go of the doorbells; what is posted later goes nowhere."""
+        self._closed = True
         self._loop.remove_reader(self._response_bell)
         os.close(self._request_bell)
         os.close(self._response_bell)
@@ -87,8 +94,11 @@ class DriverEnd:
         self._next_request += 1
         if self._next_request == self._slots:
             self._next_request = 0
-        if not self._pending:
+        if not self._flushing:
+            self._flushing = True
             self._loop.call_soon(self._flush)
+        elif self._pending >= _AT_ONCE:
+            self._announce()
         self._pending += 1
         return at
 
@@ -97,7 +107,7 @@ class DriverEnd:
 
         :raises RingError: the core is gone, or does not answer in time.
         """
-        self._flush()
+        self._announce()
         deadline = time.monotonic() + timeout_s
         found: memoryview | None = None
         while found is None:
@@ -163,7 +173,11 @@ class DriverEnd:
         handler(slots, at)
 
     def _flush(self) -> None:
-        if self._pending:
+        self._flushing = False
+        self._announce()
+
+    def _announce(self) -> None:
+        if self._pending and not self._closed:
             pending, self._pending = self._pending, 0
             doorbell.ring(self._request_bell, pending)
 
