@@ -70,6 +70,17 @@ def test_commands_of_one_initiator_keep_their_order_when_they_wait(rig: Rig) -> 
     rig.until(lambda: all(one.done() for one in running), "their end")
 
 
+def test_a_lun_that_hangs_keeps_no_initiator_from_its_others(rig: Rig) -> None:
+    session = log_in(rig)
+    running = [session.begin(HELD, room=LARGE) for _ in range(4)]
+    rig.until(lambda: len(rig.host.device(0).held) == 2, "the share of a LUN being taken")
+    assert rig.execute(session, read(4096), room=4096, lun=1).data == content(4096)
+    rig.host.device(0).release()
+    rig.until(lambda: rig.host.device(0).held, "the turn of the others")
+    rig.host.device(0).release()
+    rig.until(lambda: all(one.done() for one in running), "their end")
+
+
 def test_data_that_waits_for_a_place_gets_one(rig: Rig) -> None:
     sessions = [log_in(rig) for _ in range(4)]
     data = content(100_000)

@@ -2,7 +2,7 @@
 
 from typing import Any, cast
 
-from tgtcore.isolation.shares import Lun, Shares, Waiting
+from tgtcore.isolation.shares import Shares, Waiting
 from tgtcore.options import NoOptions
 from tgtcore.target import Target
 from tgtcore.task import Task
@@ -19,56 +19,88 @@ def task(name: str) -> Task:
     return cast(Task, name)
 
 
-def turns(waiting: Waiting, full: Lun | None = None) -> list[str]:
-    """Those who have a turn, and go."""
+def turns(waiting: Waiting, full: bool = False) -> list[str]:
+    """Those who have a turn, and go; when their LUN is full, they don't."""
     had = []
-    for nexus, tasks in waiting.turns():
-        tasks.clear()
-        waiting.again(nexus, full)
-        had.append(str(nexus))
+    for nexus, lun, line in waiting.turns():
+        if not full:
+            line.clear()
+        waiting.again(nexus, lun, full=full)
+        had.append(f"{nexus}{lun[1]}")
     return had
 
 
-def test_shares_are_of_commands_and_of_bytes() -> None:
-    shares = Shares(2, 100, [(HUNG, 10), (OTHER, 100)])
-    assert (shares.full(HUNG), shares.full(OTHER)) == (False, True)
+def test_a_lun_has_its_share_when_it_holds_as_much_as_is_left() -> None:
+    shares = Shares([(HUNG, 10), (OTHER, 100)])
+    assert not shares.all_commands(HUNG, 2)
     shares.add(HUNG, 10)
-    assert (shares.all_commands(HUNG), shares.all_bytes(HUNG), shares.all_commands(OTHER)) == (True, False, False)
+    assert shares.all_commands(HUNG, 2)
+    assert not shares.all_commands(OTHER, 2)
+    assert (shares.all_bytes(HUNG, 21), shares.all_bytes(HUNG, 20)) == (False, True)
     assert (shares.subtract(HUNG, 10), shares.subtract(HUNG, 10)) == (1, 0)
-    assert not shares.full(HUNG)
+    assert not shares.all_commands(HUNG, 0), "it waits for a place, and holds none"
+    assert not shares.all_bytes(HUNG, 0)
+
+
+def test_those_whose_stores_hang_always_leave_something() -> None:
+    total, shares = 1000, Shares([])
+    for number in range(5):
+        lun = (TARGET, number)
+        held = 0
+        while not shares.all_commands(lun, total):
+            shares.add(lun, 0)
+            total, held = total - 1, held + 1
+        assert held == total or held == total + 1
+    assert total > 20
 
 
 def test_who_waits_for_a_place_has_turns_in_order() -> None:
     waiting = Waiting()
     for number in range(20):
-        waiting.add(nexus(f"n{number}"), task("t"), None)
-    assert turns(waiting) == [f"n{number}" for number in range(16)]
-    assert turns(waiting) == ["n16", "n17", "n18", "n19"]
-    assert waiting.tasks == {}
+        waiting.add(nexus(f"n{number}-"), OTHER, task("t"), full=False)
+    assert turns(waiting) == [f"n{number}-1" for number in range(16)]
+    assert turns(waiting) == ["n16-1", "n17-1", "n18-1", "n19-1"]
+    assert waiting.lines == {}
+
+
+def test_a_nexus_has_a_turn_for_one_lun_after_the_other() -> None:
+    waiting = Waiting()
+    for number in range(3):
+        waiting.add(nexus("many"), (TARGET, number), task("t"), full=False)
+    waiting.add(nexus("one"), (TARGET, 0), task("t"), full=False)
+    assert [turns(waiting) for _ in range(3)] == [["many0", "one0"], ["many1"], ["many2"]]
 
 
 def test_who_waits_for_a_full_lun_has_a_turn_when_one_of_its_commands_ends() -> None:
     waiting = Waiting()
     for name in "abc":
-        waiting.add(nexus(name), task("t"), HUNG)
-    waiting.add(nexus("d"), task("t"), None)
-    assert turns(waiting) == ["d"]
+        waiting.add(nexus(name), HUNG, task("t"), full=True)
+    waiting.add(nexus("a"), OTHER, task("u"), full=False)
+    assert waiting.has_line(nexus("a"), OTHER)
+    assert turns(waiting) == ["a1"], "another LUN of the same nexus need not wait"
+    assert not waiting.has_line(nexus("a"), OTHER)
     waiting.ended(OTHER, 0)
     assert turns(waiting) == []
     waiting.ended(HUNG, 5)
-    assert turns(waiting) == ["a"]
+    assert turns(waiting, full=True) == ["a0"]
+    waiting.ended(HUNG, 5)
+    assert turns(waiting) == ["b0"]
     waiting.ended(HUNG, 0)
-    assert turns(waiting) == ["b", "c"]
+    assert turns(waiting) == ["c0", "a0"]
     assert not waiting.passes_over
 
 
 def test_who_has_withdrawn_a_command_has_another_turn() -> None:
     waiting = Waiting()
     for name in ("first", "second"):
-        waiting.add(nexus("a"), task(name), HUNG)
-    waiting.add(nexus("b"), task("only"), HUNG)
+        waiting.add(nexus("a"), HUNG, task(name), full=True)
+    waiting.add(nexus("a"), OTHER, task("third"), full=False)
+    waiting.add(nexus("b"), HUNG, task("only"), full=True)
     assert waiting.withdraw(nexus("a"), lambda one: one == "first") == ["first"]
+    assert waiting.withdraw(nexus("a"), lambda one: one == "third") == ["third"]
     assert waiting.withdraw(nexus("b"), lambda one: True) == ["only"]
     assert waiting.withdraw(nexus("c"), lambda one: True) == []
-    assert waiting.has(nexus("a"), task("second"))
-    assert (turns(waiting), waiting.passes_over, waiting.tasks) == (["a"], False, {})
+    assert waiting.has(nexus("a"), HUNG, task("second"))
+    assert not waiting.has(nexus("a"), HUNG, task("first"))
+    assert not waiting.has(nexus("a"), OTHER, task("third"))
+    assert (turns(waiting), waiting.passes_over, waiting.lines) == (["a0"], False, {})

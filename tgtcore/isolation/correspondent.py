@@ -45,7 +45,7 @@ class Correspondent:
     def __init__(self, attached: Attached, loop: asyncio.AbstractEventLoop, events: dict[int, Handler]) -> None:
         self._flights: dict[int, Flight] = {}
         self._queue = Waiting()
-        self._waiting = self._queue.tasks
+        self._waiting = self._queue.lines
         self._shares: Shares | None = None
         """Only while places are scarce."""
         self._answers: dict[int, Handler] = {}
@@ -79,16 +79,18 @@ class Correspondent:
         self._small_places = Area(small, rest + data)
         self._papers = Area(papers, rest + data + small)
         self._room_max = self._places.largest_bytes // 2
-        self._scarce_slots = (self.end.depth - _QUESTIONS) // 2
-        self._scarce_bytes = self._places.free_bytes // 2
+        self._commands_max = self.end.depth - _QUESTIONS
+        self._few_commands = self._commands_max // 2
+        self._few_bytes = self._places.free_bytes // 2
 
     # ---- commands ---------------------------------------------------------------------------------------------------
 
     def submit(self, task: Task) -> None:
         """Pass a command on, now or when there is a place for it."""
-        if (self._waiting and task.nexus in self._waiting) or not self._post(task):
-            nexus: RemoteNexus = task.nexus  # type: ignore[assignment]
-            self._queue.add(nexus, task, self._full(task))
+        nexus: RemoteNexus = task.nexus  # type: ignore[assignment]
+        if (self._waiting and self._queue.has_line(nexus, lun_of(task))) or not self._post(task):
+            lun = lun_of(task)
+            self._queue.add(nexus, lun, task, full=self._full(lun))
 
     def withdraw(self, nexus: "RemoteNexus", chosen: Callable[[Task], bool]) -> None:
         """End in silence those of the commands of a nexus that wait here that are chosen."""
@@ -97,26 +99,28 @@ class Correspondent:
 
     def waits(self, nexus: "RemoteNexus", task: Task) -> bool:
         """Whether a command waits here, so that the core does not know it."""
-        return self._queue.has(nexus, task)
+        return self._queue.has(nexus, lun_of(task), task)
 
     def _counted(self) -> Shares:
         """What each LUN has, counted from now on."""
         if self._shares is None:
             held = (held_by(flight) for flight in self._flights.values())
-            self._shares = Shares(self._scarce_slots, self._scarce_bytes, held)
+            self._shares = Shares(held)
         return self._shares
 
-    def _full(self, task: Task) -> Lun | None:
-        """The LUN of a command, if that has its share."""
-        lun = lun_of(task)
-        return lun if self._shares is not None and self._shares.full(lun) else None
+    def _full(self, lun: Lun) -> bool:
+        """Whether a LUN has its share."""
+        shares = self._shares
+        return shares is not None and (
+            shares.all_commands(lun, self._commands_max - self.end.unanswered)
+            or shares.all_bytes(lun, self._places.free_bytes)
+        )
 
     def _post(self, task: Task) -> bool:
         """Post a command; False: there is no place for it now."""
         end = self.end
-        if end.unanswered >= self._scarce_slots and (
-            end.unanswered >= end.depth - _QUESTIONS or self._counted().all_commands(lun_of(task))
-        ):
+        free = self._commands_max - end.unanswered
+        if free <= self._few_commands and (free <= 0 or self._counted().all_commands(lun_of(task), free)):
             return False
         data = task.data_out
         present = 0 if data is None else len(data)
@@ -129,7 +133,8 @@ class Correspondent:
         if present > self._room_max:
             present, data = 0, None  # the command asks for as much of it as it wants
         if total := present + room + long_cdb:
-            if self._places.free_bytes >= self._scarce_bytes or not self._counted().all_bytes(lun_of(task)):
+            free = self._places.free_bytes
+            if free >= self._few_bytes or not self._counted().all_bytes(lun_of(task), free):
                 place = self._places.take(total)
             if place is None:
                 small = self._small_places.take(total) if total <= _SMALL_BYTES else None
@@ -214,7 +219,7 @@ class Correspondent:
         """A command has ended while shares were counted."""
         lun, size = held_by(flight)
         self._queue.ended(lun, shares.subtract(lun, size))
-        plenty = 2 * self.end.unanswered < self._scarce_slots and self._places.free_bytes > self._scarce_bytes
+        plenty = 2 * self.end.unanswered < self._few_commands and self._places.free_bytes > self._few_bytes
         if plenty and not self._queue.passes_over:
             self._shares = None
 
@@ -224,10 +229,10 @@ class Correspondent:
             self._post_request(*self._requests_waiting.popleft())
         if self._data_places:
             self._post_data()
-        for nexus, waiting in self._queue.turns():
-            while waiting and self._post(task := next(iter(waiting))):
-                del waiting[task]
-            self._queue.again(nexus, self._full(task) if waiting else None)
+        for nexus, lun, line in self._queue.turns():
+            while line and self._post(task := next(iter(line))):
+                del line[task]
+            self._queue.again(nexus, lun, full=self._full(lun))
 
     # ---- data-out -----------------------------------------------------------------------------------------------------
 

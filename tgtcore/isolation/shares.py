@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterable, Iterator
 from itertools import islice
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 from tgtcore.task import Task
 
@@ -12,37 +12,39 @@ if TYPE_CHECKING:
 
 Lun = tuple["Target", int]
 """A target and the LUN field of a command: as far as a driver can tell logical units apart."""
-_NEXUSES_PER_TURN = 16
-"""How many of the nexuses whose commands wait are looked at when a place becomes free."""
+_TURNS = 16
+"""How many of the nexuses whose commands wait have a turn when a place becomes free."""
+_K = TypeVar("_K")
+_V = TypeVar("_V")
 
 
 class Shares:
-    """What the commands of each LUN hold, counted while places are scarce: none may have more than half of them.
+    """What the commands of each LUN hold, counted while places are scarce: none may have more than it leaves to the others.
 
-    :param commands_max: a LUN that has so many commands under way must wait.
-    :param bytes_max: and one that has so many bytes of the data area.
-    :param held: what each command that is under way holds now: its LUN, and bytes.
+    So one whose store hangs ends up with half of everything, the next one with half of the rest: something is always left.
+
+    :param held: what each command that is under way holds now: its LUN, and bytes of the data area.
     """
 
-    def __init__(self, commands_max: int, bytes_max: int, held: Iterable[tuple[Lun, int]]) -> None:
-        self._commands_max = commands_max
-        self._bytes_max = bytes_max
+    def __init__(self, held: Iterable[tuple[Lun, int]]) -> None:
         self._commands: dict[Lun, int] = {}
         self._bytes: dict[Lun, int] = {}
         for lun, size in held:
             self.add(lun, size)
 
-    def full(self, lun: Lun) -> bool:
-        """Whether a LUN has its share of either."""
-        return self.all_commands(lun) or self.all_bytes(lun)
+    def all_commands(self, lun: Lun, free: int) -> bool:
+        """Whether a LUN has its share of commands.
 
-    def all_commands(self, lun: Lun) -> bool:
-        """Whether a LUN has its share of commands."""
-        return self._commands.get(lun, 0) >= self._commands_max
+        :param free: how many more may be under way.
+        """
+        return self._commands.get(lun, 0) >= max(free, 1)
 
-    def all_bytes(self, lun: Lun) -> bool:
-        """Whether a LUN has its share of bytes."""
-        return self._bytes.get(lun, 0) >= self._bytes_max
+    def all_bytes(self, lun: Lun, free: int) -> bool:
+        """Whether a LUN has its share of bytes.
+
+        :param free: those that nobody has.
+        """
+        return self._bytes.get(lun, 0) >= max(free, 1)
 
     def add(self, lun: Lun, size: int) -> None:
         """A command goes."""
@@ -57,15 +59,16 @@ class Shares:
 
 
 class Waiting:
-    """Commands for which there is no place now, oldest first; they wait for those of their own nexus only.
+    """Commands for which there is no place now, in lines: one for each nexus and LUN, oldest first.
 
-    A nexus whose first command is for a LUN that has its share is passed over until a command of that LUN ends.
+    Nexuses have turns, and at its turn a nexus has one for one of its lines.  A line for a LUN that has its share is passed over
+    until a command of that LUN ends.
     """
 
     def __init__(self) -> None:
-        self.tasks: dict[RemoteNexus, dict[Task, None]] = {}
-        """The commands by nexus; only to be looked at."""
-        self._turns: dict[RemoteNexus, None] = {}
+        self.lines: dict[RemoteNexus, dict[Lun, dict[Task, None]]] = {}
+        """The commands by nexus and LUN; only to be looked at."""
+        self._turns: dict[RemoteNexus, dict[Lun, None]] = {}
         self._passed_over: dict[Lun, dict[RemoteNexus, None]] = {}
 
     @property
@@ -73,67 +76,79 @@ class Waiting:
         """Whether anybody waits for a LUN that has its share."""
         return bool(self._passed_over)
 
-    def has(self, nexus: "RemoteNexus", task: Task) -> bool:
-        """Whether a command waits."""
-        return task in self.tasks.get(nexus, ())
+    def has_line(self, nexus: "RemoteNexus", lun: Lun) -> bool:
+        """Whether any command of a nexus waits for a LUN."""
+        return lun in self.lines.get(nexus, ())
 
-    def add(self, nexus: "RemoteNexus", task: Task, full: Lun | None) -> None:
+    def has(self, nexus: "RemoteNexus", lun: Lun, task: Task) -> bool:
+        """Whether a command waits."""
+        return self.has_line(nexus, lun) and task in self.lines[nexus][lun]
+
+    def add(self, nexus: "RemoteNexus", lun: Lun, task: Task, *, full: bool) -> None:
         """A command waits.
 
-        :param full: the LUN that has its share, where that is the reason.
+        :param full: whether its LUN has its share.
         """
-        tasks = self.tasks.get(nexus)
-        if tasks is not None:
-            tasks[task] = None
-            return
-        self.tasks[nexus] = {task: None}
-        self._line_up(nexus, full)
+        lines = self.lines.setdefault(nexus, {})
+        line = lines.get(lun)
+        if line is None:
+            line = lines[lun] = {}
+            self._line_up(nexus, lun, full=full)
+        line[task] = None
 
     def withdraw(self, nexus: "RemoteNexus", chosen: Callable[[Task], bool]) -> list[Task]:
-        """Take out those of the commands of a nexus that are chosen; the others have another turn."""
-        tasks = self.tasks.get(nexus)
-        if tasks is None:
-            return []
-        withdrawn = [task for task in tasks if chosen(task)]
-        for task in withdrawn:
-            del tasks[task]
-        for lun in [lun for lun, nexuses in self._passed_over.items() if nexus in nexuses]:
-            self._take_up(lun, nexus)
-        if not tasks:
-            del self.tasks[nexus]
-            self._turns.pop(nexus, None)
+        """Take out those of the commands of a nexus that are chosen; what is left of their lines has another turn."""
+        withdrawn: list[Task] = []
+        for lun, line in list(self.lines.get(nexus, {}).items()):
+            of_line = [task for task in line if chosen(task)]
+            for task in of_line:
+                del line[task]
+            if of_line:
+                withdrawn += of_line
+                _discard(self._passed_over, lun, nexus)
+                _discard(self._turns, nexus, lun)
+                self.again(nexus, lun, full=False)
         return withdrawn
 
     def ended(self, lun: Lun, others: int) -> None:
-        """A command of a LUN has ended: one of those that were passed over because of it has a turn.
+        """A command of a LUN has ended: one of the lines that were passed over because of it has a turn.
 
         :param others: commands of the LUN that are under way, whose ends will bring further turns; with none, all have one.
         """
         for nexus in list(self._passed_over.get(lun, ()))[: 1 if others else None]:
-            self._take_up(lun, nexus)
+            _discard(self._passed_over, lun, nexus)
+            self._line_up(nexus, lun, full=False)
 
-    def turns(self) -> "Iterator[tuple[RemoteNexus, dict[Task, None]]]":
-        """Some of the nexuses whose turn it is, each with its commands; what is left of them waits again by :meth:`again`."""
-        for nexus in list(islice(self._turns, _NEXUSES_PER_TURN)):
-            del self._turns[nexus]
-            yield nexus, self.tasks[nexus]
+    def turns(self) -> "Iterator[tuple[RemoteNexus, Lun, dict[Task, None]]]":
+        """Some of the lines whose turn it is; what is left of one waits again by :meth:`again`."""
+        for nexus in list(islice(self._turns, _TURNS)):
+            luns = self._turns.pop(nexus)
+            lun = next(iter(luns))
+            del luns[lun]
+            if luns:
+                self._turns[nexus] = luns  # behind the others
+            yield nexus, lun, self.lines[nexus][lun]
 
-    def again(self, nexus: "RemoteNexus", full: Lun | None) -> None:
-        """A nexus has had its turn."""
-        if self.tasks[nexus]:
-            self._line_up(nexus, full)
+    def again(self, nexus: "RemoteNexus", lun: Lun, *, full: bool) -> None:
+        """A line has had its turn."""
+        if self.lines[nexus][lun]:
+            self._line_up(nexus, lun, full=full)
         else:
-            del self.tasks[nexus]
+            del self.lines[nexus][lun]
+            if not self.lines[nexus]:
+                del self.lines[nexus]
 
-    def _line_up(self, nexus: "RemoteNexus", full: Lun | None) -> None:
-        if full is None:
-            self._turns[nexus] = None
+    def _line_up(self, nexus: "RemoteNexus", lun: Lun, *, full: bool) -> None:
+        if full:
+            self._passed_over.setdefault(lun, {})[nexus] = None
         else:
-            self._passed_over.setdefault(full, {})[nexus] = None
+            self._turns.setdefault(nexus, {})[lun] = None
 
-    def _take_up(self, lun: Lun, nexus: "RemoteNexus") -> None:
-        nexuses = self._passed_over[lun]
-        del nexuses[nexus]
-        if not nexuses:
-            del self._passed_over[lun]
-        self._turns[nexus] = None
+
+def _discard(sets: dict[_K, dict[_V, None]], key: _K, value: _V) -> None:
+    """Take a value out of the set of a key; a set that is empty goes too."""
+    values = sets.get(key)
+    if values is not None and value in values:
+        del values[value]
+        if not values:
+            del sets[key]
