@@ -42,6 +42,25 @@ RING_PAYLOAD_BYTES_MAX = 4096
 NEXUSES_PER_DRIVER_MAX = 16384
 """Nexuses of one driver in a process of its own; more than any initiator network that one process can serve."""
 
+SESSIONS_OF_DRIVER_BYTES_MAX = NEXUSES_PER_DRIVER_MAX * 1024
+"""What a driver process tells of all its sessions when it is asked: with long names and details, one takes 1 KiB."""
+
+PORTALS_PER_DRIVER_MAX = 256
+"""Portals that a driver process tells of: as many as it may have listening sockets."""
+
+PORTS_PER_TARGET_MAX = 256
+"""Target ports that a driver process tells of one target.  The length of the SCSI Ports page (SPC-5 7.7.14) has 16 bits; with the
+longest names 260 fit."""
+
+SHOWN_TEXT_CHARACTERS_MAX = 300
+"""A name or an address that a driver process tells for show; the longest host name, with a port, has 259."""
+
+DRIVER_LOG_BYTES_PER_SECOND_MAX = 16 * 1024
+"""What a transport's processes may log in the long run, over all restarts; 1.4 GB in a day, so that somebody notices in time."""
+
+DRIVER_LOG_BURST_BYTES_MAX = 256 * 1024
+"""What they may log at once when they have been quiet before: some fifty tracebacks."""
+
 CONFIG_BYTES_MAX = 8 * 1024 * 1024
 """Longest configuration: 16384 logical units with long paths fit."""
 

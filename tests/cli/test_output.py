@@ -63,3 +63,13 @@ def test_text_is_shown_as_it_is(capsys: pytest.CaptureFixture[str]) -> None:
 )
 def test_sizes_have_units(size: int, text: str) -> None:
     assert size_text(size) == text
+
+
+def test_nothing_that_a_peer_has_named_moves_the_cursor(capsys: pytest.CaptureFixture[str]) -> None:
+    bad = "a\x1b[2J\r\n\x9bb"
+    for result in ([{bad: bad}], {bad: {bad: [bad, 1]}}, {"rows": [{"x": bad}]}, [bad], {bad: [{bad: {bad: bad}}]}):
+        text = shown(capsys, result)
+        assert text.replace("\n", "").isprintable()
+        assert "a?[2J" in text
+    assert json.loads(shown(capsys, [{bad: bad}], as_json=True)) == [{bad: bad}]
+    assert shown(capsys, [{bad: bad}], as_json=True).replace("\n", "").isprintable()

@@ -1,5 +1,6 @@
 """What transports are offered."""
 
+import socket
 from types import ModuleType
 from typing import Any
 
@@ -7,6 +8,7 @@ import pytest
 from daemon.conftest import CONFIG, Running, Start
 
 from tgtcore import Account, hookimpl
+from tgtcore.daemon import Inheritance, InheritedSocket
 from tgtcore.errors import Draining, PluginError
 from tgtcore.nexus import InitiatorPort
 
@@ -138,3 +140,18 @@ async def test_a_lun_whose_commands_can_not_be_amended_is_not_mapped(start: Star
     with pytest.raises(PluginError, match="inside"):
         await running.apply(('["a"]', '["a", "b"]'))
     assert list(nexus.luns()) == list(running.daemon.inventory.targets["t.one"].luns.luns()) == [0]
+
+
+@pytest.mark.asyncio
+async def test_a_transport_gets_no_socket_that_another_one_had(running: Running) -> None:
+    inventory = running.daemon.inventory
+    sockets = [socket.create_server(("127.0.0.1", 0)) for _ in range(3)]
+    owners = {"own": "fake", "free": "", "others": "loop"}
+    inventory.inheritance = Inheritance(
+        InheritedSocket(name, sock, owner) for (name, owner), sock in zip(owners.items(), sockets, strict=True)
+    )
+    host = running.transport.host
+    assert [host.inherited(name) for name in owners] == [*sockets[:2], None]
+    inventory.inheritance.close()
+    for sock in sockets:
+        sock.close()

@@ -36,7 +36,18 @@ def test_a_transport_may_have_all_that_it_had(listening: socket.socket) -> None:
         inheritance = Inheritance([InheritedSocket("a", listening, "iscsi"), InheritedSocket("b", other, "loop")])
         assert inheritance.take_sockets("loop") == [("b", other)]
         assert inheritance.take_sockets("loop") == []
-        assert inheritance.take_socket("a") is listening
+        assert inheritance.take_socket("a", "iscsi") is listening
+
+
+def test_an_heir_gets_what_it_had_or_nobody_had(listening: socket.socket) -> None:
+    """By whatever address it asks for it."""
+    with socket.create_server(("127.0.0.1", 0)) as own, socket.create_server(("127.0.0.1", 0)) as free:
+        others = InheritedSocket("a", listening, "iscsi")
+        inheritance = Inheritance([others, InheritedSocket("a", own, "loop"), InheritedSocket("a", free)])
+        assert inheritance.take_socket(str(others), "loop") is None
+        assert [inheritance.take_socket("a", "loop") for _ in range(3)] == [own, free, None]
+        assert inheritance.take_socket("a") is None
+        assert inheritance.take_socket("a", "iscsi") is listening
 
 
 def test_reservations_are_given_once() -> None:

@@ -85,7 +85,7 @@ async def test_everything_is_handed_over(old: Old, sockets: list[InheritedSocket
     taken = dict(inheritance.take_sockets("transport 1"))
     assert len(taken) == len(sockets) // 2
     for inherited in sockets:
-        found = taken.get(inherited.address) or inheritance.take_socket(inherited.address)
+        found = taken.get(inherited.address) or inheritance.take_socket(inherited.address, inherited.transport)
         assert found is not None
         assert found.getsockname() == inherited.socket.getsockname()
         found.close()

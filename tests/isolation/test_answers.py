@@ -1,14 +1,19 @@
 """What a driver tells for show, checked."""
 
+import json
+from typing import Any
+
 import pytest
 
 from tgtcore.errors import RingError
 from tgtcore.isolation import answers
 from tgtcore.nexus import TargetPort
+from tgtcore.transport import PortalInfo
 
 
 def test_right_answers_are_understood() -> None:
-    assert answers.PORTALS.parse(b'[{"address": "a", "group": 1}]')[0].address == "a"
+    (portal,) = answers.PORTALS.parse(b'[{"address": "a", "group": 1, "configured": "b"}]')
+    assert portal.info() == PortalInfo("a", 1, configured="b")
     session = b'[{"id": "1", "target": "t", "initiator": "i", "address": "a", "tasks": 0, "details": {"x": [1]}}]'
     assert answers.SESSIONS.parse(session)[0].details == {"x": [1]}
     assert answers.URLS.parse(b'{"0": ["iscsi://"]}') == {0: ["iscsi://"]}
@@ -30,6 +35,37 @@ def test_wrong_answers_are_refused_in_words(shown: "answers.Shown[object]", answ
         shown.parse(answer)
 
 
+PORT = {"name": "n", "relative_id": 1, "group": 1, "protocol": 5}
+SESSION = {"id": "1", "target": "t", "initiator": "i", "address": "a", "tasks": 0}
+
+
+@pytest.mark.parametrize(
+    ("shown", "most"),
+    [
+        (answers.PORTALS, [{"address": "a", "group": 1}] * 256),
+        (answers.SESSIONS, [SESSION] * 16384),
+        (answers.PORTS, {1: [PORT] * 256}),
+        (answers.SESSIONS, [{**SESSION, "initiator": "x" * 300}]),
+        (answers.PORTALS, [{"address": "x" * 300, "group": 1}]),
+    ],
+)
+def test_answers_are_bounded_in_number_and_in_length(shown: "answers.Shown[Any]", most: Any) -> None:
+    assert shown.parse(json.dumps(most).encode())
+    more = json.dumps(most).replace("xx", "xxx", 1)
+    if more == json.dumps(most):
+        more = json.dumps({1: most[1] * 2} if isinstance(most, dict) else most * 2)
+    with pytest.raises(RingError, match=r"its answer about \w+ can't be: .*at most"):
+        shown.parse(more.encode())
+
+
+def test_what_it_shows_can_not_move_a_cursor() -> None:
+    (session,) = answers.SESSIONS.parse(json.dumps([{**SESSION, "id": "\x1b[2J", "address": "a\nb"}]).encode())
+    assert (session.id, session.address) == ("\\x1b[2J", "a\\nb")
+    (portal,) = answers.PORTALS.parse(b'[{"address": "\\u001b[2J", "group": 1}]')
+    assert portal.address == "\\x1b[2J"
+    assert answers.URLS.parse(b'{"0": ["\\u001b[2J"]}') == {0: ["\\x1b[2J"]}
+
+
 def test_its_words_can_not_forge_lines_of_a_log() -> None:
     with pytest.raises(RingError) as refused:
         answers.URLS.parse(b'{"\\n2026 forged\\u001b[2J' + b"x" * 10_000 + b'": []}')
@@ -48,11 +84,19 @@ def test_its_words_can_not_forge_lines_of_a_log() -> None:
         TargetPort("n", 1, 1, -1),
         TargetPort("", 1, 1, 5),
         TargetPort("n" * 300, 1, 1, 5),
+        TargetPort("n\x1b[2J", 1, 1, 5),
     ],
 )
 def test_ports_that_can_not_be_are_refused(port: TargetPort) -> None:
     with pytest.raises(RingError, match="there can be no target port"):
         answers.checked(port)
+
+
+def test_two_ports_of_a_target_have_two_numbers() -> None:
+    ports = [TargetPort("a", 1, 1, 5), TargetPort("b", 2, 1, 5)]
+    assert answers.checked_ports(ports) == ports
+    with pytest.raises(RingError, match="the same relative target port identifier"):
+        answers.checked_ports([*ports, TargetPort("c", 2, 1, 5)])
 
 
 def test_ports_that_can_be_are_taken() -> None:

@@ -107,18 +107,30 @@ class Wayward(Transport):
     def portals(self) -> list[PortalInfo]:
         if self._listening is None:
             return []
-        return [PortalInfo(f"127.0.0.1:{self._listening.getsockname()[1]}", 1)]
+        one = PortalInfo(f"127.0.0.1:{self._listening.getsockname()[1]}", 1)
+        return [one] * 257 if self.options.lie == "portals" else [one]  # type: ignore[attr-defined]
 
     def sessions(self) -> list[SessionInfo]:
-        one = SessionInfo("1", "t", "i", "a", 0)
-        return [one] * 1_000_000 if self.options.lie == "sessions" else []  # type: ignore[attr-defined]
+        return _SESSIONS.get(self.options.lie, [])  # type: ignore[attr-defined]
 
     def statistics(self) -> Any:
         return ["no", "mapping"] if self.options.lie == "statistics" else {}  # type: ignore[attr-defined]
 
     def target_ports(self, target: Target) -> list[TargetPort]:
         number = 0 if self.options.lie == "ports" else 1  # type: ignore[attr-defined]
-        return [TargetPort(f"{target.name},1", number, 1, 5)]
+        count = 257 if self.options.lie == "many ports" else 1  # type: ignore[attr-defined]
+        return [TargetPort(f"{target.name},1", number + more, 1, 5) for more in range(count)]
+
+
+class _Endless(list[SessionInfo]):
+    """From any of them on there is one more, about which there is much to say."""
+
+    def __getitem__(self, _: Any) -> Any:
+        return [SessionInfo("1", "t", "i", "a", 0, {"more": "x" * 1_000_000})]
+
+
+_SESSIONS = {"sessions": [SessionInfo("1", "t", "i", "a", 0)] * 1_000_000, "endless": _Endless()}
+"""What it tells, by its lie."""
 
 
 @hookimpl

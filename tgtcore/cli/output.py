@@ -17,14 +17,30 @@ def show(result: Any, columns: Sequence[str] = (), *, as_json: bool) -> None:
     """
     if as_json:
         click.echo(json.dumps(result, indent=2, default=str))
-    elif _is_rows(result):
+        return
+    if isinstance(result, str):
+        click.echo(result, nl=bool(result))
+        return
+    result = _plain(result)
+    if _is_rows(result):
         _show_table(result, columns)
     elif isinstance(result, Mapping):
         _show_sections(result)
-    elif isinstance(result, str):
-        click.echo(result, nl=bool(result))
     else:
         click.echo(_cell("", result))
+
+
+def plain(text: str) -> str:
+    """A text that moves no cursor, whoever it comes from: initiators choose their names, and drivers say what they like."""
+    return text if text.isprintable() else "".join(one if one.isprintable() else "?" for one in text)
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, str):
+        return plain(value)
+    if isinstance(value, Mapping):
+        return {plain(str(key)): _plain(inner) for key, inner in value.items()}
+    return [_plain(inner) for inner in value] if isinstance(value, list) else value
 
 
 def _is_rows(value: Any) -> bool:

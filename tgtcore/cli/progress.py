@@ -7,6 +7,8 @@ from typing import Any
 
 import click
 
+from tgtcore.cli.output import plain
+
 _ERASE = "\r\x1b[K"
 
 
@@ -47,5 +49,4 @@ def line(progress: dict[str, Any]) -> str:
     users = ", ".join(holders) + (f" and {more} more" if more > 0 else "")
     left_s = progress["left_s"]
     when = f"{left_s:.0f} s left" if left_s else "what waits is aborted"
-    text = f"{progress['thing']} is {progress['state']}, {when}; in use by: {users or 'nobody'}"
-    return "".join(character if character.isprintable() else "?" for character in text)
+    return plain(f"{progress['thing']} is {progress['state']}, {when}; in use by: {users or 'nobody'}")

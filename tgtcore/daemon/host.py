@@ -92,8 +92,8 @@ class TransportHost:
         return nexus
 
     def inherited(self, address: str) -> socket.socket | None:
-        """A socket that listens at an address already."""
-        return self._inventory.inheritance.take_socket(address)
+        """A socket that listens at an address already; none that another transport had."""
+        return self._inventory.inheritance.take_socket(address, self._name)
 
     def forget(self, lu: LogicalUnit) -> None:
         """A logical unit is gone."""

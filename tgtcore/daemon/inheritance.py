@@ -39,10 +39,16 @@ class Inheritance:
         self._sockets = list(sockets)
         self._reservations = dict(reservations or {})
 
-    def take_socket(self, address: str) -> socket.socket | None:
-        """The listening socket of an address, which is the caller's from now on; None when there is none."""
+    def take_socket(self, address: str, heir: str = "") -> socket.socket | None:
+        """The listening socket of an address, which is the caller's from now on; None when there is none.
+
+        What a transport had, no other one gets: a driver in a process of its own may have said any address of its sockets.
+
+        :param heir: the transport that asks, if one does.
+        """
+        offered = [one for one in self._sockets if one.transport in ("", heir)]
         for asked in (lambda one: one.address, str):
-            for inherited in self._sockets:
+            for inherited in offered:
                 if asked(inherited) == address:
                     self._sockets.remove(inherited)
                     return inherited.socket

@@ -1,14 +1,20 @@
 """What a driver tells of itself for show: every answer is checked, for it may say anything."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from typing import Annotated, Any, Generic, TypeVar
 
-from pydantic import Field, JsonValue, TypeAdapter, ValidationError
+from pydantic import AfterValidator, Field, JsonValue, TypeAdapter, ValidationError
 
 from tgtcore.errors import RingError
 from tgtcore.isolation.orders import printable
-from tgtcore.limits import NAME_BYTES_MAX, NEXUSES_PER_DRIVER_MAX
+from tgtcore.limits import (
+    NAME_BYTES_MAX,
+    NEXUSES_PER_DRIVER_MAX,
+    PORTALS_PER_DRIVER_MAX,
+    PORTS_PER_TARGET_MAX,
+    SHOWN_TEXT_CHARACTERS_MAX,
+)
 from tgtcore.nexus import Nexus, TargetPort
 from tgtcore.transport import PortalInfo, SessionInfo
 
@@ -24,7 +30,7 @@ def first_problem(error: ValidationError) -> str:
     """What is wrong with what a driver has told; of its words only where, as it may stand in a log."""
     first = error.errors(include_url=False, include_context=False, include_input=False)[0]
     where = printable(".".join(map(str, first["loc"])))[:_TEXT_MAX]
-    return f"{where}: {first['msg']}"
+    return f"{where}: {first['msg']}" if where else str(first["msg"])
 
 
 @dataclass(frozen=True)
@@ -49,17 +55,35 @@ class Shown(Generic[_T]):
             raise RingError(f"its answer about {self.name} can't be: {first_problem(error)}") from None
 
 
+_Text = Annotated[str, Field(max_length=SHOWN_TEXT_CHARACTERS_MAX), AfterValidator(printable)]
+
+
+@dataclass(frozen=True)
+class ToldPortal:
+    """A portal as it comes over the ring."""
+
+    address: _Text
+    group: int
+    advertised: _Text = ""
+    connections: int = 0
+    configured: _Text = ""
+
+    def info(self) -> PortalInfo:
+        """As others know it."""
+        return PortalInfo(**vars(self))
+
+
 @dataclass(frozen=True)
 class ToldSession:
     """A session as it comes over the ring, its nexus by number."""
 
-    id: str
-    target: str
-    initiator: str
-    address: str
+    id: _Text
+    target: _Text
+    initiator: _Text
+    address: _Text
     tasks: int
     details: dict[str, Any] = field(default_factory=dict)
-    portal: str = ""
+    portal: _Text = ""
     nexus: int = 0
 
     def info(self, nexuses: Mapping[int, Nexus]) -> SessionInfo:
@@ -67,13 +91,27 @@ class ToldSession:
         return SessionInfo(**{**vars(self), "nexus": nexuses.get(self.nexus)})
 
 
+_Portals = Annotated[list[ToldPortal], Field(max_length=PORTALS_PER_DRIVER_MAX)]
 _Sessions = Annotated[list[ToldSession], Field(max_length=NEXUSES_PER_DRIVER_MAX)]
+_Ports = Annotated[list[TargetPort], Field(max_length=PORTS_PER_TARGET_MAX)]
 
-PORTALS = Shown("portals", TypeAdapter(list[PortalInfo]))
+PORTALS: Shown[list[ToldPortal]] = Shown("portals", TypeAdapter(_Portals))
 SESSIONS: Shown[list[ToldSession]] = Shown("sessions", TypeAdapter(_Sessions))
 STATISTICS: Shown[dict[str, Any]] = Shown("statistics", TypeAdapter(dict[str, JsonValue]))
-URLS = Shown("urls", TypeAdapter(dict[int, list[str]]))
-PORTS = Shown("ports", TypeAdapter(dict[int, list[TargetPort]]))
+URLS: Shown[dict[int, list[str]]] = Shown(
+    "urls", TypeAdapter(dict[int, list[Annotated[str, AfterValidator(printable)]]])
+)
+PORTS: Shown[dict[int, list[TargetPort]]] = Shown("ports", TypeAdapter(dict[int, _Ports]))
+
+
+def checked_ports(ports: Collection[TargetPort]) -> list[TargetPort]:
+    """The ports of a target as a driver has told them.
+
+    :raises RingError: there can be none such.
+    """
+    if len({port.relative_id for port in ports}) < len(ports):
+        raise RingError("two ports of a target can't have the same relative target port identifier")
+    return [checked(port) for port in ports]
 
 
 def checked(port: TargetPort) -> TargetPort:
@@ -82,7 +120,8 @@ def checked(port: TargetPort) -> TargetPort:
     :raises RingError: there can be none such.
     """
     numbers = 1 <= port.relative_id <= 0xFFFF and 1 <= port.group <= 0xFFFF and 0 <= port.protocol <= PROTOCOL_MAX
-    if not numbers or not 0 < len(port.name.encode("utf-8", "replace")) <= _PORT_NAME_BYTES_MAX:
+    named = 0 < len(port.name.encode("utf-8", "replace")) <= _PORT_NAME_BYTES_MAX and port.name.isprintable()
+    if not numbers or not named:
         raise RingError(
             f"there can be no target port with the numbers and the name of {printable(str(port))[:_TEXT_MAX]}"
         )

@@ -11,6 +11,7 @@ from collections.abc import Callable
 from dataclasses import replace
 
 from tgtcore.isolation.child_log import ChildLog
+from tgtcore.isolation.log_allowance import LogAllowance
 from tgtcore.isolation.orders import Orders
 
 _READ_BYTES = 16 * 1024
@@ -23,6 +24,7 @@ class Child:
 
     :param orders: what it is told; the number of its descriptor is filled in.
     :param log: takes what it logs.
+    :param allowance: how much that may be.
     :param ended: called once, when it has ended.
     :raises OSError: it can't be started.
     """
@@ -32,6 +34,7 @@ class Child:
         orders: Orders,
         loop: asyncio.AbstractEventLoop,
         log: logging.Logger,
+        allowance: LogAllowance,
         ended: Callable[[], None],
     ) -> None:
         self.link, far_end = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
@@ -62,7 +65,7 @@ class Child:
         assert process.stderr is not None
         self._stderr = process.stderr
         os.set_blocking(self._stderr.fileno(), False)
-        self._log = ChildLog(log, process.pid, loop.time)
+        self._log = ChildLog(log, process.pid, loop, allowance)
         loop.add_reader(self._pidfd, self._ended)
         loop.add_reader(self._stderr, self._said)
 

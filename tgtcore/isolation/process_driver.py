@@ -9,6 +9,7 @@ from tgtcore.errors import ConfigError, RingError
 from tgtcore.isolation.attendant import HUNG_UP
 from tgtcore.isolation.child import Child
 from tgtcore.isolation.events import Refused
+from tgtcore.isolation.log_allowance import LogAllowance
 from tgtcore.isolation.orders import Orders
 from tgtcore.isolation.privileges import user_ids
 from tgtcore.isolation.ring_driver import GEOMETRY, PATIENCE, Patience, RingDriver
@@ -38,6 +39,7 @@ class ProcessDriver(RingDriver):
         self.starts = 0
         """How often a process was started."""
         self._orders = orders
+        self._log_allowance = LogAllowance(host.loop.time)
         self._state = "starting"
         self._last_end = ""
         """How the process before has ended."""
@@ -73,7 +75,7 @@ class ProcessDriver(RingDriver):
         uid = user_ids(self._orders.user)[0] if self._orders.user else 0
         child: Child | None = None
         try:
-            child = self.child = Child(self._orders, self._host.loop, self._log, self._ended)
+            child = self.child = Child(self._orders, self._host.loop, self._log, self._log_allowance, self._ended)
             attendant = self._take_in(await accept_driver(child.link, GEOMETRY, peer=(child.pid, uid)))
             await self._bring_to_work(attendant)
         except (RingError, OSError) as error:

@@ -17,7 +17,7 @@ from tgtcore.isolation.answers import Shown
 from tgtcore.isolation.attendant import Attendant
 from tgtcore.isolation.events import Refused
 from tgtcore.isolation.target_news import TargetNews
-from tgtcore.limits import NEXUSES_PER_DRIVER_MAX
+from tgtcore.limits import NEXUSES_PER_DRIVER_MAX, SESSIONS_OF_DRIVER_BYTES_MAX
 from tgtcore.nexus import TargetPort
 from tgtcore.ring import Attached, Event, Geometry, close_listening
 from tgtcore.target import Target
@@ -239,18 +239,23 @@ class RingDriver(Driver):
 
     async def portals(self) -> list[PortalInfo]:
         """The open portals; none while there is no driver."""
-        return await self._shown(answers.PORTALS) or []
+        return [one.info() for one in await self._shown(answers.PORTALS) or ()]
 
     async def sessions(self) -> list[SessionInfo]:
         """The sessions; none while there is no driver."""
         found: list[SessionInfo] = []
-        while len(found) <= NEXUSES_PER_DRIVER_MAX:
-            more = await self._shown(answers.SESSIONS, start=len(found))
+        told_bytes = 0
+        while len(found) <= NEXUSES_PER_DRIVER_MAX and told_bytes <= SESSIONS_OF_DRIVER_BYTES_MAX:
+            answer = await self._ask(Event.SHOW, payload=f"{answers.SESSIONS.name} {len(found)}".encode())
+            more = self._parsed(answers.SESSIONS, answer)
             if not more:
                 return found
+            told_bytes += len(answer)
             nexuses = self.attendant.nexuses if self.attendant is not None else {}
             found += [one.info(nexuses) for one in more]
-        self._drop(f"it tells of more than {NEXUSES_PER_DRIVER_MAX} sessions")
+        told = f"{len(found)} sessions in {told_bytes} bytes"
+        most = f"{NEXUSES_PER_DRIVER_MAX} in {SESSIONS_OF_DRIVER_BYTES_MAX}"
+        self._drop(f"it tells of {told}, expected at most {most}")
         return []
 
     async def urls(self, target: Target) -> dict[int, list[str]]:
@@ -274,9 +279,11 @@ class RingDriver(Driver):
     def _about(self) -> dict[str, Any]:
         """Where the driver comes from, for statistics."""
 
-    async def _shown(self, shown: Shown[_T], target: int = 0, start: int | None = None) -> _T | None:
-        what = shown.name if start is None else f"{shown.name} {start}"
-        answer = await self._ask(Event.SHOW, payload=what.encode(), target=target)
+    async def _shown(self, shown: Shown[_T], target: int = 0) -> _T | None:
+        return self._parsed(shown, await self._ask(Event.SHOW, payload=shown.name.encode(), target=target))
+
+    def _parsed(self, shown: Shown[_T], answer: bytes) -> _T | None:
+        """An answer; None: it is empty, or can't be, and the driver is dropped."""
         if not answer:
             return None
         try:
@@ -291,10 +298,12 @@ class RingDriver(Driver):
 
     async def _refresh_ports(self) -> None:
         """Ask for the target ports of all targets: commands need them and can't wait."""
+        attendant = self.attendant
         try:
             shown = await self._shown(answers.PORTS)
-            if shown is not None:
-                self._ports = {tid: [answers.checked(port) for port in ports] for tid, ports in shown.items()}
+            if attendant is not None and shown is not None:
+                told = {tid: answers.checked_ports(ports) for tid, ports in shown.items()}
+                self._ports = {tid: ports for tid, ports in told.items() if tid in attendant.targets}
         except Refused as error:
             self._log.warning("the driver does not tell its target ports: %s", error)
         except RingError as error:
