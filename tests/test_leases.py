@@ -1,4 +1,6 @@
 import asyncio
+from collections.abc import Callable
+from dataclasses import dataclass, field
 
 import pytest
 
@@ -108,3 +110,76 @@ def test_a_drain_that_takes_too_long_names_everyone() -> None:
     assert caught.value.holders == ("task 0x2a (4.0 s)",)
     leases.give("task 0x2a")
     assert len(leases) == 0
+
+
+@dataclass(eq=False)
+class Guest:
+    """Has a lease while its house lists it."""
+
+    name: str
+    since_s: float
+    house: "list[Guest]"
+    told: list[Callable[[], None]] = field(default_factory=list)
+
+    def __str__(self) -> str:
+        return self.name
+
+    def when_ended(self, told: Callable[[], None]) -> None:
+        self.told.append(told)
+
+    def go(self) -> None:
+        self.house.remove(self)
+        for told in self.told:
+            told()
+
+
+def test_residents_hold_leases_that_they_never_took() -> None:
+    clock, house = Clock(), list[Guest]()
+    leases = Leases("LUN 1", clock, residents=lambda: house)
+    house.append(Guest("task 1", 99.0, house))
+    leases.take("a resize")
+    house.append(Guest("task 2", 101.0, house))
+    clock.now += 2
+    assert [str(holder) for holder in leases.holders()] == ["task 1 (3.0 s)", "a resize (2.0 s)", "task 2 (1.0 s)"]
+    assert len(leases) == 3
+    assert house[0] in leases
+    assert leases.holders_of(Guest) == house
+
+
+def test_the_end_of_a_drain_waits_for_residents_too_and_for_those_who_came_later() -> None:
+    async def run() -> None:
+        house: list[Guest] = []
+        leases = Leases("LUN 1", residents=lambda: house)
+        first, second = Guest("task 1", 0.0, house), Guest("task 2", 1.0, house)
+        house.append(first)
+        everyone, one = leases.released(), leases.released([first])
+        house.append(second)
+        first.go()
+        assert (everyone.done(), one.done()) == (False, True)
+        leases.take("a resize")
+        second.go()
+        assert not everyone.done()
+        leases.give("a resize")
+        assert everyone.done()
+
+    asyncio.run(run())
+
+
+def test_who_has_stopped_waiting_is_not_told() -> None:
+    async def run() -> None:
+        leases = Leases("LUN 1")
+        leases.take("a")
+        leases.released().cancel()
+        leases.give("a")
+        assert leases.released().done()
+
+    asyncio.run(run())
+
+
+def test_the_thing_hears_of_its_door() -> None:
+    heard: list[bool] = []
+    leases = Leases("LUN 1", door=heard.append)
+    leases.shut()
+    leases.open()
+    assert heard == [True, False]
+    leases.take("a")

@@ -136,6 +136,7 @@ def test_everything_runs_and_nothing_overtakes_an_ordered_task(steps: list[tuple
 def test_a_held_task_set_starts_nothing_and_goes_on_in_order(stage: Stage) -> None:
     stage.arrive("s1")
     stage.task_set.hold()
+    assert len(stage.task_set) == 1
     for name in ("s2", "o1", "h1", "s3", "h2"):
         stage.arrive(name)
     stage.end("s1")

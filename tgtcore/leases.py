@@ -2,18 +2,32 @@
 
 Whoever uses something that can be removed holds a lease on it.  All calls come from the loop's thread, so a lease costs
 one dictionary entry.  A holder is any hashable object; ``str(holder)`` is shown to the user, so give it a good one.
+
+Tasks come and go by the million, and what they use knows them anyway: they are its residents, whose leases cost nothing.
 """
 
 import asyncio
 import time
-from collections.abc import Callable, Hashable, Iterable, Iterator
+from collections.abc import Callable, Collection, Hashable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import Any, TypeVar
+from operator import itemgetter
+from typing import Any, Protocol, TypeVar
 
 from tgtcore.errors import Draining, DrainTimeout
 
 _T = TypeVar("_T")
+
+
+class Resident(Hashable, Protocol):
+    """A holder that neither takes nor gives its lease: it has one while its thing lists it."""
+
+    @property
+    def since_s(self) -> float:
+        """When its lease began, by :func:`time.monotonic`."""
+
+    def when_ended(self, told: Callable[[], None]) -> None:
+        """Call ``told`` once the thing does not list it any more."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,44 +51,56 @@ class Leases:
 
     :param what: the thing's name as its user knows it; it begins every message.
     :param clock: seconds, monotonic; a parameter so that tests own the time.
+    :param residents: lists those who have a lease without taking it, oldest first.  Their thing looks at the door itself.
+    :param door: called with whether the door is shut when that changes.
     """
 
-    __slots__ = ("_clock", "_door_shut", "_held", "_waiters", "what")
+    __slots__ = ("_clock", "_door", "_ends", "_held", "_residents", "draining", "what")
 
-    def __init__(self, what: str, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(
+        self,
+        what: str,
+        clock: Callable[[], float] = time.monotonic,
+        *,
+        residents: Callable[[], Collection[Resident]] = tuple,
+        door: Callable[[bool], None] = lambda shut: None,
+    ) -> None:
         self.what = what
+        self.draining = False
+        """Whether the door is shut: no new lease is given."""
         self._clock = clock
         self._held: dict[Hashable, float] = {}
-        self._door_shut = False
-        self._waiters: list[tuple[asyncio.Future[None], set[Hashable] | None]] = []
+        self._residents = residents
+        self._door = door
+        self._ends: dict[Hashable, list[Callable[[], None]]] = {}
+        """Who is to be told that a holder has given its lease back."""
 
     def __len__(self) -> int:
-        return len(self._held)
+        return len(self._held) + len(self._residents())
 
     def __contains__(self, holder: Hashable) -> bool:
-        return holder in self._held
-
-    @property
-    def draining(self) -> bool:
-        """Whether the door is shut: no new lease is given."""
-        return self._door_shut
+        return holder in self._held or holder in self._residents()
 
     def take(self, holder: Hashable) -> None:
         """Begin to use the thing.
 
         :raises Draining: the thing is going away.
         """
-        if self._door_shut:
-            raise Draining(f"{self.what} is going away; {holder} may not start using it")
+        if self.draining:
+            raise self.refusal(holder)
         assert holder not in self._held, f"{holder} already holds a lease on {self.what}"
         self._held[holder] = self._clock()
+
+    def refusal(self, holder: Hashable) -> Draining:
+        """What a newcomer is told at the door."""
+        return Draining(f"{self.what} is going away; {holder} may not start using it")
 
     def give(self, holder: Hashable) -> None:
         """End the use that :meth:`take` began; giving a lease back twice is a defect and asserted."""
         assert holder in self._held, f"{holder} gives back a lease on {self.what} that it does not hold"
         del self._held[holder]
-        if self._waiters:
-            self._wake(holder)
+        for told in self._ends.pop(holder, ()):
+            told()
 
     @contextmanager
     def lease(self, holder: Hashable) -> Iterator[None]:
@@ -87,20 +113,29 @@ class Leases:
 
     def shut(self) -> None:
         """Give no new leases; idempotent."""
-        self._door_shut = True
+        self._move_door(shut=True)
 
     def open(self) -> None:
         """Give leases again; idempotent."""
-        self._door_shut = False
+        self._move_door(shut=False)
+
+    def _move_door(self, *, shut: bool) -> None:
+        self.draining = shut
+        self._door(shut)
+
+    def _everyone(self) -> list[tuple[float, Any]]:
+        """Since when, and who; oldest first."""
+        taken = [(since, holder) for holder, since in self._held.items()]
+        return sorted([*taken, *((one.since_s, one) for one in self._residents())], key=itemgetter(0))
 
     def holders(self, chosen: Callable[[Any], bool] = lambda holder: True) -> list[Holder]:
         """Everyone who holds a lease, or those chosen among them, oldest first."""
         now = self._clock()
-        return [Holder(str(holder), since, now - since) for holder, since in self._held.items() if chosen(holder)]
+        return [Holder(str(holder), since, now - since) for since, holder in self._everyone() if chosen(holder)]
 
     def holders_of(self, kind: type[_T]) -> list[_T]:
         """The holders of one kind, as objects, oldest first."""
-        return [holder for holder in self._held if isinstance(holder, kind)]
+        return [holder for _, holder in self._everyone() if isinstance(holder, kind)]
 
     async def drain(self, timeout_s: float | None) -> None:
         """Shut the door and wait until the last lease is given back; with None, however long that takes.
@@ -121,20 +156,41 @@ class Leases:
 
         Cancel it when nobody waits any more.
         """
-        loop = asyncio.get_running_loop()
-        released: asyncio.Future[None] = loop.create_future()
-        awaited = None if holders is None else {holder for holder in holders if holder in self._held}
-        if self._held if awaited is None else awaited:
-            waiter = released, awaited
-            self._waiters.append(waiter)
-            released.add_done_callback(lambda _: self._waiters.remove(waiter))
-        else:
-            released.set_result(None)
+        released: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        awaited = None if holders is None else set(holders)
+        remaining = 0
+
+        def look() -> None:
+            """Wait for those who are there, and then for who has come meanwhile."""
+            nonlocal remaining
+            if released.done():
+                return
+            there = self._there(awaited)
+            remaining = len(there)
+            for holder in there:
+                self._when_given(holder, one_less)
+            if not there:
+                released.set_result(None)
+
+        def one_less() -> None:
+            nonlocal remaining
+            remaining -= 1
+            if not remaining:
+                look()
+
+        look()
         return released
 
-    def _wake(self, holder: Hashable) -> None:
-        for released, awaited in self._waiters:
-            if awaited is not None:
-                awaited.discard(holder)
-            if not released.done() and not (self._held if awaited is None else awaited):
-                released.set_result(None)
+    def _there(self, awaited: set[Hashable] | None) -> list[Any]:
+        if awaited is None:
+            return [*self._held, *self._residents()]
+        there = [holder for holder in awaited if holder in self._held]
+        if len(there) < len(awaited):
+            there += [holder for holder in self._residents() if holder in awaited]
+        return there
+
+    def _when_given(self, holder: Any, told: Callable[[], None]) -> None:
+        if holder in self._held:
+            self._ends.setdefault(holder, []).append(told)
+        else:
+            holder.when_ended(told)

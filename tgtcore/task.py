@@ -68,6 +68,8 @@ class Task:
 
     # Defaults are class attributes: most commands never change them, and each assignment saved is time saved per command.
     state = State.NEW
+    since_s = 0.0
+    """When the nexus accepted it, by :func:`time.monotonic`."""
     status: int = Status.GOOD
     sense: bytes = b""
     data_out: "Buffer | None" = None

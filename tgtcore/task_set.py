@@ -44,7 +44,7 @@ class TaskSet:
             if not self._enabled_barriers and not self.waiting:
                 self._enabled += 1
                 return True
-        elif (attribute == Attribute.HEAD_OF_QUEUE and not self._held) or not self:
+        elif not self._held and (attribute == Attribute.HEAD_OF_QUEUE or not len(self)):
             self._enabled += 1
             self._enabled_barriers += 1
             return True
@@ -62,13 +62,11 @@ class TaskSet:
         """Let no task start until :meth:`release`, not even at the head of the queue; those that have started go on."""
         assert not self._held
         self._held = True
-        self._enabled += 1  # as if an ORDERED task were there, so that the way of a command need not ask
-        self._enabled_barriers += 1
+        self._enabled_barriers += 1  # as if an ORDERED task were there, so that the way of a command need not ask
 
     def release(self) -> None:
         """End what :meth:`hold` began, and start whoever may run now."""
         self._held = False
-        self._enabled -= 1
         self._enabled_barriers -= 1
         self.go_on()
 

@@ -11,6 +11,7 @@ from support.fakes import FakeStore, FakeTransport, HeldTask
 from tgtcore import signals
 from tgtcore.daemon import Kind, Thing
 from tgtcore.errors import ConfigError, DrainTimeout, StoreError
+from tgtcore.nexus import Nexus
 from tgtcore.task import PENDING, Attribute
 
 
@@ -195,19 +196,23 @@ async def test_two_edits_at_once_are_both_done(running: Running) -> None:
     assert len(running.daemon.inventory.targets["t.one"].access.initiators) == 5
 
 
+def running_task(nexus: Nexus, monkeypatch: pytest.MonkeyPatch) -> HeldTask:
+    itl = nexus.itl(0)
+    assert itl is not None
+    itl.attentions = ()
+    monkeypatch.setattr(itl.commands.find(bytes(6)), "handler", lambda device, task: PENDING)
+    task = HeldTask(nexus, 0, 7, Attribute.SIMPLE, bytes(6), 0, 0)
+    nexus.submit(task)
+    return task
+
+
 @pytest.mark.asyncio
 async def test_a_late_removal_names_the_holder_and_goes_on(running: Running, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("tgtcore.daemon.departures._LOGOUT_S", 0)
     nexus = running.transport.log_in("t.one", "host")
     assert nexus is not None
-    task = HeldTask(nexus, 0, 7, Attribute.SIMPLE, bytes(6), 0, 0)
+    task = running_task(nexus, monkeypatch)
     monkeypatch.setattr(task, "abort", lambda status: False)
-    lu = nexus.luns()[0]
-    nexus.tasks[task.tag] = task
-    nexus.leases.take(task)
-    task.itl = nexus.itl(0)
-    lu.leases.take(task)
-    lu.accepted += 1
     with pytest.raises(DrainTimeout, match=r"LUN 0 of target t.one is still in use after \d+\.\d s by: .*task 0x7"):
         await running.apply(('["a", "b"]', '{ 1 = "b" }'))
     assert list(nexus.luns()) == [1]
@@ -295,12 +300,7 @@ async def test_a_resize_names_the_commands_that_it_waits_for(running: Running, m
     nexus = running.transport.log_in("t.one", "host")
     assert nexus is not None
     running.transport.log_in("t.one", "an innocent")
-    itl = nexus.itl(0)
-    assert itl is not None
-    itl.attentions = ()
-    monkeypatch.setattr(itl.commands.find(bytes(6)), "handler", lambda device, task: PENDING)
-    task = HeldTask(nexus, 0, 7, Attribute.SIMPLE, bytes(6), 0, 0)
-    nexus.submit(task)
+    task = running_task(nexus, monkeypatch)
     resized = Resized(8192)
     with pytest.raises(DrainTimeout) as caught:
         await running.daemon.resize("a", 8192)

@@ -154,7 +154,7 @@ async def test_listeners_that_fail_keep_nobody(running: Running) -> None:
 
 
 async def test_a_command_that_vanished_is_named(running: Running) -> None:
-    running.daemon.inventory.units["b"].lu.accepted += 2
+    running.daemon.inventory.units["b"].lu.former.accepted += 2
     assert await stopped(running) == ["logical unit b: 2 commands have vanished"]
 
 

@@ -7,7 +7,6 @@ import pytest
 from tgtcore_disk import Disk
 
 from tgtcore.daemon.saved_state import SavedState
-from tgtcore.leases import Leases
 from tgtcore.logical_unit import LogicalUnit
 from tgtcore.loop import Lane
 from tgtcore.nexus import Nexus
@@ -58,15 +57,15 @@ def double_completion(patch: pytest.MonkeyPatch) -> None:
 
 
 def leaked_lease(patch: pytest.MonkeyPatch) -> None:
-    """A command that was aborted while it ran keeps its lease on the logical unit."""
-    give = Leases.give
+    """A command that was aborted while it ran keeps its leases on the nexus and the logical unit."""
+    ended = Nexus.task_ended
 
-    def keep(self: Leases, holder: Any) -> None:
-        aborted = isinstance(holder, Task) and holder.abort_status is not None and holder.enabled
-        if not (aborted and self.what.startswith("logical unit")):
-            give(self, holder)
+    def keep(self: Nexus, task: Task) -> None:
+        ended(self, task)
+        if task.abort_status is not None and task.enabled:
+            self.tasks[task.tag] = task
 
-    patch.setattr(Leases, "give", keep)
+    patch.setattr(Nexus, "task_ended", keep)
 
 
 def write_acknowledged_early(patch: pytest.MonkeyPatch) -> None:

@@ -45,7 +45,8 @@ class Patience:
         :param at_most_s: and no longer than this.
         :returns: whether it has come.
         """
-        await asyncio.wait({awaited, self._over}, timeout=at_most_s, return_when=asyncio.FIRST_COMPLETED)
+        if not awaited.done():
+            await asyncio.wait({awaited, self._over}, timeout=at_most_s, return_when=asyncio.FIRST_COMPLETED)
         return awaited.done()
 
     def close(self) -> None:

@@ -44,22 +44,19 @@ class RemoteNexus(Nexus):
     def submit(self, task: "Task") -> None:
         """Pass a task on to the core."""
         assert task.tag not in self.tasks, f"{task}: the tag is in use"
-        self.leases.take(task)
-        self.tasks[task.tag] = task
+        self.accept(task)
         task.itl = self._far_side
         self._correspondent.submit(task)
 
     def turn_away(self, task: "Task") -> None:
         """End a task with TASK SET FULL; the core need not know."""
-        self.leases.take(task)
-        self.tasks[task.tag] = task
+        self.accept(task)
         task.finish(Status.TASK_SET_FULL, b"")
 
     def task_ended(self, task: "Task") -> None:
         """Let a task go."""
         self.ids.pop(task.tag, None)
         del self.tasks[task.tag]
-        self.leases.give(task)
 
     # ---- task management ----------------------------------------------------------------------------------------------
 

@@ -3,7 +3,9 @@
 import asyncio
 import logging
 from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
 from functools import partial
+from operator import attrgetter
 from typing import TYPE_CHECKING, Any
 
 from pydantic import BaseModel
@@ -47,7 +49,33 @@ class LogicalUnit:
     :raises ConfigError: options and store do not fit.
     :raises OSError: what was saved can't be read.
     :raises ValueError: what was saved is damaged.
+
+    It has slots, for every command touches it: with thousands of logical units cache misses are what costs.
     """
+
+    __slots__ = (
+        "__weakref__",
+        "changing",
+        "commands",
+        "descriptor_sense",
+        "device",
+        "door_shut",
+        "extra_vpd_pages",
+        "former",
+        "identity",
+        "itls",
+        "leases",
+        "maps",
+        "name",
+        "news",
+        "online",
+        "pause",
+        "reservations",
+        "reserved",
+        "saved_state",
+        "store",
+        "task_aborted_status",
+    )
 
     def __init__(
         self,
@@ -80,11 +108,11 @@ class LogicalUnit:
         """Held by whoever changes the store or the device: a resize, a pause."""
         self.pause: Pause | None = None
         """Set while nothing may start."""
-        # Every command touches these, so they are side by side: with thousands of logical units cache misses are what costs.
-        self.leases = Leases(str(self))
-        self.accepted = 0
-        """Tasks ever accepted; ``accepted == ended + len(tasks())`` always, see :attr:`missing`."""
-        self.ended = 0
+        self.leases = Leases(str(self), residents=self.tasks, door=self._door_moved)
+        self.former = Account()
+        """Of the nexuses that have used it and do so no longer."""
+        self.door_shut = False
+        """Whether no task is accepted any more, for :attr:`leases` are given to nobody."""
         self.reserved = False
         """Whether a reservation may be in the way of a command."""
         if saved_state is not None:
@@ -101,8 +129,26 @@ class LogicalUnit:
         return f"logical unit {self.name}"
 
     def tasks(self) -> list[Task]:
-        """All tasks that have not ended, oldest first."""
-        return self.leases.holders_of(Task)
+        """All tasks that have not ended, oldest first.
+
+        Nobody lists them but their nexuses: with thousands of logical units each memory access per command counts.
+        """
+        every = [task for itl in self.itls if len(itl.task_set) for task in itl.tasks()]
+        return every if len(self.itls) == 1 else sorted(every, key=attrgetter("since_s"))
+
+    def _accounts(self) -> "Iterator[ITLNexus | Account]":
+        yield self.former
+        yield from self.itls
+
+    @property
+    def accepted(self) -> int:
+        """Tasks ever accepted."""
+        return sum(account.accepted for account in self._accounts())
+
+    @property
+    def ended(self) -> int:
+        """Tasks ever ended; ``accepted == ended + len(tasks())`` always, see :attr:`missing`."""
+        return sum(account.commands_ended for account in self._accounts())
 
     @property
     def missing(self) -> int:
@@ -116,8 +162,8 @@ class LogicalUnit:
 
         :raises Draining: the logical unit is going away; the task was not accepted.
         """
-        self.leases.take(task)
-        self.accepted += 1
+        if self.door_shut:
+            raise self.leases.refusal(task)
         task.itl = itl
         try:
             task.command = self._check(task, itl)
@@ -204,15 +250,6 @@ class LogicalUnit:
             result, failure = None, error
         done(result, failure)
 
-    def task_ended(self, task: Task, itl: "ITLNexus") -> None:
-        """Let a task go; called by :meth:`Task.finish` only."""
-        self.ended += 1
-        self.leases.give(task)
-        if task.enabled:
-            itl.task_set.ended(task)
-        elif task.dormant:
-            itl.task_set.withdraw(task)
-
     def fail(self, task: Task, error: BaseException) -> None:
         """End a task with what an error means to its initiator."""
         task.data_in = None
@@ -232,6 +269,8 @@ class LogicalUnit:
         A nexus that was given it again meanwhile, under whatever LUN, keeps what it has.
         """
         del self.itls[itl]
+        self.former.accepted += itl.accepted
+        self.former.commands_ended += itl.commands_ended
         if not itl.nexus.has(self):
             self.nexus_lost(itl)
 
@@ -272,6 +311,9 @@ class LogicalUnit:
         """
         tasks = [task for task in self.tasks() if chosen(task)]
         abort_all(tasks, told_others(by.nexus, self), then)
+
+    def _door_moved(self, shut: bool) -> None:
+        self.door_shut = shut
 
     def _reservations_changed(self, active: bool) -> None:
         self.reserved = active
@@ -338,6 +380,14 @@ class LogicalUnit:
         if self.store is not None:
             self.store.claims.release(str(self))
             self.store.leases.give(self)
+
+
+@dataclass(slots=True)
+class Account:
+    """How many tasks were accepted, and how many of them have ended."""
+
+    accepted: int = 0
+    commands_ended: int = 0
 
 
 class _Resize:

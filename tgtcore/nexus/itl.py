@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from tgtcore.device import CommandTable
     from tgtcore.logical_unit import LogicalUnit
     from tgtcore.nexus.nexus import Nexus
+    from tgtcore.task import Task
 
 _RESET_CLASS = 0x29
 """The additional sense code of everything from power on to I_T nexus loss; its qualifiers go from high to low precedence."""
@@ -62,6 +63,9 @@ class ITLNexus:
         Of resets only the one of the highest precedence is kept (SAM-5 5.14.1), and it goes first.  The others stay behind it:
         an initiator that is told of a reset does not look for a new capacity or other logical units.
         """
+        if not self.attentions:
+            self.attentions = (code,)
+            return
         if code in self.attentions:
             return
         pending = (*self.attentions, code)
@@ -84,6 +88,15 @@ class ITLNexus:
         self.prevents_removal = False
         self.lu.nexus_lost(self)
         self.establish_attention(asc.I_T_NEXUS_LOSS_OCCURRED)
+
+    def tasks(self) -> "list[Task]":
+        """Its unfinished tasks, oldest first."""
+        return [task for task in self.nexus.tasks.values() if task.itl is self]
+
+    @property
+    def accepted(self) -> int:
+        """Tasks ever accepted."""
+        return self.commands_ended + len(self.task_set)
 
     def statistics(self) -> dict[str, int]:
         """Figures since the nexus was opened."""

@@ -1,6 +1,7 @@
 """The I_T nexus: one initiator port logged in to one target port, with its unfinished tasks."""
 
 from collections.abc import Callable, Mapping
+from time import monotonic
 from typing import TYPE_CHECKING
 
 from tgtcore.aborting import abort_all, in_silence, when_all_ended
@@ -52,9 +53,9 @@ class Nexus:
         self.initiator_port = initiator_port
         self.target_port = target_port
         self.identity = NexusIdentity(initiator_port.transport_id, target_port.relative_id, target_port.name)
-        self.leases = Leases(str(self))
         self.tasks: dict[int, Task] = {}
         """Unfinished tasks by tag, oldest first."""
+        self.leases = Leases(str(self), residents=self.tasks.values)
         self.itls: dict[int, ITLNexus] = {}
         """Those that were made, by the 8-byte LUN field as a number, in the canonical addressing method of the LUN."""
         self.lun_map = target.map_for(initiator_port.name)
@@ -80,8 +81,7 @@ class Nexus:
         if len(tasks) >= TASKS_PER_NEXUS_MAX:
             self.turn_away(task)
             return
-        self.leases.take(task)
-        tasks[task.tag] = task
+        self.accept(task)
         try:
             itl = self.itls.get(task.lun) or self.find(task.lun)
         except Crowded:
@@ -97,15 +97,29 @@ class Nexus:
 
     def turn_away(self, task: "Task") -> None:
         """End a task with TASK SET FULL instead of accepting it: its transport has no memory for it now (SAM-5 5.3.1)."""
-        self.leases.take(task)
-        self.tasks[task.tag] = task
+        self.accept(task)
         task.finish(Status.TASK_SET_FULL, b"")
+
+    def accept(self, task: "Task") -> None:
+        """Count a task in: from now on it has a lease on the nexus.
+
+        :raises Draining: the nexus is going away.
+        """
+        leases = self.leases
+        if leases.draining:
+            raise leases.refusal(task)
+        task.since_s = monotonic()
+        self.tasks[task.tag] = task
 
     def task_ended(self, task: "Task") -> None:
         """Let a task go; called by :meth:`Task.finish` only."""
+        del self.tasks[task.tag]
         itl = task.itl
         if itl is not None:
-            itl.lu.task_ended(task, itl)
+            if task.enabled:
+                itl.task_set.ended(task)
+            elif task.dormant:
+                itl.task_set.withdraw(task)
             itl.commands_ended += 1
             if task.status:
                 itl.errors += 1
@@ -113,8 +127,6 @@ class Nexus:
                 itl.bytes_in += len(task.data_in)
             if task.wanted_out:
                 itl.bytes_out += min(task.wanted_out, task.expected_out)
-        del self.tasks[task.tag]
-        self.leases.give(task)
 
     def find(self, field: int) -> ITLNexus | None:
         """The I_T_L nexus of an 8-byte LUN field, or None.
@@ -184,7 +196,7 @@ class Nexus:
         self.attention(asc.REPORTED_LUNS_DATA_HAS_CHANGED)
         if itl is None:
             return []
-        tasks = self.tasks_of(itl)
+        tasks = itl.tasks()
         when_all_ended(tasks, lambda: self._forgotten(itl))
         return tasks
 
@@ -203,10 +215,6 @@ class Nexus:
         self._news.recall(code)
         for itl in self.itls.values():
             itl.clear_attention(code)
-
-    def tasks_of(self, itl: ITLNexus) -> list["Task"]:
-        """Unfinished tasks for one logical unit, oldest first."""
-        return [task for task in self.tasks.values() if task.itl is itl]
 
     def abort_tasks(self, then: Callable[[], None]) -> None:
         """Abort every unfinished task in silence; ``then`` when the last has ended."""

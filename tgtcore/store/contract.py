@@ -113,6 +113,8 @@ class Store(ABC):
     :class:`~tgtcore.errors.StoreError` with a message that names the file.
     """
 
+    __slots__ = ()
+
     Options: ClassVar[type[BaseModel]] = NoOptions
     """The configuration keys of this store, checked before the store is made."""
 

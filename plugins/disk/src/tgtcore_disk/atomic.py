@@ -48,7 +48,7 @@ class AtomicCommands(TransferCommands):
             return PENDING
         durable = bool(flags & FUA) or self.write_through
         expected, written = data[:length], data[length:]
-        found = self._read_nowait(offset, length)
+        found = self._medium.read_nowait(offset, length)
         if found is None:
             work = self._compare_and_write, offset, expected, written, durable
             return self.slowly(task, offset, length, *work, alone=True)

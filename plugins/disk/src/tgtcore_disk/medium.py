@@ -50,6 +50,19 @@ _UNMAP_GRANULARITY_BYTES_MAX = 1024 * 1024
 class Medium(SharedCommands):
     """The part of a disk that all its commands stand on.  Positions and lengths in bytes unless named otherwise."""
 
+    __slots__ = (
+        "_medium",
+        "blocks",
+        "blocks_read",
+        "blocks_written",
+        "contended",
+        "max_blocks",
+        "obstacles",
+        "reads",
+        "shift",
+        "writes",
+    )
+
     code = 0x00
     Options = DiskOptions
     options: DiskOptions

@@ -19,7 +19,7 @@ class TransferCommands(Medium):
 
     def __init__(self, *args: Any) -> None:
         super().__init__(*args)
-        self._read_nowait = self.store.read_nowait
+        self._medium = self.store.store
         self.reads = self.blocks_read = 0
         self._write_nowait = self.store.write_nowait
         self.writes = self.blocks_written = 0
@@ -60,7 +60,7 @@ class TransferCommands(Medium):
             if region is not None:
                 task.data_in = region
                 return None
-        data = self._read_nowait(offset, length)
+        data = self._medium.read_nowait(offset, length)
         if data is None:
             return self.slowly(task, offset, length, self.store.read, offset, length)
         task.data_in = data

@@ -36,6 +36,28 @@ class FileStore(Store):
     :raises StoreError: it can't be opened, made or locked, or it is not an image.
     """
 
+    __slots__ = (
+        "_bytes_there",
+        "_cache",
+        "_device",
+        "_durability",
+        "_fd",
+        "_features",
+        "_granule",
+        "_made",
+        "_no_inline_write_before",
+        "_path",
+        "_preallocate",
+        "_presence",
+        "_reads_nowait",
+        "_sent_from",
+        "_writes_durably",
+        "_writes_nowait",
+        "preferred_bytes",
+        "rotational",
+        "size_bytes",
+    )
+
     Options = FileOptions
     persistent = True
     concurrency = Concurrency.PARALLEL
@@ -60,11 +82,9 @@ class FileStore(Store):
         self._features = Features.NONE if self._device or options.preallocate else Features.EXTENTS
         if not options.read_only:
             self._features |= Features.WRITE | Features.WRITE_THROUGH | Features.RESIZE | self._clearing()
-        if self._device:
-            self.rotational = self._device.rotational
-            self.preferred_bytes = self._device.physical_bytes
-        elif status.st_blksize & (status.st_blksize - 1) == 0:
-            self.preferred_bytes = status.st_blksize
+        self.rotational = self._device is not None and self._device.rotational
+        block_bytes = self._device.physical_bytes if self._device else status.st_blksize
+        self.preferred_bytes = block_bytes if block_bytes & (block_bytes - 1) == 0 else Store.preferred_bytes
         self._granule = self._device.logical_bytes if self._device else 1
         self._durability = Durability(self._path)
         self._presence = Presence(fd, self._path)

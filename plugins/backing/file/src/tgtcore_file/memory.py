@@ -28,6 +28,8 @@ class MemoryStore(Store):
     A byte that was never written takes no memory; one byte written takes a whole chunk, until all of it is unmapped.
     """
 
+    __slots__ = ("_changing", "_chunks", "_limit", "size_bytes")
+
     Options = MemoryOptions
     concurrency = Concurrency.PARALLEL
 

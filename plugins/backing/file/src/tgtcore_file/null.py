@@ -9,6 +9,8 @@ _ZEROES = memoryview(bytes(1024 * 1024))
 class NullStore(Store):
     """A medium that takes everything, keeps nothing and is never full."""
 
+    __slots__ = ("size_bytes",)
+
     Options = NullOptions
     persistent = True
     concurrency = Concurrency.PARALLEL
