@@ -71,34 +71,3 @@ def test_its_words_can_not_forge_lines_of_a_log() -> None:
         answers.URLS.parse(b'{"\\n2026 forged\\u001b[2J' + b"x" * 10_000 + b'": []}')
     assert str(refused.value).isprintable()
     assert len(str(refused.value)) < 400
-
-
-@pytest.mark.parametrize(
-    "port",
-    [
-        TargetPort("n", 0, 1, 5),
-        TargetPort("n", 65536, 1, 5),
-        TargetPort("n", 1, 0, 5),
-        TargetPort("n", 1, 65536, 5),
-        TargetPort("n", 1, 1, 16),
-        TargetPort("n", 1, 1, -1),
-        TargetPort("", 1, 1, 5),
-        TargetPort("n" * 300, 1, 1, 5),
-        TargetPort("n\x1b[2J", 1, 1, 5),
-    ],
-)
-def test_ports_that_can_not_be_are_refused(port: TargetPort) -> None:
-    with pytest.raises(RingError, match="there can be no target port"):
-        answers.checked(port)
-
-
-def test_two_ports_of_a_target_have_two_numbers() -> None:
-    ports = [TargetPort("a", 1, 1, 5), TargetPort("b", 2, 1, 5)]
-    assert answers.checked_ports(ports) == ports
-    with pytest.raises(RingError, match="the same relative target port identifier"):
-        answers.checked_ports([*ports, TargetPort("c", 2, 1, 5)])
-
-
-def test_ports_that_can_be_are_taken() -> None:
-    port = TargetPort("iqn.2025-01.example:t,t,0x0001", 65535, 65535, 15)
-    assert answers.checked(port) is port

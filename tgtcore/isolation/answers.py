@@ -1,6 +1,6 @@
 """What a driver tells of itself for show: every answer is checked, for it may say anything."""
 
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Annotated, Any, Generic, TypeVar
 
@@ -9,7 +9,6 @@ from pydantic import AfterValidator, Field, JsonValue, TypeAdapter, ValidationEr
 from tgtcore.errors import RingError
 from tgtcore.isolation.orders import printable
 from tgtcore.limits import (
-    NAME_BYTES_MAX,
     NEXUSES_PER_DRIVER_MAX,
     PORTALS_PER_DRIVER_MAX,
     PORTS_PER_TARGET_MAX,
@@ -20,10 +19,6 @@ from tgtcore.transport import PortalInfo, SessionInfo
 
 _T = TypeVar("_T")
 _TEXT_MAX = 200
-_PORT_NAME_BYTES_MAX = NAME_BYTES_MAX + len(",t,0x0001")
-"""RFC 7143 4.2.7.1: iSCSI has the longest names."""
-PROTOCOL_MAX = 0x0F
-"""SPC-5 table 477: PROTOCOL IDENTIFIER has four bits."""
 
 
 def first_problem(error: ValidationError) -> str:
@@ -102,27 +97,3 @@ URLS: Shown[dict[int, list[str]]] = Shown(
     "urls", TypeAdapter(dict[int, list[Annotated[str, AfterValidator(printable)]]])
 )
 PORTS: Shown[dict[int, list[TargetPort]]] = Shown("ports", TypeAdapter(dict[int, _Ports]))
-
-
-def checked_ports(ports: Collection[TargetPort]) -> list[TargetPort]:
-    """The ports of a target as a driver has told them.
-
-    :raises RingError: there can be none such.
-    """
-    if len({port.relative_id for port in ports}) < len(ports):
-        raise RingError("two ports of a target can't have the same relative target port identifier")
-    return [checked(port) for port in ports]
-
-
-def checked(port: TargetPort) -> TargetPort:
-    """A target port as a driver has told it.
-
-    :raises RingError: there can be none such.
-    """
-    numbers = 1 <= port.relative_id <= 0xFFFF and 1 <= port.group <= 0xFFFF and 0 <= port.protocol <= PROTOCOL_MAX
-    named = 0 < len(port.name.encode("utf-8", "replace")) <= _PORT_NAME_BYTES_MAX and port.name.isprintable()
-    if not numbers or not named:
-        raise RingError(
-            f"there can be no target port with the numbers and the name of {printable(str(port))[:_TEXT_MAX]}"
-        )
-    return port

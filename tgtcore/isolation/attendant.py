@@ -9,18 +9,16 @@ from collections.abc import Callable
 from typing import Any
 
 from tgtcore.errors import Draining, RingError, TgtError
-from tgtcore.isolation.answers import checked
 from tgtcore.isolation.events import Events
+from tgtcore.isolation.ports import checked_initiator, checked_target_port
 from tgtcore.isolation.ring_task import RingTask
 from tgtcore.isolation.signalling import heard
 from tgtcore.limits import (
     CDB_BYTES_MAX,
-    NAME_BYTES_MAX,
     NEXUSES_PER_DRIVER_MAX,
     PARAMETER_LIST_BYTES_MAX,
     RING_PAYLOAD_BYTES_MAX,
     SOCKETS_PER_DRIVER_MAX,
-    TRANSPORT_ID_BYTES_MAX,
 )
 from tgtcore.nexus import InitiatorPort, Nexus, TargetPort, Tmf, TmfRequest, TmfResponse
 from tgtcore.ring import (
@@ -281,7 +279,7 @@ class Attendant:
             raise RingError(f"nexus {number} is open already, or one of more than {NEXUSES_PER_DRIVER_MAX}")
         name, address, transport_id, port = words.split(self._payload(offset, length), 4)
         initiator_port = _initiator_port(name, address, transport_id)
-        target_port = checked(TargetPort(words.text(port), relative_id, group, protocol))
+        target_port = checked_target_port(TargetPort(words.text(port), relative_id, group, protocol))
         self._begin(request_id)
         status, text = self._open(number, target, initiator_port, target_port)
         self._respond(messages.NEXUS_OPENED, request_id, Response.NEXUS_OPENED, status, 0, len(text), request_id, text)
@@ -381,18 +379,11 @@ class Attendant:
 
 
 def _initiator_port(name: bytes, address: bytes, transport_id: bytes) -> InitiatorPort:
-    """An initiator port as a driver tells of it: its words come into logs and reservations.
+    """An initiator port as a driver tells of it.
 
     :raises RingError: there can be none such.
     """
-    port = InitiatorPort(words.text(name), transport_id, words.text(address))
-    if not (
-        0 < len(name) <= NAME_BYTES_MAX and len(address) <= NAME_BYTES_MAX and (port.name + port.address).isprintable()
-    ):
-        raise RingError(f"an initiator port with a name of {len(name)} and an address of {len(address)} bytes can't be")
-    if not 0 < len(transport_id) <= TRANSPORT_ID_BYTES_MAX:
-        raise RingError(f"a TransportID of {len(transport_id)} bytes, expected at most {TRANSPORT_ID_BYTES_MAX}")
-    return port
+    return checked_initiator(InitiatorPort(words.text(name), transport_id, words.text(address)))
 
 
 _FUNCTIONS = {member.value: Tmf[member.name] for member in RingFunction if member is not RingFunction.NEXUS_TASKS}

@@ -9,7 +9,8 @@ from tgtcore.errors import RingError
 from tgtcore.isolation.data_places import DataPlaces, Held, Home
 from tgtcore.isolation.flight import Flight, held_by, lun_of
 from tgtcore.isolation.shares import Lun, Shares, Waiting
-from tgtcore.ring import AckStatus, Attached, DriverEnd, Request, Response, RingFunction, messages
+from tgtcore.limits import RING_PAYLOAD_BYTES_MAX
+from tgtcore.ring import AckStatus, Attached, DriverEnd, Event, Request, Response, RingFunction, messages
 from tgtcore.ring.area import Area
 from tgtcore.ring.driver_end import Handler
 from tgtcore.ring.layout import Layout
@@ -52,6 +53,7 @@ class Correspondent:
         self._requests_waiting: deque[tuple[Layout, Handler, tuple[Any, ...]]] = deque()
         self._last_id = 0
         handlers: dict[int, Handler] = {
+            **dict.fromkeys(range(min(Event), 1 << 8), self._unknown),
             **events,
             Response.COMPLETION: self._completed,
             Response.WANT_DATA: self._wanted,
@@ -183,28 +185,30 @@ class Correspondent:
         )
         flight = self._flights.pop(request_id)
         task = flight.task
-        if flags & messages.SILENT:
-            self._give(flight)
-            if flight.refused:
-                task.finish(Status.CHECK_CONDITION, _TOO_LONG)
+        try:
+            if flags & messages.SILENT:
+                self._give(flight)
+                if flight.refused:
+                    task.finish(Status.CHECK_CONDITION, _TOO_LONG)
+                elif not task.abort(None):
+                    task.finish(Status.GOOD, b"")  # it has brought data, and counts as running here; that is over
             else:
-                task.abort(None)
-        else:
-            if length:
-                data = self.end.data[flight.in_offset : flight.in_offset + min(length, flight.room)]
-                task.data_in = bytes(data) if length <= flight.room else bytes(data).ljust(length, b"\0")
-            self._give(flight)
-            task.wanted_out = wanted_out
-            sense = b""
-            if sense_length:
-                begin = at + messages.COMPLETION_HEAD.size
-                sense = bytes(slots[begin : begin + sense_length])
-            if flight.room < min(length, task.expected_in):
-                task.data_in = None
-                status, sense = Status.CHECK_CONDITION, _TOO_LONG
-            task.finish(status, sense)
-        if self._data_places or self._waiting or self._requests_waiting:
-            self._go_on()
+                if length:
+                    data = self.end.data[flight.in_offset : flight.in_offset + min(length, flight.room)]
+                    task.data_in = bytes(data) if length <= flight.room else bytes(data).ljust(length, b"\0")
+                self._give(flight)
+                task.wanted_out = wanted_out
+                sense = b""
+                if sense_length:
+                    begin = at + messages.COMPLETION_HEAD.size
+                    sense = bytes(slots[begin : begin + sense_length])
+                if flight.room < min(length, task.expected_in):
+                    task.data_in = None
+                    status, sense = Status.CHECK_CONDITION, _TOO_LONG
+                task.finish(status, sense)
+        finally:
+            if self._data_places or self._waiting or self._requests_waiting:
+                self._go_on()  # also when the transport has failed at the end of this one
 
     def _give(self, flight: Flight) -> None:
         if flight.place is not None:
@@ -317,28 +321,43 @@ class Correspondent:
         layout.pack_into(end.requests, end.slot(), *(request_id if value is None else value for value in values))
         return request_id
 
-    def ask(self, layout: Layout, payload: bytes, room: int, values: Callable[[int], tuple[Any, ...]]) -> memoryview:
+    def ask(
+        self,
+        layout: Layout,
+        payload: bytes,
+        room: int,
+        values: Callable[[int], tuple[Any, ...]],
+        late: Handler | None = None,
+    ) -> memoryview:
         """Post a question with a payload and wait for the answer.
 
         :param room: bytes of the payload's place, for an answer that is longer than the question.
         :param values: the fields, when the payload's offset is known; a None stands for the id.
+        :param late: takes the slot of an answer that comes when nobody waits for it any more.
         :returns: a copy of the answer's slot, and behind it, what is in the payload's place then.
-        :raises RingError: the core does not answer.
+        :raises RingError: the core does not answer, or the payload is longer than it may be.
         """
+        _check_payload(payload)
         room = max(room, len(payload))
         place = self._papers.take(room)
         if place is None:
             raise RingError("too many questions are unanswered")
         offset, data = place[0], self.end.data
         data[offset : offset + len(payload)] = payload
-        try:
-            request_id = self._post_request(layout, _ignore, values(offset))
-            slot = self.end.wait(request_id, _ANSWER_S)
-            del self._answers[request_id]
-            return memoryview(bytes(slot) + bytes(data[offset : offset + room]))
-        finally:
+
+        def answered(slots: memoryview, at: int) -> None:
+            """Until then the place is the core's."""
             data[offset : offset + room] = bytes(room)  # it may have been a secret
             self._papers.give(*place)
+            if late is not None and slots is not slot:
+                late(slots, at)
+
+        slot: memoryview | None = None
+        request_id = self._post_request(layout, answered, values(offset))
+        slot = self.end.wait(request_id, _ANSWER_S)
+        answer = memoryview(bytes(slot) + bytes(data[offset : offset + room]))
+        self._answers.pop(request_id)(slot, 0)
+        return answer
 
     def tell(
         self,
@@ -353,6 +372,7 @@ class Correspondent:
         :param values: as in :meth:`ask`.
         :raises RingError: there is no room for the payload.
         """
+        _check_payload(payload)
         place = self._papers.take(len(payload))
         if place is None:
             raise RingError("too many questions are unanswered")
@@ -370,6 +390,11 @@ class Correspondent:
         if self._requests_waiting or self._data_places or self._waiting:
             self._go_on()
 
+    def _unknown(self, slots: memoryview, at: int) -> None:
+        """An event of a newer core."""
+        _, _, _, _, event_id, buffer, _, _, _ = messages.EVENT.unpack_from(slots, at)
+        self.acknowledge(event_id, buffer, AckStatus.UNSUPPORTED, b"")
+
     def acknowledge(self, event_id: int, buffer: int, status: int, payload: bytes) -> None:
         """Answer an event; a payload that does not fit becomes a failure."""
         end = self.end
@@ -378,6 +403,15 @@ class Correspondent:
             status, payload = AckStatus.FAILED, b"the answer is too long"
         place[: len(payload)] = payload
         messages.ACKNOWLEDGE.pack_into(end.requests, end.slot(), Request.ACKNOWLEDGE, status, 0, len(payload), event_id)
+
+
+def _check_payload(payload: bytes) -> None:
+    """Keep from the core what it would take for a breach: it would cost every session.
+
+    :raises RingError: it is too long.
+    """
+    if len(payload) > RING_PAYLOAD_BYTES_MAX:
+        raise RingError(f"a payload of {len(payload)} bytes, expected at most {RING_PAYLOAD_BYTES_MAX}")
 
 
 def _ignore(slots: memoryview, at: int) -> None:

@@ -7,6 +7,8 @@ from collections.abc import Iterable
 
 from tgtcore.errors import Draining, PluginError, RingError
 from tgtcore.isolation.correspondent import Correspondent
+from tgtcore.isolation.orders import printable
+from tgtcore.isolation.ports import checked_initiator, checked_target_port
 from tgtcore.isolation.remote_nexus import RemoteNexus
 from tgtcore.nexus import InitiatorPort, Nexus, TargetPort
 from tgtcore.ring import OpenStatus, Request, messages, receive_socket, words
@@ -48,7 +50,9 @@ class RemoteHost:
 
     def account(self, name: str) -> Account | None:
         """A configured account."""
-        payload = name.encode()
+        payload = name.encode("utf-8", "replace")
+        if len(payload) > _ACCOUNT_BYTES:
+            return None
 
         def values(offset: int) -> tuple[int | None, ...]:
             return Request.ACCOUNT, 0, 0, len(payload), None, offset, _ACCOUNT_BYTES, 0
@@ -61,15 +65,15 @@ class RemoteHost:
 
     def admits(self, target: Target, initiator_port: InitiatorPort, portal: str) -> bool:
         """Whether an initiator may log in; the core decides."""
-        payload = _port_words(initiator_port, portal)
 
         def values(offset: int) -> tuple[int | None, ...]:
             return Request.ADMIT, 0, 0, target.tid, None, offset, len(payload), 0
 
         try:
+            payload = _port_words(initiator_port, portal)
             return self.correspondent.ask(messages.ADMIT, payload, 0, values)[1] == 1
         except RingError as error:
-            _log.error("%s is not admitted to %s: %s", initiator_port, target, error)
+            _log.error("%s is not admitted to %s: %s", printable(str(initiator_port)), target, error)
             return False
 
     def inherited(self, address: str) -> socket.socket | None:
@@ -89,9 +93,10 @@ class RemoteHost:
 
         :raises Draining: the target is going away.
         :raises PluginError: the core has said why not.
+        :raises RingError: there can be no such ports, or the core does not answer.
         """
         self._last_number = number = self._last_number % 0xFFFFFFFF + 1
-        payload = _port_words(initiator_port, target_port.name)
+        payload = _port_words(initiator_port, checked_target_port(target_port).name)
 
         def values(offset: int) -> tuple[int | None, ...]:
             return (
@@ -110,7 +115,7 @@ class RemoteHost:
         nexus = RemoteNexus(target, initiator_port, target_port, self.correspondent, number)
         if target.leases.draining:
             raise Draining(f"{target} is going away")
-        slot = self.correspondent.ask(messages.NEXUS_OPEN, payload, 0, values)
+        slot = self.correspondent.ask(messages.NEXUS_OPEN, payload, 0, values, nexus.opened_late)
         _, status, _, text_length, _, text = messages.NEXUS_OPENED.unpack_from(slot, 0)
         if status != OpenStatus.OPENED:
             kind = Draining if status == OpenStatus.TARGET_GOING_AWAY else PluginError
@@ -120,4 +125,9 @@ class RemoteHost:
 
 
 def _port_words(port: InitiatorPort, last: str) -> bytes:
+    """An initiator port and another name.
+
+    :raises RingError: there can be no such port: what the core would drop the driver for costs only this login.
+    """
+    checked_initiator(port)
     return words.join((port.name.encode(), port.address.encode(), port.transport_id, last.encode()))

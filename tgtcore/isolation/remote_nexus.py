@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 from tgtcore.nexus import InitiatorPort, Nexus, TargetPort, Tmf, TmfRequest, TmfResponse
 from tgtcore.nexus.management import Answer
-from tgtcore.ring import Request, RingFunction, messages
+from tgtcore.ring import OpenStatus, Request, RingFunction, messages
 from tgtcore.scsi.status import Status
 
 if TYPE_CHECKING:
@@ -96,6 +96,13 @@ class RemoteNexus(Nexus):
             referenced,
         )
 
+    # ---- its beginning ------------------------------------------------------------------------------------------------
+
+    def opened_late(self, slots: memoryview, at: int) -> None:
+        """The core has opened it when nobody waited for that any more: nobody will use it."""
+        if slots[at + 1] == OpenStatus.OPENED:
+            self._correspondent.request(messages.NEXUS_CLOSE, _forgotten, Request.NEXUS_CLOSE, 0, 0, self.number, None)
+
     # ---- its end ------------------------------------------------------------------------------------------------------
 
     def close(self, then: Callable[[], None]) -> None:
@@ -128,6 +135,10 @@ class _FarSide:
         self.waiting = ()
         """No task set has tasks of this one's here."""
         self.execute = correspondent.data_arrived
+
+
+def _forgotten(slots: memoryview, at: int) -> None:
+    return
 
 
 def _no_commands(_: Any) -> Any:

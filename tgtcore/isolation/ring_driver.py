@@ -16,6 +16,7 @@ from tgtcore.isolation import answers
 from tgtcore.isolation.answers import Shown
 from tgtcore.isolation.attendant import Attendant
 from tgtcore.isolation.events import Refused
+from tgtcore.isolation.ports import checked_target_ports
 from tgtcore.isolation.target_news import TargetNews
 from tgtcore.limits import NEXUSES_PER_DRIVER_MAX, SESSIONS_OF_DRIVER_BYTES_MAX
 from tgtcore.nexus import TargetPort
@@ -302,7 +303,7 @@ class RingDriver(Driver):
         try:
             shown = await self._shown(answers.PORTS)
             if attendant is not None and shown is not None:
-                told = {tid: answers.checked_ports(ports) for tid, ports in shown.items()}
+                told = {tid: checked_target_ports(ports) for tid, ports in shown.items()}
                 self._ports = {tid: ports for tid, ports in told.items() if tid in attendant.targets}
         except Refused as error:
             self._log.warning("the driver does not tell its target ports: %s", error)

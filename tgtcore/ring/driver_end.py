@@ -155,13 +155,17 @@ class DriverEnd:
 
     def _take(self) -> None:
         """Handle what has come, in order; a handler may wait for something and find more behind it."""
-        while True:
-            if self._deferred:
-                self._handle(self._deferred.popleft(), 0)
-            elif self._announced:
-                self._handle(self._responses, self._advance())
-            else:
-                return
+        try:
+            while True:
+                if self._deferred:
+                    self._handle(self._deferred.popleft(), 0)
+                elif self._announced:
+                    self._handle(self._responses, self._advance())
+                else:
+                    return
+        except BaseException:
+            self._loop.call_soon(self._take)  # what is behind it must not wait for more
+            raise
 
     def _handle(self, slots: memoryview, at: int) -> None:
         kind = slots[at]
