@@ -20,7 +20,7 @@ _DEPTH = 32
 _LUNS_USED = 10
 _MOST_COSTLIER = 1.1
 _MOST_STOP_S = 10
-_MOST_STALL_S = 0.2
+_MOST_STALL_S = 0.1
 
 
 class Scale:

@@ -1,12 +1,12 @@
 import asyncio
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
 from pytest_mock import MockerFixture
 
-from tgtcore.loop import Lane, Turn, Workers
+from tgtcore.loop import Lane, Turn, Workers, in_turns
 
 WAIT_S = 10
 
@@ -173,3 +173,18 @@ async def test_a_long_piece_of_work_lets_others_have_their_turn(mocker: MockerFi
     asyncio.get_running_loop().call_soon(lambda: ran.append(now.return_value))
     await turn.over()
     assert ran == [0.02], "the next turn has only begun"
+
+
+@pytest.mark.asyncio
+async def test_a_long_list_is_made_in_turns(mocker: MockerFixture) -> None:
+    now = mocker.patch("tgtcore.loop.time.monotonic", return_value=0.0)
+    ran: list[float] = []
+    asyncio.get_running_loop().call_soon(lambda: ran.append(now.return_value))
+
+    def steps() -> Iterator[int]:
+        for step in range(4):
+            now.return_value += 0.008
+            yield step
+
+    assert await in_turns(steps()) == [0, 1, 2, 3]
+    assert ran == [0.016]

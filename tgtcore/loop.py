@@ -10,11 +10,12 @@ import threading
 import time
 from abc import ABC, abstractmethod
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from queue import SimpleQueue
-from typing import Any
+from typing import Any, TypeVar
 
 _log = logging.getLogger(__name__)
+_T = TypeVar("_T")
 
 Done = Callable[[Any, BaseException | None], None]
 """Called on the loop's thread with the job's result, or with the exception that it raised."""
@@ -45,6 +46,15 @@ class Turn:
         if time.monotonic() - self._since > _TURN_S:
             await asyncio.sleep(0)
             self._since = time.monotonic()
+
+
+async def in_turns(steps: Iterable[_T]) -> list[_T]:
+    """The list of what takes long to make; others have their turn meanwhile, and may change what it is made from."""
+    made, turn = [], Turn()
+    for step in steps:
+        made.append(step)
+        await turn.over()
+    return made
 
 
 class Runner(ABC):

@@ -1,5 +1,6 @@
 """The end of the daemon: in order, or at once."""
 
+import gc
 import os
 import signal
 import threading
@@ -65,4 +66,5 @@ def test_a_signal_during_a_start_that_hangs_ends_it(tmp_path: Path, monkeypatch:
     finally:
         gate.set()
     assert ready == []
+    assert gc.isenabled()
     assert os.listdir(tmp_path) == []

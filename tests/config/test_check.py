@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from support.fakes import fake_plugins
 
-from tgtcore.config import Config, check, parse, plugin_names
+from tgtcore.config import EMPTY, Config, check, parse, plugin_names
 from tgtcore.errors import ConfigError
 from tgtcore.options import Options
 from tgtcore.transport import ForeignTransport
@@ -39,8 +39,9 @@ luns = { 3 = "b" }
 ENVIRON = {"ALICE": "correct horse"}
 
 
-def checked(text: str, environ: dict[str, str] = ENVIRON) -> Config:
-    return check(parse(text.encode(), Path("/base"), "c.toml"), fake_plugins().registry, environ=environ)
+def checked(text: str, environ: dict[str, str] = ENVIRON, known: Config = EMPTY) -> Config:
+    source = parse(text.encode(), Path("/base"), "c.toml")
+    return check(source, fake_plugins().registry, environ=environ, known=known)
 
 
 def problems(text: str, **options: Any) -> tuple[str, ...]:
@@ -217,3 +218,21 @@ def test_options_of_plugins_are_checked_with_their_models() -> None:
 def test_default_options_of_the_transports_that_targets_use() -> None:
     config = checked(GOOD.replace('[transports.fake]\nportals = [{ address = "one" }]\n', ""))
     assert config.transports["fake"].options.model_dump() == {"portals": ()}
+
+
+def test_logical_units_that_are_known_and_the_same_are_not_checked_again() -> None:
+    known = checked(GOOD)
+    changed = GOOD.replace('serial = "S1"', 'serial = "S2"')
+    found = checked(changed, known=known)
+    assert found == checked(changed)
+    assert found.document == checked(changed).document
+    assert found.logical_units["b"] is known.logical_units["b"]
+    assert found.logical_units["a"].names == {"serial": "S2"}
+
+
+def test_what_is_wrong_between_known_logical_units_and_others_is_found() -> None:
+    known = checked(GOOD)
+    twice = GOOD.replace('store = { type = "memory" }', 'store = { type = "memory" }\nserial = "S1"')
+    assert problems(twice, known=known) == problems(twice)
+    gone = GOOD.replace("[logical_units.b]", "[logical_units.c]")
+    assert problems(gone, known=known) == problems(gone)

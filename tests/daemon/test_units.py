@@ -120,7 +120,7 @@ async def test_what_was_made_for_a_change_that_failed_goes_again_unless_it_was_u
     running: Running, commands: int
 ) -> None:
     def use(lu: LogicalUnit) -> None:
-        lu.former.accepted = lu.former.commands_ended = commands
+        lu.former.accepted = lu.former.ended = commands
 
     with signals.lu_added.connected_to(use), pytest.raises(StoreError, match="logical unit bad"):
         await running.apply(FAILING)

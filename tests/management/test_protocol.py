@@ -1,8 +1,12 @@
 """Lines of the management protocol."""
 
 import json
+from typing import Any
+from unittest import mock
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from tgtcore.errors import ConfigError, DrainTimeout, PluginError, StoreError
 from tgtcore.management.protocol import (
@@ -14,8 +18,8 @@ from tgtcore.management.protocol import (
     parse_message,
     parse_request,
     request_line,
-    result_line,
     result_of,
+    result_pieces,
 )
 
 MALFORMED = [
@@ -39,7 +43,25 @@ MALFORMED = [
 def test_requests_and_results_read_back_as_they_were() -> None:
     request = Request("lun list", {"target": "x"}, 7)
     assert parse_request(request_line(request)) == request
-    assert result_of(parse_message(result_line(7, [1, {"a": None}]))) == [1, {"a": None}]
+    assert result_of(parse_message("".join(result_pieces(7, [1, {"a": None}])).encode())) == [1, {"a": None}]
+
+
+_JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.text(),
+    lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner),
+)
+
+
+@given(_JSON, st.integers(1, 3))
+def test_an_answer_in_pieces_is_the_same_answer(result: Any, at_once: int) -> None:
+    with mock.patch("tgtcore.management.protocol._ELEMENTS_AT_ONCE", at_once):
+        line = "".join(result_pieces(7, result))
+    assert line == json.dumps({"version": 1, "id": 7, "result": result}, separators=(",", ":")) + "\n"
+
+
+def test_no_piece_of_a_long_answer_is_long() -> None:
+    rows = [{"name": f"d{number}", "luns": ["x"]} for number in range(1000)]
+    assert max(map(len, result_pieces(7, {"logical_units": rows, "by name": dict(enumerate(rows))}))) < 50
 
 
 @pytest.mark.parametrize("line", MALFORMED)

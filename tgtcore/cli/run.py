@@ -54,7 +54,11 @@ def run(
     :param take_over: take the place of the daemon that has the management socket now.
     :raises TgtError: something could not be started; nothing is left behind, and the former daemon serves if it lives.
     """
-    return asyncio.run(_Running(load, ready, stopping, reload_from, private).run(take_over=take_over))
+    gc.disable()  # a start builds much and drops little
+    try:
+        return asyncio.run(_Running(load, ready, stopping, reload_from, private).run(take_over=take_over))
+    finally:
+        gc.enable()
 
 
 class _Running:
@@ -142,6 +146,7 @@ class _Running:
         gc.unfreeze()  # a life before this one may have gone
         gc.collect()
         gc.freeze()  # what was built at the start stays: the collector need not look at it again
+        gc.enable()
         if self._ready is not None:
             await self._ready(daemon, self._socket)
             self._ready = None
@@ -172,6 +177,7 @@ class _Running:
             if outcome is not None:
                 return outcome
         with self._notifier.taking_time(asyncio.get_running_loop()):
+            gc.disable()  # everything goes, and most of it by itself
             return _report(await daemon.stop())
 
     async def _give_way(self, daemon: Daemon, server: Server, successor: Successor) -> int | Inheritance | None:
@@ -191,6 +197,7 @@ class _Running:
             server.pause()
             self._first.append((daemon.plugins, daemon.config))
             with self._notifier.taking_time(asyncio.get_running_loop()):
+                gc.disable()
                 left = await daemon.stop()
                 reservations = daemon.last_reservations()
                 try:

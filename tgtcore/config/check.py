@@ -9,6 +9,7 @@ from pydantic import BaseModel, TypeAdapter, ValidationError
 
 from tgtcore.config.logical_units import check_logical_unit, check_shared_names, check_shared_paths
 from tgtcore.config.models import (
+    EMPTY,
     AccountConfig,
     AccountOptions,
     Config,
@@ -55,22 +56,28 @@ def check(
     registry: Registry,
     plugin_model: PluginModel = lambda name: NoOptions,
     environ: Mapping[str, str] = os.environ,
+    known: Config = EMPTY,
 ) -> Config:
     """Check everything that the file itself shows.
 
     :param registry: what the enabled plugins offer.
+    :param known: was checked with the same registry: logical units that are the same there are taken from it.
     :raises ConfigError: with every problem.
     """
     problems = source.problems()
-    checker = _Checker(source, registry, problems, environ)
+    checker = _Checker(source, registry, problems, environ, known)
     config = checker.check(plugin_model)
     problems.raise_if_any()
     return config
 
 
 class _Checker:
-    def __init__(self, source: Source, registry: Registry, problems: Problems, environ: Mapping[str, str]) -> None:
+    def __init__(
+        self, source: Source, registry: Registry, problems: Problems, environ: Mapping[str, str], known: Config
+    ) -> None:
         self._source = source
+        self._known = known
+        self._known_units: Mapping[str, Any] = known.document.get("logical_units", {})
         self._registry = registry
         self._problems = problems
         self._environ = environ
@@ -166,6 +173,9 @@ class _Checker:
         return TransportConfig(options, keys) if keys is not None and options is not None else None
 
     def _logical_unit(self, name: str, table: Any) -> Any:
+        if table == self._known_units.get(name):
+            self._document["logical_units"][name] = self._known_units[name]
+            return self._known.logical_units[name]
         self._name(("logical_units", name), name)
         made, document = check_logical_unit(name, table, self._registry, self._problems, self._source.base)
         self._document["logical_units"][name] = document

@@ -143,7 +143,7 @@ def _reopened(old: Config, new: Config) -> set[str]:
     return {
         name
         for name, unit in new.logical_units.items()
-        if name in old.logical_units and old.logical_units[name] != unit
+        if (before := old.logical_units.get(name, unit)) is not unit and before != unit
     }
 
 

@@ -1,9 +1,8 @@
 """The daemon: what is built, in which order, and how it goes away."""
 
 import asyncio
-import copy
 import logging
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 from typing import Any
@@ -54,6 +53,8 @@ class Daemon:
         self._first: tuple[Plugins, Config] | None = plugins, config
         self._options = config.daemon
         self._config = EMPTY
+        self._checked = EMPTY
+        """The last configuration that was carried out, as it was checked with the plugins in force."""
         self._inheritance = inheritance or Inheritance()
         self._lock = asyncio.Lock()
         self._exit = AsyncExitStack()
@@ -110,7 +111,7 @@ class Daemon:
             leaving = await self._applier.apply(compare(EMPTY, config))
             assert not leaving, "nothing was removed"
             self._inheritance.close()
-            self._config = config
+            self._config = self._checked = config
             self.serving = True
             self._exit = building.pop_all()
 
@@ -208,7 +209,7 @@ class Daemon:
     async def _edit(
         self, edit: Edit, base: Path, deadline_s: float | None, *, dry_run: bool = False
     ) -> tuple[list[Step], "_Leaving"]:
-        document = await asyncio.to_thread(copy.deepcopy, dict(self._config.document))
+        document = await asyncio.to_thread(_copied, self._config.document)
         edit(document)
         return await self._apply(Source(document, base), dry_run, deadline_s)
 
@@ -230,6 +231,7 @@ class Daemon:
             timeout_s = self.inventory.drain_s if timeout_s is None else timeout_s
             reload = Reload(self.inventory, self._config, name, timeout_s)
             self._config, steps = await reload.run()
+            self._checked = EMPTY
             _log.info("%s", "; ".join(map(str, steps)))
             return steps + await reload.restart_drivers(self._config)
 
@@ -254,7 +256,7 @@ class Daemon:
             except Exception:
                 self._config = without(self._config, self._applier.lost)
                 raise
-            self._config = config
+            self._config = self._checked = config
         if steps:
             _log.info("changed: %s", "; ".join(map(str, steps)))
             signals.emit(signals.config_reloaded, self)
@@ -299,8 +301,11 @@ class Daemon:
         return steps
 
     def _planned(self, source: Source, plugins: Plugins) -> tuple[Config, list[Step]]:
-        """The configuration of a source and how to get there; on a thread, for a large one takes its time."""
-        config = check_source(source, plugins)
+        """The configuration of a source and how to get there; on a thread, for a large one takes its time.
+
+        What has not changed is not checked again: with thousands of logical units that would take seconds, for one of them.
+        """
+        config = check_source(source, plugins, self._checked if plugins is self.plugins else EMPTY)
         return config, compare(self._config, config)
 
     async def drain(self, thing: Thing, deadline_s: float | None = None) -> None:
@@ -375,6 +380,13 @@ class Daemon:
 
 _Leaving = tuple[list[Departure], list[TgtError]]
 """What is going away, and what there is to complain of already."""
+
+
+def _copied(value: Any) -> Any:
+    """A document, or a part of one, that may be changed."""
+    if isinstance(value, Mapping):
+        return {key: _copied(inner) for key, inner in value.items()}
+    return [*map(_copied, value)] if isinstance(value, list) else value
 
 
 def _combined(complaints: list[TgtError]) -> TgtError:

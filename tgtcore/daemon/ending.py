@@ -14,6 +14,7 @@ from tgtcore.daemon.transports import remove_transport
 from tgtcore.daemon.units import remove_unit
 from tgtcore.daemon.users import users_of
 from tgtcore.errors import DrainTimeout
+from tgtcore.loop import Turn
 
 _log = logging.getLogger(__name__)
 
@@ -34,7 +35,10 @@ async def remove_everything(inventory: Inventory, departures: Departures) -> lis
     complaints: list[str] = []
 
     async def remove(kind: Kind, names: Iterable[str], removal: _Remove, at_most_s: float | None) -> None:
-        leaving = [await _begin(inventory, departures, Thing(kind, name), removal) for name in list(names)]
+        leaving, turn = [], Turn()
+        for name in list(names):
+            leaving.append(await _begin(inventory, departures, Thing(kind, name), removal))
+            await turn.over()
         waits = (departures.wait(departure, at_most_s) for departure in leaving)
         for error in await asyncio.gather(*waits, return_exceptions=True):
             if error is not None:

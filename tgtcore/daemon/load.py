@@ -4,7 +4,7 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from tgtcore.config import Config, Source, check, plugin_names, read
+from tgtcore.config import EMPTY, Config, Source, check, plugin_names, read
 from tgtcore.errors import PluginError
 from tgtcore.plugins import Plugins
 
@@ -41,12 +41,13 @@ def problems_with_plugins(source: Source) -> Iterator[None]:
         raise PluginError(*problems.found()) from error
 
 
-def check_source(source: Source, plugins: Plugins) -> Config:
+def check_source(source: Source, plugins: Plugins, known: Config = EMPTY) -> Config:
     """Check a configuration with the plugins that are loaded, and ask them too.
 
+    :param known: was checked with the same plugins; see :func:`~tgtcore.config.check`.
     :raises ConfigError: every problem.
     """
-    config = check(source, plugins.registry, plugins.options.model)
+    config = check(source, plugins.registry, plugins.options.model, known=known)
     problems = source.problems()
     for place, problem in plugins.check_config(config):
         problems.add(place, problem)

@@ -136,19 +136,15 @@ class LogicalUnit:
         every = [task for itl in self.itls if len(itl.task_set) for task in itl.tasks()]
         return every if len(self.itls) == 1 else sorted(every, key=attrgetter("since_s"))
 
-    def _accounts(self) -> "Iterator[ITLNexus | Account]":
-        yield self.former
-        yield from self.itls
-
     @property
     def accepted(self) -> int:
         """Tasks ever accepted."""
-        return sum(account.accepted for account in self._accounts())
+        return self.former.accepted + sum(itl.commands_ended + len(itl.task_set) for itl in self.itls)
 
     @property
     def ended(self) -> int:
         """Tasks ever ended; ``accepted == ended + len(tasks())`` always, see :attr:`missing`."""
-        return sum(account.commands_ended for account in self._accounts())
+        return self.former.ended + sum(itl.commands_ended for itl in self.itls)
 
     @property
     def missing(self) -> int:
@@ -269,8 +265,8 @@ class LogicalUnit:
         A nexus that was given it again meanwhile, under whatever LUN, keeps what it has.
         """
         del self.itls[itl]
-        self.former.accepted += itl.accepted
-        self.former.commands_ended += itl.commands_ended
+        self.former.accepted += itl.commands_ended + len(itl.task_set)
+        self.former.ended += itl.commands_ended
         if not itl.nexus.has(self):
             self.nexus_lost(itl)
 
@@ -387,7 +383,7 @@ class Account:
     """How many tasks were accepted, and how many of them have ended."""
 
     accepted: int = 0
-    commands_ended: int = 0
+    ended: int = 0
 
 
 class _Resize:

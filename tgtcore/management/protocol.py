@@ -8,6 +8,7 @@ Response: ``{"version": 1, "id": 7, "result": ...}`` or
 """
 
 import json
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from enum import Enum
 from typing import Any
@@ -16,6 +17,7 @@ from tgtcore.errors import ConfigError, Draining, DrainTimeout, NotThere, Plugin
 
 VERSION = 1
 _VERB_CHARACTERS_MAX = 100
+_ELEMENTS_AT_ONCE = 100
 
 
 class Code(Enum):
@@ -85,7 +87,28 @@ class Request:
 
 def encode(message: dict[str, Any]) -> bytes:
     """One line."""
-    return json.dumps(message, separators=(",", ":"), default=str).encode() + b"\n"
+    return _text(message).encode() + b"\n"
+
+
+def _text(value: Any) -> str:
+    return json.dumps(value, separators=(",", ":"), default=str)
+
+
+def _pieces(value: Any, depth: int = 0) -> Iterator[str]:
+    """The text of a value in pieces that take little time each: the outermost levels are taken apart, and whatever is long."""
+    if not isinstance(value, (dict, list)) or not value or (depth > 1 and len(value) <= _ELEMENTS_AT_ONCE):
+        yield _text(value)
+        return
+    before, end = "{}" if isinstance(value, dict) else "[]"
+    for element in value:
+        yield before
+        if isinstance(value, dict):
+            yield _text({element: 0})[1:-2]
+            yield from _pieces(value[element], depth + 1)
+        else:
+            yield from _pieces(element, depth + 1)
+        before = ","
+    yield end
 
 
 def request_line(request: Request) -> bytes:
@@ -94,9 +117,10 @@ def request_line(request: Request) -> bytes:
     return encode(asked | ({"progress": True} if request.progress else {}))
 
 
-def result_line(request_id: Any, result: Any) -> bytes:
-    """The response to a verb that succeeded."""
-    return encode({"version": VERSION, "id": request_id, "result": result})
+def result_pieces(request_id: Any, result: Any) -> Iterator[str]:
+    """The response to a verb that succeeded, in pieces: a long one takes its time, and others want their turn meanwhile."""
+    yield from _pieces({"version": VERSION, "id": request_id, "result": result})
+    yield "\n"
 
 
 def progress_line(request_id: Any, progress: dict[str, Any]) -> bytes:

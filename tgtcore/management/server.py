@@ -17,9 +17,18 @@ from tgtcore import signals
 from tgtcore.daemon.departures import Departure, told_of_progress
 from tgtcore.errors import ConfigError, TgtError
 from tgtcore.limits import MANAGEMENT_CLIENTS_MAX, MANAGEMENT_REQUEST_BYTES_MAX, PROGRESS_UNREAD_BYTES_MAX
+from tgtcore.loop import in_turns
 from tgtcore.management.place import Place
 from tgtcore.management.progress import progress_of
-from tgtcore.management.protocol import Code, Request, VerbError, error_line, parse_request, progress_line, result_line
+from tgtcore.management.protocol import (
+    Code,
+    Request,
+    VerbError,
+    error_line,
+    parse_request,
+    progress_line,
+    result_pieces,
+)
 
 _log = logging.getLogger(__name__)
 
@@ -214,7 +223,9 @@ class Server:
             number = request.id
             with told_of_progress(partial(_tell, writer, request)) if request.progress else contextlib.nullcontext():
                 result = await self._answer(request)
-            return result if isinstance(result, Conversation) else result_line(number, result)
+            if isinstance(result, Conversation):
+                return result
+            return "".join(await in_turns(result_pieces(number, result))).encode()
         except (TgtError, OSError) as error:
             return error_line(number, error)
         except (Exception, asyncio.CancelledError) as error:

@@ -93,11 +93,6 @@ class ITLNexus:
         """Its unfinished tasks, oldest first."""
         return [task for task in self.nexus.tasks.values() if task.itl is self]
 
-    @property
-    def accepted(self) -> int:
-        """Tasks ever accepted."""
-        return self.commands_ended + len(self.task_set)
-
     def statistics(self) -> dict[str, int]:
         """Figures since the nexus was opened."""
         return {

@@ -5,6 +5,7 @@ from typing import Any
 from tgtcore.daemon import Daemon, lun_thing
 from tgtcore.errors import ConfigError
 from tgtcore.limits import LUNS_PER_TARGET_MAX
+from tgtcore.loop import in_turns
 from tgtcore.management.edits import lun_table
 from tgtcore.management.edits import remove_lun as remove_lun_from
 from tgtcore.management.verbs.leaving import IfExists, Leaving, removal
@@ -42,7 +43,7 @@ class NewLun(Lun):
 async def list_luns(daemon: Daemon, wanted: SomeTarget) -> list[dict[str, Any]]:
     """One row for each LUN of each map."""
     names = [wanted.target] if wanted.target is not None else list(daemon.inventory.targets)
-    return [
+    return await in_turns(
         {
             "target": name,
             "lun": lun,
@@ -55,7 +56,7 @@ async def list_luns(daemon: Daemon, wanted: SomeTarget) -> list[dict[str, Any]]:
         for name in names
         for index, lun_map in enumerate(target_called(daemon, name).maps())
         for lun, lu in lun_map.mapped().items()
-    ]
+    )
 
 
 @verb("lun add", "Map a logical unit into a target; initiators are told.", NewLun, STEPS)

@@ -6,6 +6,7 @@ from typing import Any
 
 from tgtcore.daemon import Daemon, Kind, Thing
 from tgtcore.daemon.inventory import Unit
+from tgtcore.loop import in_turns
 from tgtcore.management.edits import assign, lun_table, new_entry, remove_entry
 from tgtcore.management.protocol import Code, VerbError
 from tgtcore.management.verbs.leaving import IfExists, Leaving, removal
@@ -48,7 +49,7 @@ class NewSize(UnitName):
 async def list_units(daemon: Daemon, _: Options) -> list[dict[str, Any]]:
     """One row for each logical unit."""
     maps = daemon.inventory.maps()
-    return [_row(daemon, unit, maps) for unit in daemon.inventory.units.values()]
+    return await in_turns(_row(daemon, unit, maps) for unit in list(daemon.inventory.units.values()))
 
 
 @verb("lu show", "Show everything about a logical unit.", UnitName)

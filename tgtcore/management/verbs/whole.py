@@ -11,7 +11,7 @@ from typing import Any
 from tgtcore.config import Config, parse, to_toml
 from tgtcore.daemon import Daemon
 from tgtcore.logical_unit import LogicalUnit
-from tgtcore.loop import Turn
+from tgtcore.loop import Turn, in_turns
 from tgtcore.management.progress import progress_of
 from tgtcore.management.verbs.table import STEPS, VERBS, Verb, argument, run, steps_shown, verb
 from tgtcore.options import Options
@@ -58,7 +58,9 @@ async def stat(daemon: Daemon, _: Options) -> dict[str, Any]:
     return {
         "daemon": _daemon(daemon),
         "transports": {name: await transport.statistics() for name, transport in inventory.transports.items()},
-        "logical_units": {name: _figures(unit.lu) for name, unit in inventory.units.items()},
+        "logical_units": dict(
+            await in_turns((name, _figures(unit.lu)) for name, unit in list(inventory.units.items()))
+        ),
         "leases": [
             {"what": what, "holder": holder.name, "age_s": round(holder.age_s, 3)}
             for what, holder in inventory.holders()
