@@ -19,6 +19,7 @@ from tgtcore.ring import Event, Request, RingFunction, messages, words
 _log = logging.getLogger(__name__)
 
 _NEXUSES = 2000
+_LIES = 4
 _MODE_SELECT = b"\x15\x10\0\0\x20\0"
 _UNMAP = struct.pack(">BBLBHB", 0x42, 0, 0, 0, 0x4000, 0)
 _RESERVE = struct.pack(">BBLBHB", 0x5F, 0, 0, 0, 24, 0)
@@ -184,7 +185,7 @@ def chatter(hostile: Hostile, events: int) -> None:
 
 
 def liar(hostile: Hostile, events: int) -> None:
-    """Answers of which each is as long, and as deep, as it can be; the last is given twice."""
+    """Answers of which each is as long, and as deep, as it can be; every other process gives each of them twice."""
     answers = (
         b"[" * hostile.memory.geometry.event_bytes,
         json.dumps({"1": [{"name": "n", "relative_id": 1, "group": 1, "protocol": 5}] * 16000}).encode(),
@@ -192,7 +193,8 @@ def liar(hostile: Hostile, events: int) -> None:
     )
     answer = answers[hostile.seed % len(answers)]
     os.set_blocking(hostile.attached.response_bell, True)
-    while True:
+    until = hostile.posted + _LIES
+    while hostile.posted < until:
         for at in hostile.said():
             kind, _, _, _, event_id, buffer, _, _, _ = messages.EVENT.unpack_from(hostile.memory.responses, at)
             if kind >= min(Event):

@@ -46,7 +46,7 @@ class Served:
             self.process = subprocess.Popen(
                 [*under, _BIN / "tgtd", *arguments, "--json"],
                 cwd=work,
-                env={**os.environ, "PYTHONUNBUFFERED": "1", **(environment or {})},
+                env={**os.environ, "PYTHONUNBUFFERED": "1", "PYTHONFAULTHANDLER": "1", **(environment or {})},
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.PIPE,
                 stderr=log,
@@ -140,10 +140,13 @@ class Served:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        ended = self.process.poll()
         try:
-            status = self.stop() if self.process.poll() is None else self.process.returncode
+            status = self.stop() if ended is None else ended
         finally:
             self.kill()
+            if kind is not None:
+                print("tgtd", "served" if ended is None else f"had ended with status {ended}", self.log[-20000:], sep="\n")
         if kind is None:
             assert status == 0, f"tgtd ended with status {status}: {self.log[-3000:]}"
             before, traceback, after = self.log.partition("Traceback")
