@@ -146,7 +146,8 @@ class Served:
         finally:
             self.kill()
             if kind is not None:
-                print("tgtd", "served" if ended is None else f"had ended with status {ended}", self.log[-20000:], sep="\n")
+                fate = "served to the end" if ended is None else f"had ended before with status {ended}"
+                print(f"tgtd {fate}; its log:", self.log[-20000:], sep="\n")
         if kind is None:
             assert status == 0, f"tgtd ended with status {status}: {self.log[-3000:]}"
             before, traceback, after = self.log.partition("Traceback")
