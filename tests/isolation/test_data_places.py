@@ -79,3 +79,13 @@ def test_who_has_gone_is_passed_over() -> None:
     assert books.places
     assert books.serve() == []
     assert not books.places
+
+
+def test_several_that_hang_leave_something() -> None:
+    books = Books()
+    for hung in range(3):
+        for number in range(100):
+            books.want(f"hung {hung}", 100 * hung + number, 4 * KIB)
+    assert books.want("healthy", 1000, 4 * KIB) == [1000]
+    assert books.end(1000) == []
+    assert [len([one for one in books.held if one // 100 == hung]) for hung in range(3)] == [16, 8, 4]

@@ -13,14 +13,21 @@ class Home:
 
     def __init__(self, area: Area, left: Callable[[], object]) -> None:
         self.area = area
-        self.places = 0
+        self.held_bytes = 0
         self._left = left
+
+    def take(self, length: int) -> tuple[int, int] | None:
+        """A place of at least so many bytes, as offset and size; None: there is none now."""
+        place = self.area.take(length)
+        if place is not None:
+            self.held_bytes += place[1]
+        return place
 
     def give(self, offset: int, size: int) -> None:
         """A place is free again."""
         self.area.give(offset, size)
-        self.places -= 1
-        if not self.places:
+        self.held_bytes -= size
+        if not self.held_bytes:
             self._left()
 
 
@@ -32,8 +39,9 @@ class DataPlaces:
     """Deals out a part of the data area to the data-out of commands, LUN by LUN.
 
     All that one LUN has is in one half; it may have the other one when it has let go of everything.  So the commands of a LUN whose
-    store hangs fill one half at most, and those of all others get through the other.  Within a half nobody overtakes who waits
-    longer, lest large ones wait for ever; LUNs take turns.
+    store hangs fill one half at most, and those of all others get through the other; there, a LUN that has as much as it leaves
+    gets no more either, so that several that hang leave something.  Within a half nobody overtakes who waits longer, lest large ones wait
+    for ever; LUNs take turns.
 
     :param size: bytes to deal out.
     :param start: where they begin in the data area.
@@ -87,13 +95,14 @@ class DataPlaces:
     def _take(self, lun: Hashable, length: int, blocked: set[Area]) -> Held | None:
         """A place; None: there is none, and nobody who comes later may have one where this one waits."""
         home = self._homes.get(lun)
-        areas = sorted(self._areas, key=lambda area: -area.free_bytes) if home is None else [home.area]
-        for area in areas:
-            place = area.take(length) if area not in blocked else None
+        if home is not None and home.held_bytes >= sum(area.free_bytes for area in self._areas):
+            return None  # it waits for itself, and keeps nobody waiting
+        emptier = sorted(self._areas, key=lambda area: -area.free_bytes)
+        homes = [home] if home is not None else [Home(area, lambda: self._homes.pop(lun)) for area in emptier]
+        for chosen in homes:
+            place = chosen.take(length) if chosen.area not in blocked else None
             if place is not None:
-                if home is None:
-                    home = self._homes[lun] = Home(area, lambda: self._homes.pop(lun))
-                home.places += 1
-                return home, place
-        blocked.update(areas)
+                self._homes[lun] = chosen
+                return chosen, place
+        blocked.update(chosen.area for chosen in homes)
         return None
