@@ -38,10 +38,10 @@ Held = tuple[Home, tuple[int, int]]
 class DataPlaces:
     """Deals out a part of the data area to the data-out of commands, LUN by LUN.
 
-    All that one LUN has is in one half; it may have the other one when it has let go of everything.  So the commands of a LUN whose
-    store hangs fill one half at most, and those of all others get through the other; there, a LUN that has as much as it leaves
-    gets no more either, so that several that hang leave something.  Within a half nobody overtakes who waits longer, lest large ones wait
-    for ever; LUNs take turns.
+    All that one LUN has is in one half; it may have the other one when it has let go of everything.  So the commands of a LUN
+    whose store hangs fill one half at most, and those of all others get through the other; there, a LUN that has as much as it
+    leaves gets no more either, so that several that hang leave something.  Within a half nobody overtakes who waits longer, lest
+    large ones wait for ever; LUNs take turns.
 
     :param size: bytes to deal out.
     :param start: where they begin in the data area.
