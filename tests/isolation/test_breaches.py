@@ -135,6 +135,7 @@ BREACHES: dict[str, tuple[Deed, str]] = {
     "a long TransportID": (login(Request.NEXUS_OPEN, b"i", b"", b"x" * 257), "a TransportID of 257 bytes"),
     "a port without a name": (login(Request.NEXUS_OPEN, b"i", b"", b"x", b""), "no target port"),
     "a long name of a port": (login(Request.NEXUS_OPEN, b"i", b"", b"x", b"x" * 233), "no target port"),
+    "an unprintable name of a port": (login(Request.NEXUS_OPEN, b"i", b"", b"x", b"a\nb"), "no target port"),
     "port number 0": (login(relative_id=0), "no target port"),
     "group 0": (login(group=0), "no target port"),
     "group 65536": (login(group=65536), "no target port"),

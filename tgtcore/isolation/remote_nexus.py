@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 from tgtcore.nexus import InitiatorPort, Nexus, TargetPort, Tmf, TmfRequest, TmfResponse
 from tgtcore.nexus.management import Answer
 from tgtcore.ring import OpenStatus, Request, RingFunction, messages
+from tgtcore.scsi.lun import decode_lun
 from tgtcore.scsi.status import Status
 
 if TYPE_CHECKING:
@@ -64,6 +65,8 @@ class RemoteNexus(Nexus):
         """Let the core perform a function; commands that wait here yet are not known to it."""
         function = request.function
         task = self.tasks.get(request.tag) if function in _ON_TASK else None
+        if task is not None and not _same_lun(task.lun, request.lun):
+            task = None
         if task is not None and self._correspondent.waits(self, task):
             if function is Tmf.ABORT_TASK:
                 self._correspondent.withdraw(self, lambda one: one is task)
@@ -71,9 +74,15 @@ class RemoteNexus(Nexus):
             return
         if function not in _ON_TASK and function not in _NO_ABORT:
             everywhere = function in _ON_NEXUS
-            self._correspondent.withdraw(self, lambda one: everywhere or one.lun == request.lun)
+            self._correspondent.withdraw(self, lambda one: everywhere or _same_lun(one.lun, request.lun))
+        if function is Tmf.QUERY_TASK_SET and self._waits_for(request.lun):
+            answer = _present(answer)
         referenced = self.ids.get(request.tag, 0) if task is not None else 0
         self._function(_FUNCTIONS[function], request.lun, referenced, answer)
+
+    def _waits_for(self, lun: int) -> bool:
+        """Whether a command for a LUN waits here."""
+        return any(_same_lun(one.lun, lun) and self._correspondent.waits(self, one) for one in self.tasks.values())
 
     def abort_tasks(self, then: Callable[[], None]) -> None:
         """Abort every unfinished task in silence."""
@@ -135,6 +144,27 @@ class _FarSide:
         self.waiting = ()
         """No task set has tasks of this one's here."""
         self.execute = correspondent.data_arrived
+
+
+def _same_lun(field: int, other: int) -> bool:
+    """Whether two LUN fields mean one LUN, which peripheral device and flat space addressing write differently."""
+    return field == other or _lun(field) == _lun(other)
+
+
+def _lun(field: int) -> int:
+    try:
+        return decode_lun(field.to_bytes(8, "big"))
+    except ValueError:
+        return -1 - field  # it means no LUN, and only itself
+
+
+def _present(answer: Answer) -> Answer:
+    """Answers QUERY TASK SET when there are commands of which the core does not know."""
+
+    def amended(response: TmfResponse) -> None:
+        answer(TmfResponse.FUNCTION_SUCCEEDED if response is TmfResponse.FUNCTION_COMPLETE else response)
+
+    return amended
 
 
 def _forgotten(slots: memoryview, at: int) -> None:

@@ -56,17 +56,28 @@ _UNREADABLE = Sense(SenseKey.MEDIUM_ERROR, asc.UNRECOVERED_READ_ERROR).fixed()
 
 
 def _read(region: Region, room: memoryview) -> bool:
-    """Read a region that was in memory a moment ago; False: its file has become shorter."""
+    """Read a region that was in memory a moment ago; False: it can't be read, or its file has become shorter."""
     done = 0
     while done < len(room):
         try:
-            count = os.preadv(region.fd, [room[done:]], region.offset + done, os.RWF_NOWAIT)
+            count = _read_some(region.fd, room[done:], region.offset + done)
         except OSError as error:
-            if error.errno not in (errno.EAGAIN, errno.EOPNOTSUPP):
-                _log.error("a read that was accepted has failed: %s", error)
-                return False
-            count = os.preadv(region.fd, [room[done:]], region.offset + done)
+            _log.error("a read that was accepted has failed: %s", error)
+            return False
         if not count:
             return False
         done += count
     return True
+
+
+def _read_some(fd: int, room: memoryview, offset: int) -> int:
+    """Read what there is without waiting, or wait if that is nothing.
+
+    :raises OSError: it can't be read.
+    """
+    try:
+        return os.preadv(fd, [room], offset, os.RWF_NOWAIT)
+    except OSError as error:
+        if error.errno not in (errno.EAGAIN, errno.EOPNOTSUPP):
+            raise
+        return os.preadv(fd, [room], offset)

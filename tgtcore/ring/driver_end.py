@@ -110,18 +110,20 @@ class DriverEnd:
         self._announce()
         deadline = time.monotonic() + timeout_s
         found: memoryview | None = None
-        while found is None:
-            if not self._announced:
-                self._wait_for_bell(deadline)
-            while self._announced:
-                slot = memoryview(bytes(self._responses[(at := self._advance()) : at + RESPONSE_SLOT_BYTES]))
-                if slot[0] < _FIRST_EVENT and int.from_bytes(slot[8:16], "little") == request_id:
-                    self.unanswered -= 1
-                    found = slot
-                else:
-                    self._deferred.append(slot)
-        if self._deferred:
-            self._loop.call_soon(self._take)
+        try:
+            while found is None:
+                if not self._announced:
+                    self._wait_for_bell(deadline)
+                while self._announced:
+                    slot = memoryview(bytes(self._responses[(at := self._advance()) : at + RESPONSE_SLOT_BYTES]))
+                    if slot[0] < _FIRST_EVENT and int.from_bytes(slot[8:16], "little") == request_id:
+                        self.unanswered -= 1
+                        found = slot
+                    else:
+                        self._deferred.append(slot)
+        finally:
+            if self._deferred:
+                self._loop.call_soon(self._take)
         return found
 
     def _wait_for_bell(self, deadline: float) -> None:
