@@ -305,7 +305,7 @@ async def test_requests_go_when_commands_have_taken_all_their_places_and_wait_wh
     answered: list[int] = []
     room = GEOMETRY.depth - 1 - COMMANDS_MAX
     for number in range(room + 2):
-        core.correspondent.request(
+        core.correspondent.enquiries.request(
             messages.NEXUS_CLOSE,
             lambda slots, at, n=number: answered.append(n),
             Request.NEXUS_CLOSE,
@@ -338,7 +338,7 @@ def ask(core: Counterpart, payload: bytes = b"alice", room: int = 16, late: Any 
     def values(offset: int) -> tuple[int | None, ...]:
         return Request.ACCOUNT, 0, 0, len(payload), None, offset, room, 0
 
-    return bytes(core.correspondent.ask(messages.ACCOUNT, payload, room, values, late))
+    return bytes(core.correspondent.enquiries.ask(messages.ACCOUNT, payload, room, values, late))
 
 
 def answer(core: Counterpart, text: bytes) -> Any:
@@ -388,7 +388,9 @@ async def test_what_comes_while_a_question_waits_is_handled_afterwards_in_order(
 async def test_a_question_that_is_too_long_is_not_asked(core: Counterpart) -> None:
     for refused in (
         lambda: ask(core, bytes(RING_PAYLOAD_BYTES_MAX + 1)),
-        lambda: core.correspondent.tell(messages.SIGNAL, bytes(RING_PAYLOAD_BYTES_MAX + 1), lambda: None, lambda _: ()),
+        lambda: core.correspondent.enquiries.tell(
+            messages.SIGNAL, bytes(RING_PAYLOAD_BYTES_MAX + 1), lambda: None, lambda _: ()
+        ),
     ):
         with pytest.raises(RingError, match="a payload of 4097 bytes, expected at most 4096"):
             refused()
@@ -410,7 +412,7 @@ async def test_an_answer_that_comes_too_late_harms_no_other_question(
     unanswered: list[Said] = []
     late: list[int] = []
     core.answers[Request.ACCOUNT] = unanswered.append
-    monkeypatch.setattr("tgtcore.isolation.correspondent._ANSWER_S", 0.01)
+    monkeypatch.setattr("tgtcore.isolation.enquiries._ANSWER_S", 0.01)
     with pytest.raises(RingError, match="the core does not answer"):
         ask(core, late=lambda slots, at: late.append(slots[at + 1]))
     monkeypatch.undo()
@@ -434,7 +436,7 @@ async def test_what_is_told_is_answered_later_and_there_is_an_end_to_it(core: Co
     answered: list[bytes] = []
 
     def tell(payload: bytes) -> None:
-        core.correspondent.tell(
+        core.correspondent.enquiries.tell(
             messages.SIGNAL,
             payload,
             lambda: answered.append(payload),

@@ -1,19 +1,16 @@
 """A driver's correspondence with the core: its commands with their places in the data area, and its other requests."""
 
 import asyncio
-from collections import deque
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from tgtcore.errors import RingError
 from tgtcore.isolation.data_places import DataPlaces, Held, Home
+from tgtcore.isolation.enquiries import Enquiries
 from tgtcore.isolation.flight import Flight, held_by, lun_of
 from tgtcore.isolation.shares import Lun, Shares, Waiting
-from tgtcore.limits import RING_PAYLOAD_BYTES_MAX
 from tgtcore.ring import AckStatus, Attached, DriverEnd, Event, Request, Response, RingFunction, messages
 from tgtcore.ring.area import Area
 from tgtcore.ring.driver_end import Handler
-from tgtcore.ring.layout import Layout
 from tgtcore.scsi import asc
 from tgtcore.scsi.sense import Sense, SenseKey
 from tgtcore.scsi.status import Status
@@ -22,8 +19,6 @@ from tgtcore.task import State, Task
 if TYPE_CHECKING:
     from tgtcore.isolation.remote_nexus import RemoteNexus
 
-_ANSWER_S = 30.0
-"""How long the core may take to answer a question for which the driver waits."""
 _QUESTIONS = 64
 """Requests that commands leave to other requests, so that task management gets through when commands are stuck."""
 _DATA_SHARE = 3
@@ -49,8 +44,6 @@ class Correspondent:
         self._waiting = self._queue.lines
         self._shares: Shares | None = None
         """Only while places are scarce."""
-        self._answers: dict[int, Handler] = {}
-        self._requests_waiting: deque[tuple[Layout, Handler, tuple[Any, ...]]] = deque()
         self._last_id = 0
         handlers: dict[int, Handler] = {
             **dict.fromkeys(range(min(Event), 1 << 8), self._unknown),
@@ -79,7 +72,9 @@ class Correspondent:
         self._places = Area(rest)
         self._data_places = DataPlaces(data, rest)
         self._small_places = Area(small, rest + data)
-        self._papers = Area(papers, rest + data + small)
+        self.enquiries = Enquiries(self.end, Area(papers, rest + data + small))
+        """Its requests that are no commands."""
+        self._enquiries_waiting = self.enquiries.waiting
         self._room_max = self._places.largest_bytes // 2
         self._commands_max = self.end.depth - _QUESTIONS
         self._few_commands = self._commands_max // 2
@@ -207,7 +202,7 @@ class Correspondent:
                     status, sense = Status.CHECK_CONDITION, _TOO_LONG
                 task.finish(status, sense)
         finally:
-            if self._data_places or self._waiting or self._requests_waiting:
+            if self._data_places or self._waiting or self._enquiries_waiting:
                 self._go_on()  # also when the transport has failed at the end of this one
 
     def _give(self, flight: Flight) -> None:
@@ -229,8 +224,7 @@ class Correspondent:
 
     def _go_on(self) -> None:
         """Pass on what waits, as far as there are places now."""
-        while self._requests_waiting and self.end.unanswered < self.end.depth - 1:
-            self._post_request(*self._requests_waiting.popleft())
+        self.enquiries.go_on()
         if self._data_places:
             self._post_data()
         for nexus, lun, line in self._queue.turns():
@@ -259,7 +253,7 @@ class Correspondent:
         task = flight.task
         flight.refused = True
         nexus: RemoteNexus = task.nexus  # type: ignore[assignment]
-        self.request(
+        self.enquiries.request(
             messages.TASK_MANAGEMENT,
             _ignore,
             Request.TASK_MANAGEMENT,
@@ -300,94 +294,11 @@ class Correspondent:
         task.data_out = None
         messages.DATA.pack_into(end.requests, end.slot(), Request.DATA, 0, 0, len(data), request_id, offset)
 
-    # ---- other requests -----------------------------------------------------------------------------------------------
-
-    def request(self, layout: Layout, answered: Handler, *values: Any) -> None:
-        """Post a request that is no command, now or when there is a place for it.
-
-        :param answered: takes the answer's slot.
-        :param values: the fields; a None stands for the id.
-        """
-        if self._requests_waiting or self.end.unanswered >= self.end.depth - 1:  # the last one is for questions
-            self._requests_waiting.append((layout, answered, values))
-        else:
-            self._post_request(layout, answered, values)
-
-    def _post_request(self, layout: Layout, answered: Handler, values: tuple[Any, ...]) -> int:
-        end = self.end
-        request_id = end.new_id()
-        self._answers[request_id] = answered
-        end.unanswered += 1
-        layout.pack_into(end.requests, end.slot(), *(request_id if value is None else value for value in values))
-        return request_id
-
-    def ask(
-        self,
-        layout: Layout,
-        payload: bytes,
-        room: int,
-        values: Callable[[int], tuple[Any, ...]],
-        late: Handler | None = None,
-    ) -> memoryview:
-        """Post a question with a payload and wait for the answer.
-
-        :param room: bytes of the payload's place, for an answer that is longer than the question.
-        :param values: the fields, when the payload's offset is known; a None stands for the id.
-        :param late: takes the slot of an answer that comes when nobody waits for it any more.
-        :returns: a copy of the answer's slot, and behind it, what is in the payload's place then.
-        :raises RingError: the core does not answer, or the payload is longer than it may be.
-        """
-        _check_payload(payload)
-        room = max(room, len(payload))
-        place = self._papers.take(room)
-        if place is None:
-            raise RingError("too many questions are unanswered")
-        offset, data = place[0], self.end.data
-        data[offset : offset + len(payload)] = payload
-
-        def answered(slots: memoryview, at: int) -> None:
-            """Until then the place is the core's."""
-            data[offset : offset + room] = bytes(room)  # it may have been a secret
-            self._papers.give(*place)
-            if late is not None and slots is not slot:
-                late(slots, at)
-
-        slot: memoryview | None = None
-        request_id = self._post_request(layout, answered, values(offset))
-        slot = self.end.wait(request_id, _ANSWER_S)
-        answer = memoryview(bytes(slot) + bytes(data[offset : offset + room]))
-        self._answers.pop(request_id)(slot, 0)
-        return answer
-
-    def tell(
-        self,
-        layout: Layout,
-        payload: bytes,
-        answered: Callable[[], None],
-        values: Callable[[int], tuple[Any, ...]],
-    ) -> None:
-        """Post a request with a payload, now or when there is a place for it; nobody waits for the answer.
-
-        :param answered: called when it has been answered.
-        :param values: as in :meth:`ask`.
-        :raises RingError: there is no room for the payload.
-        """
-        _check_payload(payload)
-        place = self._papers.take(len(payload))
-        if place is None:
-            raise RingError("too many questions are unanswered")
-        self.end.data[place[0] : place[0] + len(payload)] = payload
-
-        def done(slots: memoryview, at: int) -> None:
-            self._papers.give(*place)
-            answered()
-
-        self.request(layout, done, *values(place[0]))
+    # ---- the rest --------------------------------------------------------------------------------------------------------
 
     def _answered(self, slots: memoryview, at: int) -> None:
-        request_id = int.from_bytes(slots[at + 8 : at + 16], "little")
-        self._answers.pop(request_id)(slots, at)
-        if self._requests_waiting or self._data_places or self._waiting:
+        self.enquiries.answered(slots, at)
+        if self._enquiries_waiting or self._data_places or self._waiting:
             self._go_on()
 
     def _unknown(self, slots: memoryview, at: int) -> None:
@@ -403,15 +314,6 @@ class Correspondent:
             status, payload = AckStatus.FAILED, b"the answer is too long"
         place[: len(payload)] = payload
         messages.ACKNOWLEDGE.pack_into(end.requests, end.slot(), Request.ACKNOWLEDGE, status, 0, len(payload), event_id)
-
-
-def _check_payload(payload: bytes) -> None:
-    """Keep from the core what it would take for a breach: it would cost every session.
-
-    :raises RingError: it is too long.
-    """
-    if len(payload) > RING_PAYLOAD_BYTES_MAX:
-        raise RingError(f"a payload of {len(payload)} bytes, expected at most {RING_PAYLOAD_BYTES_MAX}")
 
 
 def _ignore(slots: memoryview, at: int) -> None:

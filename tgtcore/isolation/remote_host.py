@@ -57,7 +57,7 @@ class RemoteHost:
         def values(offset: int) -> tuple[int | None, ...]:
             return Request.ACCOUNT, 0, 0, len(payload), None, offset, _ACCOUNT_BYTES, 0
 
-        slot = self.correspondent.ask(messages.ACCOUNT, payload, _ACCOUNT_BYTES, values)
+        slot = self.correspondent.enquiries.ask(messages.ACCOUNT, payload, _ACCOUNT_BYTES, values)
         if not slot[1]:
             return None
         user, secret = words.split(bytes(slot[messages.RESPONSE_SLOT_BYTES :]), 2)
@@ -71,7 +71,7 @@ class RemoteHost:
 
         try:
             payload = _port_words(initiator_port, portal)
-            return self.correspondent.ask(messages.ADMIT, payload, 0, values)[1] == 1
+            return self.correspondent.enquiries.ask(messages.ADMIT, payload, 0, values)[1] == 1
         except RingError as error:
             _log.error("%s is not admitted to %s: %s", printable(str(initiator_port)), target, error)
             return False
@@ -83,7 +83,7 @@ class RemoteHost:
         def values(offset: int) -> tuple[int | None, ...]:
             return Request.INHERIT, 0, 0, len(payload), None, offset
 
-        if not self.correspondent.ask(messages.INHERIT, payload, 0, values)[1]:
+        if not self.correspondent.enquiries.ask(messages.INHERIT, payload, 0, values)[1]:
             return None
         passed_on = receive_socket(self.link)
         return passed_on[1] if passed_on else None
@@ -115,7 +115,7 @@ class RemoteHost:
         nexus = RemoteNexus(target, initiator_port, target_port, self.correspondent, number)
         if target.leases.draining:
             raise Draining(f"{target} is going away")
-        slot = self.correspondent.ask(messages.NEXUS_OPEN, payload, 0, values, nexus.opened_late)
+        slot = self.correspondent.enquiries.ask(messages.NEXUS_OPEN, payload, 0, values, nexus.opened_late)
         _, status, _, text_length, _, text = messages.NEXUS_OPENED.unpack_from(slot, 0)
         if status != OpenStatus.OPENED:
             kind = Draining if status == OpenStatus.TARGET_GOING_AWAY else PluginError

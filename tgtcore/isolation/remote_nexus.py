@@ -93,7 +93,7 @@ class RemoteNexus(Nexus):
         def done(slots: memoryview, at: int) -> None:
             answer(TmfResponse(slots[at + 1]))
 
-        self._correspondent.request(
+        self._correspondent.enquiries.request(
             messages.TASK_MANAGEMENT,
             done,
             Request.TASK_MANAGEMENT,
@@ -110,7 +110,9 @@ class RemoteNexus(Nexus):
     def opened_late(self, slots: memoryview, at: int) -> None:
         """The core has opened it when nobody waited for that any more: nobody will use it."""
         if slots[at + 1] == OpenStatus.OPENED:
-            self._correspondent.request(messages.NEXUS_CLOSE, _forgotten, Request.NEXUS_CLOSE, 0, 0, self.number, None)
+            self._correspondent.enquiries.request(
+                messages.NEXUS_CLOSE, _forgotten, Request.NEXUS_CLOSE, 0, 0, self.number, None
+            )
 
     # ---- its end ------------------------------------------------------------------------------------------------------
 
@@ -124,7 +126,7 @@ class RemoteNexus(Nexus):
             return
         self.leases.shut()
         self._correspondent.withdraw(self, lambda one: True)
-        self._correspondent.request(
+        self._correspondent.enquiries.request(
             messages.NEXUS_CLOSE, self._far_side_closed, Request.NEXUS_CLOSE, 0, 0, self.number, None
         )
 

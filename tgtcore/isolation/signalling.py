@@ -124,7 +124,7 @@ class Teller:
             return Request.SIGNAL, 0, 0, len(payload), None, offset
 
         self._unheard += 1
-        self._correspondent.tell(messages.SIGNAL, payload, self._answered, values)
+        self._correspondent.enquiries.tell(messages.SIGNAL, payload, self._answered, values)
 
     def _answered(self) -> None:
         self._unheard -= 1
