@@ -196,7 +196,7 @@ async def test_a_target_port_that_can_not_be_is_not_told(made: Made, port: Targe
 async def test_a_nexus_that_opens_too_late_is_closed_again(made: Made, monkeypatch: pytest.MonkeyPatch) -> None:
     asked: list[Said] = []
     made.core.answers[Request.NEXUS_OPEN] = asked.append
-    monkeypatch.setattr("tgtcore.isolation.correspondent._ANSWER_S", 0.01)
+    monkeypatch.setattr("tgtcore.isolation.enquiries._ANSWER_S", 0.01)
     with pytest.raises(RingError, match="the core does not answer"):
         made.host.open_nexus(made.core.target, PORT, TARGET_PORT)
     assert not made.core.target.nexuses
