@@ -254,6 +254,22 @@ class TransportConformance:
         session.vanish()
         assert isinstance(rig.ended(running), Exception)
 
+    @pytest.mark.parametrize("length", [512, 100_000])
+    def test_a_write_that_is_aborted_after_its_data_has_come_is_over(self, rig: Rig, length: int) -> None:
+        """Without an answer when TAS is zero; it is in nobody's way any more."""
+        session = rig.call(self.log_in, rig.transport)
+        rig.host.lus[1].task_aborted_status = False
+        device = rig.host.device(1)
+        device.hangs = True
+        running = rig.begin(session.execute, write(length), content(length), 0, 1)
+        rig.until(lambda: device.held, "the write with its data")
+        rig.host.target.unmap(1, lambda: None)
+        device.release()
+        rig.until(lambda: [one.tasks for one in rig.transport.sessions()] == [0], "the end of the write")
+        assert not running.done(), "an aborted command was answered"
+        session.vanish()
+        assert isinstance(rig.ended(running), Exception)
+
     def test_a_command_may_be_aborted_with_a_status(self, rig: Rig) -> None:
         """With TAS, whoever waits for it is told."""
         session = rig.call(self.log_in, rig.transport)
