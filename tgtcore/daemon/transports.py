@@ -9,7 +9,7 @@ from tgtcore.config import TransportConfig
 from tgtcore.daemon.host import TransportHost
 from tgtcore.daemon.inventory import Inventory
 from tgtcore.daemon.patience import Patience
-from tgtcore.daemon.portals import without_drained
+from tgtcore.daemon.portals import addresses_of, without_drained
 from tgtcore.daemon.sessions import end_sessions, every
 from tgtcore.daemon.stores import explain
 from tgtcore.daemon.things import Kind, Thing
@@ -62,6 +62,9 @@ def _attached(inventory: Inventory, name: str, config: TransportConfig, host: Tr
     assert config.keys.socket is not None, f"{name} was checked"
     driver = AttachedDriver(name, Door(config.keys.socket, config.keys.user), host, config.options)
     driver.inherit(inventory.inheritance.take_sockets(name))
+    # nobody asks yet for what the service manager has opened, and at the end of the start it would be closed
+    given = ((address, host.inherited(address)) for address in sorted(addresses_of(config.options)))
+    driver.inherit((address, listening) for address, listening in given if listening is not None)
     return driver
 
 
