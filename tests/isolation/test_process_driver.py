@@ -293,6 +293,16 @@ async def test_one_that_tells_what_can_not_be_is_dropped(
 
 
 @pytest.mark.asyncio
+async def test_one_that_always_has_another_session_to_tell_of_is_dropped(caplog: pytest.LogCaptureFixture) -> None:
+    """Each answer comes in time, and whoever has asked would wait for hours."""
+    async with running(Patience(first_s=0.05, answer_s=1), lie="dawdling") as (driver, _):
+        async with asyncio.timeout(WAIT_S):
+            assert await driver.sessions() == []
+        await until(lambda: driver._state == "serving" and driver.starts == 2)
+    assert "the driver is dropped: it has not told all its sessions within 1 s" in caplog.text
+
+
+@pytest.mark.asyncio
 async def test_who_logs_too_much_is_not_heard(caplog: pytest.LogCaptureFixture) -> None:
     async with running(start="chatter") as (driver, _):
         kill(driver)

@@ -129,7 +129,19 @@ class _Endless(list[SessionInfo]):
         return [SessionInfo("1", "t", "i", "a", 0, {"more": "x" * 1_000_000})]
 
 
-_SESSIONS = {"sessions": [SessionInfo("1", "t", "i", "a", 0)] * 1_000_000, "endless": _Endless()}
+class _Dawdling(list[SessionInfo]):
+    """There is always one more to tell of, after a while."""
+
+    def __getitem__(self, _: Any) -> Any:
+        time.sleep(0.05)
+        return [SessionInfo("1", "t", "i", "a", 0)]
+
+
+_SESSIONS = {
+    "sessions": [SessionInfo("1", "t", "i", "a", 0)] * 1_000_000,
+    "endless": _Endless(),
+    "dawdling": _Dawdling(),
+}
 """What it tells, by its lie."""
 
 

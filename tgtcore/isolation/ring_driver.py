@@ -246,11 +246,16 @@ class RingDriver(Driver):
         """The sessions; none while there is no driver."""
         found: list[SessionInfo] = []
         told_bytes = 0
+        answer_s = self._patience.answer_s
+        until = self._host.loop.time() + answer_s
         while len(found) <= NEXUSES_PER_DRIVER_MAX and told_bytes <= SESSIONS_OF_DRIVER_BYTES_MAX:
             answer = await self._ask(Event.SHOW, payload=f"{answers.SESSIONS.name} {len(found)}".encode())
             more = self._parsed(answers.SESSIONS, answer)
             if not more:
                 return found
+            if self._host.loop.time() > until:  # it may have one more to tell again and again
+                self._drop(f"it has not told all its sessions within {answer_s:g} s")
+                return []
             told_bytes += len(answer)
             nexuses = self.attendant.nexuses if self.attendant is not None else {}
             found += [one.info(nexuses) for one in more]
