@@ -111,3 +111,18 @@ async def test_who_removes_what_is_going_away_waits_for_the_same_end(running: Ru
     leases.give("a slow user")
     assert await first == await second
     assert "t.one" not in daemon.inventory.targets
+
+
+async def test_a_lun_of_a_target_that_is_being_removed_goes_with_it(running: Running) -> None:
+    daemon, leases, lun = running.daemon, running.daemon.inventory.targets["t.one"].leases, lun_thing("t.one", 0, 0)
+    leases.take("a slow user")
+    removal = asyncio.ensure_future(daemon.remove(TARGET, without_target, 100))
+    async with asyncio.timeout(5):
+        while TARGET not in daemon.departures:  # noqa: ASYNC110
+            await asyncio.sleep(0.001)
+    for change in (daemon.drain, daemon.reopen):
+        with pytest.raises(Draining, match=r"target t\.one is being removed"):
+            await change(lun)
+    leases.give("a slow user")
+    await removal
+    assert lun not in daemon.inventory.drained

@@ -315,7 +315,7 @@ class Daemon:
 
         :param deadline_s: as in :meth:`remove`.
         :raises NotThere: it is not there.
-        :raises Draining: it is being removed.
+        :raises Draining: it is being removed, or what it belongs to.
         :raises DrainTimeout: it is still in use; its door stays shut.
         """
         async with self._change():
@@ -327,10 +327,9 @@ class Daemon:
         await self._seen_off((leaving, []))
 
     async def _drain(self, thing: Thing, deadline_s: float | None, after: tuple[Departure, ...]) -> Departure:
+        self._check_stays(thing)
         going = self._departures.of(thing)
         if going is not None:
-            if going.step is not None:
-                raise Draining(f"{thing} is being removed")
             going.patience.shorten(self.inventory.drain_s if deadline_s is None else deadline_s)
             return going
         users = await users_of(self.inventory, thing)
@@ -341,7 +340,7 @@ class Daemon:
         """Let a drained thing take users again; one that is not drained is open already.
 
         :raises NotThere: it is not there.
-        :raises Draining: it is being removed.
+        :raises Draining: it is being removed, or what it belongs to.
         :raises ConfigError: a portal can't be opened.
         """
         async with self._change():
@@ -350,14 +349,18 @@ class Daemon:
                 await self._reopen(one)
 
     async def _reopen(self, thing: Thing) -> None:
+        self._check_stays(thing)
         going = self._departures.of(thing)
         if going is not None:
-            if going.step is not None:
-                raise Draining(f"{thing} is being removed")
             going.task.cancel()
         await users_of(self.inventory, thing)  # raises when it is not there
         if thing in self.inventory.drained:
             await reopen(self.inventory, self._config, thing)
+
+    def _check_stays(self, thing: Thing) -> None:
+        for one in filter(None, (thing, thing.whole)):
+            if one in self._departures:
+                raise Draining(f"{one} is being removed")
 
     def state_of(self, thing: Thing) -> str:
         """``going away``, ``draining``, ``drained``, or nothing when it is open."""

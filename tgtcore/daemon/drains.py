@@ -56,12 +56,7 @@ async def portal_sessions(inventory: Inventory, thing: Thing) -> tuple[Leave, Us
 
 def forget_drained(inventory: Inventory, thing: Thing) -> None:
     """A thing is removed: neither it nor what belongs to it is drained any more."""
-    inventory.drained = {other for other in inventory.drained if other != thing and not _belongs(other, thing)}
-
-
-def _belongs(part: Thing, whole: Thing) -> bool:
-    kinds = (part.kind, whole.kind)
-    return part.name == whole.name and kinds in ((Kind.LUN, Kind.TARGET), (Kind.PORTAL, Kind.TRANSPORT))
+    inventory.drained = {other for other in inventory.drained if thing not in (other, other.whole)}
 
 
 # ---- how each kind is drained --------------------------------------------------------------------------------------------

@@ -38,6 +38,12 @@ class Thing(NamedTuple):
     def __str__(self) -> str:
         return _WORDS.get(self.kind, _named)(self)
 
+    @property
+    def whole(self) -> "Thing | None":
+        """What it goes away with: the target of a LUN, the transport of a portal."""
+        kind = _WHOLES.get(self.kind)
+        return None if kind is None else Thing(kind, self.name)
+
 
 def lun_thing(target: str, index: int, lun: int) -> Thing:
     """A LUN.
@@ -67,3 +73,5 @@ def _of_transport(thing: Thing) -> str:
 
 
 _WORDS = {Kind.LUN: _lun, Kind.PORTAL: _of_transport, Kind.SESSION: _of_transport}
+
+_WHOLES = {Kind.LUN: Kind.TARGET, Kind.PORTAL: Kind.TRANSPORT}
