@@ -125,3 +125,20 @@ def test_what_fails_at_a_task_that_waited_is_its_own(
     assert second.state is State.ENDED
     assert (initiator.nexus.tasks, len(initiator.nexus.leases)) == ({}, 0)
     assert "inside" in caplog.text
+
+
+def test_a_task_that_had_to_wait_is_run_again(initiator: Initiator, monkeypatch: pytest.MonkeyPatch) -> None:
+    itl = initiator.nexus.itl(0)
+    assert itl is not None
+    runs: list[Task] = []
+
+    def handler(device: Any, task: Task) -> Any:
+        assert device is itl.lu.device
+        runs.append(task)
+        return PENDING if len(runs) == 1 else None
+
+    monkeypatch.setattr(itl.commands.find(bytes(16)), "handler", handler)
+    task = initiator.start("00")
+    assert task.state is State.RUNNING
+    task.run_again()
+    assert (task.state, runs) == (State.ENDED, [task, task])

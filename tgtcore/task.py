@@ -195,7 +195,13 @@ class Task:
         itl = self.itl
         assert itl is not None
         assert self.state is State.DATA, f"{self} got data while {self.state.value}"
-        itl.lu.execute(self)
+        itl.execute(self)
+
+    def run_again(self) -> None:
+        """Run the handler from its beginning: what it had to wait for has come."""
+        itl = self.itl
+        assert itl is not None
+        itl.execute(self)
 
     def offload(self, function: Callable[..., Any], *args: Any) -> _Pending:
         """Run ``function(*args)`` where it may block and end the task with what it returns (data-in or None) or raises.

@@ -6,7 +6,11 @@ from tgtcore.device import SharedCommands
 from tgtcore.limits import ATTENTIONS_PER_NEXUS_MAX
 from tgtcore.nexus import ITLNexus
 from tgtcore.scsi import asc
+from tgtcore.scsi.sense import SenseKey
+from tgtcore.scsi.status import Status
 from tgtcore.testing.initiator import bench
+
+CONFLICT = Status.RESERVATION_CONFLICT
 
 
 class Plain(SharedCommands):
@@ -66,3 +70,20 @@ def test_of_too_many_conditions_the_oldest_but_a_reset_are_forgotten(itl: ITLNex
     for code in (asc.BUS_DEVICE_RESET_FUNCTION_OCCURRED, *many):
         itl.establish_attention(code)
     assert list(itl.attentions) == [asc.BUS_DEVICE_RESET_FUNCTION_OCCURRED, *many[-ATTENTIONS_PER_NEXUS_MAX + 1 :]]
+
+
+def test_a_reservation_bars_those_who_come_later_too_and_a_door_that_opens_leaves_it() -> None:
+    with bench(threads=1) as made:
+        lu = made.add(Plain)
+        holder, other = made.initiator("holder"), made.initiator("other")
+        assert holder.execute("16").status is Status.GOOD
+        late = made.initiator("late")
+        assert [one.execute("00").status for one in (holder, other, late)] == [Status.GOOD, *[CONFLICT] * 2]
+        lu.leases.shut()
+        assert holder.execute("00").sense.key is SenseKey.ILLEGAL_REQUEST, "as if there were no such LUN"
+        assert lu.missing == 0
+        lu.leases.open()
+        assert [one.execute("00").status for one in (holder, other, late)] == [Status.GOOD, *[CONFLICT] * 2]
+        assert holder.execute("17").status is Status.GOOD
+        assert [one.execute("00").status for one in (other, late)] == [Status.GOOD] * 2
+        assert not lu.barred

@@ -100,7 +100,7 @@ class PersistentReserveCommands(DeviceType):
     def _run_again(self, task: Task) -> None:
         try:
             if task.abort_status is None:
-                self.lu.execute(task)
+                task.run_again()
             else:
                 task.finish(Status.GOOD, b"")
         except Exception:  # a defect; those that wait behind it belong to others

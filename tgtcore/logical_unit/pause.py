@@ -128,7 +128,7 @@ class Pause:
             lu.device, lu.commands, _ = before
             raise
         for itl, table in zip(lu.itls, tables, strict=True):
-            itl.commands = table
+            itl.commands, itl.device = table, device
         self._refitted = True
         _closed(before[0])
         self._move(before[2], store)
@@ -178,7 +178,7 @@ class Pause:
             if task.command.wants is None or task.command.wants(self._lu.device, task) != wanted:
                 raise CheckCondition(SenseKey.ABORTED_COMMAND, asc.DATA_PHASE_ERROR)
         if task.state is State.HELD:
-            self._lu.execute(task)
+            task.run_again()
 
     def _renew(self, task: Task) -> None:
         """Give a task the command of the device that there is now."""

@@ -13,9 +13,8 @@ from pydantic import BaseModel
 from tgtcore import signals
 from tgtcore.aborting import abort_all, told_others
 from tgtcore.device import CommandTable, DeviceType
-from tgtcore.errors import CheckCondition, ConfigError, ReservationConflict
+from tgtcore.errors import ConfigError
 from tgtcore.leases import Leases
-from tgtcore.limits import TRANSFER_BYTES_MAX
 from tgtcore.logical_unit.faults import answer
 from tgtcore.logical_unit.identity import Identity
 from tgtcore.logical_unit.pause import Pause
@@ -24,12 +23,10 @@ from tgtcore.loop import Done
 from tgtcore.news import News
 from tgtcore.reservations import Reservations
 from tgtcore.scsi import asc
-from tgtcore.scsi.sense import SenseKey
 from tgtcore.store import OpenStore
-from tgtcore.task import PENDING, State, Task
+from tgtcore.task import State, Task
 
 if TYPE_CHECKING:
-    from tgtcore.device import BoundCommand
     from tgtcore.nexus import ITLNexus, Nexus
     from tgtcore.target import LunMap
 
@@ -50,7 +47,8 @@ class LogicalUnit:
     :raises OSError: what was saved can't be read.
     :raises ValueError: what was saved is damaged.
 
-    It has slots, for every command touches it: with thousands of logical units cache misses are what costs.
+    The way of a command through it is that of its :class:`~tgtcore.nexus.ITLNexus`, which knows what a command needs.  There may be
+    thousands of logical units, so it has slots.
     """
 
     __slots__ = (
@@ -59,7 +57,6 @@ class LogicalUnit:
         "commands",
         "descriptor_sense",
         "device",
-        "door_shut",
         "extra_vpd_pages",
         "former",
         "identity",
@@ -71,7 +68,6 @@ class LogicalUnit:
         "online",
         "pause",
         "reservations",
-        "reserved",
         "saved_state",
         "store",
         "task_aborted_status",
@@ -90,7 +86,7 @@ class LogicalUnit:
         self.name = identity.name
         self.store = store
         self.saved_state = saved_state
-        self.reservations = Reservations(self._reservations_changed)
+        self.reservations = Reservations(self._bar)
         self.itls: dict[ITLNexus, None] = {}
         """Everyone who has used this logical unit and has it mapped, or has lost it and still has tasks here."""
         self.news = News()
@@ -108,13 +104,9 @@ class LogicalUnit:
         """Held by whoever changes the store or the device: a resize, a pause."""
         self.pause: Pause | None = None
         """Set while nothing may start."""
-        self.leases = Leases(str(self), residents=self.tasks, door=self._door_moved)
+        self.leases = Leases(str(self), residents=self.tasks, door=self._bar)
         self.former = Account()
         """Of the nexuses that have used it and do so no longer."""
-        self.door_shut = False
-        """Whether no task is accepted any more, for :attr:`leases` are given to nobody."""
-        self.reserved = False
-        """Whether a reservation may be in the way of a command."""
         if saved_state is not None:
             try:
                 self.reservations.restore(saved_state.load())
@@ -151,78 +143,7 @@ class LogicalUnit:
         """How many accepted tasks have neither ended nor are unfinished: always 0, or there is a defect."""
         return self.accepted - self.ended - len(self.tasks())
 
-    # ---- the way of a command -------------------------------------------------------------------------------------
-
-    def submit(self, task: Task, itl: "ITLNexus") -> None:
-        """Accept a task and start it, now or when its turn comes.
-
-        :raises Draining: the logical unit is going away; the task was not accepted.
-        """
-        if self.door_shut:
-            raise self.leases.refusal(task)
-        task.itl = itl
-        try:
-            task.command = self._check(task, itl)
-        except Exception as refusal:
-            self.fail(task, refusal)
-            return
-        if itl.task_set.admit(task):
-            self.start(task)
-
-    def _check(self, task: Task, itl: "ITLNexus") -> "BoundCommand":
-        cdb = task.cdb
-        command = itl.commands.find(cdb)
-        if itl.attentions and not (command is not None and command.passes_attention):
-            raise itl.report_attention()
-        if command is None:
-            raise _unknown(itl.commands, cdb)
-        if self.reserved and self.reservations.conflict(itl.identity, command.reservation):
-            raise ReservationConflict(f"{task}: {self} is reserved")
-        if int.from_bytes(cdb[: command.cdb_bytes], "big") & command.reserved_bits:
-            raise _reserved_bit_set(command, cdb)
-        return command
-
-    def start(self, task: Task) -> None:
-        """Begin a task whose turn has come: ask for data-out if there is not enough of it, or run the handler."""
-        wants = task.command.wants
-        task.enabled = True
-        if wants is not None:
-            try:
-                wanted = task.wanted_out = wants(self.device, task)
-                if wanted > TRANSFER_BYTES_MAX:
-                    raise _too_much_data_out(task)
-            except Exception as error:
-                self.fail(task, error)
-                return
-            have = 0 if task.data_out is None else len(task.data_out)
-            if have < wanted and have < task.expected_out:
-                task.state = State.DATA
-                task.want_data()
-                return
-        self.execute(task)
-
-    def start_in_turn(self, task: Task) -> None:
-        """Start a task that had to wait; whatever goes wrong with it is not the business of the task that ended before it."""
-        try:
-            try:
-                self.start(task)
-            except Exception as error:
-                if task.state is State.ENDED:
-                    raise
-                self.fail(task, error)
-        except Exception:
-            _log.exception("%s has ended, and its transport failed at that", task)
-
-    def execute(self, task: Task) -> None:
-        """Run the handler of a task that has all its data-out."""
-        task.state = State.RUNNING
-        try:
-            result = task.command.handler(self.device, task)
-        except Exception as error:
-            self.fail(task, error)
-            return
-        if result is not PENDING:
-            task.finish(0, b"")
+    # ---- work of its commands -------------------------------------------------------------------------------------
 
     def offload(self, task: Task, function: Callable[..., Any], args: tuple[Any, ...]) -> None:
         """Run ``function(*args)`` on a worker and end the task with its outcome."""
@@ -308,11 +229,16 @@ class LogicalUnit:
         tasks = [task for task in self.tasks() if chosen(task)]
         abort_all(tasks, told_others(by.nexus, self), then)
 
-    def _door_moved(self, shut: bool) -> None:
-        self.door_shut = shut
+    @property
+    def barred(self) -> bool:
+        """Whether something may be in the way of every command: a shut door, or a reservation."""
+        return self.leases.draining or self.reservations.active
 
-    def _reservations_changed(self, active: bool) -> None:
-        self.reserved = active
+    def _bar(self, _: bool) -> None:
+        """The door has moved, or the reservations have changed."""
+        barred = self.barred
+        for itl in self.itls:
+            itl.barred = barred
 
     def set_online(self, online: bool) -> None:
         """Take the logical unit offline (every access to the medium is answered NOT READY) or back online."""
@@ -398,21 +324,3 @@ class _Resize:
 
 def _no_vpd_pages(transport: str) -> Mapping[int, bytes]:
     return {}
-
-
-def _unknown(commands: CommandTable, cdb: bytes) -> CheckCondition:
-    """SPC-5 4.3.1: an unknown opcode, or a known one with an unknown service action."""
-    if commands.has_opcode(cdb[0]):
-        return CheckCondition(SenseKey.ILLEGAL_REQUEST, asc.INVALID_FIELD_IN_CDB, field=(1, 4))
-    return CheckCondition(SenseKey.ILLEGAL_REQUEST, asc.INVALID_COMMAND_OPERATION_CODE, field=(0, None))
-
-
-def _too_much_data_out(task: Task) -> ValueError:
-    return ValueError(f"{task} asks for {task.wanted_out} bytes of data-out, expected at most {TRANSFER_BYTES_MAX}")
-
-
-def _reserved_bit_set(command: "BoundCommand", cdb: bytes) -> CheckCondition:
-    offending = int.from_bytes(cdb[: command.cdb_bytes], "big") & command.reserved_bits
-    bit_from_end = offending.bit_length() - 1
-    byte = command.cdb_bytes - 1 - bit_from_end // 8
-    return CheckCondition(SenseKey.ILLEGAL_REQUEST, asc.INVALID_FIELD_IN_CDB, field=(byte, bit_from_end % 8))

@@ -91,7 +91,7 @@ class Nexus:
             self._absent(task)
             return
         try:
-            itl.lu.submit(task, itl)
+            itl.submit(task)
         except Draining:
             self._absent(task)
 

@@ -1,6 +1,7 @@
 """The medium of a disk: its blocks, what keeps commands from them, and how slow work is started."""
 
 from collections.abc import Callable, Iterator
+from functools import lru_cache
 from time import monotonic
 from typing import Any
 
@@ -92,7 +93,7 @@ class Medium(SharedCommands):
         self.obstacles: tuple[Obstacle, ...] = ()
         """Why the medium can't be accessed, the first one counts; empty: it can."""
         self.shift = self.block_bytes.bit_length() - 1
-        self.max_blocks = self.options.max_transfer_bytes >> self.shift
+        self.max_blocks = _same(self.options.max_transfer_bytes >> self.shift)
         self.blocks = 0
         self.capacity_changed()
 
@@ -124,7 +125,7 @@ class Medium(SharedCommands):
         self._use(size_bytes)
 
     def _use(self, size_bytes: int) -> None:
-        self.blocks = size_bytes >> self.shift
+        self.blocks = _same(size_bytes >> self.shift)
 
     @property
     def size_bytes(self) -> int:
@@ -230,7 +231,7 @@ class Medium(SharedCommands):
         if task.abort_status is not None:
             task.finish(0, b"")
         else:
-            self.lu.execute(task)
+            task.run_again()
 
     def pieces(self, task: Task, offset: int, length: int, at_most: int = PIECE_BYTES) -> Iterator[tuple[int, int]]:
         """Cut a range into pieces for one store call each; ends early when the task was aborted."""
@@ -252,6 +253,12 @@ class Medium(SharedCommands):
         for start, piece in self.pieces(task, offset, length, _ZERO_BYTES):
             work(start, piece)
             yield
+
+
+@lru_cache(maxsize=1024)
+def _same(number: int) -> int:
+    """One object for equal numbers: one for each of thousands of disks would be a cache miss more per command."""
+    return number
 
 
 def _slice(steps: Steps) -> bool:
