@@ -1,4 +1,5 @@
 import asyncio
+import gc
 import threading
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -6,7 +7,7 @@ from typing import Any
 import pytest
 from pytest_mock import MockerFixture
 
-from tgtcore.loop import Lane, Turn, Workers, in_turns
+from tgtcore.loop import Lane, Turn, Workers, in_turns, uncollected
 
 WAIT_S = 10
 
@@ -188,3 +189,23 @@ async def test_a_long_list_is_made_in_turns(mocker: MockerFixture) -> None:
 
     assert await in_turns(steps()) == [0, 1, 2, 3]
     assert ran == [0.016]
+
+
+def test_the_collector_rests_as_long_as_somebody_wants_it() -> None:
+    first, second = uncollected(), uncollected()
+    first.__enter__()
+    second.__enter__()
+    first.__exit__(None, None, None)
+    assert not gc.isenabled()
+    second.__exit__(None, None, None)
+    assert gc.isenabled()
+
+
+def test_a_collector_that_was_off_stays_off() -> None:
+    gc.disable()
+    try:
+        with uncollected():
+            pass
+        assert not gc.isenabled()
+    finally:
+        gc.enable()

@@ -5,12 +5,14 @@ call; here a burst of results costs the loop one wake-up.
 """
 
 import asyncio
+import gc
 import logging
 import threading
 import time
 from abc import ABC, abstractmethod
 from collections import deque
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from queue import SimpleQueue
 from typing import Any, TypeVar
 
@@ -51,10 +53,37 @@ class Turn:
 async def in_turns(steps: Iterable[_T]) -> list[_T]:
     """The list of what takes long to make; others have their turn meanwhile, and may change what it is made from."""
     made, turn = [], Turn()
-    for step in steps:
-        made.append(step)
-        await turn.over()
+    with uncollected():
+        for step in steps:
+            made.append(step)
+            await turn.over()
     return made
+
+
+class _Collector:
+    """Python's collector, which may have a rest for several at once."""
+
+    def __init__(self) -> None:
+        self._resting_for = 0
+        self._was_enabled = False
+
+    @contextmanager
+    def resting(self) -> Iterator[None]:
+        if not self._resting_for:
+            self._was_enabled = gc.isenabled()
+            gc.disable()
+        self._resting_for += 1
+        try:
+            yield
+        finally:
+            self._resting_for -= 1
+            if self._was_enabled and not self._resting_for:
+                gc.enable()
+
+
+uncollected = _Collector().resting
+"""While much is made that stays or goes by itself, the collector would look through all of it again and again, and everybody waits
+then.  For what takes a bounded time, on the loop's thread."""
 
 
 class Runner(ABC):

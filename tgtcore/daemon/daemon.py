@@ -26,7 +26,7 @@ from tgtcore.daemon.things import Kind, Thing
 from tgtcore.daemon.units import resize_unit
 from tgtcore.daemon.users import users_of
 from tgtcore.errors import ConfigError, Draining, DrainTimeout, StoreError, TgtError
-from tgtcore.loop import Workers
+from tgtcore.loop import Workers, uncollected
 from tgtcore.plugins import Plugins
 
 _log = logging.getLogger(__name__)
@@ -209,7 +209,8 @@ class Daemon:
     async def _edit(
         self, edit: Edit, base: Path, deadline_s: float | None, *, dry_run: bool = False
     ) -> tuple[list[Step], "_Leaving"]:
-        document = await asyncio.to_thread(_copied, self._config.document)
+        with uncollected():
+            document = await asyncio.to_thread(_copied, self._config.document)
         edit(document)
         return await self._apply(Source(document, base), dry_run, deadline_s)
 
@@ -248,7 +249,8 @@ class Daemon:
 
     async def _apply(self, source: Source, dry_run: bool, deadline_s: float | None) -> tuple[list[Step], "_Leaving"]:
         async with self._plugins_of(source) as plugins:
-            config, steps = await asyncio.to_thread(self._planned, source, plugins.plugins)
+            with uncollected():
+                config, steps = await asyncio.to_thread(self._planned, source, plugins.plugins)
             if dry_run:
                 return steps, ([], [])
             try:
