@@ -1,11 +1,13 @@
 """A plugin for a daemon under test: a verb that tells what it can't do without.
 
 Between two collections of garbage a daemon keeps modules that were reloaded and what commands have left behind, and the C library
-keeps what is free in pieces.  That comes and goes; how much it is when anybody looks says nothing about growth.
+keeps what is free in pieces, for each thread others.  That comes and goes; how much it is when anybody looks says nothing about
+growth.
 """
 
 import ctypes
 import gc
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -14,14 +16,28 @@ from tgtcore import hookimpl
 TGTCORE_API = 1
 NAME = "memory"
 VERB = "memory needed"
+_FIELDS = "arena ordblks smblks hblks hblkhd usmblks fsmblks uordblks fordblks keepcost"
+"""Of the structure that mallinfo2(3) gives."""
+
+
+class _MallInfo(ctypes.Structure):
+    _fields_ = [(name, ctypes.c_size_t) for name in _FIELDS.split()]
 
 
 def _needed(_: object) -> dict[str, int]:
+    libc = ctypes.CDLL(None)
+    libc.mallinfo2.restype = _MallInfo
     gc.collect()
-    ctypes.CDLL(None).malloc_trim(0)
+    libc.malloc_trim(0)
+    heap = libc.mallinfo2()
     # a ring is not counted: as much of it is resident as its driver, which is another one now and then, has used so far
-    own = Path("/proc/self/status").read_text().split("RssAnon:")[1].split()[0]
-    return {"bytes": int(own) << 10, "objects": len(gc.get_objects())}
+    resident = Path("/proc/self/status").read_text().split("RssAnon:")[1].split()[0]
+    return {
+        "objects": len(gc.get_objects()),
+        "blocks": sys.getallocatedblocks(),
+        "allocated": heap.uordblks + heap.hblkhd,
+        "resident": int(resident) << 10,
+    }
 
 
 @hookimpl
