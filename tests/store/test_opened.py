@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from tgtcore.loop import Workers
-from tgtcore.store import Concurrency, OpenStore
+from tgtcore.store import Concurrency, OpenStore, Store
 from tgtcore.testing.ram import RamStore
 
 
@@ -48,3 +48,35 @@ def test_what_a_call_raises_is_raised() -> None:
     assert asyncio.run(run(divmod, 7, 2)) == (3, 1)
     with pytest.raises(ZeroDivisionError):
         asyncio.run(run(divmod, 7, 0))
+
+
+class Counting(RamStore):
+    flushed = 0
+
+    def flush(self) -> None:
+        self.flushed += 1
+
+
+class NeverWrites(Store):
+    size_bytes = 512
+    flushed = 0
+
+    def read(self, offset: int, length: int) -> bytes:
+        return bytes(length)
+
+
+@pytest.mark.parametrize(("store", "flushes"), [(Counting(512), 2), (NeverWrites(), 0)])
+def test_one_that_refuses_writes_flushes_what_others_may_have_left_in_the_cache(
+    store: Counting | NeverWrites, flushes: int
+) -> None:
+    async def run() -> None:
+        workers = Workers(1)
+        opened = OpenStore("a", store, workers, read_only=True)
+        assert not opened.writable
+        await opened.call(opened.flush)
+        await opened.call(opened.close)
+        workers.close()
+        assert workers.join(10)
+
+    asyncio.run(run())
+    assert store.flushed == flushes

@@ -166,7 +166,9 @@ class Store(ABC):
         raise NotImplementedError
 
     def flush(self) -> None:
-        """Return when every write that returned before this call is durable.
+        """Return when every write that returned before this call is durable, also those of a store that had the medium before.
+
+        So it is called for one that is opened for reading too.
 
         After a failure that may have lost writes, later calls fail too: no success may ever follow for the writes that were lost.
         """

@@ -38,6 +38,8 @@ class OpenStore:
         self.name = name
         self.store = store
         self.features = store.features()
+        self._flushes = type(store).flush is not Store.flush
+        """Also when writes are refused: whoever had the medium before may have left some in a cache."""
         if read_only:
             self.features &= Features.EXTENTS
         self.leases = Leases(f"store {name}")
@@ -79,8 +81,8 @@ class OpenStore:
         self.store.write(offset, data)
 
     def flush(self) -> None:
-        """As :meth:`Store.flush`; with nothing to write there is nothing to flush."""
-        if self.writable:
+        """As :meth:`Store.flush`; where a store never writes, there is nothing to flush."""
+        if self._flushes:
             self.store.flush()
 
     def write_through(self, offset: int, data: Buffer) -> None:

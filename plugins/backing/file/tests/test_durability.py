@@ -1,10 +1,13 @@
 import errno
+import os
 import threading
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from pytest_mock import MockerFixture
 from tgtcore_file.durability import Durability
+from tgtcore_file.file import FileOptions, FileStore
 
 FAILED = OSError(errno.EIO, "Input/output error")
 
@@ -79,3 +82,32 @@ def test_a_success_waits_for_calls_that_were_under_way(durability: Durability) -
     for one in (earlier, thread):
         one.join(10)
         assert not one.is_alive()
+
+
+def test_what_was_written_before_is_made_durable_through_a_file_opened_for_reading(
+    tmp_path: Path, mocker: MockerFixture
+) -> None:
+    path = tmp_path / "disk.img"
+    path.write_bytes(bytes(4096))
+    synced = mocker.spy(os, "fdatasync")
+    store = FileStore(FileOptions(path=path, read_only=True))
+    store.flush()
+    assert synced.call_count == 1
+    store.close()
+
+
+@pytest.mark.parametrize("read_only", [False, True])
+def test_only_a_file_that_is_never_written_need_not_be_synced(
+    tmp_path: Path, mocker: MockerFixture, read_only: bool
+) -> None:
+    """The files of some file systems that are read-only in themselves can't be."""
+    path = tmp_path / "disk.img"
+    path.write_bytes(bytes(4096))
+    store = FileStore(FileOptions(path=path, read_only=read_only))
+    mocker.patch("os.fdatasync", side_effect=OSError(errno.EINVAL, "Invalid argument"))
+    if read_only:
+        store.flush()
+    else:
+        with pytest.raises(OSError, match="Invalid argument"):
+            store.flush()
+    store.close()
