@@ -38,16 +38,20 @@ _TURN_S = 0.01
 
 
 class Turn:
-    """A long piece of work on the loop's thread that lets others have their turn between its steps."""
+    """A long piece of work on the loop's thread that lets others have their turn between its steps.
+
+    The time is the loop's, which a simulation owns.
+    """
 
     def __init__(self) -> None:
-        self._since = time.monotonic()
+        self._clock = asyncio.get_running_loop().time
+        self._since = self._clock()
 
     async def over(self) -> None:
         """Call it after each step; the others run if this turn has been long enough."""
-        if time.monotonic() - self._since > _TURN_S:
+        if self._clock() - self._since > _TURN_S:
             await asyncio.sleep(0)
-            self._since = time.monotonic()
+            self._since = self._clock()
 
 
 async def in_turns(steps: Iterable[_T]) -> list[_T]:
