@@ -58,8 +58,8 @@ class Bench:
         self.loop: Any = Loop()
         self.taken: list[int] = []
         self.reasons: list[str] = []
-        handlers = {QUICK: self._quick, FAILING: self._failing, RUDE: self._rude}
-        self.end = CoreEnd(self.memory, heard, rung, self.loop, handlers, self.reasons.append)
+        self.handlers = {QUICK: self._quick, FAILING: self._failing, RUDE: self._rude}
+        self.end = CoreEnd(self.memory, heard, rung, self.loop, self.handlers, self.reasons.append)
         self._next = 0
 
     def _quick(self, slots: memoryview, at: int) -> None:
@@ -203,6 +203,31 @@ def test_responses_are_announced_together_and_their_slots_go_around(bench: Bench
     assert bench.answered() == 0
     bench.loop.turn()
     assert bench.answered() == GEOMETRY.slots + 1
+
+
+def test_responses_are_announced_while_requests_are_taken(bench: Bench) -> None:
+    announced: list[int] = []
+
+    def answer(slots: memoryview, at: int) -> None:
+        bench.end.slot()
+        announced.append(bench.answered())
+
+    bench.handlers[QUICK] = answer
+    bench.post(20)
+    bench.end.serve_now()
+    assert announced == [*[0] * 8, 8, *[0] * 7, 8, *[0] * 3]
+    assert bench.answered() == 4
+    bench.loop.turn()
+    assert bench.answered() == 0
+
+
+def test_what_was_posted_before_requests_are_taken_is_announced_once(bench: Bench) -> None:
+    bench.end.slot()
+    bench.post()
+    bench.end.serve_now()
+    assert bench.answered() == 1
+    bench.loop.turn()
+    assert bench.answered() == 0
 
 
 def test_pieces_lie_within_the_data_area(bench: Bench) -> None:

@@ -23,6 +23,8 @@ _LEAST_TURN_S = 0.00005
 """And at least: what the loop's turn itself costs would be more than the requests."""
 _ALONE = 1.5
 """When the loop comes back within so many times what its quickest turn takes, nobody else had anything to do."""
+_AT_ONCE = 8
+"""So many responses are announced while others are still being made: the driver takes them meanwhile."""
 _ROUNDS = 4
 """How often a doorbell is looked at again within a turn: the next requests are often there already."""
 
@@ -100,7 +102,10 @@ class CoreEnd:
         self._next_response += 1
         if self._next_response == self._slots:
             self._next_response = 0
-        if not self._pending and not self._serving:
+        if self._serving:
+            if self._pending >= _AT_ONCE:
+                self._flush()
+        elif not self._pending:
             self._loop.call_soon(self._flush)
         self._pending += 1
         return at
@@ -197,17 +202,15 @@ class CoreEnd:
             return
         finally:
             self._serving = False
-        if self._pending:
-            self._flush()
+        self._flush()
         if self._backlog:
             self._scheduled = True
             self._loop.call_soon(self._serve_on)
 
     def _flush(self) -> None:
-        if self.closed:
-            return
-        pending, self._pending = self._pending, 0
-        self._response_bell.ring(pending)
+        if self._pending and not self.closed:
+            pending, self._pending = self._pending, 0
+            self._response_bell.ring(pending)
 
     def _end(self, reason: str) -> None:
         if not self.closed:
