@@ -141,6 +141,14 @@ def command(
     return made
 
 
+async def crowd(core: Counterpart) -> list[Said]:
+    """As many commands as there are places for, of LUNs of their own."""
+    nexus = core.nexus("crowd")
+    for number in range(COMMANDS_MAX):
+        command(nexus, lun=1000 + number)
+    return await core.heard(*[Request.COMMAND] * COMMANDS_MAX)
+
+
 async def settled() -> None:
     """Return when all that was said has been heard."""
     for _ in range(_TURNS):

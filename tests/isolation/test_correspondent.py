@@ -16,6 +16,7 @@ from isolation.counterpart import (
     Said,
     command,
     counterpart,
+    crowd,
     settled,
 )
 
@@ -220,14 +221,6 @@ async def test_data_for_which_there_can_be_no_place_ends_its_command_after_the_c
 
 
 # ---- no place ------------------------------------------------------------------------------------------------------------
-
-
-async def crowd(core: Counterpart) -> list[Said]:
-    """As many commands as there are places for, of LUNs of their own."""
-    nexus = core.nexus("crowd")
-    for number in range(COMMANDS_MAX):
-        command(nexus, lun=100 + number)
-    return await core.heard(*[COMMAND] * COMMANDS_MAX)
 
 
 @pytest.mark.asyncio

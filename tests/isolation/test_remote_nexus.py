@@ -4,7 +4,7 @@ from collections.abc import AsyncIterator
 
 import pytest
 import pytest_asyncio
-from isolation.counterpart import COMMANDS_MAX, Command, Counterpart, Said, command, counterpart, settled
+from isolation.counterpart import COMMANDS_MAX, Command, Counterpart, command, counterpart, crowd, settled
 
 from tgtcore.errors import Draining
 from tgtcore.isolation.remote_nexus import RemoteNexus
@@ -33,14 +33,6 @@ class Answers(list[TmfResponse]):
     def ask(self, nexus: RemoteNexus, function: Tmf, lun: int = FIELD, tag: int = 0) -> "Answers":
         nexus.manage(TmfRequest(function, lun, tag), self.append)
         return self
-
-
-async def crowd(core: Counterpart) -> list[Said]:
-    """Take every place of commands."""
-    nexus = core.nexus("crowd")
-    for number in range(COMMANDS_MAX):
-        command(nexus, lun=1000 + number)
-    return await core.heard(*[COMMAND] * COMMANDS_MAX)
 
 
 # ---- commands ---------------------------------------------------------------------------------------------------------------
