@@ -2,7 +2,7 @@
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 from typing import Any
@@ -210,7 +210,7 @@ class Daemon:
         self, edit: Edit, base: Path, deadline_s: float | None, *, dry_run: bool = False
     ) -> tuple[list[Step], "_Leaving"]:
         with uncollected():
-            document = await asyncio.to_thread(_copied, self._config.document)
+            document = await asyncio.to_thread(self._config.editable)
         edit(document)
         return await self._apply(Source(document, base), dry_run, deadline_s)
 
@@ -385,13 +385,6 @@ class Daemon:
 
 _Leaving = tuple[list[Departure], list[TgtError]]
 """What is going away, and what there is to complain of already."""
-
-
-def _copied(value: Any) -> Any:
-    """A document, or a part of one, that may be changed."""
-    if isinstance(value, Mapping):
-        return {key: _copied(inner) for key, inner in value.items()}
-    return [*map(_copied, value)] if isinstance(value, list) else value
 
 
 def _combined(complaints: list[TgtError]) -> TgtError:

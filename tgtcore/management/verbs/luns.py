@@ -42,19 +42,20 @@ class NewLun(Lun):
 @verb("lun list", "List the LUNs.", SomeTarget, ("target", "lun", "unit", "size_bytes", "initiators", "state"))
 async def list_luns(daemon: Daemon, wanted: SomeTarget) -> list[dict[str, Any]]:
     """One row for each LUN of each map."""
-    names = [wanted.target] if wanted.target is not None else list(daemon.inventory.targets)
+    every = daemon.inventory.targets
+    targets = list(every.values()) if wanted.target is None else [target_called(daemon, wanted.target)]
     return await in_turns(
         {
-            "target": name,
+            "target": target.name,
             "lun": lun,
             "unit": lu.name,
             "size_bytes": lu.store.size_bytes if lu.store else None,
             "map": index,
             "initiators": list(lun_map.initiators),
-            "state": daemon.state_of(lun_thing(name, index, lun)) or "online",
+            "state": daemon.state_of(lun_thing(target.name, index, lun)) or "online",
         }
-        for name in names
-        for index, lun_map in enumerate(target_called(daemon, name).maps())
+        for target in targets
+        for index, lun_map in enumerate(list(target.maps()))
         for lun, lu in lun_map.mapped().items()
     )
 

@@ -146,6 +146,7 @@ def _state(daemon: Daemon, unit: Unit) -> str:
 
 
 def _row(daemon: Daemon, unit: Unit, maps: Mapping[LunMap, Target]) -> dict[str, Any]:
+    """A row; a target that came after ``maps`` was made is not in it yet."""
     return {
         "name": unit.config.name,
         "device_type": unit.config.device_type,
@@ -153,6 +154,6 @@ def _row(daemon: Daemon, unit: Unit, maps: Mapping[LunMap, Target]) -> dict[str,
         "state": _state(daemon, unit),
         "read_only": unit.config.read_only,
         "store": str(unit.config.store) if unit.config.store else None,
-        "luns": [f"{maps[lun_map].name}/{lun}" for lun_map, lun in unit.lu.maps.items()],
+        "luns": [f"{maps[lun_map].name}/{lun}" for lun_map, lun in unit.lu.maps.items() if lun_map in maps],
         "tasks": len(unit.lu.leases),
     }
