@@ -11,7 +11,7 @@ CORE = ROOT / "tgtcore"
 
 FLOORS: list[set[str]] = [
     {"errors", "limits", "options", "sizes"},
-    {"scsi", "leases", "news", "signals", "loop", "service", "ring", "named_socket"},
+    {"scsi", "leases", "news", "signals", "loop", "service", "ring", "named_socket", "heap"},
     {"reservations", "store", "task", "transport"},
     {"aborting", "device", "task_set"},
     {"logical_unit", "nexus", "target"},

@@ -20,6 +20,7 @@ from tgtcore.config import Config, Source, default_socket, read
 from tgtcore.daemon import Daemon, Inheritance, InheritedSocket
 from tgtcore.errors import TgtError
 from tgtcore.handover import VERB, Gone, Predecessor, Successor, listening
+from tgtcore.heap import keep_freed
 from tgtcore.management.protocol import Code, Request, VerbError
 from tgtcore.management.server import Conversation, Server
 from tgtcore.management.verbs import run as run_verb
@@ -54,6 +55,7 @@ def run(
     :param take_over: take the place of the daemon that has the management socket now.
     :raises TgtError: something could not be started; nothing is left behind, and the former daemon serves if it lives.
     """
+    keep_freed()
     gc.disable()  # a start builds much and drops little
     try:
         return asyncio.run(_Running(load, ready, stopping, reload_from, private).run(take_over=take_over))

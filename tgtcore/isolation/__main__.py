@@ -8,6 +8,7 @@ import socket
 import sys
 
 from tgtcore.errors import TgtError
+from tgtcore.heap import keep_freed
 from tgtcore.isolation.driver_process import DriverProcess
 from tgtcore.isolation.orders import LineFormatter, Orders
 from tgtcore.isolation.privileges import become, end_with_the_daemon, import_all
@@ -25,6 +26,7 @@ def main(argument: str) -> int:
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
     end_with_the_daemon()
+    keep_freed()
     link = socket.socket(fileno=orders.link)
     try:
         cls = Plugins.load([orders.plugin]).registry.transports.get(orders.transport)
