@@ -1,0 +1,1 @@
+"""The image format qcow2."""
