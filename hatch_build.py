@@ -9,7 +9,12 @@ from pathlib import Path
 
 from hatchling.metadata.plugin.interface import MetadataHookInterface
 
-PLUGINS = {"iscsi": "plugins/iscsi", "disk": "plugins/disk", "file": "plugins/backing/file", "cow": "plugins/backing/cow"}
+PLUGINS = {
+    "iscsi": "plugins/iscsi",
+    "disk": "plugins/disk",
+    "file": "plugins/backing/file",
+    "cow": "plugins/backing/cow",
+}
 
 
 class FirstPartyPlugins(MetadataHookInterface):
