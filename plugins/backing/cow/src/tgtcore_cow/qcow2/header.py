@@ -14,6 +14,7 @@ _V2 = struct.Struct(">4sIQIIQIIQQIIQ")
 _V3 = struct.Struct(">QQQII")
 _V3_BYTES = _V2.size + _V3.size
 _COMPRESSION_AT = _V3_BYTES
+_BACKING_NAME_AT = 8
 BACKING_NAME_BYTES_MAX = 1023
 _SIZE_BYTES_MAX = (1 << 63) - 512
 
@@ -144,6 +145,16 @@ class Header:
     def written_by_us(self) -> "Header":
         """As it must be before anything of the image changes: what we don't keep up is not claimed any more."""
         return replace(self, autoclear=self.autoclear & (Autoclear.BITMAPS | Autoclear.DATA_FILE_RAW))
+
+    def patched(self, sector: bytes) -> bytes:
+        """The first sector of a header with the numbers of this one; whatever else is in it stays.
+
+        It is written whole or not at all, so it takes an image from one state to another.
+        """
+        fixed = bytearray(self._fixed(*struct.unpack_from(">QI", sector, _BACKING_NAME_AT))[:_V3_BYTES])
+        if self.version == 3:
+            fixed[-4:] = sector[_V3_BYTES - 4 : _V3_BYTES]
+        return bytes(fixed) + sector[len(fixed) :]
 
     # ---- to bytes ---------------------------------------------------------------------------------------------------
 

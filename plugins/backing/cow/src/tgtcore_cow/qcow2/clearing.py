@@ -1,0 +1,117 @@
+"""Making ranges of the disk read as zeroes."""
+
+from collections.abc import Callable, Iterator
+
+from tgtcore import Features
+from tgtcore_cow.qcow2.mapping import NOWHERE, Cluster
+from tgtcore_cow.qcow2.reading import BENEATH, ZEROES, Reading
+from tgtcore_cow.qcow2.volume import Volume
+from tgtcore_cow.qcow2.writing import Writing
+
+_CLUSTERS_AT_ONCE = 512
+_ZEROES_BYTES = 1 << 20
+
+
+class Clearing:
+    """Zeroes without writing them: the map says so.
+
+    :param flush: brings the image up to date when much of it was changed.
+    """
+
+    def __init__(self, volume: Volume, reading: Reading, writing: Writing, flush: Callable[[], None]) -> None:
+        self._volume = volume
+        self._reading = reading
+        self._writing = writing
+        self._flush = flush
+
+    def unmap(self, offset: int, length: int) -> None:
+        """Give the space of a range back."""
+        self._clear(offset, length, self._forget)
+
+    def write_zeroes(self, offset: int, length: int) -> None:
+        """Zero a range; each of its clusters has a place then, so that later writes find room."""
+        self._clear(offset, length, self._reserve)
+
+    def _clear(self, offset: int, length: int, clear: Callable[[int, int], int]) -> None:
+        layout, end = self._volume.layout, offset + length
+        last = end == self._volume.header.size_bytes  # there is nothing behind it in its cluster
+        first = -(-offset // layout.cluster_bytes)
+        behind = -(-end // layout.cluster_bytes) if last else end // layout.cluster_bytes
+        if behind <= first:
+            self._write_zeroes(offset, length)
+            return
+        self._write_zeroes(offset, first * layout.cluster_bytes - offset)
+        while first < behind:
+            if self._volume.map.crowded:
+                self._flush()
+            count = min(behind - first, layout.l2_entries - first % layout.l2_entries)
+            with self._volume.use():
+                first += clear(first, count)
+        if not last:
+            self._write_zeroes(behind * layout.cluster_bytes, end - behind * layout.cluster_bytes)
+
+    def _write_zeroes(self, offset: int, length: int) -> None:
+        """Write zeroes to what is no whole cluster, unless it reads as zeroes anyway."""
+        if not length:
+            return
+        volume = self._volume
+        with volume.use(), volume.lock:
+            volume.check_writable()
+            pieces = list(self._reading.pieces(offset, length))
+        nothing = all(piece.kind == ZEROES or (piece.kind == BENEATH and volume.backing is None) for piece in pieces)
+        if not nothing:
+            for position, piece in _split(offset, length):
+                self._writing.write(position, bytes(piece))
+
+    def _forget(self, first: int, count: int) -> int:
+        volume = self._volume
+        new = NOWHERE if volume.backing is None else Cluster(0, False, 0, volume.map.all_subclusters)
+        with volume.lock:
+            volume.check_writable()
+            if volume.map.table(volume.map.place(first)[0]) is None and volume.backing is None:
+                return count
+            count = min(count, _CLUSTERS_AT_ONCE)
+            with volume.changing(first, count):
+                self._zero_data_file(first, count)
+                with volume.lock:
+                    for number in range(first, first + count):
+                        if volume.map.cluster(number) != new:
+                            volume.set(number, new)
+        return count
+
+    def _reserve(self, first: int, count: int) -> int:
+        volume = self._volume
+        count = min(count, _CLUSTERS_AT_ONCE)
+        with volume.lock:
+            volume.check_writable()
+            with volume.changing(first, count):
+                self._zero_data_file(first, count)
+                for number in range(first, first + count):
+                    with volume.lock:
+                        was = volume.map.cluster(number)
+                        place = was.host if was.in_place else volume.allocate(number, 1).place
+                        volume.set(number, Cluster(place, True, 0, volume.map.all_subclusters))
+        return count
+
+    def _zero_data_file(self, first: int, count: int) -> None:
+        """A data file of its own may be read by others too, as a raw image."""
+        volume, bits = self._volume, self._volume.layout.cluster_bits
+        if volume.data_file is None:
+            return
+        offset = first << bits
+        length = min(count << bits, volume.data_file.size_bytes - offset)
+        if length <= 0:
+            return
+        if Features.UNMAP in volume.data_file.features():
+            volume.data_file.unmap(offset, length)
+            return
+        for position, piece in _split(offset, length):
+            volume.data_file.write(position, bytes(piece))
+
+
+def _split(offset: int, length: int) -> Iterator[tuple[int, int]]:
+    """A range in parts, each as offset and length."""
+    while length:
+        part = min(length, _ZEROES_BYTES)
+        yield offset, part
+        offset, length = offset + part, length - part

@@ -1,0 +1,217 @@
+"""A qcow2 image as a store: its bytes are those of the disk."""
+
+import errno
+
+from tgtcore import Buffer, Concurrency, Extent, Features, Store
+from tgtcore_cow.qcow2 import header as headers
+from tgtcore_cow.qcow2.clearing import Clearing
+from tgtcore_cow.qcow2.errors import Corrupt, ImageError
+from tgtcore_cow.qcow2.header import Header, Incompatible
+from tgtcore_cow.qcow2.layout import CLUSTER_BITS_MAX
+from tgtcore_cow.qcow2.places import SECTOR_BYTES
+from tgtcore_cow.qcow2.reading import Reading
+from tgtcore_cow.qcow2.sizing import Sizing
+from tgtcore_cow.qcow2.snapshot_table import Snapshot
+from tgtcore_cow.qcow2.snapshots import Snapshots
+from tgtcore_cow.qcow2.volume import Volume
+from tgtcore_cow.qcow2.write_back import WriteBack
+from tgtcore_cow.qcow2.writing import Writing
+
+
+class Image(Store):
+    """A qcow2 image, version 2 or 3.
+
+    After :meth:`flush` the image on the disk is complete; after a crash it holds everything that was flushed, and at worst has lost
+    space that a check gives back.
+
+    :param file: the bytes of the image.  It stays the caller's to close, like the others; to be written it must offer WRITE, and
+        RESIZE if it is to grow.
+    :param backing: what is read where the image has nothing; needed if the header names one.
+    :param data_file: where the data is; needed if the header says that it has a file of its own.
+    :param read_only: never write, not even when the image says that it was not closed properly.
+    :raises ImageError: it is no such image, is damaged, or needs what is not supported; the message says what.
+    """
+
+    __slots__ = (
+        "_clearing",
+        "_read_only",
+        "_reading",
+        "_sizing",
+        "_snapshots",
+        "_volume",
+        "_write_back",
+        "_writing",
+        "preferred_bytes",
+    )
+
+    concurrency = Concurrency.PARALLEL
+    persistent = True
+    block_bytes = SECTOR_BYTES
+
+    def __init__(
+        self,
+        file: Store,
+        *,
+        backing: Store | None = None,
+        data_file: Store | None = None,
+        read_only: bool = False,
+    ) -> None:
+        header = read_header(file)
+        self._read_only = read_only or Features.WRITE not in file.features()
+        _check_parts(header, backing, data_file)
+        if not self._read_only:
+            _check_sound(header)
+        volume = self._volume = Volume(file, header, backing, data_file)
+        self._write_back = WriteBack(volume)
+        self._reading = Reading(volume)
+        self._writing = Writing(volume, self._reading, self._write_back.flush)
+        self._clearing = Clearing(volume, self._reading, self._writing, self._write_back.flush)
+        self._sizing = Sizing(volume, self._write_back, self._clearing)
+        self._snapshots = Snapshots(volume, self._write_back)
+        self.preferred_bytes = volume.layout.subcluster_bytes
+
+    # ---- the disk ---------------------------------------------------------------------------------------------------
+
+    @property
+    def header(self) -> Header:
+        """What the image says of itself now."""
+        return self._volume.header
+
+    @property
+    def size_bytes(self) -> int:  # type: ignore[override]
+        """Size of the disk now: whole sectors, as QEMU has it, whatever the header says."""
+        return self._volume.header.size_bytes // SECTOR_BYTES * SECTOR_BYTES
+
+    def features(self) -> Features:
+        """What the image and the file that it is in can do."""
+        found = Features.EXTENTS
+        if self._read_only:
+            return found
+        found |= Features.WRITE | Features.WRITE_THROUGH | Features.RESIZE
+        if self.header.version > 2:
+            found |= Features.UNMAP | Features.WRITE_ZEROES
+        elif self._volume.backing is None:
+            found |= Features.UNMAP
+        return found
+
+    def read(self, offset: int, length: int) -> Buffer:
+        """As in the contract."""
+        return self._reading.read(offset, length)
+
+    def read_nowait(self, offset: int, length: int) -> Buffer | None:
+        """As in the contract."""
+        return self._reading.read_nowait(offset, length)
+
+    def write_nowait(self, offset: int, data: Buffer) -> bool:
+        """As in the contract."""
+        self._check_writable()
+        return self._writing.write_nowait(offset, data)
+
+    def write(self, offset: int, data: Buffer) -> None:
+        """As in the contract."""
+        self._check_writable()
+        self._writing.write(offset, data)
+
+    def write_through(self, offset: int, data: Buffer) -> None:
+        """As in the contract."""
+        self._check_writable()
+        self._writing.write_through(offset, data)
+
+    def unmap(self, offset: int, length: int) -> None:
+        """As in the contract."""
+        self._check_writable()
+        self._clearing.unmap(offset, length)
+
+    def write_zeroes(self, offset: int, length: int) -> None:
+        """As in the contract."""
+        self._check_writable()
+        self._clearing.write_zeroes(offset, length)
+
+    def extents(self, offset: int, length: int) -> list[Extent]:
+        """As in the contract."""
+        return self._reading.extents(offset, length)
+
+    def resize(self, size_bytes: int) -> None:
+        """As in the contract.
+
+        :raises StoreError: the image can't have that size.
+        """
+        self._check_writable()
+        self._sizing.resize(size_bytes)
+
+    def flush(self) -> None:
+        """As in the contract."""
+        if self._read_only:
+            self._volume.sync()
+        else:
+            self._write_back.flush()
+
+    def close(self) -> None:
+        """Flush, and let go of the image; its files stay open."""
+        if not self._read_only and not self._volume.failure:
+            self._write_back.flush()
+
+    def _check_writable(self) -> None:
+        if self._read_only:
+            raise OSError(errno.EROFS, "the image is open for reading only")
+
+    # ---- snapshots --------------------------------------------------------------------------------------------------
+
+    @property
+    def snapshots(self) -> tuple[Snapshot, ...]:
+        """The internal snapshots, the oldest first."""
+        return self._volume.snapshots
+
+    def create_snapshot(self, name: str) -> Snapshot:
+        """Keep the disk as it is now: with every write that has returned, and no other.
+
+        :raises StoreError: the image can't have one of that name.
+        """
+        self._check_writable()
+        return self._snapshots.create(name)
+
+    def delete_snapshot(self, id_or_name: str) -> None:
+        """Forget a snapshot, and give back what only it has.
+
+        :raises StoreError: there is no such snapshot.
+        """
+        self._check_writable()
+        self._snapshots.delete(id_or_name)
+
+    def revert(self, id_or_name: str) -> None:
+        """Make the disk, its size too, what it was when a snapshot was made; the snapshot stays.
+
+        :raises StoreError: there is no such snapshot.
+        """
+        self._check_writable()
+        self._snapshots.revert(id_or_name)
+
+
+def read_header(file: Store) -> Header:
+    """The header of an image.
+
+    :raises ImageError: it is no header, or the image needs what is not supported.
+    """
+    if not file.size_bytes:
+        raise ImageError("this is no qcow2 image: it is empty")
+    return headers.decode(bytes(file.read(0, min(file.size_bytes, 1 << CLUSTER_BITS_MAX))))
+
+
+def _check_parts(header: Header, backing: Store | None, data_file: Store | None) -> None:
+    if header.backing_file and backing is None:
+        raise ImageError(f'the image stands on "{header.backing_file}", which was not opened')
+    if header.has_data_file != (data_file is not None):
+        raise ImageError(
+            f'the image has its data in "{header.data_file}", which was not opened'
+            if header.has_data_file
+            else "the image has its data in itself, not in another file"
+        )
+
+
+def _check_sound(header: Header) -> None:
+    if header.incompatible & Incompatible.CORRUPT:
+        raise Corrupt("the image is marked as corrupt; check and repair it, or open it for reading only")
+    if header.incompatible & Incompatible.DIRTY:
+        raise Corrupt(
+            "the image was not closed properly by who had it before; check and repair it, or open it for reading only"
+        )

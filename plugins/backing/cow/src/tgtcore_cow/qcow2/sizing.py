@@ -1,0 +1,62 @@
+"""Making the disk of an image longer or shorter."""
+
+from array import array
+
+from tgtcore import StoreError
+from tgtcore_cow.qcow2.clearing import Clearing
+from tgtcore_cow.qcow2.layout import L1_BYTES_MAX
+from tgtcore_cow.qcow2.places import SECTOR_BYTES
+from tgtcore_cow.qcow2.switch import switching
+from tgtcore_cow.qcow2.volume import Volume
+from tgtcore_cow.qcow2.write_back import WriteBack
+
+_SIZE_BYTES_MAX = (1 << 63) - 512
+
+
+class Sizing:
+    """Changes the size of the disk; snapshots keep theirs."""
+
+    def __init__(self, volume: Volume, write_back: WriteBack, clearing: Clearing) -> None:
+        self._volume = volume
+        self._write_back = write_back
+        self._clearing = clearing
+
+    def resize(self, size_bytes: int) -> None:
+        """Give the disk another size; what is new reads as zeroes, whatever is beneath.
+
+        :raises StoreError: it can't have that size.
+        """
+        volume = self._volume
+        self._check(size_bytes)
+        old = volume.header.size_bytes
+        if size_bytes < old:
+            self._clearing.unmap(size_bytes, old - size_bytes)
+        elif size_bytes > old:
+            self._make_room(size_bytes)
+            beneath = volume.backing.size_bytes if volume.backing is not None else 0
+            if beneath > old:
+                self._clearing.unmap(old, min(size_bytes, beneath) - old)
+        if size_bytes != old:
+            with switching(volume, self._write_back) as switch:
+                switch.carry_out(size_bytes=size_bytes)
+
+    def _check(self, size_bytes: int) -> None:
+        most = min(_SIZE_BYTES_MAX, L1_BYTES_MAX // 8 * self._volume.layout.bytes_per_l2)
+        if not 0 <= size_bytes <= most or size_bytes % SECTOR_BYTES:
+            raise StoreError(
+                f"the disk can't have {size_bytes} bytes; expected a multiple of {SECTOR_BYTES}, and at most {most} with clusters of "
+                "this size"
+            )
+
+    def _make_room(self, size_bytes: int) -> None:
+        """An L1 table that is long enough."""
+        volume = self._volume
+        entries = volume.layout.l1_entries(size_bytes)
+        if entries <= volume.header.l1_entries:
+            return
+        with switching(volume, self._write_back) as switch:
+            l1 = volume.map.l1[:]
+            l1.extend(array("Q", [0]) * (entries - len(l1)))
+            if volume.header.l1_entries:
+                switch.drop_place(volume.header.l1_offset, volume.header.l1_entries * 8)
+            switch.carry_out(l1_offset=switch.place_words(l1), l1_entries=entries)

@@ -1,0 +1,193 @@
+"""Internal snapshots: making, deleting, and going back to one.
+
+A snapshot takes over the tables that the disk has at that moment, and the disk gets copies of them, by which nothing may be written
+in place any more.
+"""
+
+import time
+from array import array
+from collections import Counter
+from collections.abc import Iterator
+
+from tgtcore import StoreError
+from tgtcore_cow.qcow2 import snapshot_table
+from tgtcore_cow.qcow2.layout import COMPRESSED, COPIED, OFFSET, SNAPSHOTS_MAX
+from tgtcore_cow.qcow2.places import check_place, read_words
+from tgtcore_cow.qcow2.snapshot_table import Snapshot
+from tgtcore_cow.qcow2.switch import Switch, switching
+from tgtcore_cow.qcow2.volume import Volume
+from tgtcore_cow.qcow2.write_back import WriteBack
+
+_NAME_BYTES_MAX = 255
+
+
+class Snapshots:
+    """The internal snapshots of an image."""
+
+    def __init__(self, volume: Volume, write_back: WriteBack) -> None:
+        self._volume = volume
+        self._write_back = write_back
+
+    def find(self, id_or_name: str) -> Snapshot:
+        """A snapshot by its id, else by its name.
+
+        :raises StoreError: there is none, or several have the name.
+        """
+        snapshots = self._volume.snapshots
+        found = [one for one in snapshots if one.id == id_or_name] or [
+            one for one in snapshots if one.name == id_or_name
+        ]
+        if len(found) != 1:
+            names = ", ".join(f'{one.id} ("{one.name}")' for one in found or snapshots) or "none"
+            what = (
+                f'there are {len(found)} snapshots "{id_or_name}"' if found else f'there is no snapshot "{id_or_name}"'
+            )
+            raise StoreError(f"{what}; expected the id or the name of one of: {names}")
+        return found[0]
+
+    # ---- the three changes ------------------------------------------------------------------------------------------
+
+    def create(self, name: str) -> Snapshot:
+        """Keep the disk as it is now.
+
+        :raises StoreError: the name can't be, there are too many snapshots, or the image's reference counts are too small.
+        """
+        volume = self._volume
+        self._check_new(name)
+        with switching(volume, self._write_back) as switch:
+            header = volume.header
+            snapshot = Snapshot(
+                id=str(max((int(one.id) for one in volume.snapshots if one.id.isdecimal()), default=0) + 1),
+                name=name,
+                created_ns=time.time_ns(),
+                size_bytes=header.size_bytes,
+                l1_offset=header.l1_offset,
+                l1_entries=header.l1_entries,
+            )
+            l1 = self._shared_copy(switch, volume.map.l1)
+            switch.carry_out(
+                l1_offset=switch.place_words(l1),
+                **self._new_table(switch, (*volume.snapshots, snapshot)),
+            )
+        return snapshot
+
+    def delete(self, id_or_name: str) -> None:
+        """Forget a snapshot, and give back what only it has.
+
+        :raises StoreError: there is no such snapshot.
+        """
+        volume = self._volume
+        with switching(volume, self._write_back) as switch:
+            snapshot = self.find(id_or_name)
+            dropped: list[int] = []
+            for offset, words in self._tables(self._l1(snapshot)):
+                dropped += volume.map.used_clusters(words)
+                dropped.append(offset >> volume.layout.cluster_bits)
+            changes = self._new_table(switch, tuple(one for one in volume.snapshots if one is not snapshot))
+            l1 = self._own_again(switch, Counter(dropped))
+            if l1 is not None:
+                changes["l1_offset"] = switch.place_words(l1)
+                switch.drop_place(volume.header.l1_offset, len(l1) * 8)
+            switch.drop(dropped)
+            switch.drop_place(snapshot.l1_offset, snapshot.l1_entries * 8)
+            switch.carry_out(**changes)
+
+    def revert(self, id_or_name: str) -> None:
+        """Make the disk what it was when a snapshot was made; the snapshot stays.
+
+        :raises StoreError: there is no such snapshot.
+        """
+        volume = self._volume
+        with switching(volume, self._write_back) as switch:
+            snapshot = self.find(id_or_name)
+            kept = self._l1(snapshot)
+            kept.extend([0] * (volume.layout.l1_entries(snapshot.size_bytes) - len(kept)))
+            l1 = self._shared_copy(switch, kept)
+            for offset, words in self._tables(volume.map.l1):
+                switch.drop(volume.map.used_clusters(words))
+                switch.drop([offset >> volume.layout.cluster_bits])
+            switch.drop_place(volume.header.l1_offset, volume.header.l1_entries * 8)
+            switch.carry_out(l1_offset=switch.place_words(l1), l1_entries=len(l1), size_bytes=snapshot.size_bytes)
+
+    # ---- their parts ------------------------------------------------------------------------------------------------
+
+    def _check_new(self, name: str) -> None:
+        volume = self._volume
+        if not name or len(name.encode("utf-8", "surrogateescape")) > _NAME_BYTES_MAX or not name.isprintable():
+            raise StoreError(
+                f'"{name}" can\'t name a snapshot; expected 1 to {_NAME_BYTES_MAX} bytes that can be printed'
+            )
+        if any(name in (one.name, one.id) for one in volume.snapshots):
+            raise StoreError(f'there is a snapshot "{name}" already; expected another name')
+        if len(volume.snapshots) >= SNAPSHOTS_MAX:
+            raise StoreError(f"there are {SNAPSHOTS_MAX} snapshots, which is the most; delete one first")
+        if volume.layout.refcount_max < 2:
+            raise StoreError(
+                "the image's reference counts have 1 bit, so that nothing can be shared; expected larger ones"
+            )
+        if volume.data_file is not None:
+            raise StoreError("the image has its data in a file of its own, which can't have snapshots")
+
+    def _tables(self, l1: "array[int]") -> Iterator[tuple[int, "array[int]"]]:
+        """The L2 tables of an L1 table: place and words."""
+        volume = self._volume
+        loaded = {table.offset: table for table in volume.map.tables.values()}
+        for entry in l1:
+            if offset := entry & OFFSET:
+                table = loaded.get(offset)
+                yield offset, table.words if table is not None else volume.map.read_table(offset)
+
+    def _l1(self, snapshot: Snapshot) -> "array[int]":
+        volume = self._volume
+        if not snapshot.l1_entries:
+            return array("Q")
+        check_place("a snapshot's L1 table", snapshot.l1_offset, volume.layout.cluster_bytes, volume.file)
+        return read_words(volume.file, snapshot.l1_offset, snapshot.l1_entries)
+
+    def _shared_copy(self, switch: Switch, l1: "array[int]") -> "array[int]":
+        """Tables that refer to the same as others do: nothing can be written in place."""
+        volume = self._volume
+        copy = array("Q", bytes(len(l1) * 8))
+        per_entry = volume.layout.words_per_entry
+        tables = self._tables(l1)
+        for number, entry in enumerate(l1):
+            if entry & OFFSET:
+                _, words = next(tables)
+                switch.use_again(volume.map.used_clusters(words))
+                shared = words[:]
+                shared[::per_entry] = array("Q", [word & ~COPIED for word in words[::per_entry]])
+                copy[number] = switch.place_words(shared) | COPIED
+        return copy
+
+    def _own_again(self, switch: Switch, dropped: "Counter[int]") -> "array[int] | None":
+        """The L1 table that says what the disk has alone when some clusters are used less; None if nothing changes in it."""
+        volume = self._volume
+        cluster_map, bits = volume.map, volume.layout.cluster_bits
+        per_entry = volume.layout.words_per_entry
+        l1 = cluster_map.l1[:]
+        tables = self._tables(cluster_map.l1)
+        for number, entry in enumerate(cluster_map.l1):
+            if not entry & OFFSET:
+                continue
+            offset, words = next(tables)
+            own = words[:]
+            for at in range(0, len(words), per_entry):
+                word = words[at]
+                if word & OFFSET and not word & (COPIED | COMPRESSED):
+                    host = (word & OFFSET) >> bits
+                    if host in dropped and volume.refcounts.count(host) - dropped[host] == 1:
+                        own[at] = word | COPIED
+            if own != words:
+                l1[number] = switch.place_words(own) | COPIED
+                switch.drop([offset >> bits])
+            elif not entry & COPIED and volume.refcounts.count(offset >> bits) - dropped[offset >> bits] == 1:
+                l1[number] = entry | COPIED
+        return l1 if l1 != cluster_map.l1 else None
+
+    def _new_table(self, switch: Switch, snapshots: tuple[Snapshot, ...]) -> dict[str, int]:
+        """What the header says of another table of snapshots; the one that there is goes."""
+        volume = self._volume
+        if volume.snapshots:
+            switch.drop_place(volume.header.snapshots_offset, volume.snapshot_table_bytes)
+        offset = switch.place(snapshot_table.encode(snapshots)) if snapshots else 0
+        return {"snapshots": len(snapshots), "snapshots_offset": offset}
