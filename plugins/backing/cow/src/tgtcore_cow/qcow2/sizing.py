@@ -44,8 +44,8 @@ class Sizing:
         most = min(_SIZE_BYTES_MAX, L1_BYTES_MAX // 8 * self._volume.layout.bytes_per_l2)
         if not 0 <= size_bytes <= most or size_bytes % SECTOR_BYTES:
             raise StoreError(
-                f"the disk can't have {size_bytes} bytes; expected a multiple of {SECTOR_BYTES}, and at most {most} with clusters of "
-                "this size"
+                f"the disk can't have {size_bytes} bytes; expected a multiple of {SECTOR_BYTES}, and at most {most} with "
+                "clusters of this size"
             )
 
     def _make_room(self, size_bytes: int) -> None:

@@ -7,6 +7,7 @@ the one after.
 """
 
 from array import array
+from collections import Counter
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
@@ -24,8 +25,9 @@ class Switch:
         self._volume = volume
         self._write_back = write_back
         self._writes: list[tuple[int, bytes]] = []
+        self._used: list[int] = []
         self._dropped: list[int] = []
-        """Clusters that are used once less after it, as often as they are here."""
+        """Clusters that are used once more, or less, after it: as often as they are there."""
 
     def place(self, content: bytes) -> int:
         """Write something to a new place, in clusters side by side; returns its offset."""
@@ -40,11 +42,8 @@ class Switch:
         return self.place(encoded_words(words))
 
     def use_again(self, clusters: Iterable[int]) -> None:
-        """Clusters are used once more after it.
-
-        :raises OSError: EMLINK when the reference counts can't tell that.
-        """
-        self._volume.refcounts.add(clusters, 1)
+        """Clusters are used once more after it."""
+        self._used += clusters
 
     def drop(self, clusters: Iterable[int]) -> None:
         """Clusters are used once less after it."""
@@ -59,8 +58,10 @@ class Switch:
         """Do it.
 
         :param changes: fields of the header that have other values after it.
+        :raises OSError: EMLINK when the reference counts can't tell how often something is used after it.
         """
         volume = self._volume
+        self._count_up()
         self._move_refcounts()
         freed = volume.refcounts.add(self._dropped, -1)
         self._writes += self._refcount_writes()
@@ -74,6 +75,13 @@ class Switch:
         volume.failure = None
         volume.switched(header)
         self._write_back.punch(sorted(freed))
+
+    def _count_up(self) -> None:
+        """Count what is used more often; of what is dropped as well only the difference counts."""
+        used, dropped = Counter(self._used), Counter(self._dropped)
+        both = used & dropped
+        self._volume.refcounts.add((used - both).elements(), 1)
+        self._dropped = list((dropped - both).elements())
 
     def _move_refcounts(self) -> None:
         """Give a new place to the refcount table and to every block that changes; then to those that change by that, and so on."""
