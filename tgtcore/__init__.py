@@ -39,12 +39,14 @@ from tgtcore.store import (
     Concurrency,
     Extent,
     Features,
+    FileLock,
     Filter,
     Format,
     OpenFile,
     OpenStore,
     Region,
     Store,
+    lock_file,
 )
 from tgtcore.target import Target
 from tgtcore.task import PENDING, Attribute, Task
@@ -68,6 +70,7 @@ __all__ = [
     "Draining",
     "Extent",
     "Features",
+    "FileLock",
     "Filter",
     "ForeignTransport",
     "Format",
@@ -109,6 +112,7 @@ __all__ = [
     "hookimpl",
     "invalid_cdb_field",
     "invalid_parameter",
+    "lock_file",
     "manage",
     "out_of_range",
     "parameter_list_length_error",

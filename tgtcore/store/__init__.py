@@ -2,6 +2,7 @@
 
 from tgtcore.store.claims import Claim, Claims
 from tgtcore.store.contract import Buffer, Concurrency, Extent, Features, Filter, Format, OpenFile, Region, Store
+from tgtcore.store.locks import FileLock, lock_file
 from tgtcore.store.opened import OpenStore
 
 __all__ = [
@@ -11,10 +12,12 @@ __all__ = [
     "Concurrency",
     "Extent",
     "Features",
+    "FileLock",
     "Filter",
     "Format",
     "OpenFile",
     "OpenStore",
     "Region",
     "Store",
+    "lock_file",
 ]

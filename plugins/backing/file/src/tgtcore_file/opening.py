@@ -8,8 +8,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from tgtcore import OpenFile, StoreError
-from tgtcore_file.locks import lock
+from tgtcore import FileLock, OpenFile, StoreError, lock_file
 from tgtcore_file.options import FileOptions
 
 _SHARE_OF_DESCRIPTORS = 7 / 8
@@ -65,7 +64,7 @@ def _existing(options: FileOptions, kind: int) -> int:
     with _closed_on_failure(fd):
         if stat.S_IFMT(os.fstat(fd).st_mode) != stat.S_IFMT(kind):
             raise StoreError(f"{path} was replaced while it was opened")
-        lock(fd, path, read_only=options.read_only)
+        lock_file(fd, path, FileLock.READER if options.read_only else FileLock.ALONE)
         if not os.lseek(fd, 0, os.SEEK_END):
             raise StoreError(f"{path} is empty; expected an image of the size that the disk shall have")
     return fd
@@ -77,7 +76,7 @@ def _made(options: FileOptions) -> int:
     with _failures(path, "made", _REASONS_NOT_MADE):
         fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
         with _closed_on_failure(fd, made=path):
-            lock(fd, path, read_only=False)
+            lock_file(fd, path, FileLock.ALONE)
             os.ftruncate(fd, size)
             if options.preallocate:
                 os.posix_fallocate(fd, 0, size)
