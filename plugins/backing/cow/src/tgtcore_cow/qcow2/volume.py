@@ -169,7 +169,13 @@ class Volume:
         if self.data_file is not None:
             return New(first << self.layout.cluster_bits, most, untouched=False, counted=False)
         host, count, untouched = self.refcounts.allocate(most)
-        return New(host << self.layout.cluster_bits, count, untouched, counted=True)
+        new = New(host << self.layout.cluster_bits, count, untouched, counted=True)
+        try:
+            lengthen(self.file, (host + count) << self.layout.cluster_bits)
+        except BaseException:
+            self.refcounts.give_back(host, count)
+            raise
+        return new
 
     @contextmanager
     def kept_on_success(self, new: New) -> Iterator[None]:
@@ -183,8 +189,8 @@ class Volume:
             raise
 
     def put(self, place: int, data: Buffer) -> None:
-        """Write data; the file has all of the cluster then."""
-        lengthen(self.data, -(-(place + len(data)) // self.layout.cluster_bytes) * self.layout.cluster_bytes)
+        """Write data to a place that was allocated."""
+        lengthen(self.data, place + len(data))
         self.data.write(place, data)
 
     def set(self, number: int, new: Cluster) -> None:
@@ -207,7 +213,7 @@ class Volume:
         host, _, _ = self.refcounts.allocate(1)
         own = Table(table.words[:] if table is not None else self.map.empty_table(), host << self.layout.cluster_bits)
         try:
-            self.reserve(own.offset)
+            self._reserve(own.offset)
         except BaseException:
             self.refcounts.give_back(host, 1)
             raise
@@ -217,7 +223,7 @@ class Volume:
         self.metadata.add(host)
         return own
 
-    def reserve(self, offset: int) -> None:
+    def _reserve(self, offset: int) -> None:
         """Take the space of a cluster now, so that it can't be missing when a table is written there."""
         lengthen(self.file, offset + self.layout.cluster_bytes)
         self.file.write(offset, bytes(self.layout.cluster_bytes))
