@@ -11,7 +11,7 @@ _HERE = Path(__file__).parent
 _ONCE = {
     "contents",  # needs no daemon
     "qcow2_creation",  # images in files, without a daemon, as the two below
-    "qcow2_locks",
+    "locks",
     "qcow2_chain",
     "ring_driver",  # its transport has no other way
     "systemd",  # the service manager's sockets are the daemon's, and handed on like a successor's
