@@ -44,12 +44,12 @@ def opened(path: Path, lock: FileLock, admit: Admit | None = None) -> int:
         try:
             flags = os.O_CLOEXEC | (os.O_RDONLY if lock is FileLock.READER else os.O_RDWR)
             status = os.fstat(handle)
-            if not (stat.S_ISREG(status.st_mode) or stat.S_ISBLK(status.st_mode)):
-                kind = _KINDS.get(stat.S_IFMT(status.st_mode), "special")
-                raise StoreError(f"{path} is {kind}; expected a file or a block device")
             link = f"/proc/self/fd/{handle}"
             if admit is not None:
                 admit(Path(os.readlink(link)), status)
+            if not (stat.S_ISREG(status.st_mode) or stat.S_ISBLK(status.st_mode)):
+                kind = _KINDS.get(stat.S_IFMT(status.st_mode), "special")
+                raise StoreError(f"{path} is {kind}; expected a file or a block device")
             if stat.S_ISBLK(status.st_mode) and lock is not FileLock.READER:
                 flags |= os.O_EXCL  # refused while a file system on it is mounted
             fd = os.open(link, flags)
