@@ -12,8 +12,8 @@ from tgtcore_cow.qcow2.create_options import BACKING_FORMATS
 from tgtcore_cow.qcow2.errors import ImageError
 
 IMAGES_MAX = 64
-"""Beneath one image.  A read may pass all of them, a handful of calls each, and the interpreter allows 1000 within one another; each
-has a file open; and nobody means to have so many."""
+"""Beneath one image.  A read may pass all of them, a handful of calls each, and the interpreter allows 1000 within one another;
+each has a file open; and nobody means to have so many."""
 
 _FILE = "file:"
 
