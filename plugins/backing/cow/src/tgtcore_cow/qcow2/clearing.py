@@ -25,12 +25,18 @@ class Clearing:
         self._flush = flush
 
     def unmap(self, offset: int, length: int) -> None:
-        """Give the space of a range back."""
-        self._clear(offset, length, self._forget)
+        """Give the space of a range back, as far as the version of the image can say that something reads as zeroes."""
+        volume = self._volume
+        told = volume.backing is None or volume.header.version > 2
+        self._clear(offset, length, self._forget if told else self._overwrite)
 
     def write_zeroes(self, offset: int, length: int) -> None:
         """Zero a range; each of its clusters has a place then, so that later writes find room."""
-        self._clear(offset, length, self._reserve)
+        self._clear(offset, length, self._reserve if self._volume.header.version > 2 else self._overwrite)
+
+    def drop(self, offset: int, length: int) -> None:
+        """Give the space of a range back that the disk is about to lose; what is beneath may show up in it."""
+        self._clear(offset, length, self._drop)
 
     def _clear(self, offset: int, length: int, clear: Callable[[int, int], int]) -> None:
         layout, end = self._volume.layout, offset + length
@@ -63,12 +69,25 @@ class Clearing:
             for position, piece in _split(offset, length):
                 self._writing.write(position, bytes(piece))
 
+    def _overwrite(self, first: int, count: int) -> int:
+        bits = self._volume.layout.cluster_bits
+        self._write_zeroes(first << bits, count << bits)
+        return count
+
     def _forget(self, first: int, count: int) -> int:
         volume = self._volume
-        new = NOWHERE if volume.backing is None else Cluster(0, False, 0, volume.map.all_subclusters)
+        zero = Cluster(0, False, 0, volume.map.all_subclusters)
+        return self._unplace(first, count, NOWHERE if volume.backing is None else zero)
+
+    def _drop(self, first: int, count: int) -> int:
+        return self._unplace(first, count, NOWHERE)
+
+    def _unplace(self, first: int, count: int, new: Cluster) -> int:
+        """Let clusters be nowhere in the file."""
+        volume = self._volume
         with volume.lock:
             volume.check_writable()
-            if volume.map.table(volume.map.place(first)[0]) is None and volume.backing is None:
+            if volume.map.table(volume.map.place(first)[0]) is None and new is NOWHERE:
                 return count
             count = min(count, _CLUSTERS_AT_ONCE)
             with volume.changing(first, count):

@@ -30,7 +30,7 @@ class Sizing:
         self._check(size_bytes)
         old = volume.header.size_bytes
         if size_bytes < old:
-            self._clearing.unmap(size_bytes, old - size_bytes)
+            self._clearing.drop(size_bytes, old - size_bytes)
         elif size_bytes > old:
             self._make_room(size_bytes)
             beneath = volume.backing.size_bytes if volume.backing is not None else 0
