@@ -8,6 +8,7 @@ import time
 from array import array
 from collections import Counter
 from collections.abc import Iterator
+from itertools import count
 
 from tgtcore import StoreError
 from tgtcore_cow.qcow2 import snapshot_table
@@ -57,7 +58,7 @@ class Snapshots:
         with switching(volume, self._write_back) as switch:
             header = volume.header
             snapshot = Snapshot(
-                id=str(max((int(one.id) for one in volume.snapshots if one.id.isdecimal()), default=0) + 1),
+                id=self._new_id(),
                 name=name,
                 created_ns=time.time_ns(),
                 size_bytes=header.size_bytes,
@@ -127,6 +128,13 @@ class Snapshots:
             )
         if volume.data_file is not None:
             raise StoreError("the image has its data in a file of its own, which can't have snapshots")
+
+    def _new_id(self) -> str:
+        """A number above all, and no other snapshot's name."""
+        snapshots = self._volume.snapshots
+        names = {one.name for one in snapshots}
+        above = max((int(one.id) for one in snapshots if one.id.isdecimal()), default=0) + 1
+        return next(str(number) for number in count(above) if str(number) not in names)
 
     def _tables(self, l1: "array[int]") -> Iterator[tuple[int, "array[int]"]]:
         """The L2 tables of an L1 table: place and words."""
