@@ -45,6 +45,7 @@ from tgtcore.store import (
     OpenFile,
     OpenStore,
     Region,
+    SnapshotInfo,
     Store,
     lock_file,
 )
@@ -95,6 +96,7 @@ __all__ = [
     "SessionInfo",
     "SharedCommands",
     "Size",
+    "SnapshotInfo",
     "Store",
     "StoreError",
     "Target",

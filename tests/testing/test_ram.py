@@ -1,6 +1,6 @@
 from pathlib import Path
 
-from tgtcore.testing.ram import RamStore
+from tgtcore.testing.ram import RamStore, SnapshotRamStore
 from tgtcore.testing.store import StoreConformance
 
 
@@ -13,3 +13,8 @@ def test_it_counts_flushes() -> None:
     store = RamStore()
     store.flush()
     assert store.flushes == 1
+
+
+class TestSnapshotRamStore(StoreConformance):
+    def make_store(self, folder: Path) -> SnapshotRamStore:
+        return SnapshotRamStore(512 * 1024)

@@ -173,7 +173,7 @@ def _check_offers(old: OpenStore | None, new: OpenStore) -> None:
     """
     if old is None:
         return
-    missing = old.features & ~new.features
+    missing = old.features_shown & ~new.features
     if missing:
         names = ", ".join(str(feature.name).lower() for feature in Features if feature in missing)
         raise StoreError(f"its store does not offer {names} any more, and initiators rely on that")
@@ -203,6 +203,7 @@ class LostStore(Store):
         raise OSError(errno.ENODEV, "the store could not be opened again after a reload")
 
     read = write = write_through = unmap = write_zeroes = extents = resize = _gone  # type: ignore[assignment]
+    list_snapshots = create_snapshot = delete_snapshot = revert_snapshot = _gone  # type: ignore[assignment]
 
     def flush(self) -> None:
         """Nothing has been written since the lost store was flushed and closed."""

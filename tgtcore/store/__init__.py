@@ -1,7 +1,18 @@
 """Where the bytes of a logical unit live: the contract of stores, formats and filters."""
 
 from tgtcore.store.claims import Claim, Claims
-from tgtcore.store.contract import Buffer, Concurrency, Extent, Features, Filter, Format, OpenFile, Region, Store
+from tgtcore.store.contract import (
+    Buffer,
+    Concurrency,
+    Extent,
+    Features,
+    Filter,
+    Format,
+    OpenFile,
+    Region,
+    SnapshotInfo,
+    Store,
+)
 from tgtcore.store.locks import FileLock, lock_file
 from tgtcore.store.opened import OpenStore
 
@@ -18,6 +29,7 @@ __all__ = [
     "OpenFile",
     "OpenStore",
     "Region",
+    "SnapshotInfo",
     "Store",
     "lock_file",
 ]

@@ -12,6 +12,7 @@ method                    if it is missing
 ``write_zeroes``          the core writes zeroes
 ``extents``               everything counts as allocated
 ``resize``                the size is fixed
+``list_snapshots`` ...    it keeps no snapshots; all four of them are there or none
 ``read_nowait`` ...       the core calls the blocking form on a worker thread
 ``region``                data is copied through the daemon
 ========================  =========================================================================================
@@ -47,6 +48,7 @@ class Features(Flag):
     WRITE_ZEROES = auto()
     EXTENTS = auto()
     RESIZE = auto()
+    SNAPSHOTS = auto()
 
 
 class Concurrency(Enum):
@@ -62,6 +64,21 @@ class Extent(NamedTuple):
     offset: int
     length: int
     allocated: bool
+
+
+class SnapshotInfo(NamedTuple):
+    """A snapshot that a store keeps.
+
+    :param id: what the store calls it; no two have the same.
+    :param name: what its maker calls it.
+    :param created_ns: when it was made, in nanoseconds since 1970 (UTC).
+    :param size_bytes: size of the medium at that time.
+    """
+
+    id: str
+    name: str
+    created_ns: int
+    size_bytes: int
 
 
 class OpenFile:
@@ -122,7 +139,7 @@ class Store(ABC):
     """How many blocking calls may be under way; SERIAL is always safe."""
 
     size_bytes: int
-    """Size of the medium now; only ``resize`` changes it."""
+    """Size of the medium now; only ``resize`` and ``revert_snapshot`` change it."""
 
     block_bytes: int = 1
     """Offsets and lengths of all calls are multiples of this; a power of two."""
@@ -143,6 +160,12 @@ class Store(ABC):
             raise TypeError(
                 f"{cls.__name__} defines one of write() and flush() without the other; a store that takes writes must say "
                 "how they become durable, even if the answer is to do nothing"
+            )
+        missing = [name for name in _SNAPSHOTS if getattr(cls, name) is getattr(Store, name)]
+        if 0 < len(missing) < len(_SNAPSHOTS):
+            raise TypeError(
+                f"{cls.__name__} defines some of {', '.join(_SNAPSHOTS)}, but not {', '.join(missing)}; a store that keeps "
+                "snapshots must be able to do all of it"
             )
 
     def features(self) -> Features:
@@ -197,6 +220,42 @@ class Store(ABC):
         """Make the medium larger or smaller and change ``size_bytes``; new space reads as zeroes."""
         raise NotImplementedError
 
+    def list_snapshots(self) -> Iterable[SnapshotInfo]:
+        """The snapshots that there are, the oldest first.
+
+        Called while reads and writes are under way as ``concurrency`` allows, but never while a snapshot is made, deleted or gone
+        back to.
+        """
+        raise NotImplementedError
+
+    def create_snapshot(self, name: str) -> SnapshotInfo:
+        """Keep the content as it is now: with every write that has returned, and with no later one.
+
+        When it returns the snapshot is durable, and so is what it holds.  Called, as the two below, while no other call is under
+        way; so the shorter it takes the better.
+
+        :raises StoreError: the name can't be, or is the name or the id of another snapshot; nothing has changed.
+        """
+        raise NotImplementedError
+
+    def delete_snapshot(self, id_or_name: str) -> None:
+        """Forget a snapshot; the content and other snapshots stay what they are.
+
+        :param id_or_name: the id of one, else the name of one.
+        :raises StoreError: there is no such snapshot, or several have the name; nothing has changed.
+        """
+        raise NotImplementedError
+
+    def revert_snapshot(self, id_or_name: str) -> None:
+        """Make the content, and ``size_bytes`` too, what it was when a snapshot was made; every snapshot stays.
+
+        Durable on return.  A failure on the way leaves the content that there was, or the one of the snapshot, never a mixture.
+
+        :param id_or_name: as above.
+        :raises StoreError: as above.
+        """
+        raise NotImplementedError
+
     def unmake(self) -> None:
         """Remove what making this store has made, such as a new image file.
 
@@ -229,6 +288,9 @@ class Store(ABC):
         return None
 
 
+_SNAPSHOTS = ("list_snapshots", "create_snapshot", "delete_snapshot", "revert_snapshot")
+"""What belongs together."""
+
 _DEFINED_BY = {
     "write": Features.WRITE,
     "write_through": Features.WRITE_THROUGH,
@@ -236,6 +298,7 @@ _DEFINED_BY = {
     "write_zeroes": Features.WRITE_ZEROES,
     "extents": Features.EXTENTS,
     "resize": Features.RESIZE,
+    "create_snapshot": Features.SNAPSHOTS,
 }
 
 

@@ -9,7 +9,7 @@ from tgtcore.leases import Leases
 from tgtcore.limits import EXTENTS_PER_CALL_MAX
 from tgtcore.loop import Done, Lane, Runner, Workers
 from tgtcore.store.claims import Claims
-from tgtcore.store.contract import Buffer, Concurrency, Extent, Features, Store
+from tgtcore.store.contract import Buffer, Concurrency, Extent, Features, SnapshotInfo, Store
 
 _ZEROES = bytes(1024 * 1024)
 
@@ -66,10 +66,15 @@ class OpenStore:
         """Whether writes are taken at all."""
         return Features.WRITE in self.features
 
+    @property
+    def features_shown(self) -> Features:
+        """What initiators may have been told that the store can do: snapshots are none of their business."""
+        return self.features & ~Features.SNAPSHOTS
+
     def shown_to_initiators(self) -> tuple[object, ...]:
         """What a device type may have told initiators about the store besides its size."""
         store = self.store
-        return self.features, store.block_bytes, store.preferred_bytes, store.rotational
+        return self.features_shown, store.block_bytes, store.preferred_bytes, store.rotational
 
     def run(self, function: Callable[..., Any], args: tuple[Any, ...], done: Done) -> None:
         """Call ``function(*args)`` where it may block, respecting the store's concurrency; ``done`` on the loop's thread."""
@@ -133,6 +138,29 @@ class OpenStore:
             raise Unsupported(f"{self} can't change its size")
         self.store.resize(size_bytes)
 
+    def list_snapshots(self) -> tuple[SnapshotInfo, ...]:
+        """As :meth:`Store.list_snapshots`.
+
+        :raises Unsupported: the store keeps no snapshots; also below.
+        """
+        self._need_snapshots()
+        return tuple(self.store.list_snapshots())
+
+    def create_snapshot(self, name: str) -> SnapshotInfo:
+        """As :meth:`Store.create_snapshot`."""
+        self._need_snapshots()
+        return self.store.create_snapshot(name)
+
+    def delete_snapshot(self, id_or_name: str) -> None:
+        """As :meth:`Store.delete_snapshot`."""
+        self._need_snapshots()
+        self.store.delete_snapshot(id_or_name)
+
+    def revert_snapshot(self, id_or_name: str) -> None:
+        """As :meth:`Store.revert_snapshot`."""
+        self._need_snapshots()
+        self.store.revert_snapshot(id_or_name)
+
     def close(self) -> None:
         """Flush and close; the last call, made when no lease is left."""
         try:
@@ -143,6 +171,10 @@ class OpenStore:
     def _need_write(self) -> None:
         if not self.writable:
             raise ReadOnly(f"{self} is read-only")
+
+    def _need_snapshots(self) -> None:
+        if Features.SNAPSHOTS not in self.features:
+            raise Unsupported(f"{self} keeps no snapshots")
 
 
 def _refuse_nowait(offset: int, data: Buffer) -> bool:

@@ -18,8 +18,9 @@ from typing import ClassVar
 try:
     import pytest
 
-    from tgtcore.testing.store_absent import at_the_same_time, check_absent, opened
+    from tgtcore.testing.store_absent import at_the_same_time, check_absent, offered, opened
     from tgtcore.testing.store_model import Mirror, check_random_operations, pattern
+    from tgtcore.testing.store_snapshots import SnapshotConformance
 except ModuleNotFoundError as missing:
     raise ImportError(
         f"the conformance kit needs {missing.name}; install what it uses with: pip install pytest hypothesis"
@@ -34,7 +35,7 @@ _READ_ONLY = ~Features.EXTENTS
 _FORMS = pytest.mark.parametrize("form", [bytes, bytearray, lambda data: memoryview(b"<" + data + b">")[1:-1]])
 
 
-class StoreConformance:
+class StoreConformance(SnapshotConformance):
     """Tests that every store passes; a subclass says how to make one."""
 
     persistent: ClassVar[bool] = False
@@ -99,7 +100,7 @@ class StoreConformance:
 
     def test_writes_read_back_and_leave_the_rest_alone(self, mirror: Mirror) -> None:
         """After each write everything is compared."""
-        if not _offered(mirror, Features.WRITE):
+        if not offered(mirror, Features.WRITE):
             return
         for offset, length in mirror.ranges():
             mirror.write(offset, length)
@@ -108,7 +109,7 @@ class StoreConformance:
     @_FORMS
     def test_writes_take_every_kind_of_buffer(self, mirror: Mirror, form: Callable[[bytes], Buffer]) -> None:
         """Also a part of a larger one."""
-        if not _offered(mirror, Features.WRITE):
+        if not offered(mirror, Features.WRITE):
             return
         for offset, length in mirror.ranges():
             mirror.write(offset, length, form=form)
@@ -117,7 +118,7 @@ class StoreConformance:
 
     def test_a_written_buffer_is_not_kept(self, mirror: Mirror) -> None:
         """The caller uses the same memory again."""
-        if not _offered(mirror, Features.WRITE):
+        if not offered(mirror, Features.WRITE):
             return
         length = max(mirror.store.block_bytes, 4096)
         reused = bytearray(length)
@@ -133,7 +134,7 @@ class StoreConformance:
 
     def test_what_was_read_does_not_change(self, mirror: Mirror) -> None:
         """An answer may be on its way while the next write comes."""
-        if not _offered(mirror, Features.WRITE):
+        if not offered(mirror, Features.WRITE):
             return
         length = max(mirror.store.block_bytes, 4096)
         mirror.write(0, length)
@@ -145,7 +146,7 @@ class StoreConformance:
 
     def test_nowait_and_blocking_forms_agree(self, mirror: Mirror) -> None:
         """What one wrote the other reads: ``check`` reads by both."""
-        if not _offered(mirror, Features.WRITE):
+        if not offered(mirror, Features.WRITE):
             return
         for offset, length in mirror.ranges():
             mirror.write(offset, length, "write_nowait")
@@ -155,7 +156,7 @@ class StoreConformance:
 
     def test_write_through_writes(self, mirror: Mirror) -> None:
         """As a write."""
-        if not _offered(mirror, Features.WRITE_THROUGH):
+        if not offered(mirror, Features.WRITE_THROUGH):
             return
         for offset, length in mirror.ranges():
             mirror.write(offset, length, "write_through")
@@ -163,7 +164,7 @@ class StoreConformance:
 
     def test_flush_changes_nothing(self, mirror: Mirror) -> None:
         """With and without anything to flush."""
-        if not _offered(mirror, Features.WRITE):
+        if not offered(mirror, Features.WRITE):
             return
         mirror.store.flush()
         mirror.write(*next(mirror.ranges()))
@@ -174,7 +175,7 @@ class StoreConformance:
     @_CLEARS
     def test_cleared_ranges_read_as_zeroes(self, mirror: Mirror, how: str) -> None:
         """Exactly the range, whatever its alignment, written before or not, once or twice."""
-        if not _offered(mirror, Features[how.upper()]):
+        if not offered(mirror, Features[how.upper()]):
             return
         for offset, length in mirror.ranges():
             mirror.clear(offset, length, how)
@@ -187,7 +188,7 @@ class StoreConformance:
     @_CLEARS
     def test_cleared_ranges_can_be_written_again(self, mirror: Mirror, how: str) -> None:
         """Unmapping is not the end."""
-        if not _offered(mirror, Features[how.upper()]):
+        if not offered(mirror, Features[how.upper()]):
             return
         for offset, length in mirror.ranges():
             mirror.clear(0, mirror.store.size_bytes, how)
@@ -196,7 +197,7 @@ class StoreConformance:
 
     def test_extents_cover_and_tell_the_truth(self, mirror: Mirror) -> None:
         """Also of parts of the store; what is not allocated reads as zeroes."""
-        if not _offered(mirror, Features.EXTENTS):
+        if not offered(mirror, Features.EXTENTS):
             return
         mirror.check_extents()
         ranges = list(mirror.ranges())
@@ -210,7 +211,7 @@ class StoreConformance:
 
     def test_a_longer_store_ends_in_zeroes(self, mirror: Mirror) -> None:
         """Also where it once was as long before."""
-        if not _offered(mirror, Features.RESIZE):
+        if not offered(mirror, Features.RESIZE):
             return
         if not self.resizes:
             with pytest.raises((OSError, StoreError)):
@@ -227,7 +228,7 @@ class StoreConformance:
 
     def test_the_same_size_is_no_change(self, mirror: Mirror) -> None:
         """Nothing is lost."""
-        if not _offered(mirror, Features.RESIZE):
+        if not offered(mirror, Features.RESIZE):
             return
         mirror.write(0, mirror.store.size_bytes)
         mirror.resize(mirror.store.size_bytes)
@@ -288,11 +289,3 @@ class StoreConformance:
             return self.opened(folder)
 
         check_random_operations(mirrors, resizes=self.resizes, examples=self.examples)
-
-
-def _offered(mirror: Mirror, feature: Features) -> bool:
-    """Whether a store offers a feature; where it does not, that is what is tested."""
-    if feature in mirror.store.features():
-        return True
-    check_absent(mirror, feature)
-    return False

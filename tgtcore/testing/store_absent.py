@@ -42,6 +42,14 @@ def check_absent(mirror: Mirror, feature: Features, *, read_only: bool = False) 
     mirror.check()
 
 
+def offered(mirror: Mirror, feature: Features) -> bool:
+    """Whether a store offers a feature; where it does not, that is what is tested."""
+    if feature in mirror.store.features():
+        return True
+    check_absent(mirror, feature)
+    return False
+
+
 def _check_write(store: OpenStore, mirror: Mirror) -> None:
     block = mirror.store.block_bytes
     assert not store.writable
@@ -83,6 +91,14 @@ def _check_resize(store: OpenStore, mirror: Mirror) -> None:
         store.resize(2 * store.size_bytes)
 
 
+def _check_snapshots(store: OpenStore, mirror: Mirror) -> None:
+    with pytest.raises(Unsupported):
+        store.list_snapshots()
+    for act in (store.create_snapshot, store.delete_snapshot, store.revert_snapshot):
+        with pytest.raises(Unsupported):
+            act("a snapshot")
+
+
 _CHECKS: dict[Features, Callable[[OpenStore, Mirror], None]] = {
     Features.WRITE: _check_write,
     Features.WRITE_THROUGH: _check_write_through,
@@ -90,6 +106,7 @@ _CHECKS: dict[Features, Callable[[OpenStore, Mirror], None]] = {
     Features.WRITE_ZEROES: _check_write_zeroes,
     Features.EXTENTS: _check_extents,
     Features.RESIZE: _check_resize,
+    Features.SNAPSHOTS: _check_snapshots,
 }
 
 

@@ -2,7 +2,7 @@
 
 import errno
 
-from tgtcore import Buffer, Concurrency, Extent, Features, Store
+from tgtcore import Buffer, Concurrency, Extent, Features, SnapshotInfo, Store
 from tgtcore_cow.qcow2 import header as headers
 from tgtcore_cow.qcow2.clearing import Clearing
 from tgtcore_cow.qcow2.errors import Corrupt, ImageError
@@ -87,7 +87,7 @@ class Image(Store):
         found = Features.EXTENTS
         if self._read_only:
             return found
-        found |= Features.WRITE | Features.WRITE_THROUGH | Features.RESIZE
+        found |= Features.WRITE | Features.WRITE_THROUGH | Features.RESIZE | Features.SNAPSHOTS
         if self.header.version > 2:
             found |= Features.UNMAP | Features.WRITE_ZEROES
         elif self._volume.backing is None:
@@ -162,29 +162,28 @@ class Image(Store):
         """The internal snapshots, the oldest first."""
         return self._volume.snapshots
 
-    def create_snapshot(self, name: str) -> Snapshot:
-        """Keep the disk as it is now: with every write that has returned, and no other.
+    def list_snapshots(self) -> list[SnapshotInfo]:
+        """As in the contract."""
+        return [_info(snapshot) for snapshot in self.snapshots]
 
-        :raises StoreError: the image can't have one of that name.
-        """
+    def create_snapshot(self, name: str) -> SnapshotInfo:
+        """As in the contract."""
         self._check_writable()
-        return self._snapshots.create(name)
+        return _info(self._snapshots.create(name))
 
     def delete_snapshot(self, id_or_name: str) -> None:
-        """Forget a snapshot, and give back what only it has.
-
-        :raises StoreError: there is no such snapshot.
-        """
+        """As in the contract; what only that snapshot has is given back."""
         self._check_writable()
         self._snapshots.delete(id_or_name)
 
-    def revert(self, id_or_name: str) -> None:
-        """Make the disk, its size too, what it was when a snapshot was made; the snapshot stays.
-
-        :raises StoreError: there is no such snapshot.
-        """
+    def revert_snapshot(self, id_or_name: str) -> None:
+        """As in the contract."""
         self._check_writable()
         self._snapshots.revert(id_or_name)
+
+
+def _info(snapshot: Snapshot) -> SnapshotInfo:
+    return SnapshotInfo(snapshot.id, snapshot.name, snapshot.created_ns, snapshot.size_bytes)
 
 
 def read_header(file: Store) -> Header:
