@@ -57,11 +57,15 @@ def check(file: Store) -> Report:
     :param file: the image.
     :raises ImageError: it is no image, or so damaged that there is nothing to follow.
     """
-    findings = Findings()
+    return look(file, Findings())[1]
+
+
+def look(file: Store, findings: Findings) -> tuple[Examination, Report]:
+    """As :func:`check`, with all that was found."""
     image = examine(file, findings)
     end = compare_counts(image)
     header = image.header
-    return Report(
+    return image, Report(
         errors=tuple(findings.errors),
         error_count=findings.error_count,
         leaks=tuple(findings.leaks),

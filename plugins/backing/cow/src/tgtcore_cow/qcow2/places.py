@@ -15,11 +15,30 @@ _GROWTH_BYTES_MIN, _GROWTH_BYTES_MAX = 1 << 20, 64 << 20
 
 
 def read_padded(file: Store, offset: int, length: int) -> Buffer:
-    """What is at a place; beyond the end of the file there are zeroes."""
+    """What is at a place, which need not be made of whole blocks of the file; beyond its end there are zeroes."""
     there = min(length, max(file.size_bytes - offset, 0))
-    if there == length:
+    if (offset | there) & (file.block_bytes - 1):
+        start, stop = _whole_blocks(file, offset, there)
+        return bytes(file.read(start, min(stop, file.size_bytes) - start))[offset - start :][:there].ljust(
+            length, b"\0"
+        )
+    if there == length > 0:
         return file.read(offset, length)
     return bytes(file.read(offset, there)).ljust(length, b"\0") if there else bytes(length)
+
+
+def write_part(file: Store, offset: int, data: bytes) -> None:
+    """Write to a place that need not be made of whole sectors; what is around it is written again, as it is."""
+    start, stop = _whole_blocks(file, offset, len(data))
+    lengthen(file, stop)
+    around = bytearray(read_padded(file, start, stop - start))
+    around[offset - start : offset - start + len(data)] = data
+    file.write(start, around)
+
+
+def _whole_blocks(file: Store, offset: int, length: int) -> tuple[int, int]:
+    unit = max(file.block_bytes, SECTOR_BYTES)
+    return offset // unit * unit, -(-(offset + length) // unit) * unit
 
 
 def read_words(file: Store, offset: int, count: int) -> "array[int]":

@@ -50,7 +50,6 @@ class StoredCounts:
                 offset,
                 f"the refcount table at {offset:#x} reaches beyond the end of the file",
                 Remedy.REBUILD,
-                lost=True,
             )
         overlapped = references.mark(first, there, Role.REFCOUNT_TABLE)
         references.add_range(first, there)
