@@ -3,6 +3,7 @@
 import errno
 
 from tgtcore import Buffer, Concurrency, Extent, Features, SnapshotInfo, Store
+from tgtcore_cow.qcow2 import bitmaps
 from tgtcore_cow.qcow2 import header as headers
 from tgtcore_cow.qcow2.clearing import Clearing
 from tgtcore_cow.qcow2.errors import Corrupt, ImageError
@@ -61,6 +62,7 @@ class Image(Store):
         _check_parts(header, backing, data_file)
         if not self._read_only:
             _check_sound(header)
+            header = _taken_over(file, header)
         volume = self._volume = Volume(file, header, backing, data_file)
         self._write_back = WriteBack(volume)
         self._reading = Reading(volume)
@@ -194,6 +196,15 @@ def read_header(file: Store) -> Header:
     if not file.size_bytes:
         raise ImageError("this is no qcow2 image: it is empty")
     return headers.decode(bytes(file.read(0, min(file.size_bytes, 1 << CLUSTER_BITS_MAX))))
+
+
+def _taken_over(file: Store, header: Header) -> Header:
+    """Withdraw what the image says of itself and what our writes would make wrong; returns the header that it has then."""
+    ours = header.written_by_us()
+    if bitmaps.give_up(file, header) or ours != header:
+        file.write(0, ours.patched(bytes(file.read(0, SECTOR_BYTES))))
+        file.flush()
+    return ours
 
 
 def _check_parts(header: Header, backing: Store | None, data_file: Store | None) -> None:

@@ -1,26 +1,20 @@
 """Looks at everything of an image but its L2 tables: header, snapshots, L1 tables, bitmaps."""
 
-import struct
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from tgtcore_cow.qcow2 import snapshot_table
+from tgtcore_cow.qcow2 import bitmaps, snapshot_table
 from tgtcore_cow.qcow2.errors import Corrupt
 from tgtcore_cow.qcow2.examination import Examination, mark_sentence, remedy_of_overlap, word
 from tgtcore_cow.qcow2.findings import Remedy
-from tgtcore_cow.qcow2.header import Autoclear, ExtensionType
 from tgtcore_cow.qcow2.layout import COPIED, OFFSET
-from tgtcore_cow.qcow2.places import read_padded, read_words
+from tgtcore_cow.qcow2.places import read_words
 from tgtcore_cow.qcow2.references import L2_TABLES, Role, named
 
 _L1_RESERVED = ~(COPIED | OFFSET) & ((1 << 64) - 1)
 _PIECE_WORDS = 128 << 10
 """Tables are read by the MiB."""
 
-_BITMAPS = struct.Struct(">IIQQ")
-_BITMAP = struct.Struct(">QIIBBHI")
-_BITMAPS_MAX = 65535
-_BITMAP_DIRECTORY_BYTES_MAX = 64 << 20
 _BITMAP_RESERVED = ~OFFSET & ((1 << 64) - 1)
 
 
@@ -108,32 +102,17 @@ def _look_at_root(image: Examination, table: _L1, where: int, entry: int) -> Non
 
 def _walk_bitmaps(image: Examination) -> None:
     """The clusters of bitmaps; without the header's bit for them they are no bitmaps any more."""
-    content = image.header.extension(ExtensionType.BITMAPS)
-    if not image.header.autoclear & Autoclear.BITMAPS or content is None:
-        return
     try:
-        if len(content) != _BITMAPS.size:
-            raise Corrupt(f"the extension has {len(content)} bytes, expected {_BITMAPS.size}")
-        number, _, length, offset = _BITMAPS.unpack(content)
-        if not 0 < number <= _BITMAPS_MAX or length > _BITMAP_DIRECTORY_BYTES_MAX:
-            raise Corrupt(f"there are {number} bitmaps in a directory of {length} bytes")
-        if image.claim("the directory of bitmaps", offset, length, Role.BITMAPS, Remedy.BITMAPS):
-            _walk_directory(image, bytes(read_padded(image.file, offset, length)), number)
+        directory = bitmaps.directory_of(image.header)
+        if directory and image.claim(
+            "the directory of bitmaps", directory.offset, directory.length, Role.BITMAPS, Remedy.BITMAPS
+        ):
+            for bitmap in bitmaps.entries(image.file, directory):
+                what = f"the table of bitmap {bitmap.name!r}"
+                if image.claim(what, bitmap.offset, bitmap.entries * 8, Role.BITMAPS, Remedy.BITMAPS):
+                    _walk_bitmap(image, bitmap.name, bitmap.offset, bitmap.entries)
     except Corrupt as wrong:
         image.findings.error(0, f"the bitmaps can't be read: {wrong}", Remedy.BITMAPS, lost=True)
-
-
-def _walk_directory(image: Examination, directory: bytes, number: int) -> None:
-    position = 0
-    for _ in range(number):
-        if position + _BITMAP.size > len(directory):
-            raise Corrupt(f"the directory has {len(directory)} bytes, too few for {number} bitmaps")
-        offset, entries, _, _, _, name_bytes, extra_bytes = _BITMAP.unpack_from(directory, position)
-        end = position + _BITMAP.size + extra_bytes + name_bytes
-        name = directory[end - name_bytes : end].decode("utf-8", "replace")
-        if image.claim(f"the table of bitmap {name!r}", offset, entries * 8, Role.BITMAPS, Remedy.BITMAPS):
-            _walk_bitmap(image, name, offset, entries)
-        position = -(-end // 8) * 8
 
 
 def _walk_bitmap(image: Examination, name: str, offset: int, entries: int) -> None:
