@@ -10,9 +10,10 @@ from support.both_ways import isolation, run_both_ways
 _HERE = Path(__file__).parent
 _ONCE = {
     "contents",  # needs no daemon
-    "qcow2_creation",  # images in files, without a daemon, as the two below
+    "qcow2_creation",  # images in files, without a daemon, as the three below
     "locks",
     "qcow2_chain",
+    "qcow2_check",
     "ring_driver",  # its transport has no other way
     "systemd",  # the service manager's sockets are the daemon's, and handed on like a successor's
     "hostile_drivers",  # beside a transport in the daemon, which is the most exposed
