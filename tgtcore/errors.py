@@ -57,6 +57,10 @@ class Crowded(TgtError):
     """There are too many of a kind already."""
 
 
+class InUse(TgtError):
+    """The thing has users, for whom this would be bad news."""
+
+
 class DrainTimeout(TgtError):
     """The thing still has users after the time allowed.
 

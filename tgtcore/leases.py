@@ -30,6 +30,21 @@ class Resident(Hashable, Protocol):
         """Call ``told`` once the thing does not list it any more."""
 
 
+class Job:
+    """A holder that is nothing but what it does; two that do the same are two.
+
+    :param what: as users are told.
+    """
+
+    __slots__ = ("_what",)
+
+    def __init__(self, what: str) -> None:
+        self._what = what
+
+    def __str__(self) -> str:
+        return self._what
+
+
 @dataclass(frozen=True, slots=True)
 class Holder:
     """One lease as shown to people: who holds it, and for how long already.

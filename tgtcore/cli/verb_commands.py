@@ -25,6 +25,7 @@ _GROUP_HELP = {
     "plugin": "Plugins.",
     "portal": "Where transports listen.",
     "session": "Initiators that are logged in.",
+    "snapshot": "Snapshots: what logical units held at earlier times.",
     "target": "Targets: what initiators log in to.",
     "transport": "Transports: how initiators reach targets.",
 }

@@ -7,7 +7,7 @@ from typing import Any
 from tgtcore.config import StoreConfig
 from tgtcore.errors import StoreError, TgtError, describe
 from tgtcore.registry import Registry
-from tgtcore.store import Concurrency, Store
+from tgtcore.store import Concurrency, Features, Store
 
 _log = logging.getLogger(__name__)
 
@@ -31,6 +31,11 @@ class Stack:
         """The strictest of the stack."""
         parallel = all(store.concurrency is Concurrency.PARALLEL for store in self.stores)
         return Concurrency.PARALLEL if parallel else Concurrency.SERIAL
+
+    @property
+    def keeper(self) -> Store | None:
+        """The uppermost store that keeps snapshots."""
+        return next((store for store in reversed(self.stores) if Features.SNAPSHOTS in store.features()), None)
 
     def unmake(self) -> None:
         """Remove what making these stores has made: what they were opened for has failed."""
@@ -58,18 +63,23 @@ def close_stack(stack: Stack) -> None:
         stack.top.close()
 
 
+def layers_of(config: StoreConfig) -> list[StoreConfig]:
+    """The stores of a stack, the lowest first."""
+    layers = [config]
+    while layers[0].base is not None:
+        layers.insert(0, layers[0].base)
+    return layers
+
+
 def open_stack(registry: Registry, config: StoreConfig, what: str) -> Stack:
     """Open a stack of stores, or none of it; runs on a worker thread.
 
     :param what: whose stores they are, for messages.
     :raises StoreError: one can't be opened; those beneath it are unmade and closed again.
     """
-    layers = [config]
-    while layers[0].base is not None:
-        layers.insert(0, layers[0].base)
     with contextlib.ExitStack() as undo:
         stores: list[Store] = []
-        for layer in layers:
+        for layer in layers_of(config):
             try:
                 stores.append(_open(registry, layer, stores))
             except Exception as error:

@@ -12,6 +12,7 @@ from typing import Any, NoReturn
 
 from tgtcore import signals
 from tgtcore.config import LogicalUnitConfig
+from tgtcore.daemon.flushing import flush
 from tgtcore.daemon.inventory import Inventory, Unit
 from tgtcore.daemon.plugin_sets import makers_of_unit
 from tgtcore.daemon.stores import Stack, close_stack, explain, open_stack
@@ -42,28 +43,10 @@ async def swap(inventory: Inventory, unit: Unit, old: Make, new: Make, why: str,
     :raises StoreError: the new code can't serve it; the old code does again, if the message says nothing else.
     """
     if unit.store is not None:
-        await _flush(unit)  # so that little is left to do while it is paused
+        await flush(unit)  # so that little is left to do while it is paused
     pause = Pause(unit.lu, why)
     await pause.begin(timeout_s)
     return await asyncio.shield(asyncio.ensure_future(_Swap(inventory, unit, pause).run(old, new)))
-
-
-async def _flush(unit: Unit) -> None:
-    """Flush; the store is in use until the call has returned, even when nobody waits for that any more."""
-    assert unit.store is not None
-    flush = asyncio.ensure_future(_held_flush(unit.store, f"a flush before {unit.lu} is made anew"))
-    flush.add_done_callback(
-        lambda flush: flush.cancelled() or flush.exception()
-    )  # where nobody waits, closing flushes again
-    try:
-        await asyncio.shield(flush)
-    except Exception as error:
-        raise StoreError(explain(f"{unit.lu} stays as it is, its store can't be flushed", error)) from error
-
-
-async def _held_flush(store: OpenStore, holder: str) -> None:
-    with store.leases.lease(holder):
-        await store.call(store.flush)
 
 
 class _Swap:
@@ -76,11 +59,11 @@ class _Swap:
         self._was = unit.store
 
     async def run(self, old: Make, new: Make) -> float:
-        loop, unit = self._inventory.loop, self._unit
-        started, lost = loop.time(), isinstance(unit.stack and unit.stack.top, LostStore)
+        unit = self._unit
+        lost = isinstance(unit.stack and unit.stack.top, LostStore)
         try:
             if unit.store is not None:
-                await _flush(unit)
+                await flush(unit)
         except BaseException:
             self._pause.end()
             raise
@@ -92,7 +75,7 @@ class _Swap:
         if lost:
             unit.lu.set_online(True)
         self._pause.end()
-        return loop.time() - started
+        return self._pause.lasted_s
 
     async def _close(self) -> None:
         """Everything is flushed, so an error here loses nothing."""

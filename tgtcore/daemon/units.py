@@ -1,20 +1,19 @@
 """Making, draining, resizing and removing logical units."""
 
-import asyncio
 import logging
 
 from tgtcore import signals
 from tgtcore.config import LogicalUnitConfig
 from tgtcore.daemon.inventory import Inventory, Unit
+from tgtcore.daemon.lasting import to_the_end
 from tgtcore.daemon.patience import Patience, end_tasks
 from tgtcore.daemon.plugin_sets import makers_of_unit
 from tgtcore.daemon.saved_state import SavedState
 from tgtcore.daemon.stores import Stack, explain, open_stack
 from tgtcore.daemon.things import lun_thing
-from tgtcore.errors import ConfigError, DrainTimeout, StoreError, TgtError, describe
+from tgtcore.errors import ConfigError, StoreError, TgtError, describe
 from tgtcore.logical_unit import Identity, LogicalUnit
 from tgtcore.store import Claim, OpenStore
-from tgtcore.task import State, Task
 
 _log = logging.getLogger(__name__)
 
@@ -157,38 +156,15 @@ async def resize_unit(inventory: Inventory, name: str, size_bytes: int, timeout_
     if store is None:
         raise StoreError(f"{unit.lu} has no store")
     what = f"the resize of {unit.lu} to {size_bytes} bytes"
-    resize = asyncio.ensure_future(unit.lu.resize(size_bytes))
     try:
-        if not (await asyncio.wait({resize}, timeout=timeout_s))[0]:
-            raise _late(what, unit.lu, timeout_s)
-        resize.result()
+        await to_the_end(unit.lu.resize(size_bytes), what, unit.lu, timeout_s)
     except ConfigError as error:
         raise ConfigError(f"{unit.lu}: {error}") from error
     except TgtError:
         raise
     except Exception as error:
         raise StoreError(explain(str(unit.lu), error)) from error
-    finally:
-        if not resize.done():
-            resize.add_done_callback(lambda late: _report(what, late))
     return store.size_bytes
-
-
-def _late(what: str, lu: LogicalUnit, timeout_s: float) -> DrainTimeout:
-    running = lu.leases.holders(lambda holder: isinstance(holder, Task) and holder.state is State.RUNNING)
-    holders = [str(holder) for holder in running]
-    reason = f"commands are running: {', '.join(holders)}" if holders else "its store hangs"
-    return DrainTimeout(f"{what} has not ended after {timeout_s:g} s: {reason}", holders)
-
-
-def _report(what: str, late: "asyncio.Task[None]") -> None:
-    """A resize that nobody waits for any more has ended."""
-    if late.cancelled():
-        return
-    if late.exception() is None:
-        _log.info("%s has ended now", what)
-    else:
-        _log.error("%s has failed", what, exc_info=late.exception())
 
 
 async def _close_stores(

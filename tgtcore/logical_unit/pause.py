@@ -42,6 +42,7 @@ class Pause:
         """Tasks that waited for data-out when the pause began, with the commands that they will run."""
         self._news: list[Callable[[], None]] = []
         self._refitted = False
+        self._since = self._until = 0.0
 
     def __str__(self) -> str:
         return self._why
@@ -70,9 +71,16 @@ class Pause:
             busy = self._busy() or ["another change of its store"]
             raise DrainTimeout(f"{lu} was still busy after {timeout_s:g} s with: {', '.join(busy)}", busy) from None
 
+    @property
+    def lasted_s(self) -> float:
+        """After its end: for how many seconds nothing could start."""
+        return self._until - self._since
+
     def _hold_all(self) -> None:
         lu = self._lu
         lu.leases.take(self)
+        self._clock = asyncio.get_running_loop().time
+        self._since = self._clock()
         lu.pause = self
         for itl in lu.itls:
             self.hold(itl)
@@ -156,6 +164,7 @@ class Pause:
         """Let everything go on, in order."""
         lu = self._lu
         lu.pause = None
+        self._until = self._clock()
         for tell in self._news:
             tell()
         if self._refitted:

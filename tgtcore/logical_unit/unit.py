@@ -14,7 +14,7 @@ from tgtcore import signals
 from tgtcore.aborting import abort_all, told_others
 from tgtcore.device import CommandTable, DeviceType
 from tgtcore.errors import ConfigError
-from tgtcore.leases import Leases
+from tgtcore.leases import Job, Leases
 from tgtcore.logical_unit.faults import answer
 from tgtcore.logical_unit.identity import Identity
 from tgtcore.logical_unit.pause import Pause
@@ -262,7 +262,7 @@ class LogicalUnit:
             store = self.store
             assert store is not None
             old_bytes = store.size_bytes
-            with store.leases.lease(_Resize(f"resize of {self} to {size_bytes} bytes")):
+            with store.leases.lease(Job(f"resize of {self} to {size_bytes} bytes")):
                 try:
                     if size_bytes < old_bytes:
                         self._tell_device("capacity_shrinking", size_bytes)
@@ -285,6 +285,14 @@ class LogicalUnit:
         if self.store.size_bytes != old_bytes:
             self.attention(asc.CAPACITY_DATA_HAS_CHANGED)
             signals.emit(signals.lu_resized, self, old_bytes=old_bytes, new_bytes=self.store.size_bytes)
+
+    def reverted(self, old_bytes: int) -> None:
+        """Tell the device and every initiator that the store holds what it held at an earlier time.
+
+        :param old_bytes: size of the store before.
+        """
+        self.attention(asc.MEDIUM_MAY_HAVE_CHANGED)
+        self._resized(old_bytes)
 
     def reset(self, code: tuple[int, int] = asc.BUS_DEVICE_RESET_FUNCTION_OCCURRED) -> None:
         """What a logical unit reset does besides aborting tasks (SAM-5 6.3.3).
@@ -310,16 +318,6 @@ class Account:
 
     accepted: int = 0
     ended: int = 0
-
-
-class _Resize:
-    """Holds a lease on a store while its size changes."""
-
-    def __init__(self, what: str) -> None:
-        self._what = what
-
-    def __str__(self) -> str:
-        return self._what
 
 
 def _no_vpd_pages(transport: str) -> Mapping[int, bytes]:

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from enum import Enum
 from typing import Any
 
-from tgtcore.errors import ConfigError, Draining, DrainTimeout, NotThere, PluginError, TgtError
+from tgtcore.errors import ConfigError, Draining, DrainTimeout, InUse, NotThere, PluginError, TgtError
 
 VERSION = 1
 _VERB_CHARACTERS_MAX = 100
@@ -68,6 +68,7 @@ _CODES: tuple[tuple[type[BaseException], Code], ...] = (
     (DrainTimeout, Code.BUSY),
     (NotThere, Code.NOT_FOUND),
     (Draining, Code.BUSY),
+    (InUse, Code.BUSY),
     (PermissionError, Code.NOT_PERMITTED),
 )
 

@@ -11,7 +11,7 @@ from daemon.conftest import Running
 from daemon.reload.conftest import Host, X, Y, finished, version
 from support.site import Site, file_store
 
-from tgtcore.daemon import swap
+from tgtcore.daemon import flushing, swap
 from tgtcore.daemon.inventory import Unit
 from tgtcore.errors import StoreError
 from tgtcore.scsi import asc
@@ -40,13 +40,13 @@ async def test_the_store_is_not_called_twice_at_once(
     monkeypatch.setattr(store, "flush", lambda: calls.append("flush"))
     command = host.start("28 00 00000000 00 0001")
     assert await asyncio.to_thread(begun.wait, 10)
-    flush = swap._flush
+    flush = flushing.flush
 
     async def release(unit: Unit) -> None:
         asyncio.get_running_loop().call_later(0.05, gate.set)
         await flush(unit)
 
-    monkeypatch.setattr(swap, "_flush", release)
+    monkeypatch.setattr(swap, "flush", release)
     await running.daemon.reload_plugin("acme")
     assert (await finished(command)).status == Status.GOOD
     assert calls[:2] == ["read", "flush"]
@@ -67,11 +67,11 @@ async def test_a_store_is_in_use_until_its_flush_has_returned(
         raise OSError(5, "Input/output error")
 
     monkeypatch.setattr(unit.stack.top, "flush", slowly)
-    flush = asyncio.ensure_future(swap._flush(unit))
+    flush = asyncio.ensure_future(flushing.flush(unit))
     assert await asyncio.to_thread(begun.wait, 10)
     flush.cancel()
     await asyncio.gather(flush, return_exceptions=True)
-    assert [holder.name for holder in unit.jobs()] == ["a flush before logical unit a is made anew"]
+    assert [holder.name for holder in unit.jobs()] == ["a flush of logical unit a"]
     gate.set()
     await asyncio.wait_for(unit.store.leases.released(holder.name for holder in unit.jobs()), 10)
     assert unit.jobs() == []

@@ -1,6 +1,19 @@
 """The verbs of the management socket."""
 
-from tgtcore.management.verbs import accounts, draining, luns, plugins, targets, transports, units, whole
+from tgtcore.management.verbs import accounts, draining, luns, plugins, snapshots, targets, transports, units, whole
 from tgtcore.management.verbs.table import VERBS, Verb, run
 
-__all__ = ["VERBS", "Verb", "accounts", "draining", "luns", "plugins", "run", "targets", "transports", "units", "whole"]
+__all__ = [
+    "VERBS",
+    "Verb",
+    "accounts",
+    "draining",
+    "luns",
+    "plugins",
+    "run",
+    "snapshots",
+    "targets",
+    "transports",
+    "units",
+    "whole",
+]

@@ -1,0 +1,225 @@
+"""Snapshots of live logical units: made, deleted and gone back to at one point in the stream of their commands.
+
+For that the logical unit is paused: what was acknowledged before is in a snapshot, what starts afterwards is not.  Most of what has
+to be flushed is flushed before the pause, so that it is short.
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Iterable, Iterator
+from contextlib import contextmanager
+from typing import Any, NamedTuple
+
+from tgtcore.daemon.flushing import flush
+from tgtcore.daemon.inventory import Unit
+from tgtcore.daemon.lasting import to_the_end
+from tgtcore.daemon.stores import explain, layers_of
+from tgtcore.errors import ConfigError, DrainTimeout, InUse, NotThere, ReadOnly, StoreError, TgtError, Unsupported
+from tgtcore.leases import Job
+from tgtcore.logical_unit import Pause
+from tgtcore.store import OpenStore, SnapshotInfo, Store
+
+
+class Done(NamedTuple):
+    """What was done to a snapshot, and how long its logical unit was paused for it."""
+
+    snapshot: SnapshotInfo
+    paused_s: float
+
+
+def keeper_of(unit: Unit) -> Store:
+    """The uppermost store of a logical unit that keeps snapshots.
+
+    :raises Unsupported: none does.
+    """
+    keeper = unit.stack.keeper if unit.stack is not None else None
+    if keeper is None:
+        raise Unsupported(f"{unit.lu} has no store that keeps snapshots")
+    return keeper
+
+
+def check_changeable(unit: Unit) -> None:
+    """Refuse where no snapshots can be made.
+
+    :raises Unsupported: no store keeps any.
+    :raises ReadOnly: the logical unit takes no writes.
+    """
+    keeper_of(unit)
+    if unit.store is not None and not unit.store.writable:
+        raise ReadOnly(f"{unit.lu} is read-only")
+
+
+async def list_snapshots(unit: Unit, timeout_s: float) -> list[SnapshotInfo]:
+    """The snapshots of a logical unit, the oldest first; it is not paused for that.
+
+    :raises DrainTimeout: it takes longer than ``timeout_s``.
+    :raises StoreError: the store can't, or keeps none.
+    :raises Draining: the logical unit is going away.
+    """
+    keeper_of(unit)
+    return await to_the_end(_list(unit), f"the listing of snapshots of {unit.lu}", unit.lu, timeout_s)
+
+
+async def _list(unit: Unit) -> list[SnapshotInfo]:
+    with unit.lu.leases.lease(Job("a listing of its snapshots")):
+        async with unit.lu.changing:
+            return await _listed(unit)
+
+
+async def _listed(unit: Unit) -> list[SnapshotInfo]:
+    return list(await _call(unit, "a listing of the snapshots", _as_tuple(keeper_of(unit).list_snapshots)))
+
+
+async def create_snapshot(unit: Unit, name: Callable[[Iterable[SnapshotInfo]], str], timeout_s: float) -> Done:
+    """Keep the content of a logical unit as it is at one point in the stream of its commands.
+
+    :param name: makes the name, given the snapshots that there are.
+    :param timeout_s: how long all of it may take.
+    :raises DrainTimeout: commands or the store take longer; if it is more than commands, it goes on by itself.
+    :raises StoreError: the store can't, or won't.
+    :raises Draining: the logical unit is going away.
+    """
+    check_changeable(unit)
+
+    async def create() -> SnapshotInfo:
+        wanted = name(await _listed(unit))
+        made: SnapshotInfo = await _call(unit, f"the snapshot {wanted}", keeper_of(unit).create_snapshot, wanted)
+        return made
+
+    return await _paused(unit, "a snapshot", create, timeout_s)
+
+
+async def delete_snapshot(unit: Unit, id_or_name: str, timeout_s: float) -> Done:
+    """Forget a snapshot.
+
+    :raises NotThere: there is no such snapshot; otherwise as :func:`create_snapshot`.
+    """
+    check_changeable(unit)
+    found(unit, id_or_name, await list_snapshots(unit, timeout_s))
+
+    async def delete() -> SnapshotInfo:
+        snapshot = found(unit, id_or_name, await _listed(unit))
+        await _call(unit, f"the deletion of snapshot {snapshot.name}", keeper_of(unit).delete_snapshot, snapshot.id)
+        return snapshot
+
+    return await _paused(unit, "the deletion of a snapshot", delete, timeout_s)
+
+
+async def revert_snapshot(unit: Unit, id_or_name: str, timeout_s: float, *, force: bool = False) -> Done:
+    """Make the content of a logical unit what it was when a snapshot was made; initiators are told.
+
+    :param force: also while initiators have it.
+    :raises NotThere: there is no such snapshot.
+    :raises InUse: initiators have it, and nobody says ``force``.
+    :raises ConfigError: the device can't have the size that the snapshot has.
+    :raises StoreError: something stands on the store that would not notice; otherwise as :func:`create_snapshot`.
+    """
+    check_changeable(unit)
+    _check_nothing_above(unit)
+    found(unit, id_or_name, await list_snapshots(unit, timeout_s))
+
+    async def revert() -> SnapshotInfo:
+        if not force:
+            _check_free(unit)
+        _check_nothing_above(unit)
+        snapshot = found(unit, id_or_name, await _listed(unit))
+        with _explained(unit):
+            unit.lu.device.check_size(snapshot.size_bytes)
+        keeper = keeper_of(unit)
+        old_bytes = keeper.size_bytes
+        try:
+            await _call(unit, f"going back to snapshot {snapshot.name}", keeper.revert_snapshot, snapshot.id)
+        finally:  # after a failure nobody knows
+            unit.lu.reverted(old_bytes)
+        return snapshot
+
+    if not force:
+        _check_free(unit)
+    return await _paused(unit, "going back to a snapshot", revert, timeout_s)
+
+
+def found(unit: Unit, id_or_name: str, snapshots: Iterable[SnapshotInfo]) -> SnapshotInfo:
+    """A snapshot by its id, else by its name.
+
+    :raises NotThere: there is none.
+    :raises StoreError: several have the name.
+    """
+    every = list(snapshots)
+    fitting = [one for one in every if one.id == id_or_name] or [one for one in every if one.name == id_or_name]
+    if not fitting:
+        raise NotThere(f'{unit.lu} has no snapshot "{id_or_name}"; see: tgtadm snapshot list {unit.lu.name}')
+    if len(fitting) > 1:
+        ids = ", ".join(one.id for one in fitting)
+        raise StoreError(f'{unit.lu} has {len(fitting)} snapshots called "{id_or_name}"; expected an id: {ids}')
+    return fitting[0]
+
+
+def _check_nothing_above(unit: Unit) -> None:
+    """What stands on the store may have noted what it holds, and how large it is."""
+    assert unit.stack is not None
+    above = unit.stack.stores[unit.stack.stores.index(keeper_of(unit)) + 1 :]
+    if above and unit.config.store is not None:
+        kinds = [layer.type for layer in layers_of(unit.config.store)]
+        raise StoreError(
+            f"{unit.lu} can't go back to a snapshot: {', '.join(kinds[-len(above) :])} stands on the store that keeps it and would "
+            "not notice; take it out of the configuration first"
+        )
+
+
+def _check_free(unit: Unit) -> None:
+    nexuses = list(unit.lu.nexuses())
+    if nexuses:
+        names = ", ".join(str(nexus) for nexus in nexuses)
+        raise InUse(
+            f"{unit.lu} can't go back to a snapshot while initiators have it: {names}; let them log out, or use --force"
+        )
+
+
+# ---- the pause ------------------------------------------------------------------------------------------------------
+
+
+async def _paused(unit: Unit, what: str, act: Callable[[], Awaitable[SnapshotInfo]], timeout_s: float) -> Done:
+    """Do something while nothing else is done to the store, and everything that was acknowledged is on it."""
+    why = f"{what} of {unit.lu}"
+    loop = asyncio.get_running_loop()
+    ends_at = loop.time() + timeout_s
+    try:
+        async with asyncio.timeout_at(ends_at):
+            await flush(unit)  # so that little is left to do while it is paused
+    except TimeoutError:
+        raise DrainTimeout(f"{why} has not begun after {timeout_s:g} s: its store takes long to flush") from None
+    pause = Pause(unit.lu, why)
+    await pause.begin(max(ends_at - loop.time(), 0.0))
+    return await to_the_end(_act(unit, pause, act), why, unit.lu, max(ends_at - loop.time(), 0.0))
+
+
+async def _act(unit: Unit, pause: Pause, act: Callable[[], Awaitable[SnapshotInfo]]) -> Done:
+    try:
+        await flush(unit)
+        snapshot = await act()
+    finally:
+        pause.end()
+    return Done(snapshot, pause.lasted_s)
+
+
+async def _call(unit: Unit, what: str, function: Callable[..., Any], *args: Any) -> Any:
+    """Call a store of the logical unit on a worker; it is in use meanwhile."""
+    store: OpenStore | None = unit.store
+    assert store is not None
+    with _explained(unit), store.leases.lease(Job(f"{what} of {unit.lu}")):
+        return await store.call(function, *args)
+
+
+@contextmanager
+def _explained(unit: Unit) -> Iterator[None]:
+    try:
+        yield
+    except ConfigError as error:
+        raise ConfigError(f"{unit.lu}: {error}") from error
+    except TgtError as error:
+        raise StoreError(f"{unit.lu}: {error}") from error
+    except Exception as error:
+        raise StoreError(explain(str(unit.lu), error)) from error
+
+
+def _as_tuple(function: Callable[[], Iterable[SnapshotInfo]]) -> Callable[[], tuple[SnapshotInfo, ...]]:
+    return lambda: tuple(function())  # a generator would block later
