@@ -1,7 +1,9 @@
 """Verbs on a daemon in memory."""
 
 from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import pytest_asyncio
@@ -21,13 +23,20 @@ class Managed(Running):
         return await run(self.daemon, verb, arguments)
 
 
-@pytest_asyncio.fixture
-async def manage(tmp_path: Path) -> AsyncIterator[Managed]:
+@asynccontextmanager
+async def managed(folder: Path, text: str, *plugins: ModuleType) -> AsyncIterator[Managed]:
+    """A daemon that serves a configuration, and at the end has closed everything."""
     FakeStore.opened.clear()
-    text = CONFIG.replace("STATE", str(tmp_path / "state"))
-    plugins = fake_plugins()
-    daemon = Daemon(plugins, check_source(parse(text.encode(), tmp_path), plugins))
+    text = text.replace("STATE", str(folder / "state"))
+    enabled = fake_plugins(*plugins)
+    daemon = Daemon(enabled, check_source(parse(text.encode(), folder), enabled))
     await daemon.start()
-    yield Managed(daemon, text, tmp_path)
+    yield Managed(daemon, text, folder)
     assert await daemon.stop() == []
     assert all(store.closed for store in FakeStore.opened)
+
+
+@pytest_asyncio.fixture
+async def manage(tmp_path: Path) -> AsyncIterator[Managed]:
+    async with managed(tmp_path, CONFIG) as manage:
+        yield manage

@@ -171,7 +171,8 @@ class Store(ABC):
     def features(self) -> Features:
         """What this store offers: by default, what its class defines.
 
-        Asked when the store has been made; the answer stays the same.  An instance that can do less (opened read-only, a device without discard) overrides this and removes flags.
+        Asked when the store has been made; the answer stays the same.  An instance that can do less (opened read-only, a device
+        without discard) overrides this and removes flags.
         """
         cls = type(self)
         found = Features.NONE

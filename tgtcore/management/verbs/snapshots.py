@@ -17,6 +17,8 @@ from tgtcore.management.verbs.units import unit_called
 from tgtcore.options import Options
 from tgtcore.store import SnapshotInfo
 
+_PRINTABLE = r"^[^\x00-\x1f\x7f]*$"
+
 
 class Keeper(Options):
     """Arguments that name a logical unit with snapshots."""
@@ -30,7 +32,9 @@ class Keeper(Options):
 class NewSnapshot(Keeper):
     """Arguments of ``snapshot create``."""
 
-    name: str = argument("what to call it; by default the time (UTC)", "", positional=True, max_length=255)
+    name: str = argument(
+        "what to call it; by default the time (UTC)", "", positional=True, max_length=255, pattern=_PRINTABLE
+    )
 
 
 class OldSnapshot(Keeper):
