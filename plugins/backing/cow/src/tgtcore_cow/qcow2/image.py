@@ -82,7 +82,7 @@ class Image(Store):
     @property
     def size_bytes(self) -> int:  # type: ignore[override]
         """Size of the disk now: whole sectors, as QEMU has it, whatever the header says."""
-        return self._volume.header.size_bytes // SECTOR_BYTES * SECTOR_BYTES
+        return _whole_sectors(self._volume.header.size_bytes)
 
     def features(self) -> Features:
         """What the image and the file that it is in can do."""
@@ -185,7 +185,11 @@ class Image(Store):
 
 
 def _info(snapshot: Snapshot) -> SnapshotInfo:
-    return SnapshotInfo(snapshot.id, snapshot.name, snapshot.created_ns, snapshot.size_bytes)
+    return SnapshotInfo(snapshot.id, snapshot.name, snapshot.created_ns, _whole_sectors(snapshot.size_bytes))
+
+
+def _whole_sectors(size_bytes: int) -> int:
+    return size_bytes // SECTOR_BYTES * SECTOR_BYTES
 
 
 def read_header(file: Store) -> Header:
