@@ -2,9 +2,11 @@
 
 import json
 import shutil
+import struct
 import subprocess
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from random import Random
 from typing import Any
@@ -12,12 +14,14 @@ from typing import Any
 import pytest
 from oracle.qcow2_images import RECIPES, Damage, run
 from tgtcore_cow.files import HostFile
+from tgtcore_cow.qcow2 import snapshot_table
 from tgtcore_cow.qcow2.check import Report, check
 from tgtcore_cow.qcow2.errors import ImageError
 from tgtcore_cow.qcow2.image import read_header
 from tgtcore_cow.qcow2.repair import Repaired, repair
 
 SEEDS = 8
+_SNAPSHOT = struct.Struct(">QIHHIIQII")
 STRICTER = ("is marked as used once, but has no place", "has reserved bits")
 """What the specification forbids and QEMU's check lets pass: that mark without a place, and bit 0 of extended entries."""
 
@@ -148,6 +152,29 @@ def test_leaks_alone_are_counted_alike_and_freed(made: Path, image: Path, seed: 
     assert _repaired(image, "leaks").after.clean
     _assert_clean(image)
     run(image.parent, "qemu-img", "compare", made, image)
+
+
+def test_a_snapshot_table_of_a_former_version_2_is_completed(tmp_path: Path) -> None:
+    path = RECIPES["version 2"].make(tmp_path)
+    with _opened(path) as file:
+        header = read_header(file)
+        table = b""
+        for snapshot in snapshot_table.read(file, header)[0]:
+            fields = list(_SNAPSHOT.unpack_from(snapshot.encode()))
+            names = snapshot.id.encode() + snapshot.name.encode()
+            table += (_SNAPSHOT.pack(*fields[:-1], 0) + names).ljust(-(-(40 + len(names)) // 8) * 8, b"\0")
+        file.write(header.snapshots_offset, table.ljust(512, b"\0"))
+    assert _checked(path).clean
+    _assert_clean(path)
+    version_3 = replace(header, version=3)
+    with _opened(path) as file:
+        file.write(0, version_3.encode())
+    theirs, report = _by_qemu(path), _checked(path)
+    assert theirs is not None
+    assert theirs["corruptions"] == header.snapshots, "one for each entry"
+    assert report.error_count == 1, "one for the table"
+    assert _repaired(path).after.clean
+    _assert_clean(path)
 
 
 def test_lazy_counts_are_made_after_a_crash(tmp_path: Path) -> None:

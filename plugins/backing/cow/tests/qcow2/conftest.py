@@ -60,6 +60,14 @@ class Small:
     def set_header(self, **fields: int) -> None:
         self.file.write(0, replace(self.header, **fields).patched(bytes(self.file.read(0, 512))))
 
+    def forget_snapshot_sizes(self) -> None:
+        """As programs did that made version 3 of version 2: an entry without any extra data."""
+        at = self.header.snapshots_offset
+        fields = list(struct.unpack_from(">QIHHIIQII", self.file.content, at))
+        rest = bytes(self.file.content[at + 40 + fields[-1] :][: fields[2] + fields[3]])
+        fields[-1] = 0
+        self.file.write(at, (struct.pack(">QIHHIIQII", *fields) + rest).ljust(self.cluster_bytes, b"\0"))
+
     def check(self) -> Report:
         return check(self.file)
 

@@ -50,6 +50,14 @@ def test_the_directory_is_read() -> None:
     assert {(one.offset, one.entries, one.flags) for one in found} == {(0x7000, 1, 2)}
 
 
+def test_a_name_that_reaches_beyond_the_directory_is_refused() -> None:
+    file = image_with_bitmaps(length=sum(len(entry(name)) for name in NAMES) - 8)
+    directory = bitmaps.directory_of(read_header(file))
+    assert directory is not None
+    with pytest.raises(Corrupt, match="a bitmap's entry ends at"):
+        list(bitmaps.entries(file, directory))
+
+
 def test_whoever_writes_marks_them_as_in_use_and_clears_what_he_does_not_know() -> None:
     file = image_with_bitmaps()
     Image(file, read_only=True).close()

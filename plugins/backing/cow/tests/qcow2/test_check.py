@@ -3,8 +3,9 @@ from typing import Any
 
 import pytest
 from tgtcore_cow.qcow2.check import check, examine
-from tgtcore_cow.qcow2.errors import ImageError
+from tgtcore_cow.qcow2.errors import Corrupt, ImageError
 from tgtcore_cow.qcow2.findings import LISTED_MAX, Findings, Remedy
+from tgtcore_cow.qcow2.header import Autoclear
 from tgtcore_cow.qcow2.layout import COMPRESSED, COPIED, OFFSET, ZERO
 
 from tgtcore.testing.ram import RamStore
@@ -259,6 +260,15 @@ def test_what_is_listed_is_bounded_and_all_is_counted(small: Make) -> None:
     assert report.leak_count >= 200
 
 
+def test_snapshots_without_a_size_are_an_error_of_version_3(small: Make) -> None:
+    for version, errors in ((2, 0), (3, 1)):
+        image = small(version=version)
+        image.forget_snapshot_sizes()
+        assert image.check().error_count == errors
+    (error,) = image.check().errors
+    assert "does not tell the size of each snapshot's disk" in str(error)
+
+
 def test_bits_of_the_header_are_told(small: Make) -> None:
     image = small()
     assert not image.check().dirty
@@ -267,6 +277,13 @@ def test_bits_of_the_header_are_told(small: Make) -> None:
     assert report.dirty
     assert report.corrupt
     assert report.clean
+
+
+def test_a_raw_data_file_that_there_is_not_is_refused(small: Make) -> None:
+    image = small()
+    image.set_header(autoclear=Autoclear.DATA_FILE_RAW)
+    with pytest.raises(Corrupt, match="there is no data file"):
+        image.check()
 
 
 @pytest.mark.parametrize("content", [b"", b"QFI\xfb", bytes(4096)])

@@ -1,10 +1,12 @@
 import errno
+import struct
 from collections.abc import Callable
 from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from tgtcore_cow.qcow2 import snapshot_table
 from tgtcore_cow.qcow2.check import check
 from tgtcore_cow.qcow2.errors import ImageError
 from tgtcore_cow.qcow2.findings import LISTED_MAX, Remedy
@@ -56,6 +58,13 @@ def wrong_marks(image: Any) -> None:
     image.poke(image.header.l1_offset, image.word(image.header.l1_offset) ^ COPIED)
 
 
+def snapshots_without_sizes(image: Any) -> None:
+    if image.header.version == 3:
+        image.forget_snapshot_sizes()
+    else:
+        lose_the_table(image)
+
+
 def reserved_bits(image: Any) -> None:
     image.poke(image.l2(entry=1), image.word(image.l2(entry=1)) | 1 << 60)
     image.poke(image.header.l1_offset, image.word(image.header.l1_offset) | 1)
@@ -76,6 +85,7 @@ HARMLESS = [
     raise_counts,
     lower_counts,
     wrong_marks,
+    snapshots_without_sizes,
     reserved_bits,
     a_bit_of_everything,
 ]
@@ -242,6 +252,41 @@ def test_damaged_bitmaps_are_given_up(small: Make) -> None:
     assert repaired.bitmaps_dropped
     assert repaired.after.clean
     assert image.header.autoclear == 0
+
+
+def test_bitmaps_are_not_complete_when_entries_were_mended(small: Make) -> None:
+    image = small()
+    place = image.file.size_bytes
+    image.file.resize(place + CLUSTER)
+    image.file.write(place, struct.pack(">QIIBBHI", 0, 0, 2, 1, 16, 5, 0) + b"dirty\0\0\0")
+    extension = struct.pack(">IIQQ", 1, 0, 32, place)
+    image.file.write(0, image.header.with_extension(0x23852875, extension).encode())
+    image.set_header(autoclear=Autoclear.BITMAPS)
+    image.set_count(place, 1)
+    assert check(image.file).clean
+    raise_counts(image)
+    assert repair(image.file, "all").after.clean
+    assert image.file.content[place + 15] == 2, "counts are not the disk"
+    reserved_bits(image)
+    repaired = repair(image.file, "all")
+    assert repaired.after.clean
+    assert not repaired.bitmaps_dropped
+    assert image.file.content[place + 15] == 3, "in use, which means not complete"
+
+
+def test_a_snapshot_table_without_sizes_is_written_anew(small: Make) -> None:
+    image = small()
+    before = snapshot_table.read(image.file, image.header)[0]
+    image.forget_snapshot_sizes()
+    former = image.header.snapshots_offset
+    repaired = repair(image.file, "all")
+    assert [error.remedy for error in repaired.before.errors] == [Remedy.SNAPSHOTS]
+    assert repaired.after.clean
+    assert image.header.snapshots_offset != former
+    after = snapshot_table.read(image.file, image.header)[0]
+    assert [(one.name, one.size_bytes, one.created_ns) for one in after] == [
+        (one.name, one.size_bytes, one.created_ns) for one in before
+    ]
 
 
 def test_a_sound_image_is_not_written(small: Make) -> None:

@@ -77,6 +77,8 @@ def entries(file: Store, directory: Directory) -> Iterator[Bitmap]:
             raise Corrupt(f"the directory has {len(encoded)} bytes, too few for {directory.number} bitmaps")
         offset, table_entries, flags, _, _, name_bytes, extra_bytes = _ENTRY.unpack_from(encoded, position)
         end = position + _ENTRY.size + extra_bytes + name_bytes
+        if end > len(encoded):
+            raise Corrupt(f"the directory has {len(encoded)} bytes, but a bitmap's entry ends at {end}")
         name = encoded[end - name_bytes : end].decode("utf-8", "replace")
         yield Bitmap(position, offset, table_entries, flags, name)
         position = -(-end // 8) * 8

@@ -17,6 +17,7 @@ class Remedy(Enum):
     ENTRY = "write an entry of a table anew"
     BITMAPS = "give the bitmaps up"
     COUNT = "write the reference count anew"
+    SNAPSHOTS = "write the snapshot table anew, in another place"
     REBUILD = "write all reference counts anew, in another place"
     COPIED = "write the mark of an entry anew, when the reference counts are right"
 

@@ -346,6 +346,8 @@ def _check_geometry(header: Header) -> None:
         raise ImageError(f"reference counts of 2 to the {header.refcount_order} bits, expected at most 64 bits")
     if header.extended_l2 and header.cluster_bits < layout.EXTENDED_CLUSTER_BITS_MIN:
         raise Corrupt(f"clusters of {sizes.cluster_bytes} bytes are too small to have subclusters")
+    if header.autoclear & Autoclear.DATA_FILE_RAW and not header.has_data_file:
+        raise Corrupt("the header says that the data file is a raw image, but there is no data file")
     if header.size_bytes > _SIZE_BYTES_MAX:
         raise Corrupt(f"the disk has {header.size_bytes} bytes, expected at most {_SIZE_BYTES_MAX}")
     if header.l1_entries * 8 > layout.L1_BYTES_MAX:

@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 from typing import Literal
 
 from tgtcore import Features, Store
+from tgtcore_cow.qcow2 import bitmaps, snapshot_table
 from tgtcore_cow.qcow2.check import Report, examine, look
 from tgtcore_cow.qcow2.comparison import counts_of_block
 from tgtcore_cow.qcow2.errors import ImageError
@@ -28,7 +29,7 @@ class Repaired:
         unallocated now; only the first of them.
     :param mended_count: how many there were.
     :param bitmaps_dropped: the dirty bitmaps were damaged and are not valid any more.
-    :param counts_rebuilt: the reference counts are in a new place.
+    :param counts_rebuilt: the reference counts are in a new place, and so is the snapshot table if it was not complete.
     """
 
     before: Report
@@ -92,9 +93,16 @@ class _Repair:
             header = self._image.header
             write_header(self._file, replace(header, autoclear=header.autoclear & ~Autoclear.BITMAPS))
         if Remedy.ENTRY in remedies:
+            self._give_bitmaps_up()
             self._mend(Remedy.ENTRY)
         if remedies.keys() & {Remedy.BITMAPS, Remedy.ENTRY}:
             self._look()
+
+    def _give_bitmaps_up(self) -> None:
+        """They don't know what else of the disk is about to change."""
+        header = self._image.header
+        if Remedy.BITMAPS not in self._findings.remedies and bitmaps.give_up(self._file, header):
+            self._file.flush()
 
     def _write_marks(self) -> None:
         """The bits that say whether something is used once; only counts that are right can tell."""
@@ -122,12 +130,20 @@ class _Repair:
         elif not self._report.complete:
             # what could not be followed may be in use: better too many counts than too few
             self._write_blocks(max)
-        elif Remedy.REBUILD in self._findings.remedies:
-            end = min(self._report.image_end_offset >> self._image.header.cluster_bits, self._image.references.clusters)
-            rebuild_counts(examine(self._file, Findings(), counts=False), end)
-            self._rebuilt = True
         else:
+            if self._findings.remedies.keys() & {Remedy.REBUILD, Remedy.SNAPSHOTS}:
+                self._rebuild()
             self._write_blocks(lambda counted, needed: needed)
+        self._look()
+
+    def _rebuild(self) -> None:
+        """Everything that gets another place."""
+        snapshots = b""
+        if Remedy.SNAPSHOTS in self._findings.remedies:
+            snapshots = snapshot_table.encode(snapshot_table.read(self._file, self._image.header)[0])
+        end = min(self._report.image_end_offset >> self._image.header.cluster_bits, self._image.references.clusters)
+        rebuild_counts(examine(self._file, Findings(), counts=False), end, snapshots)
+        self._rebuilt = True
         self._look()
 
     def _write_blocks(self, choose: Callable[[int, int], int]) -> None:

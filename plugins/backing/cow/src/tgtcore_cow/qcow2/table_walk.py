@@ -49,6 +49,9 @@ def _l1_tables(image: Examination) -> Iterator[_L1]:
             header.snapshots_offset, f"the snapshot table can't be read: {wrong}", Remedy.NONE, lost=True
         )
         return
+    if header.version >= 3 and len(snapshot_table.encode(snapshots)) != length:
+        sentence = "the snapshot table does not tell the size of each snapshot's disk, as version 3 must"
+        image.findings.error(header.snapshots_offset, sentence, Remedy.SNAPSHOTS)
     image.claim("the snapshot table", header.snapshots_offset, length, Role.SNAPSHOTS)
     for snapshot in snapshots:
         yield _L1(f"the L1 table of snapshot {snapshot.id!r}", snapshot.l1_offset, snapshot.l1_entries, active=False)
