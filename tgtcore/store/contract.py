@@ -28,6 +28,7 @@ import os
 from abc import ABC, abstractmethod
 from collections.abc import Iterable
 from enum import Enum, Flag, auto
+from pathlib import Path
 from typing import ClassVar, NamedTuple
 
 from pydantic import BaseModel
@@ -149,6 +150,10 @@ class Store(ABC):
 
     rotational: bool = False
     """Whether seeks cost: shown to initiators as a spinning disk."""
+
+    path: Path | None = None
+    """The file or device that holds the medium as it is, byte by byte, if there is one: a format whose images refer to other files
+    looks for them beside it."""
 
     persistent: bool = False
     """Whether everything that was flushed is there when the store is opened again.  A store without that promise can't be reloaded

@@ -3,6 +3,7 @@
 import errno
 import os
 import stat
+from pathlib import Path
 from time import monotonic
 
 from tgtcore import Buffer, Concurrency, Extent, Features, OpenFile, Region, Store
@@ -46,31 +47,33 @@ class FileStore(Store):
         "_granule",
         "_made",
         "_no_inline_write_before",
-        "_path",
         "_preallocate",
         "_presence",
         "_reads_nowait",
         "_sent_from",
         "_writes_durably",
         "_writes_nowait",
+        "path",
         "preferred_bytes",
         "rotational",
         "size_bytes",
     )
+
+    path: Path
 
     Options = FileOptions
     persistent = True
     concurrency = Concurrency.PARALLEL
 
     def __init__(self, options: FileOptions) -> None:
-        self._path = options.path
+        self.path = options.path
         self._preallocate = options.preallocate
         self._fd, self._made = opened(options)
         try:
             self._learn(options)
         except BaseException:
             if self._made:
-                unmade(self._fd, self._path)
+                unmade(self._fd, self.path)
             os.close(self._fd)
             raise
 
@@ -86,8 +89,8 @@ class FileStore(Store):
         block_bytes = self._device.physical_bytes if self._device else status.st_blksize
         self.preferred_bytes = block_bytes if block_bytes & (block_bytes - 1) == 0 else Store.preferred_bytes
         self._granule = self._device.logical_bytes if self._device else 1
-        self._durability = Durability(self._path)
-        self._presence = Presence(fd, self._path)
+        self._durability = Durability(self.path)
+        self._presence = Presence(fd, self.path)
         self._bytes_there = self.size_bytes
         self._writes_durably = True
         self._cache = PageCache(fd)
@@ -124,7 +127,7 @@ class FileStore(Store):
             data = os.pread(self._fd, length, offset)
             pieces.append(data)
         if length:
-            raise shortened(self._path, os.lseek(self._fd, 0, os.SEEK_END), self.size_bytes)
+            raise shortened(self.path, os.lseek(self._fd, 0, os.SEEK_END), self.size_bytes)
         return b"".join(pieces)
 
     def read_nowait(self, offset: int, length: int) -> Buffer | None:
@@ -167,7 +170,7 @@ class FileStore(Store):
         while rest:
             written = os.pwritev(self._fd, (rest,), offset, flags)
             if not written:
-                raise OSError(errno.EIO, f"{self._path} took nothing of {len(rest)} bytes at offset {offset}")
+                raise OSError(errno.EIO, f"{self.path} took nothing of {len(rest)} bytes at offset {offset}")
             rest = rest[written:]
             offset += written
 
@@ -277,7 +280,7 @@ class FileStore(Store):
             if found != size_bytes:
                 raise OSError(
                     errno.EINVAL,
-                    f"{self._path} is a block device of {found} bytes, not {size_bytes}; resize the device first",
+                    f"{self.path} is a block device of {found} bytes, not {size_bytes}; resize the device first",
                 )
         else:
             self._resize_file(size_bytes)
@@ -297,7 +300,7 @@ class FileStore(Store):
         """Remove the file if it was made for this store."""
         if self._made:
             self._presence.leave()
-            unmade(self._fd, self._path)
+            unmade(self._fd, self.path)
 
     def close(self) -> None:
         """Close the file, which unlocks it; regions that are not sent yet have it open for themselves."""

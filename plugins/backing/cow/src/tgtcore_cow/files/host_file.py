@@ -38,6 +38,8 @@ class HostFile(Store):
         "size_bytes",
     )
 
+    path: Path
+
     concurrency = Concurrency.PARALLEL
     persistent = True
 

@@ -1,0 +1,113 @@
+"""Images as a library's users have them: opened by the name of the file, and closed with everything that belongs to them."""
+
+from contextlib import ExitStack
+from os import PathLike
+from pathlib import Path
+from typing import Any, Self
+
+from tgtcore_cow.chain import Chain
+from tgtcore_cow.files import HostFile
+from tgtcore_cow.names import Rules
+from tgtcore_cow.qcow2.check import Report, check
+from tgtcore_cow.qcow2.create_options import CreateOptions
+from tgtcore_cow.qcow2.creation import create
+from tgtcore_cow.qcow2.image import Image, read_header
+from tgtcore_cow.qcow2.repair import Repaired, What, repair
+
+
+class Qcow2Image(Image):
+    """A qcow2 image in a file.
+
+    Make one with :meth:`open` or :meth:`create`, and close it: by :meth:`close`, or as a context manager::
+
+        with Qcow2Image.create("disk.qcow2", 10 << 30) as image:
+            image.write(0, b"hello")
+            image.create_snapshot("first")
+
+    Several threads may use it at once.
+    """
+
+    __slots__ = ("_closing", "_file")
+
+    def __init__(self, file: HostFile, closing: ExitStack, **parts: Any) -> None:
+        super().__init__(file, **parts)
+        self._file = file
+        self._closing = closing
+
+    @classmethod
+    def open(cls, path: str | PathLike[str], *, read_only: bool = False, rules: Rules | None = None) -> Self:
+        """Open an image, and what it refers to.
+
+        :param rules: what it may refer to; by default files in its folder and below.
+        :raises StoreError: it can't be opened or locked, is no image, is damaged, or needs what is not supported.
+        """
+        with ExitStack() as stack:
+            file = HostFile(Path(path), read_only=read_only)
+            stack.callback(file.close)
+            header = read_header(file)
+            chain = Chain(header, Path(path), read_only=read_only, rules=rules)
+            stack.callback(chain.close)
+            image = cls(file, stack, backing=chain.backing, data_file=chain.data_file, read_only=read_only)
+            image._closing = stack.pop_all()
+        return image
+
+    @classmethod
+    def create(cls, path: str | PathLike[str], size_bytes: int, *, rules: Rules | None = None, **options: Any) -> Self:
+        """Make an image in a new file, and open it.
+
+        :param size_bytes: size of the disk, a multiple of 512.
+        :param options: any other field of :class:`CreateOptions`.
+        :raises StoreError: the file can't be made, or there can't be such an image; nothing is left of it then.
+        """
+        wanted = CreateOptions(size_bytes, **options)
+        wanted.check()
+        with ExitStack() as stack:
+            data_file = None
+            if wanted.data_file:
+                data_file = HostFile(Path(path).parent / wanted.data_file, create=True, raw=True)
+                stack.callback(data_file.close)
+                stack.callback(data_file.unmake)
+            file = HostFile(Path(path), create=True)
+            stack.callback(file.close)
+            stack.callback(file.unmake)
+            create(file, wanted, data_file)
+            stack.pop_all()
+        for made in (file, data_file):
+            if made is not None:
+                made.close()
+        return cls.open(path, rules=rules)
+
+    @staticmethod
+    def check(path: str | PathLike[str]) -> Report:
+        """Check an image that nobody writes to.
+
+        :raises StoreError: it can't be opened, or there is nothing to check in it.
+        """
+        file = HostFile(Path(path), read_only=True)
+        try:
+            return check(file)
+        finally:
+            file.close()
+
+    @staticmethod
+    def repair(path: str | PathLike[str], what: What = "leaks") -> Repaired:
+        """Repair an image that nobody has open; see :func:`~tgtcore_cow.qcow2.repair.repair`.
+
+        :raises StoreError: it can't be opened, or so damaged that this would endanger data.
+        """
+        file = HostFile(Path(path))
+        try:
+            return repair(file, what)
+        finally:
+            file.close()
+
+    def close(self) -> None:
+        """Flush the image, and close its file and what it refers to."""
+        with self._closing:
+            super().close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()

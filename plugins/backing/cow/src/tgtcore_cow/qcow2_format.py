@@ -1,0 +1,90 @@
+"""The format ``qcow2``: an image in another store."""
+
+from contextlib import ExitStack
+
+from pydantic import BaseModel
+
+from tgtcore import Features, Format, Store
+from tgtcore_cow.blank import is_blank
+from tgtcore_cow.chain import Chain
+from tgtcore_cow.names import Rules
+from tgtcore_cow.options import Qcow2Options
+from tgtcore_cow.qcow2.creation import create
+from tgtcore_cow.qcow2.errors import ImageError
+from tgtcore_cow.qcow2.header import MAGIC, Header, Incompatible
+from tgtcore_cow.qcow2.image import Image, read_header
+from tgtcore_cow.qcow2.repair import repair
+
+
+class Qcow2(Image, Format):
+    """A qcow2 image in a store, which is a file as a rule.
+
+    :param base: the bytes of the image; with ``create`` it may hold nothing but zeroes, and gets one.
+    :raises ImageError: it is no image, is damaged, or needs what is not supported; also what it refers to may not be opened.
+    """
+
+    Options = Qcow2Options
+
+    def __init__(self, base: Store, options: BaseModel) -> None:
+        assert isinstance(options, Qcow2Options)
+        Format.__init__(self, base, options)
+        read_only = options.read_only or Features.WRITE not in base.features()
+        header = _made(base, options) if options.create and not read_only else None
+        self._made = header is not None
+        if header is None:
+            header = read_header(base)
+            if options.repair and not read_only:
+                header = _repaired(base, header)
+        self._chain = _opened_chain(base, header, options, read_only=read_only)
+        backing, data_file = (self._chain.backing, self._chain.data_file) if self._chain else (None, None)
+        with ExitStack() as undo:
+            undo.callback(self._close_chain)
+            Image.__init__(self, base, backing=backing, data_file=data_file, read_only=read_only)
+            undo.pop_all()
+
+    def close(self) -> None:
+        """Flush the image, and close what it refers to."""
+        try:
+            Image.close(self)
+        finally:
+            self._close_chain()
+
+    def _close_chain(self) -> None:
+        if self._chain is not None:
+            self._chain.close()
+
+    def unmake(self) -> None:
+        """Leave zeroes where an image was made."""
+        if self._made:
+            self.base.write(0, bytes(min(self.base.size_bytes, self.header.layout.cluster_bytes)))
+
+
+def _made(base: Store, options: Qcow2Options) -> Header | None:
+    """The header of a new image; None if there is one already."""
+    if bytes(base.read(0, min(base.size_bytes, len(MAGIC)))) == MAGIC:
+        return None
+    if not is_blank(base):
+        raise ImageError("there is something else than an image already; expected one, or nothing but zeroes")
+    return create(base, options.new_image())
+
+
+def _repaired(base: Store, header: Header) -> Header:
+    if header.incompatible & (Incompatible.DIRTY | Incompatible.CORRUPT):
+        repair(base, "all")
+        return read_header(base)
+    return header
+
+
+def _opened_chain(base: Store, header: Header, options: Qcow2Options, *, read_only: bool) -> Chain | None:
+    if not header.backing_file and not header.has_data_file:
+        return None
+    if base.path is None:
+        raise ImageError(
+            "the image refers to other files; expected it in a file, so that they can be looked for beside that"
+        )
+    folder = base.path.parent
+    named = (options.backing_file,) if options.backing_file else ()
+    rules = Rules(
+        (folder, *(folder / place for place in (*options.places, *named))), missing_format=options.backing_format or ""
+    )
+    return Chain(header, base.path, read_only=read_only, rules=rules)
