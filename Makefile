@@ -44,7 +44,7 @@ lint: $(STAMP)
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
 	$(BIN)/mypy
-	$(BIN)/mypy tests/chaos tests/guest tests/oracle tests/sim benchmarks
+	$(BIN)/mypy tests/chaos tests/cow tests/guest tests/oracle tests/sim benchmarks
 
 docs: $(STAMP)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r docs/requirements.txt
