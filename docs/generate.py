@@ -35,6 +35,7 @@ from tgtcore.config.models import (
     DaemonOptions,
     LogicalUnitKeys,
     PrivateLunsKeys,
+    SnapshotKeys,
     TargetKeys,
     TransportKeys,
 )
@@ -219,7 +220,16 @@ def all_tables() -> dict[str, Callable[[], str]]:
         ),
     }
     tables |= page_tables(table)
-    core = (DaemonOptions, AccountOptions, LogicalUnitKeys, TransportKeys, TargetKeys, AllowKeys, PrivateLunsKeys)
+    core = (
+        DaemonOptions,
+        AccountOptions,
+        LogicalUnitKeys,
+        SnapshotKeys,
+        TransportKeys,
+        TargetKeys,
+        AllowKeys,
+        PrivateLunsKeys,
+    )
     models: dict[str, type[BaseModel]] = {model.__name__: model for model in core}
     every: tuple[Offers[Any], ...] = (registry.transports, registry.device_types, *registry.media())
     for offers in every:

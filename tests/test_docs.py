@@ -15,7 +15,15 @@ import tgtcore.cli.tgtd
 from tgtcore import signals
 from tgtcore.cli.exits import INTERRUPTED, TERMINATED
 from tgtcore.config import parse
-from tgtcore.config.models import AccountOptions, AllowKeys, DaemonOptions, LogicalUnitKeys, PrivateLunsKeys, TargetKeys
+from tgtcore.config.models import (
+    AccountOptions,
+    AllowKeys,
+    DaemonOptions,
+    LogicalUnitKeys,
+    PrivateLunsKeys,
+    SnapshotKeys,
+    TargetKeys,
+)
 from tgtcore.daemon import load_source
 from tgtcore.errors import PluginError
 from tgtcore.management.protocol import Code
@@ -80,7 +88,7 @@ def test_every_verb_is_explained(verb: str) -> None:
 
 @pytest.mark.parametrize(
     "model",
-    [DaemonOptions, AccountOptions, LogicalUnitKeys, TargetKeys, AllowKeys, PrivateLunsKeys],
+    [DaemonOptions, AccountOptions, LogicalUnitKeys, SnapshotKeys, TargetKeys, AllowKeys, PrivateLunsKeys],
     ids=lambda model: model.__name__,
 )
 def test_every_key_of_the_core_is_explained(model: type[DaemonOptions]) -> None:

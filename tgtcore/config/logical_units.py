@@ -47,7 +47,7 @@ def check_logical_unit(
         return None, table
     names = {key: value for key in _NAMES if (value := getattr(keys, key)) is not None}
     unique_id = keys.unique_id.bytes if keys.unique_id else None
-    made = LogicalUnitConfig(name, keys.device_type, options, store, keys.read_only, unique_id, names)
+    made = LogicalUnitConfig(name, keys.device_type, options, store, keys.read_only, unique_id, names, keys.snapshots)
     return made, table
 
 

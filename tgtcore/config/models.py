@@ -93,6 +93,16 @@ class TransportKeys(Options):
         return self
 
 
+class SnapshotKeys(Options):
+    """Keys of ``[logical_units.NAME.snapshots]``: snapshots that are made time and again."""
+
+    every_s: float = Field(ge=1, le=366 * 86400)
+    """How many seconds after the newest of them the next one is made."""
+
+    keep: int = Field(default=24, ge=1, le=10_000)
+    """How many of them are kept; the oldest go.  Others are never touched."""
+
+
 class LogicalUnitKeys(Options):
     """The core's keys of ``[logical_units.NAME]``; the others are its device type's."""
 
@@ -119,6 +129,9 @@ class LogicalUnitKeys(Options):
 
     revision: str | None = Field(default=None, min_length=1, max_length=4, pattern=_PRINTABLE)
     """Product revision level."""
+
+    snapshots: SnapshotKeys | None = None
+    """When to make snapshots by itself; can be changed while it is in use."""
 
 
 class AllowKeys(Options):
@@ -209,6 +222,9 @@ class LogicalUnitConfig:
     unique_id: bytes | None
     names: Mapping[str, str]
     """Those of serial, vendor, product and revision that were given."""
+
+    snapshots: SnapshotKeys | None = field(default=None, compare=False)
+    """When to make snapshots; two that differ in nothing else are made from the same."""
 
 
 @dataclass(frozen=True)

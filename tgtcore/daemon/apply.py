@@ -16,7 +16,7 @@ from tgtcore.daemon.portals import addresses_of
 from tgtcore.daemon.targets import add_target, change_target, end_nexuses, refused_nexuses, remove_target
 from tgtcore.daemon.things import Kind, Thing
 from tgtcore.daemon.transports import add_transport, change_transport, remove_transport
-from tgtcore.daemon.units import add_unit, remove_unit
+from tgtcore.daemon.units import add_unit, change_unit, remove_unit
 from tgtcore.daemon.users import nexus_users, users_of
 from tgtcore.errors import ConfigError, PluginError, TgtError
 from tgtcore.loop import Turn
@@ -159,6 +159,8 @@ class Applier:
         if step.action is Action.ADD:
             self._check_gone(step.thing)
             await add_unit(self._inventory, step.new)
+        elif step.action is Action.CHANGE:
+            change_unit(self._inventory, step.new)
         else:
             await self._remove(step, lambda patience: remove_unit(self._inventory, step.name, patience))
 

@@ -21,6 +21,7 @@ from tgtcore.transport import Driver
 if TYPE_CHECKING:
     from tgtcore.daemon.host import TransportHost
     from tgtcore.daemon.identities import Identities
+    from tgtcore.daemon.schedule import Schedule
     from tgtcore.daemon.stores import Stack
 
 
@@ -36,6 +37,8 @@ class Unit:
     """The plugins whose code it is made from; it has a lease on each."""
     kept: bool = False
     """Whether everything that was asked for together with it has succeeded; until then it may have to go again."""
+    schedule: "Schedule | None" = None
+    """Makes its snapshots, if there are to be some."""
 
     def jobs(self) -> list[Holder]:
         """What is being done to the store besides commands, such as a resize."""

@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 from tgtcore.daemon.flushing import flush
 from tgtcore.daemon.inventory import Unit
 from tgtcore.daemon.lasting import to_the_end
-from tgtcore.daemon.stores import explain, layers_of
+from tgtcore.daemon.stores import Stack, explain, layers_of
 from tgtcore.errors import ConfigError, DrainTimeout, InUse, NotThere, ReadOnly, StoreError, TgtError, Unsupported
 from tgtcore.leases import Job
 from tgtcore.logical_unit import Pause
@@ -31,21 +31,31 @@ def keeper_of(unit: Unit) -> Store:
 
     :raises Unsupported: none does.
     """
-    keeper = unit.stack.keeper if unit.stack is not None else None
+    return _keeper(str(unit.lu), unit.stack)
+
+
+def _keeper(what: str, stack: Stack | None) -> Store:
+    keeper = stack.keeper if stack is not None else None
     if keeper is None:
-        raise Unsupported(f"{unit.lu} has no store that keeps snapshots")
+        raise Unsupported(f"{what} has no store that keeps snapshots")
     return keeper
 
 
-def check_changeable(unit: Unit) -> None:
-    """Refuse where no snapshots can be made.
+def check_keeps(what: str, stack: Stack | None, store: OpenStore | None) -> None:
+    """Refuse stores of which no snapshots can be made.
 
-    :raises Unsupported: no store keeps any.
-    :raises ReadOnly: the logical unit takes no writes.
+    :param what: whose stores they are, for messages.
+    :raises Unsupported: none keeps any.
+    :raises ReadOnly: they take no writes.
     """
-    keeper_of(unit)
-    if unit.store is not None and not unit.store.writable:
-        raise ReadOnly(f"{unit.lu} is read-only")
+    _keeper(what, stack)
+    if store is not None and not store.writable:
+        raise ReadOnly(f"{what} is read-only")
+
+
+def check_changeable(unit: Unit) -> None:
+    """As :func:`check_keeps`, for a logical unit."""
+    check_keeps(str(unit.lu), unit.stack, unit.store)
 
 
 async def list_snapshots(unit: Unit, timeout_s: float) -> list[SnapshotInfo]:

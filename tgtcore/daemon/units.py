@@ -9,6 +9,8 @@ from tgtcore.daemon.lasting import to_the_end
 from tgtcore.daemon.patience import Patience, end_tasks
 from tgtcore.daemon.plugin_sets import makers_of_unit
 from tgtcore.daemon.saved_state import SavedState
+from tgtcore.daemon.schedule import follow
+from tgtcore.daemon.snapshots import check_changeable, check_keeps
 from tgtcore.daemon.stores import Stack, explain, open_stack
 from tgtcore.daemon.things import lun_thing
 from tgtcore.errors import ConfigError, StoreError, TgtError, describe
@@ -40,6 +42,8 @@ async def add_unit(inventory: Inventory, config: LogicalUnitConfig) -> None:
                 config.name, stack.top, inventory.workers, read_only=config.read_only, concurrency=stack.concurrency
             )
             signals.emit(signals.store_opened, store)
+        if config.snapshots is not None:
+            check_keeps("it", stack, store)
         lu = _make(inventory, config, unique_id, store)
     except Exception as error:
         try:
@@ -50,9 +54,25 @@ async def add_unit(inventory: Inventory, config: LogicalUnitConfig) -> None:
     makers = makers_of_unit(inventory.plugins, config)
     for record in makers:
         record.leases.take(lu)
-    inventory.units[config.name] = Unit(config, lu, store, stack, makers)
+    unit = inventory.units[config.name] = Unit(config, lu, store, stack, makers)
     inventory.names.update(dict.fromkeys(_names(lu.identity), lu))
+    follow(inventory, unit)
     signals.emit(signals.lu_added, lu)
+
+
+def change_unit(inventory: Inventory, config: LogicalUnitConfig) -> None:
+    """Change what can be changed about a logical unit that stays: when its snapshots are made.
+
+    :raises ConfigError: its store can't keep any.
+    """
+    unit = inventory.units[config.name]
+    if config.snapshots is not None:
+        try:
+            check_changeable(unit)
+        except StoreError as error:
+            raise ConfigError(str(error)) from error
+    unit.config = config
+    follow(inventory, unit)
 
 
 def _make(inventory: Inventory, config: LogicalUnitConfig, unique_id: bytes, store: OpenStore | None) -> LogicalUnit:
@@ -127,6 +147,8 @@ async def remove_unit(inventory: Inventory, name: str, patience: Patience) -> No
     """
     unit = inventory.units[name]
     lu = unit.lu
+    if unit.schedule is not None:
+        unit.schedule.end()
     await drain_unit(inventory, lu, patience)
     await lu.changing.acquire()  # for good: what changes it now ends first, and nothing changes it any more
     await lu.leases.drain(None)

@@ -65,6 +65,7 @@ async def show_unit(daemon: Daemon, wanted: UnitName) -> dict[str, Any]:
         "product": identity.product,
         "revision": identity.revision,
         "options": unit.config.options.model_dump(mode="json"),
+        "snapshots": None if unit.config.snapshots is None else unit.config.snapshots.model_dump(mode="json"),
         "device": unit.lu.device.statistics(),
         "nexuses": [
             {"initiator": nexus.initiator_port.name, "lun": lun, **nexus.statistics(lun)}
