@@ -1,6 +1,5 @@
 """The format ``qcow2`` by the conformance kit of layers."""
 
-import pytest
 from tgtcore_cow.options import Qcow2Options
 from tgtcore_cow.qcow2_format import Qcow2
 

@@ -8,7 +8,7 @@ import pytest
 from tgtcore_cow.qcow2.check import Report, check
 from tgtcore_cow.qcow2.create_options import CreateOptions
 from tgtcore_cow.qcow2.creation import create
-from tgtcore_cow.qcow2.header import Header
+from tgtcore_cow.qcow2.header import Autoclear, ExtensionType, Header
 from tgtcore_cow.qcow2.image import Image, read_header
 from tgtcore_cow.qcow2.layout import OFFSET
 
@@ -20,12 +20,13 @@ class Small:
 
     def __init__(self, options: CreateOptions) -> None:
         self.file = RamStore(0)
-        create(self.file, options)
-        image = Image(self.file)
+        self.data_file = RamStore(0) if options.data_file else None
+        create(self.file, options, self.data_file)
+        image = Image(self.file, data_file=self.data_file)
         cluster = options.cluster_bytes
         image.write(0, b"a" * 10 * cluster)
         image.write(options.size_bytes // 2, b"b" * 10 * cluster)
-        if options.refcount_bits > 1:
+        if options.refcount_bits > 1 and not options.data_file:
             image.create_snapshot("before")
         image.write(2 * cluster, b"c" * 4 * cluster)
         image.flush()
@@ -39,7 +40,7 @@ class Small:
         return read_header(self.file)
 
     def disk(self) -> bytes:
-        image = Image(self.file, read_only=True)
+        image = Image(self.file, data_file=self.data_file, read_only=True)
         return bytes(image.read(0, image.size_bytes))
 
     def word(self, offset: int) -> int:
@@ -59,6 +60,20 @@ class Small:
 
     def set_header(self, **fields: int) -> None:
         self.file.write(0, replace(self.header, **fields).patched(bytes(self.file.read(0, 512))))
+
+    def add_bitmap(self, *entries: int) -> int:
+        """Directory, table and as many clusters for the bitmap's bits as its table has entries; returns where the table is."""
+        directory = self.file.size_bytes
+        table = directory + self.cluster_bytes
+        self.file.resize(table + self.cluster_bytes)
+        self.file.write(directory, struct.pack(">QIIBBHI", table, len(entries), 2, 1, 16, 5, 0) + b"dirty\0\0\0")
+        for number, entry in enumerate(entries):
+            self.poke(table + 8 * number, entry)
+        extension = struct.pack(">IIQQ", 1, 0, 32, directory)
+        header = self.header.with_extension(ExtensionType.BITMAPS, extension)
+        self.file.write(0, header.encode().ljust(512, b"\0"))
+        self.set_header(autoclear=Autoclear.BITMAPS)
+        return table
 
     def forget_snapshot_sizes(self) -> None:
         """As programs did that made version 3 of version 2: an entry without any extra data."""

@@ -2,12 +2,15 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+from pytest_mock import MockerFixture
 from tgtcore_cow.qcow2.check import check, examine
 from tgtcore_cow.qcow2.errors import Corrupt, ImageError
 from tgtcore_cow.qcow2.findings import LISTED_MAX, Findings, Remedy
 from tgtcore_cow.qcow2.header import Autoclear
+from tgtcore_cow.qcow2.image import Image
 from tgtcore_cow.qcow2.layout import COMPRESSED, COPIED, OFFSET, ZERO
 
+from tgtcore import Buffer
 from tgtcore.testing.ram import RamStore
 
 CLUSTER = 512
@@ -29,6 +32,21 @@ def test_a_sound_image_is_clean(small: Make, options: dict[str, Any]) -> None:
     assert report.total_clusters == 128 if not image.header.extended_l2 else 64
     assert report.image_end_offset == image.file.size_bytes
     assert bytes(image.file.content) == before
+
+
+def test_an_image_that_is_open_is_clean_after_a_flush(small: Make) -> None:
+    image = small()
+    opened = Image(image.file)
+    for step in range(20):
+        opened.write(step * CLUSTER * 6 % DISK, b"d" * 2 * CLUSTER)
+        opened.create_snapshot(f"step {step}")
+        opened.write_zeroes(step * CLUSTER * 5 % DISK, CLUSTER)
+        opened.unmap(step * CLUSTER * 3 % DISK, CLUSTER)
+        if step % 3 == 2:
+            opened.delete_snapshot(f"step {step - 1}")
+        opened.flush()
+        assert image.check().clean
+    opened.close()
 
 
 def _point(where: Callable[[Any], int], to: Callable[[Any, int], int]) -> Callable[[Any], None]:
@@ -258,6 +276,83 @@ def test_what_is_listed_is_bounded_and_all_is_counted(small: Make) -> None:
     assert len(report.errors) == len(report.leaks) == LISTED_MAX
     assert report.error_count >= 512
     assert report.leak_count >= 200
+
+
+def test_bitmaps_are_followed(small: Make) -> None:
+    image = small()
+    table = image.add_bitmap(0, 1, 0)
+    image.file.resize(table + 2 * CLUSTER)
+    image.poke(table + 16, table + CLUSTER)
+    for place in range(table - CLUSTER, table + 2 * CLUSTER, CLUSTER):
+        image.set_count(place, 1)
+    assert image.check().clean
+    image.poke(table, 2)
+    image.poke(table + 16, table + CLUSTER + 1)
+    errors = image.check().errors
+    assert [error.offset for error in errors] == [table, table + 16]
+    assert all("of bitmap 'dirty' has reserved bits" in str(error) for error in errors)
+    image.set_header(autoclear=0)
+    report = image.check()
+    assert (report.error_count, report.leak_count) == (0, 3)
+
+
+def test_data_in_a_bitmap_costs_the_bitmap(small: Make) -> None:
+    image = small()
+    table = image.add_bitmap()
+    image.poke(image.l2(entry=3), COPIED | table - CLUSTER)
+    (overlap,) = [error for error in image.check().errors if "points to a bitmap" in str(error)]
+    assert overlap.remedy is Remedy.BITMAPS
+
+
+def test_data_in_a_file_of_its_own_is_not_counted_and_always_marked(small: Make) -> None:
+    image = small(data_file="data", cluster_bytes=4096, size_bytes=64 * 4096)
+    assert image.check().clean
+    assert image.check().allocated_clusters == 20
+    image.poke(image.l2(entry=3), image.word(image.l2(entry=3)) & ~COPIED)
+    image.poke(image.l2(entry=4), COMPRESSED | 4096)
+    assert ["is compressed" in str(error) for error in image.check().errors] == [True, False]
+    assert "always is" in str(image.check().errors[1])
+
+
+def test_a_block_has_the_counts_of_one_range_only(small: Make) -> None:
+    image = small(refcount_bits=64)
+    table = image.header.refcount_table_offset
+    image.poke(table + 8 * 5, image.word(table))
+    assert any("which is a refcount block already" in str(error) for error in image.check().errors)
+    image.poke(table + 8 * 5, image.header.l1_offset)
+    assert any("lies in a refcount block" in str(error) for error in image.check().errors)
+    image.poke(table + 8 * 5, 0)
+    assert image.check().clean
+
+
+def test_counts_that_are_not_in_memory_are_read_again(small: Make, mocker: MockerFixture) -> None:
+    mocker.patch("tgtcore_cow.qcow2.stored_counts._MEMORY_BYTES", 0)
+    image = small(300 * CLUSTER, refcount_bits=64)
+    Image(image.file).write(0, b"e" * 300 * CLUSTER)
+    assert image.check().clean
+
+
+def test_an_image_that_points_all_over_an_endless_file_takes_no_endless_memory(
+    small: Make, mocker: MockerFixture
+) -> None:
+    class Sparse(RamStore):
+        """Zeroes behind what was there."""
+
+        def read(self, offset: int, length: int) -> Buffer:
+            return bytes(self.content[offset : offset + length]).ljust(length, b"\0")
+
+    image = small(1 << 22, cluster_bytes=1 << 14, refcount_bits=1)
+    file = Sparse(0)
+    file.content = image.file.content
+    file.size_bytes = 1 << 54
+    per_block = (8 << 14) << 14
+    for entry in range(200):
+        image.poke(image.l2(entry=entry), per_block * (entry + 1))
+    mocker.patch("tgtcore_cow.qcow2.references.COUNTS_BYTES_MAX", 100 * (8 << 14))
+    with pytest.raises(ImageError, match=r"would take more than 13107200 bytes of memory"):
+        check(file)
+    mocker.patch("tgtcore_cow.qcow2.references.COUNTS_BYTES_MAX", 202 * (8 << 14))
+    assert check(file).error_count >= 200
 
 
 def test_snapshots_without_a_size_are_an_error_of_version_3(small: Make) -> None:

@@ -1,11 +1,11 @@
 import errno
-import struct
 from collections.abc import Callable
 from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from pytest_mock import MockerFixture
 from tgtcore_cow.qcow2 import snapshot_table
 from tgtcore_cow.qcow2.check import check
 from tgtcore_cow.qcow2.errors import ImageError
@@ -207,6 +207,16 @@ def test_entries_that_point_nowhere_become_unallocated_and_are_listed(small: Mak
     assert image.disk() == disk
 
 
+def test_subclusters_without_a_place_are_unallocated_and_their_zeroes_stay(small: Make) -> None:
+    image = small(**EXTENDED)
+    image.poke(image.l2(entry=3), COPIED | 1 << 40)
+    image.poke(image.l2(entry=3) + 8, 6 << 32 | 1)
+    repaired = repair(image.file, "all")
+    assert repaired.mended_count == 1
+    assert repaired.after.clean
+    assert [image.word(image.l2(entry=3)), image.word(image.l2(entry=3) + 8)] == [0, 6 << 32]
+
+
 def test_the_list_of_mended_entries_is_bounded(small: Make) -> None:
     image = small(64 << 20, cluster_bytes=4096)
     for entry in range(512):
@@ -256,14 +266,7 @@ def test_damaged_bitmaps_are_given_up(small: Make) -> None:
 
 def test_bitmaps_are_not_complete_when_entries_were_mended(small: Make) -> None:
     image = small()
-    place = image.file.size_bytes
-    image.file.resize(place + CLUSTER)
-    image.file.write(place, struct.pack(">QIIBBHI", 0, 0, 2, 1, 16, 5, 0) + b"dirty\0\0\0")
-    extension = struct.pack(">IIQQ", 1, 0, 32, place)
-    image.file.write(0, image.header.with_extension(0x23852875, extension).encode())
-    image.set_header(autoclear=Autoclear.BITMAPS)
-    image.set_count(place, 1)
-    assert check(image.file).clean
+    place = image.add_bitmap() - CLUSTER
     raise_counts(image)
     assert repair(image.file, "all").after.clean
     assert image.file.content[place + 15] == 2, "counts are not the disk"
@@ -305,6 +308,39 @@ def test_an_image_opened_for_reading_is_not_repaired(small: Make) -> None:
 
     with pytest.raises(ImageError, match="reading only"):
         repair(ReadOnly(4096), "all")
+
+
+@pytest.mark.parametrize("bits", [16, 64])
+def test_new_counts_count_themselves_wherever_they_begin(small: Make, bits: int) -> None:
+    for spare in range(0, 150, 3):
+        image = small(refcount_bits=bits)
+        last = image.file.size_bytes + spare * CLUSTER
+        image.file.resize(last + CLUSTER)
+        image.poke(image.l2(entry=30), COPIED | last)
+        disk = image.disk()
+        lose_the_table(image)
+        repaired = repair(image.file, "all")
+        assert repaired.after.clean
+        assert image.disk() == disk
+
+
+def test_new_counts_that_need_too_long_a_table_are_refused(small: Make, mocker: MockerFixture) -> None:
+    mocker.patch("tgtcore_cow.qcow2.rebuild.REFCOUNT_TABLE_BYTES_MAX", CLUSTER)
+    image = small(refcount_bits=64)
+    image.file.resize(5000 * CLUSTER)
+    image.poke(image.l2(entry=30), COPIED | 4999 * CLUSTER)
+    before = bytes(image.file.content)
+    with pytest.raises(ImageError, match="a new refcount table would have 632 bytes, at most 512"):
+        repair(image.file, "all")
+    assert bytes(image.file.content) == before
+
+
+def test_data_in_a_file_of_its_own_is_marked_again(small: Make) -> None:
+    image = small(data_file="data", cluster_bytes=4096, size_bytes=64 * 4096)
+    disk = image.disk()
+    image.poke(image.l2(entry=3), image.word(image.l2(entry=3)) & ~COPIED)
+    assert repair(image.file, "all").after.clean
+    assert image.disk() == disk
 
 
 def test_new_counts_need_space(small: Make) -> None:

@@ -205,8 +205,9 @@ class _Table:
     def _look_at_marks(self) -> None:
         if not self._rules.own_data:
             # such data is never shared, so there are no counts of it
-            for index, entry in enumerate(self._entries if self._shared else ()):
-                if entry & OFFSET and not entry & COPIED:
+            for index, _ in self._pointing_to(set(self._shared)):
+                entry = self._entries[index]
+                if not entry & COPIED:
                     self._wrong(
                         index, "is not marked as used once, as data in a file of its own always is", entry | COPIED
                     )
