@@ -14,8 +14,9 @@ from urllib.parse import urlsplit
 
 _BIN = Path(sys.executable).parent
 TARGET = "iqn.2025-01.example.tgtcore:disk"
+_PLUGINS = ("iscsi", "disk", "file")
 _PRIVATE = """
-plugins = ["iscsi", "disk", "file"]
+plugins = {plugins}
 
 [daemon]
 socket = "{socket}"
@@ -77,10 +78,14 @@ class Served:
         return cls(work, "serve", *images, *words, *options, under=under)
 
     @classmethod
-    def configured(cls, work: Path, configuration: str, under: Sequence[str | Path] = ()) -> Self:
-        """A configuration without the tables `plugins` and `daemon`, which are given here."""
+    def configured(
+        cls, work: Path, configuration: str, under: Sequence[str | Path] = (), plugins: Sequence[str] = ()
+    ) -> Self:
+        """A configuration without the key `plugins`, for more than the usual ones, and the table `daemon`, which are given here."""
         path = work / f"tgtd-{time.monotonic_ns()}.toml"
-        private = _PRIVATE.format(socket=path.with_suffix(".socket"), state=work / "state")
+        private = _PRIVATE.format(
+            plugins=[*_PLUGINS, *plugins], socket=path.with_suffix(".socket"), state=work / "state"
+        )
         path.write_text(private + cls.with_isolation(configuration))
         return cls(work, "--config", path, under=under)
 

@@ -1,0 +1,70 @@
+"""Snapshots of a qcow2 image under a kernel that writes to it."""
+
+import json
+import subprocess
+from pathlib import Path
+
+import pytest
+from guest.lab.guest import Guest
+from guest.lab.initiator import Initiator
+from guest.lab.verified import VerifiedWriter
+from oracle.served import TARGET, Served
+
+_NAMES = ("first", "second", "third")
+_CONFIGURATION = """
+[logical_units.disk]
+device_type = "disk"
+
+[logical_units.disk.store]
+type = "qcow2"
+create = true
+size = "1G"
+base = {{ type = "file", path = "{path}", create = true, size = "1M" }}
+
+[transports.iscsi]
+portals = [{{ address = "127.0.0.2:0" }}]
+
+[targets."{target}"]
+transport = "iscsi"
+luns = ["disk"]
+allow = {{ initiators = ["*"] }}
+"""
+
+
+def test_each_snapshot_is_a_file_system_of_its_moment(guest: Guest, initiator: Initiator, work: Path) -> None:
+    image = work / "disk.qcow2"
+    configuration = _CONFIGURATION.format(path=image, target=TARGET)
+    with Served.configured(work, configuration, plugins=("cow",)) as served:
+        with initiator.session(served.portal, TARGET) as session:
+            _make_snapshots(guest, initiator.disk(session, 0), served)
+            with pytest.raises(AssertionError, match="--force"):
+                served.admin("snapshot", "revert", "disk", "first")
+        for number, name in enumerate(_NAMES):
+            served.admin("snapshot", "revert", "disk", name)
+            with initiator.session(served.portal, TARGET) as session:
+                _examine(guest, initiator.disk(session, 0), number)
+        assert [one["name"] for one in served.admin("snapshot", "list", "disk")] == list(_NAMES)
+    checked = subprocess.run(
+        ["qemu-img", "check", "--output=json", image], capture_output=True, text=True, check=True, timeout=60
+    )
+    found = json.loads(checked.stdout)
+    assert [found.get(what, 0) for what in ("corruptions", "leaks", "check-errors")] == [0, 0, 0], found
+
+
+def _make_snapshots(guest: Guest, disk: str, served: Served) -> None:
+    """While files are written, and with a mark that was durable before each."""
+    guest.run(f"mkfs.ext4 -q -F {disk} && mount {disk} /mnt/d")
+    with VerifiedWriter(guest, "/mnt/d") as writer:
+        for number, name in enumerate(_NAMES):
+            guest.run(f"echo {number} >/mnt/d/mark && sync")
+            made = served.admin("snapshot", "create", "disk", name)
+            assert made["name"] == name
+            writer.wait_progress()
+    guest.run(f"umount /mnt/d && fsck.ext4 -f -n {disk}", timeout_s=60)
+
+
+def _examine(guest: Guest, disk: str, number: int) -> None:
+    """The journal is replayed as after a power cut; then nothing is wrong, and the mark is the one of that moment."""
+    guest.run(f"mount {disk} /mnt/d && cat /mnt/d/mark >/tmp/mark && umount /mnt/d", timeout_s=60)
+    guest.run(f"fsck.ext4 -f -n {disk}", timeout_s=60)
+    assert guest.text("cat /tmp/mark") == str(number)
