@@ -120,11 +120,20 @@ class Map:
             self._check_data(words, offset)
         return words
 
+    def _unmark_nowhere(self, words: "array[int]") -> None:
+        """What has no place can't be overwritten there: it would be written where the header is."""
+        for word in range(0, len(words), self._words):
+            if not words[word] & (OFFSET | COMPRESSED):
+                words[word] &= ~COPIED
+
     def _check_data(self, words: "array[int]", offset: int) -> None:
         """No data may be where the image's tables are, in the header above all."""
         shift = self._layout.cluster_bits
         entries = words[:: self._words]
-        places = {entry & OFFSET for entry in set(entries) if not entry & COMPRESSED}
+        told = {entry & (OFFSET | COPIED) for entry in set(entries) if not entry & COMPRESSED}
+        if COPIED in told:
+            self._unmark_nowhere(words)
+        places = {place & OFFSET for place in told}
         places.discard(0)
         unaligned = [place for place in places if place & (self._layout.cluster_bytes - 1)]
         overlapping = unaligned or not {place >> shift for place in places}.isdisjoint(self._metadata)
