@@ -1,37 +1,16 @@
 """Work on an image by QEMU and by us in turns: what one has written the other one reads."""
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from pathlib import Path
 from random import Random
 
 from cow import qemu_tools
 from cow.history import History
 from cow.operations import Worker, random_spot
-from tgtcore_cow.chain import Chain
-from tgtcore_cow.files import HostFile
-from tgtcore_cow.qcow2.image import Image, read_header
+from tgtcore_cow import Qcow2Image
 
 _OPERATIONS_MAX = 5
 _SNAPSHOTS_MAX = 3
-
-
-@contextmanager
-def opened(path: Path, *, read_only: bool = False) -> Iterator[Image]:
-    """An image in a file, opened by us with all that it stands on."""
-    file = HostFile(path, read_only=read_only)
-    try:
-        chain = Chain(read_header(file), path, read_only=read_only)
-        try:
-            image = Image(file, backing=chain.backing, data_file=chain.data_file, read_only=read_only)
-            try:
-                yield image
-            finally:
-                image.close()
-        finally:
-            chain.close()
-    finally:
-        file.close()
 
 
 class Exchange:
@@ -65,7 +44,7 @@ class Exchange:
         self._qemu_compares()
         self._qemu_works()
         qemu_tools.assert_clean(self._image)
-        with opened(self._image, read_only=True) as image:
+        with Qcow2Image.open(self._image, read_only=True) as image:
             worker = Worker(image, self._history, self._chance)
             worker.assert_content()
             worker.assert_extents()
@@ -81,7 +60,7 @@ class Exchange:
 
     def _we_work(self) -> None:
         chance, names = self._chance, list(self._history.snapshots)
-        with opened(self._image) as image:
+        with Qcow2Image.open(self._image) as image:
             worker = Worker(image, self._history, chance)
             worker.assert_content()
             for _ in range(chance.randint(1, _OPERATIONS_MAX)):

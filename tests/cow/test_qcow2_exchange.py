@@ -1,17 +1,14 @@
 """Images of QEMU read and written by us, and ours by QEMU, in turns; ``--hypothesis-profile`` sets the number of rounds."""
 
-from contextlib import closing
 from pathlib import Path
 from random import Random
 from typing import Any
 
 import pytest
 from cow import qemu_tools
-from cow.exchange import Exchange, opened
+from cow.exchange import Exchange
 from hypothesis import settings
-from tgtcore_cow.files import HostFile
-from tgtcore_cow.qcow2.create_options import CreateOptions
-from tgtcore_cow.qcow2.creation import create
+from tgtcore_cow import Qcow2Image
 
 from tgtcore.sizes import parse_size
 
@@ -48,8 +45,9 @@ _CHAIN = ("plain", "version 2", "tiny clusters", "subclusters", "zstd", "data fi
 def _ours(kind: str, image: Path, size_bytes: int = SIZE, **more: Any) -> None:
     """Make an image of a kind by our own means."""
     options = KINDS[kind]
-    wanted = CreateOptions(
-        size_bytes=size_bytes,
+    Qcow2Image.create(
+        image,
+        size_bytes,
         version=2 if "compat" in options else 3,
         cluster_bytes=parse_size(str(options.get("cluster_size", "64k"))),
         refcount_bits=options.get("refcount_bits", 16),
@@ -59,13 +57,7 @@ def _ours(kind: str, image: Path, size_bytes: int = SIZE, **more: Any) -> None:
         data_file=options.get("data_file", ""),
         data_file_raw="data_file_raw" in options,
         **more,
-    )
-    with closing(HostFile(image, create=True)) as file:
-        if not wanted.data_file:
-            create(file, wanted)
-            return
-        with closing(HostFile(image.parent / wanted.data_file, create=True)) as data_file:
-            create(file, wanted, data_file)
+    ).close()
 
 
 def _qemus(kind: str, image: Path, size_bytes: int = SIZE, **more: Any) -> None:
@@ -146,7 +138,7 @@ def test_a_chain_of_eight(by_us: bool, folder: Path) -> None:
 
 def _written(image: Path, offset: int, data: bytes, *, by_us: bool) -> None:
     if by_us:
-        with opened(image) as disk:
+        with Qcow2Image.open(image) as disk:
             disk.write(offset, data)
         return
     source = image.with_suffix(".source")
@@ -160,7 +152,7 @@ def test_bitmaps_do_not_say_that_nothing_was_written(folder: Path) -> None:
     image = folder / "image"
     _qemus("plain", image)
     qemu_tools.run("qemu-img", "bitmap", "--add", image, "backup")
-    with opened(image) as disk:
+    with Qcow2Image.open(image) as disk:
         disk.write(0, b"w" * 65536)
     qemu_tools.assert_clean(image)
     bitmaps = qemu_tools.info(image)["format-specific"]["data"].get("bitmaps", [])
