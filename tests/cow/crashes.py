@@ -3,7 +3,6 @@
 from dataclasses import dataclass, field
 from random import Random
 
-from cow.bases import Base
 from cow.history import History, assert_possible, assert_same
 from cow.judges import Judge
 from cow.operations import CLEARS, WRITES, Worker, random_spot
@@ -59,7 +58,7 @@ class Run:
             self._snapshot()
         self._worker.image.close()
         self.before = files.copy()
-        self.files = self._recorded(files)
+        self.files = files.recorded(self.log)
         self._worker.image = self.files.open()
         history = self._worker.history
         self._note(0, durable=True)
@@ -70,12 +69,6 @@ class Run:
         begin = len(self.log.events)
         self._worker.image.close()
         self._note(begin, durable=True)
-
-    def _recorded(self, files: Files) -> Files:
-        image = self.log.recorded(files.image)
-        return Files(
-            self.shape, image, files.beneath, files.backing, self.log.recorded(files.data) if files.data else None
-        )
 
     def _note(self, begin: int, *, durable: bool, through: range = range(0)) -> None:
         history = self._worker.history
@@ -185,8 +178,7 @@ class Replay:
 
     def _assert_sound(self, done: int, contents: list[bytearray]) -> None:
         run = self._run
-        image, *data = (Base(content) for content in contents)
-        files = Files(run.shape, image, run.files.beneath, run.files.backing, data[0] if data else None)
+        files = run.files.left(contents)
         self._judge.assert_usable(files)
         possible = run.possible(done)
         thorough = self._chance.random() < 0.1

@@ -56,9 +56,9 @@ class History:
         """Everything until now is."""
         self.past.clear()
 
-    def found(self, content: bytes) -> None:
-        """This is what was there after a crash."""
-        assert_possible(content, self.states)
+    def found(self, content: bytes, *, bytewise: bool = False) -> None:
+        """This is what was there after a crash; see :func:`assert_possible`."""
+        assert_possible(content, self.states, bytewise=bytewise)
         self.content = bytearray(content)
         self.past.clear()
 

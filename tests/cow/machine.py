@@ -7,6 +7,7 @@ from typing import ClassVar
 from cow.history import History, assert_same
 from cow.judges import Judge
 from cow.operations import CLEARS, WRITES, Spot, Worker, spots
+from cow.recording import Disk, Log
 from cow.shapes import Files, Shape, shapes
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
@@ -21,6 +22,7 @@ class ImageMachine(RuleBasedStateMachine):
     judge: ClassVar[Judge]
 
     files: Files
+    log: Log
     worker: Worker
     leaks = False
     """Whether the image was not closed: leaks are no defect then."""
@@ -28,10 +30,15 @@ class ImageMachine(RuleBasedStateMachine):
 
     @initialize(shape=shapes(), always_flushed=st.booleans(), seed=st.integers(0, 1 << 32))
     def make(self, shape: Shape, always_flushed: bool, seed: int) -> None:
-        self.files = Files.make(shape)
+        files = Files.make(shape)
+        self.judge.assert_clean(files)
         self.always_flushed = always_flushed
-        self.worker = Worker(self.files.open(), History(bytearray(self.files.content)), Random(seed))
-        self.judge.assert_clean(self.files)
+        self._record(files)
+        self.worker = Worker(self.files.open(), History(bytearray(files.content)), Random(seed))
+
+    def _record(self, files: Files) -> None:
+        self.log = Log()
+        self.files = files.recorded(self.log)
 
     @property
     def names(self) -> list[str]:
@@ -70,6 +77,10 @@ class ImageMachine(RuleBasedStateMachine):
         if size_bytes < 4 << 20:
             self.worker.resize(size_bytes + clusters % 9 * self.files.shape.cluster_bytes + sectors * 512)
 
+    @rule(sectors=st.integers(0, 4096))
+    def shrink(self, sectors: int) -> None:
+        self.worker.resize(max(self.worker.image.size_bytes - sectors * 512, 512))
+
     @rule()
     def flush(self) -> None:
         try:
@@ -92,10 +103,19 @@ class ImageMachine(RuleBasedStateMachine):
     @rule()
     def kill(self) -> None:
         """What was written to the files is there; what was in memory is not."""
-        self.files = self.files.copy()
+        self._go_on_with(self.files.copy())
+
+    @rule(seed=st.integers(0, 1 << 32))
+    def power_cut(self, seed: int) -> None:
+        """What was flushed is there, and any part of the rest of what was written to the files."""
+        self._go_on_with(self.files.left(Disk.after(self.log).chosen(Random(seed))), bytewise=True)
+
+    def _go_on_with(self, files: Files, *, bytewise: bool = False) -> None:
+        self._record(files)
         self.leaks = True
         self.worker.image = self.files.open()
-        self.worker.history.found(bytes(self.worker.image.read(0, self.worker.image.size_bytes)))
+        content = bytes(self.worker.image.read(0, self.worker.image.size_bytes))
+        self.worker.history.found(content, bytewise=bytewise)
 
     @precondition(lambda self: self.leaks)
     @rule()

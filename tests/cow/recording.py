@@ -140,6 +140,14 @@ class Disk:
         self.done = 0
         """Events until now."""
 
+    @classmethod
+    def after(cls, log: Log) -> "Disk":
+        """After all of it."""
+        disk = cls(log)
+        while disk.step():
+            pass
+        return disk
+
     def step(self) -> bool:
         """One event more; returns whether there was one."""
         if self.done == len(self._events):

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field, replace
 from random import Random
 
 from cow.bases import Base
+from cow.recording import Log
 from hypothesis import strategies as st
 from tgtcore_cow.qcow2.create_options import CreateOptions
 from tgtcore_cow.qcow2.creation import create
@@ -137,6 +138,15 @@ class Files:
     def copy(self) -> "Files":
         """The files as they are now, apart from what becomes of these."""
         return replace(self, image=self.image.copy(), data=self.data.copy() if self.data else None)
+
+    def recorded(self, log: Log) -> "Files":
+        """The files as they are now; what is written to them from now on is logged."""
+        return replace(self, image=log.recorded(self.image), data=log.recorded(self.data) if self.data else None)
+
+    def left(self, contents: list[bytearray]) -> "Files":
+        """What of files that were logged is left, in the log's order."""
+        image, *data = (Base(content, ready=self.shape.ready) for content in contents)
+        return replace(self, image=image, data=data[0] if data else None)
 
     @property
     def content(self) -> bytes:
