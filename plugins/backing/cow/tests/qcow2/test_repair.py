@@ -1,5 +1,6 @@
 import errno
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from random import Random
 from typing import Any
 
 import pytest
@@ -124,33 +125,57 @@ def test_counts_of_every_width_are_made_anew(small: Make, bits: int, cluster_byt
     assert image.disk() == disk
 
 
+class Recorder(RamStore):
+    """Remembers in which sectors it was written, between one flush and the next."""
+
+    def __init__(self, content: bytes) -> None:
+        super().__init__(len(content))
+        self.content[:] = content
+        self.between_flushes: list[list[tuple[int, bytes]]] = [[]]
+
+    def write(self, offset: int, data: Buffer) -> None:
+        super().write(offset, data)
+        self.between_flushes[-1] += [(offset + at, bytes(data[at : at + 512])) for at in range(0, len(data), 512)]
+
+    def flush(self) -> None:
+        super().flush()
+        self.between_flushes.append([])
+
+    def after_power_cuts(self, content: bytes) -> Iterator[bytes]:
+        """Every state in order, and some in which sectors that were written since the last flush are there in another order."""
+        random, durable = Random(1), bytearray(content.ljust(self.size_bytes, b"\0"))
+        for sectors in self.between_flushes:
+            chosen = [sectors[:number] for number in range(1, len(sectors) + 1)][-40:]
+            chosen += [random.sample(sectors, random.randrange(len(sectors))) for _ in range(20) if sectors]
+            for there in chosen:
+                state = durable[:]
+                for offset, data in there:
+                    state[offset : offset + len(data)] = data
+                yield bytes(state)
+            for offset, data in sectors:
+                durable[offset : offset + len(data)] = data
+
+
+@pytest.mark.parametrize("cluster_bytes", [512, 4096])
 @pytest.mark.parametrize("damage", HARMLESS)
-def test_an_interrupted_repair_leaves_nothing_worse(small: Make, damage: Callable[[Any], None]) -> None:
-    image = small()
+def test_an_interrupted_repair_leaves_nothing_worse(
+    small: Make, damage: Callable[[Any], None], cluster_bytes: int
+) -> None:
+    image = small(128 * cluster_bytes, cluster_bytes=cluster_bytes)
     disk = image.disk()
     damage(image)
     worst = check(image.file)
-    states: list[bytes] = []
-
-    class Recorded(RamStore):
-        def write(self, offset: int, data: Buffer) -> None:
-            super().write(offset, data)
-            states.append(bytes(self.content))
-
-    def store(content: bytes, kind: type[RamStore] = RamStore) -> RamStore:
-        file = kind(0)
-        file.resize(len(content))
-        file.content[:] = content
-        return file
-
-    repair(store(bytes(image.file.content), Recorded), "all")
+    recorder = Recorder(bytes(image.file.content))
+    repair(recorder, "all")
+    states = list(recorder.after_power_cuts(bytes(image.file.content)))
     assert states
     for state in states:
-        found = check(store(state))
+        file = RamStore(len(state))
+        file.content[:] = state
+        found = check(file)
         others = [error for error in found.errors if error.remedy is not Remedy.COPIED]
         assert len(others) <= worst.error_count
         assert found.complete or not worst.complete
-        file = store(state)
         assert repair(file, "all").after.clean
         assert bytes(Image(file, read_only=True).read(0, len(disk))) == disk
 
