@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 import pytest
 
 from tgtcore.errors import Draining, DrainTimeout
-from tgtcore.leases import Leases
+from tgtcore.leases import Job, Leases
 
 
 class Clock:
@@ -20,6 +20,13 @@ def test_a_lease_is_held_until_it_is_given_back() -> None:
     with leases.lease("task 0x2a"):
         assert "task 0x2a" in leases
         assert len(leases) == 1
+    assert len(leases) == 0
+
+
+def test_jobs_that_do_the_same_are_two_holders() -> None:
+    leases = Leases("store a")
+    with leases.lease(Job("a flush")), leases.lease(Job("a flush")):
+        assert [holder.name for holder in leases.holders()] == ["a flush", "a flush"]
     assert len(leases) == 0
 
 

@@ -73,3 +73,14 @@ def test_a_renamed_logical_unit_waits_for_its_file(tmp_path: Path) -> None:
     object.__setattr__(two.logical_units["c"].store, "paths", frozenset({tmp_path / "other.img"}))
     steps = shown(one, two)
     assert steps.index("add logical unit c") < steps.index("remove LUN t.one")
+
+
+def test_other_times_for_snapshots_are_no_reason_to_make_a_unit_anew() -> None:
+    unit = "[logical_units.b]"
+    hourly, daily = (
+        config((unit, f"[logical_units.a.snapshots]\nevery_s = {every_s}\n{unit}")) for every_s in (3600, 86400)
+    )
+    for old, new in ((config(), hourly), (hourly, daily), (daily, config())):
+        assert [str(step) for step in compare(old, new)] == ["change logical unit a: snapshots"]
+    thick = config((unit, f"block_size = 4096\n[logical_units.a.snapshots]\nevery_s = 60\n{unit}"))
+    assert shown(hourly, thick) == ["remove LUN t.one", "remove logical unit a", "add logical unit a", "add LUN t.one"]

@@ -4,10 +4,11 @@ import pytest
 from support.fakes import FakeStore, MemoryOptions, Through, fake_plugins
 
 from tgtcore.config import StoreConfig
-from tgtcore.daemon.stores import Stack, open_stack
+from tgtcore.daemon.stores import Stack, layers_of, open_stack
 from tgtcore.errors import StoreError, describe
 from tgtcore.options import NoOptions
 from tgtcore.store import Concurrency
+from tgtcore.testing.ram import RamStore, SnapshotRamStore
 
 REGISTRY = fake_plugins().registry
 
@@ -58,6 +59,17 @@ def test_the_strictest_store_decides_how_many_calls_may_be_under_way() -> None:
     parallel.concurrency = Concurrency.PARALLEL
     assert Stack([serial, parallel]).concurrency is Concurrency.SERIAL
     assert Stack([parallel, parallel]).concurrency is Concurrency.PARALLEL
+
+
+def test_the_uppermost_store_that_keeps_snapshots_is_found() -> None:
+    lower, upper, other = SnapshotRamStore(), SnapshotRamStore(), RamStore()
+    assert Stack([lower, upper, other]).keeper is upper
+    assert Stack([lower, other]).keeper is lower
+    assert Stack([other]).keeper is None
+
+
+def test_the_layers_of_a_stack_are_told_from_below() -> None:
+    assert [layer.type for layer in layers_of(stacked())] == ["memory", "through"]
 
 
 def test_errors_are_described_in_our_style() -> None:

@@ -377,3 +377,13 @@ def test_a_pause_leaves_no_trace_on_the_way_of_a_command(made: Bench, lu: Logica
     assert late.command is command
     late.give_data()
     assert initiator.finish(late).status is Status.GOOD
+
+
+def test_a_pause_tells_how_long_nothing_could_start(made: Bench, initiator: Initiator) -> None:
+    pause = paused(made)
+    began = made.loop.time()
+    waiting = initiator.start(READ)
+    ended = made.loop.time()
+    pause.end()
+    assert waiting.state is State.ENDED
+    assert pause.lasted_s >= ended - began

@@ -6,8 +6,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from support.keeping_file import KeepingFile, KeepingOptions
 
-from tgtcore.store import SnapshotInfo
+from tgtcore.store import SnapshotInfo, Store
 from tgtcore.testing.ram import SnapshotRamStore
 from tgtcore.testing.store import StoreConformance
 
@@ -144,3 +145,12 @@ def test_snapshots_that_are_lost_are_missed(tmp_path: Path) -> None:
     kit.persistent = True  # type: ignore[misc]
     with pytest.raises(AssertionError):
         kit.test_snapshots_outlive_the_store(tmp_path)
+
+
+class TestKeepingFile(StoreConformance):
+    """The one that daemons under test have is sound."""
+
+    persistent = True
+
+    def make_store(self, folder: Path) -> Store:
+        return KeepingFile(KeepingOptions(path=folder / "image"))
