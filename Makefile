@@ -6,13 +6,14 @@ STAMP := $(VENV)/.installed
 RECIPES := requirements-dev.txt hatch_build.py $(wildcard pyproject.toml plugins/*/pyproject.toml plugins/backing/*/pyproject.toml)
 QUICK_TESTS := not (guest or oracle or slow or fuzz)
 
-.PHONY: help venv demo test test-all bench bench-scale lint docs clean
+.PHONY: help venv demo test test-all bench bench-scale bench-qcow2 lint docs clean
 
 help:
 	@echo "make demo      serve a disk on loopback and use it"
 	@echo "make test      the quick tests (under five minutes)"
 	@echo "make test-all  all tests: also Linux guests, independent programs, long fuzzing"
 	@echo "make bench     measure beside Debian's tgtd (ARGS=--quick: a short run)"
+	@echo "make bench-qcow2  qcow2 images beside qemu-storage-daemon (ARGS=--quick: a short run)"
 	@echo "make bench-scale  1 000 sessions and 10 000 LUNs (ARGS=--quick: fewer)"
 	@echo "make lint      ruff and mypy"
 	@echo "make docs      the documentation, into docs/_build/html"
@@ -39,6 +40,9 @@ bench: $(STAMP)
 
 bench-scale: $(STAMP)
 	@PYTHONPATH=tests $(BIN)/python -m benchmarks.scale $(ARGS)
+
+bench-qcow2: $(STAMP)
+	@PYTHONPATH=tests $(BIN)/python -m benchmarks.qcow2 $(ARGS)
 
 lint: $(STAMP)
 	$(BIN)/ruff check

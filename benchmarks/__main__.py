@@ -13,13 +13,15 @@ from oracle.libiscsi import Session
 from oracle.served import Served
 
 from benchmarks.isolation import measure_isolation
-from benchmarks.paired import Result, measure
+from benchmarks.paired import measure
+from benchmarks.pauses import measure_pauses
 from benchmarks.process import resident_bytes
-from benchmarks.reload import measure_reloads
+from benchmarks.report import table, word
 from benchmarks.workloads import WORKLOADS
 
 _IMAGE_BYTES = 1 << 30
 _MOST_READY_S = 0.7
+_MOST_PAUSE_S = 0.1
 _MOST_RESIDENT_BYTES = 80_000_000
 
 
@@ -43,12 +45,19 @@ def main() -> int:
                     print(f"measured: {workload.name}", flush=True)
         isolated = measure_isolation(work, image, arguments.only, rounds, seconds)
         with Served.disk(work, image) as ours:
-            reloads = measure_reloads(ours, "file", 4 * rounds, _IMAGE_BYTES)
-    print(_table(results, "ours", "tgtd"))
+            reloads = measure_pauses(
+                ours,
+                "reload",
+                lambda _: ours.admin("plugin", "reload", "file"),
+                4 * rounds,
+                _IMAGE_BYTES,
+                _MOST_PAUSE_S,
+            )
+    print(table(results, "ours", "tgtd"))
     print(start[0])
-    print(f"{reloads}: {_word(reloads.met)}")
+    print(f"{reloads}: {word(reloads.met)}")
     print()
-    print(_table(isolated, "isolated", "inside"))
+    print(table(isolated, "isolated", "inside"))
     return 0 if start[1] and reloads.met and all(result.met for result in (*results, *isolated)) else 1
 
 
@@ -72,31 +81,9 @@ def _start(work: Path, image: Path, rounds: int) -> tuple[str, bool]:
     met = seconds < _MOST_READY_S and size < _MOST_RESIDENT_BYTES
     text = (
         f"ready in {seconds:.2f} s (target < {_MOST_READY_S} s), "
-        f"{size / 1e6:.1f} MB resident with one LUN (target < {_MOST_RESIDENT_BYTES / 1e6:.0f} MB): {_word(met)}"
+        f"{size / 1e6:.1f} MB resident with one LUN (target < {_MOST_RESIDENT_BYTES / 1e6:.0f} MB): {word(met)}"
     )
     return text, met
-
-
-def _table(results: list[Result], ours: str, peer: str) -> str:
-    speeds = f"{ours + '/s':>11}{peer + '/s':>11}{'ratio':>7}{'target':>8}"
-    head = f"{'workload':36}{speeds}{'us/cmd':>8}{'peer':>8}{'ratio':>7}{'target':>8}"
-    lines = [head, "-" * len(head)]
-    for result in results:
-        speed, cpu = result.workload.least_speed, result.workload.most_cpu
-        lines.append(
-            f"{result.workload.name:36}{result.ours.per_s:11.0f}{result.peer.per_s:11.0f}{result.speed:7.2f}"
-            f"{_target('>=', speed):>8}{result.ours.cpu_us:8.1f}{result.peer.cpu_us:8.1f}{result.cpu:7.2f}"
-            f"{_target('<=', cpu):>8}  {_word(result.met)}"
-        )
-    return "\n".join(lines)
-
-
-def _target(sign: str, value: float | None) -> str:
-    return "" if value is None else f"{sign}{value:.1f}"
-
-
-def _word(met: bool) -> str:
-    return "met" if met else "MISSED"
 
 
 if __name__ == "__main__":

@@ -61,18 +61,18 @@ def measure(workload: Workload, ours: Daemon, peer: Daemon, rounds: int, seconds
         workload.run(daemon.url, 1)
     for _ in range(rounds):
         for daemon, taken in zip((ours, peer), samples, strict=True):
-            taken.append(_sample(workload, daemon, seconds))
-    return Result(workload, *map(_median, samples))
+            taken.append(sample(workload, daemon, seconds))
+    return Result(workload, *map(median_of, samples))
 
 
-def _sample(workload: Workload, daemon: Daemon, seconds: float) -> Sample:
+def sample(workload: Workload, daemon: Daemon, seconds: float) -> Sample:
+    """One round on one daemon."""
     before = cpu_s(*daemon.pids)
     load = workload.run(daemon.url, seconds)
     used = cpu_s(*daemon.pids) - before
     return Sample(load.commands / load.seconds, used / load.commands * 1e6)
 
 
-def _median(samples: Sequence[Sample]) -> Sample:
-    return Sample(
-        statistics.median(sample.per_s for sample in samples), statistics.median(sample.cpu_us for sample in samples)
-    )
+def median_of(samples: Sequence[Sample]) -> Sample:
+    """The medians of several rounds."""
+    return Sample(statistics.median(one.per_s for one in samples), statistics.median(one.cpu_us for one in samples))

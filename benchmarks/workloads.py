@@ -20,34 +20,42 @@ class Load:
 
 @dataclass(frozen=True)
 class Workload:
-    """One row of the table; the ratios are ours to the peer's, None where nothing is expected."""
+    """One row of the table; the ratios are ours to the peer's, None where nothing is expected.
+
+    :param scattered: not one place after the other.
+    :param tool_reads: let QEMU's tool read too, for a peer that speaks something else than iSCSI.
+    :param stride_bytes: how far the places of QEMU's tool lie apart; 0: a few blocks if scattered, else none.
+    :param guess_per_s: so many commands QEMU's tool is expected to get answered.
+    """
 
     name: str
     block_bytes: int
     depth: int
     write: bool = False
     scattered: bool = False
+    tool_reads: bool = False
+    stride_bytes: int = 0
     least_speed: float | None = None
     most_cpu: float | None = None
     guess_per_s: int = 0
 
     def run(self, url: str, seconds: float) -> Load:
         """Put the load on one LUN and wait for its end."""
-        return self._write(url, seconds) if self.write else self._read(url, seconds)
+        return self._run_tool(url, seconds) if self.write or self.tool_reads else self._run_perf(url, seconds)
 
-    def _read(self, url: str, seconds: float) -> Load:
+    def _run_perf(self, url: str, seconds: float) -> Load:
         blocks = self.block_bytes // _BLOCK_BYTES
         command = ["iscsi-perf", "-m", str(self.depth), "-b", str(blocks), "-t", str(round(seconds))]
         said = _output([*command, *(["-r"] if self.scattered else []), url])
         rate = int(_AVERAGE.findall(said)[-1])
         return Load(round(rate * round(seconds)), round(seconds))
 
-    def _write(self, url: str, seconds: float) -> Load:
+    def _run_tool(self, url: str, seconds: float) -> Load:
         # iscsi-perf can't write; QEMU's tool does a given number of commands, at a stride that is not sequential.
         count = max(100, int(self.guess_per_s * seconds))
-        stride = self.block_bytes * (5 if self.scattered else 1)
+        stride = self.stride_bytes or self.block_bytes * (5 if self.scattered else 1)
         size = ["-s", str(self.block_bytes), "-S", str(stride), "-c", str(count), "-d", str(self.depth)]
-        said = _output(["qemu-img", "bench", "-w", "-f", "raw", "-t", "none", *size, url])
+        said = _output(["qemu-img", "bench", *(["-w"] if self.write else []), "-f", "raw", "-t", "none", *size, url])
         return Load(count, float(_COMPLETED.findall(said)[0]))
 
 

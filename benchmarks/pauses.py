@@ -1,6 +1,7 @@
-"""How long initiators wait while the code beneath their logical unit is replaced: the longest gap between two answers.
+"""How long initiators wait while something is done to their logical unit: the longest gap between two answers.
 
-Half of the 4 KiB commands read and half write, 32 at one time, and the plugin of the store is reloaded over and over meanwhile.
+Half of the 4 KiB commands read and half write, 32 at one time, and it is done over and over meanwhile: the plugin of the store is
+reloaded, or a snapshot made.
 """
 
 import itertools
@@ -8,6 +9,7 @@ import random
 import statistics
 import threading
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from oracle.commands import read16, write16
@@ -15,24 +17,27 @@ from oracle.libiscsi import Answer
 from oracle.pipelined import PipelinedSession
 from oracle.served import Served
 
-MOST_PAUSE_S = 0.1
 _DEPTH = 32
 _BLOCKS = 8
 _DATA = bytes(range(256)) * 16
 _BLOCK_BYTES = 512
-_RELOAD_EVERY_S = 0.5
+_EVERY_S = 0.5
 
 
 @dataclass(frozen=True)
 class Pauses:
     """What was measured, in seconds.
 
-    :param gaps: for each reload the longest gap between two answers while it went on, and up to half a second after it.
-    :param quiet: the longest gap without a reload.
+    :param what: what was done over and over.
+    :param most_s: how long a gap may be.
+    :param gaps: for each time the longest gap between two answers while it went on, and up to half a second after it.
+    :param quiet: the longest gap without that.
     :param commands: how many were answered.
     :param refused: how many of them not with GOOD status.
     """
 
+    what: str
+    most_s: float
     gaps: tuple[float, ...]
     quiet: float
     commands: int
@@ -40,14 +45,14 @@ class Pauses:
 
     @property
     def met(self) -> bool:
-        """Whether no reload took too long, and no command failed."""
-        return not self.refused and max(self.gaps) < MOST_PAUSE_S
+        """Whether it never took too long, and no command failed."""
+        return not self.refused and max(self.gaps) < self.most_s
 
     def __str__(self) -> str:
         return (
-            f"reload under 4 KiB depth 32: longest gap between answers {max(self.gaps) * 1000:.0f} ms, median "
-            f"{statistics.median(self.gaps) * 1000:.0f} ms in {len(self.gaps)} reloads ({self.quiet * 1000:.0f} ms without; "
-            f"target < {MOST_PAUSE_S * 1000:.0f} ms), {self.commands} commands, {self.refused} refused"
+            f"{self.what} under 4 KiB depth 32: longest gap between answers {max(self.gaps) * 1000:.0f} ms, median "
+            f"{statistics.median(self.gaps) * 1000:.0f} ms in {len(self.gaps)} times ({self.quiet * 1000:.0f} ms without; "
+            f"target < {self.most_s * 1000:.0f} ms), {self.commands} commands, {self.refused} refused"
         )
 
 
@@ -92,8 +97,13 @@ class _Load:
         return max(later - at for at, later in itertools.pairwise(times))
 
 
-def measure_reloads(daemon: Served, plugin: str, rounds: int, size_bytes: int) -> Pauses:
-    """Reload a plugin several times under load."""
+def measure_pauses(
+    daemon: Served, what: str, do: Callable[[int], object], rounds: int, size_bytes: int, most_s: float
+) -> Pauses:
+    """Do something several times under load.
+
+    :param do: gets the number of the round.
+    """
     with PipelinedSession(daemon.url) as session:
         session.ready()
         load = _Load(session, size_bytes // _BLOCK_BYTES)
@@ -101,16 +111,17 @@ def measure_reloads(daemon: Served, plugin: str, rounds: int, size_bytes: int) -
         thread.start()
         spans = []
         try:
-            time.sleep(_RELOAD_EVERY_S)
+            time.sleep(_EVERY_S)
             begun = time.monotonic()
-            time.sleep(2 * _RELOAD_EVERY_S)
+            time.sleep(2 * _EVERY_S)
             quiet = begun, time.monotonic()
-            for _ in range(rounds):
+            for number in range(rounds):
                 started = time.monotonic()
-                daemon.admin("plugin", "reload", plugin)
-                time.sleep(_RELOAD_EVERY_S)
+                do(number)
+                time.sleep(_EVERY_S)
                 spans.append((started, time.monotonic()))
         finally:
             load.end()
             thread.join()
-        return Pauses(tuple(load.gap(*span) for span in spans), load.gap(*quiet), len(load.answers), load.refused)
+        gaps = tuple(load.gap(*span) for span in spans)
+        return Pauses(what, most_s, gaps, load.gap(*quiet), len(load.answers), load.refused)

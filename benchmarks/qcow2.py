@@ -1,0 +1,129 @@
+"""A qcow2 image served by us beside the same one served by qemu-storage-daemon (NBD), and how long snapshots take.
+
+The initiator is qemu-img bench for both, by iSCSI and by NBD.  Needs the Debian packages qemu-utils and qemu-block-extra.
+"""
+
+import argparse
+import tempfile
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from pathlib import Path
+
+from oracle.served import TARGET, Served
+from tgtcore_cow import Qcow2Image
+
+from benchmarks.paired import Daemon, Result, Sample, measure, median_of, sample
+from benchmarks.pauses import measure_pauses
+from benchmarks.report import table, word
+from benchmarks.storage_daemon import StorageDaemon
+from benchmarks.workloads import Workload
+
+_IMAGE_BYTES = 1 << 30
+_NEW_IMAGE_BYTES = 16 << 30
+_CLUSTER_BYTES = 65536
+_SNAPSHOT_IMAGE_BYTES = 10 << 30
+_MOST_SNAPSHOT_S = 0.2
+_CONFIGURATION = """
+[logical_units.disk]
+device_type = "disk"
+store = {{ type = "qcow2", base = {{ type = "file", path = "{image}" }} }}
+
+[transports.iscsi]
+portals = [{{ address = "127.0.0.1:0" }}]
+
+[targets."{target}"]
+transport = "iscsi"
+luns = ["disk"]
+allow = {{ initiators = ["*"] }}
+"""
+
+_ALLOCATED = (
+    Workload("4 KiB read, depth 32", 4096, 32, tool_reads=True, scattered=True, least_speed=0.7, guess_per_s=40_000),
+    Workload("4 KiB write, depth 32", 4096, 32, write=True, scattered=True, guess_per_s=40_000),
+    Workload("256 KiB sequential read, depth 8", 256 << 10, 8, tool_reads=True, guess_per_s=4_000),
+    Workload("256 KiB sequential write, depth 8", 256 << 10, 8, write=True, guess_per_s=3_000),
+)
+_ALLOCATING = (
+    Workload(
+        "4 KiB write to a new cluster each",
+        4096, 32, write=True, stride_bytes=_CLUSTER_BYTES, least_speed=0.5, guess_per_s=15_000,
+    ),
+    Workload("256 KiB write to new clusters", 256 << 10, 8, write=True, guess_per_s=1_500),
+)  # fmt: skip
+
+
+def main() -> int:
+    """Exit status 0 when every target is met, else 1."""
+    parser = argparse.ArgumentParser(prog="benchmarks.qcow2", description=__doc__)
+    parser.add_argument("--quick", action="store_true", help="three rounds of one second instead of five of three")
+    arguments = parser.parse_args()
+    rounds, seconds = (3, 1) if arguments.quick else (5, 3)
+    with tempfile.TemporaryDirectory(prefix="bench-qcow2-") as folder:
+        work = Path(folder)
+        results = _allocated(work, rounds, seconds)
+        results += [_allocating(work, workload, rounds, seconds) for workload in _ALLOCATING]
+        print(table(results, "ours", "qemu"))
+        image = work / "snapshots.qcow2"
+        _half_full(image)
+        with _ours(work, image) as ours:
+            pauses = measure_pauses(
+                ours,
+                "snapshot of a half full image of 10 GiB",
+                lambda number: ours.admin("snapshot", "create", "disk", f"number {number}"),
+                4 * rounds,
+                _SNAPSHOT_IMAGE_BYTES // 2,
+                _MOST_SNAPSHOT_S,
+            )
+        print(f"{pauses}: {word(pauses.met)}")
+    return 0 if pauses.met and all(result.met for result in results) else 1
+
+
+def _ours(work: Path, image: Path) -> Served:
+    return Served.configured(work, _CONFIGURATION.format(image=image, target=TARGET), plugins=("cow",))
+
+
+def _peer(work: Path, image: Path) -> StorageDaemon:
+    return StorageDaemon(work, image)
+
+
+_Serve = Callable[[Path, Path], AbstractContextManager[Daemon]]
+
+
+def _allocated(work: Path, rounds: int, seconds: float) -> list[Result]:
+    """On an image of which every cluster is there, one for each."""
+    images = [work / "ours.qcow2", work / "peer.qcow2"]
+    for image in images:
+        _full(image)
+    with _ours(work, images[0]) as ours, _peer(work, images[1]) as peer:
+        return [measure(workload, ours, peer, rounds, seconds) for workload in _ALLOCATED]
+
+
+def _allocating(work: Path, workload: Workload, rounds: int, seconds: float) -> Result:
+    """On an image that is new each time."""
+    serves: tuple[_Serve, _Serve] = (_ours, _peer)
+    taken: tuple[list[Sample], list[Sample]] = ([], [])
+    for _ in range(rounds):
+        for serve, samples in zip(serves, taken, strict=True):
+            image = work / "new.qcow2"
+            Qcow2Image.create(image, _NEW_IMAGE_BYTES).close()
+            with serve(work, image) as daemon:
+                samples.append(sample(workload, daemon, seconds))
+            image.unlink()
+    return Result(workload, *map(median_of, taken))
+
+
+def _full(image: Path) -> None:
+    data = bytes(range(256)) * 4096
+    with Qcow2Image.create(image, _IMAGE_BYTES) as made:
+        for offset in range(0, _IMAGE_BYTES, len(data)):
+            made.write(offset, data)
+
+
+def _half_full(image: Path) -> None:
+    with Qcow2Image.create(image, _SNAPSHOT_IMAGE_BYTES) as made:
+        for offset in range(0, _SNAPSHOT_IMAGE_BYTES // 2, _CLUSTER_BYTES):
+            made.write(offset, b"x" * 4096)
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())
