@@ -10,7 +10,7 @@ from tgtcore_cow.qcow2.header import Autoclear
 from tgtcore_cow.qcow2.image import Image
 from tgtcore_cow.qcow2.layout import COMPRESSED, COPIED, OFFSET, ZERO
 
-from tgtcore import Buffer
+from tgtcore import Buffer, Extent
 from tgtcore.testing.ram import RamStore
 
 CLUSTER = 512
@@ -353,6 +353,30 @@ def test_an_image_that_points_all_over_an_endless_file_takes_no_endless_memory(
         check(file)
     mocker.patch("tgtcore_cow.qcow2.references.COUNTS_BYTES_MAX", 202 * (8 << 14))
     assert check(file).error_count >= 200
+
+
+def test_tables_in_holes_are_not_read(small: Make) -> None:
+    class Sparse(RamStore):
+        """Holes behind what was there, which must not be read."""
+
+        def read(self, offset: int, length: int) -> Buffer:
+            assert offset < len(self.content)
+            return bytes(super().read(offset, length)).ljust(length, b"\0")
+
+        def extents(self, offset: int, length: int) -> tuple[Extent]:
+            return (Extent(offset, length, offset < len(self.content)),)
+
+    image = small(64 << 20)
+    file = Sparse(0)
+    file.content = image.file.content
+    file.size_bytes = 1 << 50
+    header = image.header
+    for number in range(2, 60):
+        image.poke(header.l1_offset + 8 * number, COPIED | number << 40)
+        image.poke(header.refcount_table_offset + 8 * number, number + 60 << 40)
+    report = check(file)
+    assert report.error_count == 3 * 58, "tables without a count, which are not used once; and blocks without a count"
+    assert not report.leak_count
 
 
 def test_snapshots_without_a_size_are_an_error_of_version_3(small: Make) -> None:

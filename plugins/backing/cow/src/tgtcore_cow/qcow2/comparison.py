@@ -12,7 +12,10 @@ def compare_counts(image: Examination) -> int:
     :returns: how many clusters of the file are in use or counted, up to the last one.
     """
     end = 0
-    for number in sorted(image.references.blocks() | set(image.stored.blocks)):
+    used = image.references.blocks()
+    for number in sorted(used | set(image.stored.blocks)):
+        if number not in used and image.stored.block(number) is image.stored.zeroes:
+            continue
         counted, needed = counts_of_block(image, number)
         end = max(end, (number << image.references.block_bits) + max(_used(counted), _used(needed)))
         if counted != needed:

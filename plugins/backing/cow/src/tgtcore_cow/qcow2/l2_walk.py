@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from tgtcore_cow.qcow2.examination import Examination, mark_sentence, remedy_of_overlap, word
 from tgtcore_cow.qcow2.findings import Remedy
 from tgtcore_cow.qcow2.layout import ALL_SUBCLUSTERS, COMPRESSED, COPIED, OFFSET, SUBCLUSTERS, ZERO
-from tgtcore_cow.qcow2.places import read_words
+from tgtcore_cow.qcow2.places import is_hole, read_words
 from tgtcore_cow.qcow2.references import Role, named
 
 _RESERVED = 0x3F00_0000_0000_01FE
@@ -14,8 +14,10 @@ _RESERVED = 0x3F00_0000_0000_01FE
 def walk_l2_tables(image: Examination) -> None:
     """Look at every L2 table once, however many L1 tables share it."""
     rules = _Rules(image)
+    length = image.header.layout.cluster_bytes
     for cluster in image.references.marked(Role.L2):
-        _Table(image, rules, cluster).look()
+        if not is_hole(image.file, cluster * length, length):
+            _Table(image, rules, cluster).look()
 
 
 class _Rules:

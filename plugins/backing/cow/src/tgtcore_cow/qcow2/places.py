@@ -41,6 +41,20 @@ def _whole_blocks(file: Store, offset: int, length: int) -> tuple[int, int]:
     return offset // unit * unit, -(-(offset + length) // unit) * unit
 
 
+def is_hole(file: Store, offset: int, length: int) -> bool:
+    """Whether a place that begins with a block of the file is known to read as zeroes without reading it.
+
+    An image may point to as many holes as its maker likes, of a file that seems endless: they must cost less than reading.
+    """
+    length = min(-(-length // file.block_bytes) * file.block_bytes, file.size_bytes - offset)
+    if length <= 0:
+        return True
+    if Features.EXTENTS not in file.features():
+        return False
+    first = next(iter(file.extents(offset, length)), None)
+    return first is not None and not first.allocated and first.length >= length
+
+
 def read_words(file: Store, offset: int, count: int) -> "array[int]":
     """``count`` big-endian words of 8 bytes."""
     words = array("Q", bytes(read_padded(file, offset, count * 8)))

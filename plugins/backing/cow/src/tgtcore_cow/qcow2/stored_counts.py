@@ -6,7 +6,7 @@ from collections import OrderedDict
 from tgtcore import Store
 from tgtcore_cow.qcow2.findings import Findings, Remedy
 from tgtcore_cow.qcow2.header import Header
-from tgtcore_cow.qcow2.places import read_padded, read_words
+from tgtcore_cow.qcow2.places import is_hole, read_padded, read_words
 from tgtcore_cow.qcow2.refcount_codec import TYPECODES, unpack
 from tgtcore_cow.qcow2.references import References, Role, named
 
@@ -28,7 +28,7 @@ class StoredCounts:
         self._findings = findings
         self._read: OrderedDict[int, array[int]] = OrderedDict()
         self._read_max = max(_MEMORY_BYTES // (self._layout.refcounts_per_block * 2), 2)
-        self._none = array(
+        self.zeroes = array(
             TYPECODES[header.refcount_order],
             bytes(self._layout.refcounts_per_block << max(header.refcount_order - 3, 0)),
         )
@@ -80,12 +80,14 @@ class StoredCounts:
         self.blocks[number] = offset
 
     def block(self, number: int) -> "array[int]":
-        """The counts of one block; not to be changed."""
+        """The counts of one block; not to be changed.  They are ``zeroes`` if there are none to read."""
         offset = self.blocks.get(number)
         if offset is None:
-            return self._none
+            return self.zeroes
         counts = self._read.get(number)
         if counts is None:
+            if is_hole(self._file, offset, self._layout.cluster_bytes):
+                return self.zeroes
             counts = unpack(read_padded(self._file, offset, self._layout.cluster_bytes), self._layout.refcount_order)
             self._read[number] = counts
             if len(self._read) > self._read_max:

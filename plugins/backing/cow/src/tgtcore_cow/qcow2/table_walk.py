@@ -8,7 +8,7 @@ from tgtcore_cow.qcow2.errors import Corrupt
 from tgtcore_cow.qcow2.examination import Examination, mark_sentence, remedy_of_overlap, word
 from tgtcore_cow.qcow2.findings import Remedy
 from tgtcore_cow.qcow2.layout import COPIED, OFFSET
-from tgtcore_cow.qcow2.places import read_words
+from tgtcore_cow.qcow2.places import is_hole, read_words
 from tgtcore_cow.qcow2.references import L2_TABLES, Role, named
 
 _L1_RESERVED = ~(COPIED | OFFSET) & ((1 << 64) - 1)
@@ -61,7 +61,10 @@ def _entries(image: Examination, offset: int, count: int) -> Iterator[tuple[int,
     """Those entries of a table of words that are not zero, with their places in the file."""
     for first in range(0, count, _PIECE_WORDS):
         start = offset + first * 8
-        words = read_words(image.file, start, min(_PIECE_WORDS, count - first))
+        length = min(_PIECE_WORDS, count - first)
+        if is_hole(image.file, start, length * 8):
+            continue
+        words = read_words(image.file, start, length)
         if any(words):
             for number, word in enumerate(words):
                 if word:
