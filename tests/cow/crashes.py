@@ -8,6 +8,7 @@ from cow.judges import Judge
 from cow.operations import CLEARS, WRITES, Worker, random_spot
 from cow.recording import Disk, Log
 from cow.shapes import Files, Shape
+from cow.sharing import share_tables
 
 _SNAPSHOTS_MAX = 4
 
@@ -37,6 +38,7 @@ class Run:
     :param weights: how often which operation comes, by name.
     :param aligned: how guest writes are aligned.
     :param full_snapshots: before the log begins, the disk is filled and a snapshot made, so many times.
+    :param shared_tables: before the log begins, the disk and the last of these snapshots have the same tables, as QEMU makes them.
     """
 
     shape: Shape
@@ -45,6 +47,7 @@ class Run:
     weights: dict[str, int]
     aligned: tuple[str, ...] = ("sector", "cluster")
     full_snapshots: int = 0
+    shared_tables: bool = False
     log: Log = field(default_factory=Log)
     steps: list[Step] = field(default_factory=list)
 
@@ -57,6 +60,8 @@ class Run:
             self._write_at(0, self.shape.size_bytes)
             self._snapshot()
         self._worker.image.close()
+        if self.shared_tables:
+            assert share_tables(files.image)
         self.before = files.copy()
         self.files = files.recorded(self.log)
         self._worker.image = self.files.open()

@@ -20,12 +20,15 @@ class Scene(NamedTuple):
     weights: dict[str, int]
     aligned: tuple[str, ...] = ("sector", "cluster")
     full_snapshots: int = 0
+    shared_tables: bool = False
     share: float = 1.0
     """Of the operations of the other scenes: these take longer."""
 
     def run(self, seed: int, operations: int) -> Run:
         """Let it happen."""
-        return Run(self.shape, seed, int(operations * self.share), self.weights, self.aligned, self.full_snapshots)
+        length = int(operations * self.share)
+        before = self.full_snapshots, self.shared_tables
+        return Run(self.shape, seed, length, self.weights, self.aligned, *before)
 
 
 SCENES = {
@@ -33,6 +36,9 @@ SCENES = {
     "parts of sectors": Scene(Shape(cluster_bits=10, clusters=100), _SNAPSHOTS, _BYTES),
     "growing refcount table": Scene(
         Shape(cluster_bits=9, refcount_order=6, clusters=900), _FILLING, full_snapshots=4, share=0.2
+    ),
+    "tables shared with a snapshot": Scene(
+        Shape(cluster_bits=9, clusters=300), _WRITING, full_snapshots=1, shared_tables=True
     ),
     "few references": Scene(Shape(cluster_bits=9, refcount_order=1, clusters=150), _SNAPSHOTS),
     "freeing and taking": Scene(Shape(cluster_bits=9, clusters=60), _FREEING),
