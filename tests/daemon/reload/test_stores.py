@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 from daemon.conftest import Running
-from daemon.reload.conftest import Host, X, Y, finished, version
+from daemon.reload.conftest import CONFIG, Host, Serve, X, Y, attentions, finished, version
 from support.site import Site, file_store
 
 from tgtcore.daemon import flushing, swap
@@ -122,3 +122,29 @@ async def test_what_nothing_can_open_is_offline_until_it_can_be_opened(
     site.install("acme-store", "acme", file_store(3), "3.0")
     await running.daemon.reload_plugin("acme")
     assert (await host.read(), unit.lu.online, version(running)) == (X, True, 3)
+
+
+SNAPSHOTS = """def list_snapshots(self):
+            return []
+
+        def create_snapshot(self, name):
+            raise OSError
+
+        delete_snapshot = revert_snapshot = create_snapshot
+
+        def close(self):"""
+
+
+async def test_whether_snapshots_are_kept_is_no_news_for_initiators(serve: Serve, site: Site) -> None:
+    """They are not offered to them, so a store may begin with it, and may stop."""
+    site.install("acme-store", "acme", file_store(1))
+    running = await serve(CONFIG)
+    host = Host(running)
+    unit = running.daemon.inventory.units["a"]
+    for number, (old, new) in enumerate([("def close(self):", SNAPSHOTS), ("", "")], 2):
+        site.install("acme-store", "acme", file_store(number, old, new), f"{number}.0")
+        await running.daemon.reload_plugin("acme")
+        assert version(running) == number
+        assert unit.stack is not None
+        assert (unit.stack.keeper is unit.stack.top) is bool(old)
+        assert attentions(host) == []
