@@ -47,6 +47,7 @@ from tgtcore.store import (
     Region,
     SnapshotInfo,
     Store,
+    admit_readers,
     lock_file,
 )
 from tgtcore.target import Target
@@ -110,6 +111,7 @@ __all__ = [
     "Transport",
     "Unsupported",
     "VpdPage",
+    "admit_readers",
     "command",
     "hookimpl",
     "invalid_cdb_field",

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from pytest_mock import MockerFixture
 
-from tgtcore import FileLock, StoreError, lock_file
+from tgtcore import FileLock, StoreError, admit_readers, lock_file
 
 READER, WRITER, ALONE = FileLock
 FLOCK = struct.Struct("@hhqqi4x")
@@ -182,3 +182,14 @@ def test_a_file_system_without_locks_is_an_error(image: Path, mocker: MockerFixt
         mocker.patch("fcntl.fcntl", side_effect=OSError(37, "No locks available"))
         with pytest.raises(StoreError, match=r"can't be locked: No locks available; expected a file system with locks"):
             lock_file(fd, image, ALONE)
+
+
+def test_who_has_a_file_alone_can_let_others_read_at_their_own_risk(image: Path) -> None:
+    with _open(image) as fd, _open(image) as other, _open(image) as reader:
+        lock_file(fd, image, ALONE)
+        admit_readers(fd)
+        for kind in FileLock:
+            _refused(other, image, kind, "this process")
+        fcntl.fcntl(reader, fcntl.F_OFD_SETLK, FLOCK.pack(fcntl.F_RDLCK, os.SEEK_SET, 100, 1, 0))
+        asked = FLOCK.pack(fcntl.F_WRLCK, os.SEEK_SET, 200, 1, 0)
+        assert FLOCK.unpack(fcntl.fcntl(reader, fcntl.F_OFD_GETLK, asked))[0] == fcntl.F_UNLCK

@@ -13,7 +13,7 @@ from tgtcore.store.contract import (
     SnapshotInfo,
     Store,
 )
-from tgtcore.store.locks import FileLock, lock_file
+from tgtcore.store.locks import FileLock, admit_readers, lock_file
 from tgtcore.store.opened import OpenStore
 
 __all__ = [
@@ -31,5 +31,6 @@ __all__ = [
     "Region",
     "SnapshotInfo",
     "Store",
+    "admit_readers",
     "lock_file",
 ]

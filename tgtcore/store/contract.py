@@ -262,6 +262,14 @@ class Store(ABC):
         """
         raise NotImplementedError
 
+    def admit_readers(self) -> None:
+        """Let other programs read what holds the medium, at their own risk, if its lock keeps them out.
+
+        A format calls it when it has been made, if its images say of themselves whether they are whole, so that who reads one
+        while it is written can tell.
+        """
+        return
+
     def unmake(self) -> None:
         """Remove what making this store has made, such as a new image file.
 

@@ -67,6 +67,13 @@ def lock_file(fd: int, path: Path, kind: FileLock) -> None:
         raise StoreError(f"{path} is locked by {_holder(fd, contested)}; expected {purpose}")
 
 
+def admit_readers(fd: int) -> None:
+    """Make the lock of one that has a file ALONE that of a WRITER, at no moment less; there is no way back."""
+    for byte in FileLock.ALONE.own:
+        if byte not in FileLock.WRITER.own:
+            _lock(fd, fcntl.F_UNLCK, byte)
+
+
 def _contested(fd: int, kind: FileLock) -> int | None:
     """The first byte that somebody else has; None: all are locked."""
     for byte in kind.own:

@@ -11,7 +11,7 @@ from tgtcore_file.file import FileStore
 from tgtcore_file.options import FileOptions
 from tgtcore_file.syscalls import PageCache
 
-from tgtcore import Extent, Features, StoreError
+from tgtcore import Extent, Features, FileLock, StoreError, lock_file
 from tgtcore.testing.store import StoreConformance
 
 MIB = 1 << 20
@@ -397,3 +397,13 @@ def test_only_a_file_that_was_made_is_unmade_and_silently(tmp_path: Path, caplog
         assert path.exists() is there
         path.write_bytes(bytes(4096))
     assert caplog.records == []
+
+
+@pytest.mark.parametrize("read_only", [False, True])
+def test_readers_are_admitted_and_writers_still_not(tmp_path: Path, read_only: bool) -> None:
+    _make(tmp_path).close()
+    store = FileStore(FileOptions(path=tmp_path / "disk.img", read_only=read_only))
+    store.admit_readers()
+    with (tmp_path / "disk.img").open("r+b") as other, pytest.raises(StoreError, match="is locked by this process"):
+        lock_file(other.fileno(), tmp_path / "disk.img", FileLock.WRITER)
+    store.close()

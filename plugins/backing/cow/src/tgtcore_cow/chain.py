@@ -9,7 +9,7 @@ from typing import NamedTuple
 from tgtcore import Store, StoreError
 from tgtcore_cow.files import HostFile
 from tgtcore_cow.names import IMAGES_MAX, Rules, located
-from tgtcore_cow.qcow2.errors import ImageError
+from tgtcore_cow.qcow2.errors import ImageError, printable
 from tgtcore_cow.qcow2.header import Header
 from tgtcore_cow.qcow2.image import Image, read_header
 
@@ -120,8 +120,4 @@ def _told_of(path: Path) -> Iterator[None]:
     try:
         yield
     except StoreError as error:
-        raise type(error)(_printable(f"{path}: {error}")) from error
-
-
-def _printable(text: str) -> str:
-    return "".join(one if one.isprintable() else repr(one)[1:-1] for one in text)
+        raise type(error)(printable(f"{path}: {error}")) from error

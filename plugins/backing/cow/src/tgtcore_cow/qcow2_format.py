@@ -40,6 +40,7 @@ class Qcow2(Image, Format):
         with ExitStack() as undo:
             undo.callback(self._close_chain)
             Image.__init__(self, base, backing=backing, data_file=data_file, read_only=read_only)
+            base.admit_readers()
             undo.pop_all()
 
     def close(self) -> None:

@@ -6,7 +6,7 @@ import stat
 from pathlib import Path
 from time import monotonic
 
-from tgtcore import Buffer, Concurrency, Extent, Features, OpenFile, Region, Store
+from tgtcore import Buffer, Concurrency, Extent, Features, OpenFile, Region, Store, admit_readers
 from tgtcore_file.block_device import BlockDevice
 from tgtcore_file.durability import Durability
 from tgtcore_file.extents import allocated_extents
@@ -295,6 +295,11 @@ class FileStore(Store):
             except OSError:
                 os.ftruncate(self._fd, self.size_bytes)
                 raise
+
+    def admit_readers(self) -> None:
+        """As in the contract; who opens the file for writing is kept out as before."""
+        if Features.WRITE in self._features:
+            admit_readers(self._fd)
 
     def unmake(self) -> None:
         """Remove the file if it was made for this store."""

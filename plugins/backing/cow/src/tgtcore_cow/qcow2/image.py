@@ -6,7 +6,7 @@ from tgtcore import Buffer, Concurrency, Extent, Features, SnapshotInfo, Store
 from tgtcore_cow.qcow2 import bitmaps
 from tgtcore_cow.qcow2 import header as headers
 from tgtcore_cow.qcow2.clearing import Clearing
-from tgtcore_cow.qcow2.errors import Corrupt, ImageError
+from tgtcore_cow.qcow2.errors import Corrupt, ImageError, printable
 from tgtcore_cow.qcow2.header import Header, Incompatible
 from tgtcore_cow.qcow2.layout import CLUSTER_BITS_MAX
 from tgtcore_cow.qcow2.places import SECTOR_BYTES
@@ -185,7 +185,8 @@ class Image(Store):
 
 
 def _info(snapshot: Snapshot) -> SnapshotInfo:
-    return SnapshotInfo(snapshot.id, snapshot.name, snapshot.created_ns, _whole_sectors(snapshot.size_bytes))
+    shown = printable(snapshot.id), printable(snapshot.name)
+    return SnapshotInfo(*shown, snapshot.created_ns, _whole_sectors(snapshot.size_bytes))
 
 
 def _whole_sectors(size_bytes: int) -> int:
@@ -213,10 +214,10 @@ def _taken_over(file: Store, header: Header) -> Header:
 
 def _check_parts(header: Header, backing: Store | None, data_file: Store | None) -> None:
     if header.backing_file and backing is None:
-        raise ImageError(f'the image stands on "{header.backing_file}", which was not opened')
+        raise ImageError(f'the image stands on "{printable(header.backing_file)}", which was not opened')
     if header.has_data_file != (data_file is not None):
         raise ImageError(
-            f'the image has its data in "{header.data_file}", which was not opened'
+            f'the image has its data in "{printable(header.data_file)}", which was not opened'
             if header.has_data_file
             else "the image has its data in itself, not in another file"
         )
