@@ -207,7 +207,7 @@ def options_of(command: click.Command) -> str:
 
 def all_tables() -> dict[str, Callable[[], str]]:
     """Every table by the name that pages use."""
-    registry = Plugins.load(["iscsi", "disk", "file"]).registry
+    registry = Plugins.load(["iscsi", "disk", "file", "cow"]).registry
     tables: dict[str, Callable[[], str]] = {
         "limits tgtcore": lambda: limits(tgtcore.limits),
         "limits iscsi": lambda: limits(tgtcore_iscsi.limits),

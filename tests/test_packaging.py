@@ -65,7 +65,7 @@ def test_a_plugin_is_found_by_its_own_name(folder: Path) -> None:
 @pytest.mark.parametrize("folder", PROJECTS, ids=lambda folder: folder.name)
 def test_every_requirement_has_a_lower_bound(folder: Path) -> None:
     for requirement in project(folder)["dependencies"]:
-        assert re.fullmatch(r"[a-z0-9-]+>=[\d.]+(,<[\d.]+)?", requirement), requirement
+        assert re.fullmatch(r"[a-z0-9.-]+>=[\d.]+(,<[\d.]+)?(; [^;]+)?", requirement), requirement
 
 
 @pytest.mark.parametrize("folder", PROJECTS, ids=lambda folder: folder.name)

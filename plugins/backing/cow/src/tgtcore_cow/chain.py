@@ -3,6 +3,7 @@
 import os
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
+from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
@@ -32,16 +33,30 @@ class Chain:
     :param path: the name by which it was opened: relative names begin in its folder.
     :param read_only: the image is opened for reading only.
     :param rules: what may be opened; by default what is in the folder of the image and below.
+    :param data_file: the image's data file if it is open already; it stays the caller's to close.
     :raises StoreError: something may not or can't be opened; nothing stays open then.
     """
 
-    def __init__(self, header: Header, path: Path, *, read_only: bool = False, rules: Rules | None = None) -> None:
+    def __init__(
+        self,
+        header: Header,
+        path: Path,
+        *,
+        read_only: bool = False,
+        rules: Rules | None = None,
+        data_file: HostFile | None = None,
+    ) -> None:
         self._rules = rules or Rules.beside(path)
         self._seen: dict[tuple[int, int], Path] = {}
         with suppress(OSError):  # it need not have a name any more
             self._note(path, os.stat(path))
         with ExitStack() as stack:
-            self.data_file = self._data_file(stack, header, path, read_only=read_only)
+            if data_file is not None:
+                with _told_of(path):
+                    self._admit(
+                        header.data_file, data_file.path, "data file", data_file.path.resolve(), data_file.path.stat()
+                    )
+            self.data_file = data_file or self._data_file(stack, header, path, read_only=read_only)
             """Where the image has its data, if not in itself."""
             self.layers = tuple(self._descend(stack, header, path))
             """What it stands on, the nearest first."""
@@ -82,15 +97,14 @@ class Chain:
 
     def _open(self, stack: ExitStack, name: str, image: Path, what: str, *, read_only: bool) -> HostFile:
         path = located(name, image)
-
-        def admit(real: Path, status: os.stat_result) -> None:
-            self._rules.check(real, status)
-            if (other := self._note(path, status)) is not None:
-                raise ImageError(f"its {what} {name!r} is {other}, which is in use for the same disk already")
-
-        file = HostFile(path, read_only=read_only, raw=True, admit=admit)
+        file = HostFile(path, read_only=read_only, raw=True, admit=partial(self._admit, name, path, what))
         stack.callback(file.close)
         return file
+
+    def _admit(self, name: str, path: Path, what: str, real: Path, status: os.stat_result) -> None:
+        self._rules.check(real, status)
+        if (other := self._note(path, status)) is not None:
+            raise ImageError(f"its {what} {name!r} is {other}, which is in use for the same disk already")
 
     def _note(self, path: Path, status: os.stat_result) -> Path | None:
         """What was opened before and is the same file; None: nothing, and it is noted."""

@@ -7,7 +7,7 @@ from typing import Any, Self
 
 from tgtcore_cow.chain import Chain
 from tgtcore_cow.files import HostFile
-from tgtcore_cow.names import Rules
+from tgtcore_cow.names import Rules, located
 from tgtcore_cow.qcow2.check import Report, check
 from tgtcore_cow.qcow2.create_options import CreateOptions
 from tgtcore_cow.qcow2.creation import create
@@ -61,21 +61,24 @@ class Qcow2Image(Image):
         """
         wanted = CreateOptions(size_bytes, **options)
         wanted.check()
-        with ExitStack() as stack:
-            data_file = None
-            if wanted.data_file:
-                data_file = HostFile(Path(path).parent / wanted.data_file, create=True, raw=True)
-                stack.callback(data_file.close)
-                stack.callback(data_file.unmake)
-            file = HostFile(Path(path), create=True)
-            stack.callback(file.close)
-            stack.callback(file.unmake)
-            create(file, wanted, data_file)
-            stack.pop_all()
-        for made in (file, data_file):
-            if made is not None:
-                made.close()
-        return cls.open(path, rules=rules)
+        place = Path(path)
+        with ExitStack() as stack, ExitStack() as undo:
+
+            def made(path: Path, *, raw: bool = False) -> HostFile:
+                file = HostFile(path, create=True, raw=raw)
+                stack.callback(file.close)
+                undo.callback(file.unmake)
+                return file
+
+            data_file = made(located(wanted.data_file, place), raw=True) if wanted.data_file else None
+            file = made(place)
+            header = create(file, wanted, data_file)
+            chain = Chain(header, place, rules=rules, data_file=data_file)
+            stack.callback(chain.close)
+            image = cls(file, stack, backing=chain.backing, data_file=data_file)
+            image._closing = stack.pop_all()
+            undo.pop_all()
+        return image
 
     @staticmethod
     def check(path: str | PathLike[str]) -> Report:
