@@ -168,3 +168,30 @@ def test_several_threads_may_use_it(tmp_path: Path) -> None:
             thread.join(10)
         content = bytes(image.read(0, 8 * 65536))
     assert content == b"".join(bytes([number]) * 65536 for number in range(8))
+
+
+@pytest.mark.parametrize(("offset", "length"), [(MIB, 1), (MIB - 1, 2), (-1, 1), (-5, 3), (0, MIB + 1), (8, -1)])
+@pytest.mark.parametrize("call", ["read", "read_nowait", "unmap", "write_zeroes", "extents"])
+def test_ranges_lie_within_the_disk(disk: Path, call: str, offset: int, length: int) -> None:
+    with Qcow2Image.open(disk) as image, pytest.raises(StoreError, match=f"^{length} bytes at {offset} are not all"):
+        getattr(image, call)(offset, length)
+
+
+@pytest.mark.parametrize("call", ["write", "write_nowait", "write_through"])
+def test_writes_lie_within_the_disk(disk: Path, call: str) -> None:
+    with Qcow2Image.open(disk) as image:
+        for offset in (-1, MIB - 1, MIB):
+            with pytest.raises(StoreError, match="are not all within the disk"):
+                getattr(image, call)(offset, b"xy")
+        getattr(image, call)(MIB - 2, b"xy")
+
+
+def test_calls_reach_the_image(disk: Path) -> None:
+    with Qcow2Image.open(disk) as image:
+        image.write_through(65536, b"x" * 65536)
+        assert [one.allocated for one in image.extents(0, 131072)] == [True, True]
+        image.unmap(65536, 65536)
+        image.write_zeroes(0, 5)
+        assert bytes(image.read(0, MIB)) == bytes(MIB)
+        assert image.read_nowait(0, 512) in (None, bytes(512))
+        image.write_nowait(0, b"x" * 512)

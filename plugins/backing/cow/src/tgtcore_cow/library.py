@@ -5,6 +5,7 @@ from os import PathLike
 from pathlib import Path
 from typing import Any, Self
 
+from tgtcore import Buffer, Extent, StoreError
 from tgtcore_cow.chain import Chain
 from tgtcore_cow.files import HostFile
 from tgtcore_cow.names import Rules, located
@@ -103,6 +104,59 @@ class Qcow2Image(Image):
             return repair(file, what)
         finally:
             file.close()
+
+    # ---- the contract's calls, whose ranges nobody else has checked --------------------------------------------------
+
+    def read(self, offset: int, length: int) -> Buffer:
+        """Bytes of the disk.
+
+        :raises StoreError: not all of them are within ``size_bytes``; so do the calls below.
+        """
+        self._check_range(offset, length)
+        return super().read(offset, length)
+
+    def read_nowait(self, offset: int, length: int) -> Buffer | None:
+        """Bytes of the disk if that needs no waiting, else None."""
+        self._check_range(offset, length)
+        return super().read_nowait(offset, length)
+
+    def write(self, offset: int, data: Buffer) -> None:
+        """Store bytes; they are durable after the next :meth:`flush`."""
+        self._check_range(offset, len(data))
+        super().write(offset, data)
+
+    def write_nowait(self, offset: int, data: Buffer) -> bool:
+        """Store bytes if that needs no waiting, else return False."""
+        self._check_range(offset, len(data))
+        return super().write_nowait(offset, data)
+
+    def write_through(self, offset: int, data: Buffer) -> None:
+        """Store bytes; they are durable on return."""
+        self._check_range(offset, len(data))
+        super().write_through(offset, data)
+
+    def unmap(self, offset: int, length: int) -> None:
+        """Let a range read as zeroes, and give its space back."""
+        self._check_range(offset, length)
+        super().unmap(offset, length)
+
+    def write_zeroes(self, offset: int, length: int) -> None:
+        """Let a range read as zeroes, and have its space reserved."""
+        self._check_range(offset, length)
+        super().write_zeroes(offset, length)
+
+    def extents(self, offset: int, length: int) -> list[Extent]:
+        """Which ranges have space allocated, from ``offset`` on; it may stop early."""
+        self._check_range(offset, length)
+        return super().extents(offset, length)
+
+    def _check_range(self, offset: int, length: int) -> None:
+        if not 0 <= offset <= offset + length <= self.size_bytes:
+            raise StoreError(
+                f"{length} bytes at {offset} are not all within the disk; expected a range within {self.size_bytes} bytes"
+            )
+
+    # ---- its end ----------------------------------------------------------------------------------------------------
 
     def close(self) -> None:
         """Flush the image, and close its file and what it refers to."""
