@@ -5,6 +5,7 @@ of 32 subclusters; without them a cluster is one subcluster.
 """
 
 from array import array
+from sys import byteorder
 from typing import NamedTuple
 
 from tgtcore import Store
@@ -198,17 +199,21 @@ class Map:
             words[word] = entry | (ZERO if cluster.zero else 0)
 
     def used_clusters(self, words: "array[int]") -> list[int]:
-        """The clusters of the file that an L2 table refers to, once for each time; in order of the table."""
+        """The clusters of the file that an L2 table refers to, once for each time."""
         if not self._own_data:
             return []
-        shift, layout = self._layout.cluster_bits, self._layout
-        used: list[int] = []
-        for entry in words[:: self._words]:
+        shift, entries = self._layout.cluster_bits, words[:: self._words]
+        used = [(entry & OFFSET) >> shift for entry in entries if entry & OFFSET and not entry & COMPRESSED]
+        for entry in entries:
             if entry & COMPRESSED:
-                used += compressed_clusters(layout, entry)
-            elif entry & OFFSET:
-                used.append((entry & OFFSET) >> shift)
+                used += compressed_clusters(self._layout, entry)
         return used
+
+    def shared(self, words: "array[int]") -> "array[int]":
+        """An L2 table that refers to the same, and by which nothing may be written in place."""
+        flags = array("Q", [COPIED, 0][: self._words] * (len(words) // self._words))
+        cleared = int.from_bytes(words.tobytes(), byteorder) & ~int.from_bytes(flags.tobytes(), byteorder)
+        return array("Q", cleared.to_bytes(len(words) * 8, byteorder))
 
 
 def compressed_clusters(layout: Layout, entry: int) -> range:

@@ -7,6 +7,7 @@ which it all reaches the disk.
 
 import errno
 from array import array
+from bisect import bisect_left
 from collections.abc import Iterable, Iterator
 
 from tgtcore import Store
@@ -74,9 +75,16 @@ class Refcounts:
         order = self._layout.refcount_order
         return [(self.block_offset(number), refcount_codec.pack(self._blocks[number], order)) for number in numbers]
 
-    def number_of(self, cluster: int) -> int:
-        """The number of the block that counts a cluster."""
-        return cluster // self._per_block
+    def counts(self, clusters: Iterable[int]) -> Iterator[tuple[int, int]]:
+        """Clusters in order, each with its count."""
+        for number, of_block in self._by_block(sorted(clusters)):
+            block, base = self.block(number), number * self._per_block
+            for cluster in of_block:
+                yield cluster, block[cluster - base] if block is not None else 0
+
+    def numbers(self, clusters: Iterable[int]) -> set[int]:
+        """The numbers of the blocks that count some clusters."""
+        return {number for number, _ in self._by_block(sorted(clusters))}
 
     def block_offset(self, number: int) -> int:
         """Where a block is."""
@@ -88,30 +96,41 @@ class Refcounts:
         return block[cluster % self._per_block] if block is not None else 0
 
     def add(self, clusters: Iterable[int], by: int) -> list[int]:
-        """Change the count of each cluster; returns those that are free now.
+        """Change the count of each cluster by 1 or -1; returns those that are free now.
 
         :raises Corrupt: a count would become less than none.
         :raises OSError: EMLINK when one would be more than the image's reference counts can tell.
         """
-        per_block, highest, dirty = self._per_block, self._layout.refcount_max, self.dirty_blocks
-        number, block, freed = -1, None, []
-        for cluster in clusters:
-            if cluster // per_block != number or block is None:
-                number = cluster // per_block
-                block = self.block(number)
-                if block is None:
-                    raise Corrupt(f"cluster {cluster} is used, but there is no refcount block for it; check the image")
-                dirty.add(number)
-            index = cluster - number * per_block
-            count = block[index] + by
-            if not 0 <= count <= highest:
-                raise _impossible(cluster, count, highest)
-            block[index] = count
-            if not count:
-                freed.append(cluster)
+        freed: list[int] = []
+        for number, of_block in self._by_block(sorted(clusters)):
+            block = self.block(number)
+            if block is None:
+                raise Corrupt(f"cluster {of_block[0]} is used, but there is no refcount block for it; check the image")
+            self.dirty_blocks.add(number)
+            base, highest = number * self._per_block, self._layout.refcount_max
+            if by > 0:
+                for cluster in of_block:
+                    if block[cluster - base] == highest:
+                        raise _too_often(cluster, highest)
+                    block[cluster - base] += 1
+                continue
+            for cluster in of_block:
+                if not block[cluster - base]:
+                    raise _too_seldom(cluster)
+                block[cluster - base] -= 1
+            freed += {cluster for cluster in of_block if not block[cluster - base]}
         if freed:
             self._free_from = min(self._free_from, min(freed))
         return freed
+
+    def _by_block(self, clusters: list[int]) -> Iterator[tuple[int, list[int]]]:
+        """The numbers of blocks, with those of some sorted clusters that each counts."""
+        start = 0
+        while start < len(clusters):
+            number = clusters[start] // self._per_block
+            stop = bisect_left(clusters, (number + 1) * self._per_block, start)
+            yield number, clusters[start:stop]
+            start = stop
 
     def metadata_clusters(self) -> Iterator[int]:
         """The clusters that the table and the blocks take."""
@@ -273,10 +292,12 @@ class Refcounts:
         self.moved = True
 
 
-def _impossible(cluster: int, count: int, highest: int) -> Exception:
-    if count < 0:
-        return Corrupt(f"cluster {cluster} is used more often than its reference count says; check the image")
+def _too_often(cluster: int, highest: int) -> OSError:
     return OSError(
         errno.EMLINK,
-        f"cluster {cluster} would be used {count} times, but the image's reference counts end at {highest}",
+        f"cluster {cluster} would be used {highest + 1} times, but the image's reference counts end at {highest}",
     )
+
+
+def _too_seldom(cluster: int) -> Corrupt:
+    return Corrupt(f"cluster {cluster} is used more often than its reference count says; check the image")

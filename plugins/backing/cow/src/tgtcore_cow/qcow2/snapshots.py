@@ -156,15 +156,12 @@ class Snapshots:
         """Tables that refer to the same as others do: nothing can be written in place."""
         volume = self._volume
         copy = array("Q", bytes(len(l1) * 8))
-        per_entry = volume.layout.words_per_entry
         tables = self._tables(l1)
         for number, entry in enumerate(l1):
             if entry & OFFSET:
                 _, words = next(tables)
                 switch.use_again(volume.map.used_clusters(words))
-                shared = words[:]
-                shared[::per_entry] = array("Q", [word & ~COPIED for word in words[::per_entry]])
-                copy[number] = switch.place_words(shared) | COPIED
+                copy[number] = switch.place_words(volume.map.shared(words)) | COPIED
         return copy
 
     def _own_again(self, switch: Switch, dropped: "Counter[int]") -> "array[int] | None":
@@ -172,6 +169,7 @@ class Snapshots:
         volume = self._volume
         cluster_map, bits = volume.map, volume.layout.cluster_bits
         per_entry = volume.layout.words_per_entry
+        alone = {cluster for cluster, count in volume.refcounts.counts(dropped) if count - dropped[cluster] == 1}
         l1 = cluster_map.l1[:]
         tables = self._tables(cluster_map.l1)
         for number, entry in enumerate(cluster_map.l1):
@@ -179,16 +177,17 @@ class Snapshots:
                 continue
             offset, words = next(tables)
             own = words[:]
-            for at in range(0, len(words), per_entry):
-                word = words[at]
-                if word & OFFSET and not word & (COPIED | COMPRESSED):
-                    host = (word & OFFSET) >> bits
-                    if host in dropped and volume.refcounts.count(host) - dropped[host] == 1:
-                        own[at] = word | COPIED
+            own[::per_entry] = array(
+                "Q",
+                [
+                    word | COPIED if (word & OFFSET) >> bits in alone and not word & COMPRESSED else word
+                    for word in words[::per_entry]
+                ],
+            )
             if own != words:
                 l1[number] = switch.place_words(own) | COPIED
                 switch.drop([offset >> bits])
-            elif not entry & COPIED and volume.refcounts.count(offset >> bits) - dropped[offset >> bits] == 1:
+            elif not entry & COPIED and offset >> bits in alone:
                 l1[number] = entry | COPIED
         return l1 if l1 != cluster_map.l1 else None
 

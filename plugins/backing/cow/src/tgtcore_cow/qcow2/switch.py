@@ -78,25 +78,29 @@ class Switch:
 
     def _count_up(self) -> None:
         """Count what is used more often; of what is dropped as well only the difference counts."""
-        used, dropped = Counter(self._used), Counter(self._dropped)
-        both = used & dropped
-        self._volume.refcounts.add((used - both).elements(), 1)
-        self._dropped = list((dropped - both).elements())
+        dropped = Counter(self._dropped)
+        used = []
+        for cluster in self._used:
+            if dropped.get(cluster):
+                dropped[cluster] -= 1
+            else:
+                used.append(cluster)
+        self._volume.refcounts.add(used, 1)
+        self._dropped = list(dropped.elements())
 
     def _move_refcounts(self) -> None:
         """Give a new place to the refcount table and to every block that changes; then to those that change by that, and so on."""
         refcounts, bits = self._volume.refcounts, self._volume.layout.cluster_bits
         self._move_table()
         new_places: dict[int, int] = {}
-        while True:
-            touched = refcounts.dirty_blocks | {refcounts.number_of(cluster) for cluster in self._dropped}
-            pending = touched - new_places.keys() - refcounts.dirty_entries
-            if not pending:
-                break
+        touched = refcounts.numbers(self._dropped)
+        while pending := (touched | refcounts.dirty_blocks) - new_places.keys() - refcounts.dirty_entries:
+            old_places = [refcounts.block_offset(number) >> bits for number in pending]
             for number in pending:
                 refcounts.block(number)  # read it while the table tells where it is
                 new_places[number] = refcounts.allocate_together(1)
-                self.drop([refcounts.block_offset(number) >> bits])
+            self.drop(old_places)
+            touched |= refcounts.numbers(old_places)
         for number, cluster in new_places.items():
             refcounts.table[number] = cluster << bits
 

@@ -141,7 +141,7 @@ class _Taken:
         self._blocks = blocks
 
     def write(self) -> None:
-        """Write it all, step by step, each after what it relies on is durable."""
+        """Write it all, step by step, each after what it relies on is durable; then all is."""
         volume = self._volume
         write(volume.file, self._blocks)
         for step in self._steps:
