@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 from tgtcore.config import SnapshotKeys
 from tgtcore.daemon.inventory import Inventory, Unit
 from tgtcore.daemon.snapshot_names import SCHEDULED, is_scheduled, name_by_time
-from tgtcore.daemon.snapshots import create_snapshot, delete_snapshot, list_snapshots
+from tgtcore.daemon.snapshots import create_snapshot, delete_snapshot, list_snapshots, usual_timeout_s
 from tgtcore.errors import TgtError
 from tgtcore.store import SnapshotInfo
 
@@ -26,7 +26,7 @@ def follow(inventory: Inventory, unit: Unit) -> None:
     if unit.schedule is not None:
         unit.schedule.end()
     keys = unit.config.snapshots
-    unit.schedule = None if keys is None else Schedule(unit, keys, lambda: inventory.drain_s)
+    unit.schedule = None if keys is None else Schedule(unit, keys, lambda: usual_timeout_s(inventory))
 
 
 class Schedule:

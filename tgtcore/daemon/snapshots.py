@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from typing import Any, NamedTuple
 
 from tgtcore.daemon.flushing import flush
-from tgtcore.daemon.inventory import Unit
+from tgtcore.daemon.inventory import Inventory, Unit
 from tgtcore.daemon.lasting import to_the_end
 from tgtcore.daemon.stores import Stack, explain, layers_of
 from tgtcore.errors import ConfigError, DrainTimeout, InUse, NotThere, ReadOnly, StoreError, TgtError, Unsupported
@@ -18,12 +18,20 @@ from tgtcore.leases import Job
 from tgtcore.logical_unit import Pause
 from tgtcore.store import OpenStore, SnapshotInfo, Store
 
+_STORE_S = 5.0
+"""What a store may take where nobody says, besides the commands that run."""
+
 
 class Done(NamedTuple):
     """What was done to a snapshot, and how long its logical unit was paused for it."""
 
     snapshot: SnapshotInfo
     paused_s: float
+
+
+def usual_timeout_s(inventory: Inventory) -> float:
+    """How long making a snapshot, or another thing of this kind, may take where nobody says."""
+    return inventory.drain_s + _STORE_S
 
 
 def keeper_of(unit: Unit) -> Store:

@@ -70,3 +70,8 @@ async def test_a_deadline_counts(manage: Managed) -> None:
         await manage("snapshot create", unit="a", name="one", deadline=0.05)
     assert code_of(caught.value) is Code.BUSY
     store.open()
+
+
+async def test_where_commands_get_no_time_the_store_does(tmp_path: Path) -> None:
+    async with managed(tmp_path, CONFIG.replace("drain_s = 0.2", "drain_s = 0"), keep()) as manage:
+        assert (await manage("snapshot create", unit="a", name="one"))["name"] == "one"

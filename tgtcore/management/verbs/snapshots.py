@@ -11,6 +11,7 @@ from tgtcore.daemon.snapshots import (
     delete_snapshot,
     list_snapshots,
     revert_snapshot,
+    usual_timeout_s,
 )
 from tgtcore.management.verbs.table import argument, verb
 from tgtcore.management.verbs.units import unit_called
@@ -25,7 +26,10 @@ class Keeper(Options):
 
     unit: str = argument("the logical unit")
     deadline: float | None = argument(
-        "how many seconds it may take, commands that run included; by default daemon.drain_s", None, ge=0, le=3600
+        "how many seconds it may take; by default daemon.drain_s for commands that run, and 5 for the store",
+        None,
+        ge=0,
+        le=3600,
     )
 
 
@@ -87,7 +91,7 @@ async def revert(daemon: Daemon, old: RevertedSnapshot) -> dict[str, Any]:
 
 
 def _timeout_s(daemon: Daemon, wanted: Keeper) -> float:
-    return daemon.inventory.drain_s if wanted.deadline is None else wanted.deadline
+    return usual_timeout_s(daemon.inventory) if wanted.deadline is None else wanted.deadline
 
 
 def _row(snapshot: SnapshotInfo) -> dict[str, Any]:
