@@ -92,9 +92,9 @@ class QemuJudge(Judge):
         """``qemu-img check``; our own one finds as much."""
         found = qemu_tools.check(self._written(files))
         ours = self._own.check(files)
-        assert (bool(ours.errors), ours.leaks) == (bool(found.errors), found.leaks), (
-            f"our check: {ours}\nqemu-img: {found}"
-        )
+        assert bool(ours.errors) == bool(found.errors), f"our check: {ours}\nqemu-img: {found}"
+        # QEMU does not look beyond the end of the file
+        assert ours.leaks >= found.leaks, f"our check: {ours}\nqemu-img: {found}"
         return found
 
     def give_leaks_back(self, files: Files) -> None:
