@@ -189,12 +189,31 @@ class Refcounts:
 
         :raises OSError: EFBIG when the refcount table can't be made any larger.
         """
+        if count >= self._per_block:
+            return self._allocate_long(count)
         first = self._find_free(self._free_from)
         while (found := self._use(first, count)) < count:
             self._unuse(first, found)
             first = self._find_free(first + found)
         self._touch(first, count)
         return first
+
+    def _allocate_long(self, count: int) -> int:
+        """A run behind everything that is counted, and before it all the blocks that count it, which would else lie in between."""
+        blocks = -(-count // (self._per_block - 1))
+        while (number := self._blocks_end()) + blocks > len(self.table):
+            self._move_table(len(self.table) + blocks)
+        first = number * self._per_block
+        for block in range(blocks):
+            self._put_block(number + block, first + block)
+        self._use(first, blocks)
+        self._use(first + blocks, count)
+        self._touch(first + blocks, count)
+        return first + blocks
+
+    def _blocks_end(self) -> int:
+        """Behind the number of the last block."""
+        return max((number + 1 for number, entry in enumerate(self.table) if entry), default=0)
 
     def _touch(self, first: int, count: int) -> bool:
         """Clusters are about to be written; returns whether nobody ever did before."""
@@ -260,7 +279,7 @@ class Refcounts:
 
     def make_room(self, clusters: int) -> None:
         """Let so many clusters be allocated without another place for the table."""
-        unused = len(self.table) - max((number + 1 for number, entry in enumerate(self.table) if entry), default=0)
+        unused = len(self.table) - self._blocks_end()
         needed = clusters // (self._per_block - 1) + 2
         if unused < needed:
             self._move_table(len(self.table) + needed - unused)

@@ -12,6 +12,7 @@ from itertools import count
 
 from tgtcore import StoreError
 from tgtcore_cow.qcow2 import snapshot_table
+from tgtcore_cow.qcow2.errors import printable
 from tgtcore_cow.qcow2.layout import COMPRESSED, COPIED, OFFSET, SNAPSHOTS_MAX
 from tgtcore_cow.qcow2.places import check_place, read_words
 from tgtcore_cow.qcow2.snapshot_table import Snapshot
@@ -20,6 +21,7 @@ from tgtcore_cow.qcow2.volume import Volume
 from tgtcore_cow.qcow2.write_back import WriteBack
 
 _NAME_BYTES_MAX = 255
+_NAMES_TOLD_MAX = 20
 
 
 class Snapshots:
@@ -30,19 +32,19 @@ class Snapshots:
         self._write_back = write_back
 
     def find(self, id_or_name: str) -> Snapshot:
-        """A snapshot by its id, else by its name.
+        """A snapshot by its id, else by its name, as they are or as they are shown.
 
         :raises StoreError: there is none, or several have the name.
         """
         snapshots = self._volume.snapshots
-        found = [one for one in snapshots if one.id == id_or_name] or [
-            one for one in snapshots if one.name == id_or_name
+        wanted = printable(id_or_name)
+        found = [one for one in snapshots if printable(one.id) == wanted] or [
+            one for one in snapshots if printable(one.name) == wanted
         ]
         if len(found) != 1:
-            names = ", ".join(f'{one.id} ("{one.name}")' for one in found or snapshots) or "none"
-            what = (
-                f'there are {len(found)} snapshots "{id_or_name}"' if found else f'there is no snapshot "{id_or_name}"'
-            )
+            shown = [f'{printable(one.id)} ("{printable(one.name)}")' for one in found or snapshots]
+            names = ", ".join(shown[:_NAMES_TOLD_MAX]) + (", ..." if len(shown) > _NAMES_TOLD_MAX else "") or "none"
+            what = f'there are {len(found)} snapshots "{wanted}"' if found else f'there is no snapshot "{wanted}"'
             raise StoreError(f"{what}; expected the id or the name of one of: {names}")
         return found[0]
 
@@ -116,7 +118,7 @@ class Snapshots:
         volume = self._volume
         if not name or len(name.encode("utf-8", "surrogateescape")) > _NAME_BYTES_MAX or not name.isprintable():
             raise StoreError(
-                f'"{name}" can\'t name a snapshot; expected 1 to {_NAME_BYTES_MAX} bytes that can be printed'
+                f'"{printable(name)}" can\'t name a snapshot; expected 1 to {_NAME_BYTES_MAX} bytes that can be printed'
             )
         if any(name in (one.name, one.id) for one in volume.snapshots):
             raise StoreError(f'there is a snapshot "{name}" already; expected another name')
