@@ -41,8 +41,9 @@ class RamStore(Store):
         return (Extent(offset, length, True),)
 
     def resize(self, size_bytes: int) -> None:
-        """Cut off or append zeroes."""
-        self.content = self.content[:size_bytes].ljust(size_bytes, b"\0")
+        """Cut off or append zeroes, in place: what others write meanwhile stays."""
+        self.content += bytes(max(size_bytes - len(self.content), 0))
+        del self.content[size_bytes:]
         self.size_bytes = size_bytes
 
     read_nowait = read
