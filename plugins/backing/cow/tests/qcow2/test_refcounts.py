@@ -16,6 +16,10 @@ from tgtcore.testing.ram import RamStore
 ORDERS = range(7)
 
 
+def _reserve(_offset: int, _length: int) -> None:
+    """There is room for every table."""
+
+
 def _new(order: int = 4, cluster_bytes: int = 512) -> tuple[RamStore, Header]:
     file = RamStore(0)
     create(file, CreateOptions(1 << 20, cluster_bytes=cluster_bytes, refcount_bits=1 << order))
@@ -23,7 +27,7 @@ def _new(order: int = 4, cluster_bytes: int = 512) -> tuple[RamStore, Header]:
 
 
 def _counts(order: int = 4) -> Refcounts:
-    return Refcounts(*_new(order))
+    return Refcounts(*_new(order), _reserve)
 
 
 def _count_up(refcounts: Refcounts, header: Header, cluster: int) -> None:
@@ -50,13 +54,14 @@ def _again(refcounts: Refcounts, file: RamStore, header: Header) -> Refcounts:
             refcount_table_offset=refcounts.table_offset,
             refcount_table_clusters=refcounts.table_clusters,
         ),
+        _reserve,
     )
 
 
 @pytest.mark.parametrize("order", ORDERS)
 def test_counts_of_every_width_survive(order: int) -> None:
     file, header = _new(order)
-    refcounts = Refcounts(file, header)
+    refcounts = Refcounts(file, header, _reserve)
     first = refcounts.allocate_together(3)
     highest = header.layout.refcount_max
     _count_up(refcounts, header, first)
@@ -69,7 +74,7 @@ def test_counts_of_every_width_survive(order: int) -> None:
 @pytest.mark.parametrize("order", ORDERS)
 def test_no_count_goes_beyond_its_width(order: int) -> None:
     file, header = _new(order)
-    refcounts = Refcounts(file, header)
+    refcounts = Refcounts(file, header, _reserve)
     first, _, _ = refcounts.allocate(1)
     highest = header.layout.refcount_max
     _count_up(refcounts, header, first)
@@ -100,7 +105,7 @@ def test_what_is_free_is_told_and_taken_again() -> None:
 
 def test_only_what_nobody_wrote_reads_as_zeroes() -> None:
     file, header = _new()
-    refcounts = Refcounts(file, header)
+    refcounts = Refcounts(file, header, _reserve)
     within = file.size_bytes // 512 - refcounts.end
     if within:
         assert refcounts.allocate(within)[2] is False
@@ -113,7 +118,7 @@ def test_only_what_nobody_wrote_reads_as_zeroes() -> None:
 @pytest.mark.parametrize("count", [63, 64, 65, 1000, 5000])
 def test_a_run_may_be_longer_than_what_a_block_counts(count: int) -> None:
     file, header = _new(6)
-    refcounts = Refcounts(file, header)
+    refcounts = Refcounts(file, header, _reserve)
     first = refcounts.allocate_together(count)
     refcounts = _again(refcounts, file, header)
     assert all(refcounts.count(cluster) == 1 for cluster in range(first, first + count))
@@ -156,7 +161,7 @@ def test_a_full_block_has_no_next_one() -> None:
 @pytest.mark.parametrize("order", ORDERS)
 def test_the_table_moves_when_it_is_full_and_everything_stays_counted(order: int) -> None:
     file, header = _new(order)
-    refcounts = Refcounts(file, header)
+    refcounts = Refcounts(file, header, _reserve)
     was = range(refcounts.table_offset >> 9, (refcounts.table_offset >> 9) + refcounts.table_clusters)
     mapped = len(refcounts.table) * header.layout.refcounts_per_block
     taken: list[int] = []
@@ -227,6 +232,6 @@ def test_a_table_that_points_nowhere_is_damaged(place: int) -> None:
     file, header = _new()
     file.write(header.refcount_table_offset, place.to_bytes(8, "big"))
     with pytest.raises(Corrupt, match="a refcount block is at 0x"):
-        Refcounts(file, header)
+        Refcounts(file, header, _reserve)
     with pytest.raises(Corrupt, match="the refcount table is at 0x"):
-        Refcounts(file, replace(header, refcount_table_offset=1 << 40))
+        Refcounts(file, replace(header, refcount_table_offset=1 << 40), _reserve)

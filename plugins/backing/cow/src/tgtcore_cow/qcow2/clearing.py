@@ -27,52 +27,56 @@ class Clearing:
     def unmap(self, offset: int, length: int) -> None:
         """Give the space of a range back, as far as the version of the image can say that something reads as zeroes."""
         volume = self._volume
-        told = volume.backing is None or volume.header.version > 2
-        self._clear(offset, length, self._forget if told else self._overwrite)
+        if volume.backing is None or volume.header.version > 2:
+            self._clear(offset, length, self._forget)
+        else:
+            self._write_zeroes(offset, length)
 
     def write_zeroes(self, offset: int, length: int) -> None:
         """Zero a range; each of its clusters has a place then, so that later writes find room."""
-        self._clear(offset, length, self._reserve if self._volume.header.version > 2 else self._overwrite)
+        if self._volume.header.version > 2:
+            self._clear(offset, length, self._reserve)
+        else:
+            self._write_zeroes(offset, length)
 
     def drop(self, offset: int, length: int) -> None:
         """Give the space of a range back that the disk is about to lose; what is beneath may show up in it."""
         self._clear(offset, length, self._drop)
 
     def _clear(self, offset: int, length: int, clear: Callable[[int, int], int]) -> None:
-        layout, end = self._volume.layout, offset + length
-        last = end == self._volume.header.size_bytes  # there is nothing behind it in its cluster
-        first = -(-offset // layout.cluster_bytes)
-        behind = -(-end // layout.cluster_bytes) if last else end // layout.cluster_bytes
-        if behind <= first:
+        volume, layout, end = self._volume, self._volume.layout, offset + length
+        first, behind = -(-offset // layout.cluster_bytes), end // layout.cluster_bytes
+        if first * layout.cluster_bytes >= end:
             self._write_zeroes(offset, length)
             return
         self._write_zeroes(offset, first * layout.cluster_bytes - offset)
         while first < behind:
-            if self._volume.map.crowded:
-                self._flush()
+            self._relieve()
             count = min(behind - first, layout.l2_entries - first % layout.l2_entries)
-            with self._volume.use():
+            with volume.use():
                 first += clear(first, count)
-        if not last:
-            self._write_zeroes(behind * layout.cluster_bytes, end - behind * layout.cluster_bytes)
+        if rest := end - behind * layout.cluster_bytes:
+            self._relieve()
+            with volume.use():  # the disk keeps its size meanwhile
+                last = end == volume.header.size_bytes
+                if last:  # there is nothing behind it in its cluster
+                    clear(behind, 1)
+            if not last:
+                self._write_zeroes(behind * layout.cluster_bytes, rest)
+
+    def _relieve(self) -> None:
+        if self._volume.map.crowded:
+            self._flush()
 
     def _write_zeroes(self, offset: int, length: int) -> None:
-        """Write zeroes to what is no whole cluster, unless it reads as zeroes anyway."""
-        if not length:
-            return
+        """Write zeroes where the map can't say it, unless it reads as zeroes anyway."""
         volume = self._volume
-        with volume.use(), volume.lock:
-            volume.check_writable()
-            pieces = list(self._reading.pieces(offset, length))
-        nothing = all(piece.kind == ZEROES or (piece.kind == BENEATH and volume.backing is None) for piece in pieces)
-        if not nothing:
-            for position, piece in _split(offset, length):
+        for position, piece in _split(offset, length):
+            with volume.use(), volume.lock:
+                volume.check_writable()
+                pieces = list(self._reading.pieces(position, piece))
+            if any(one.kind != ZEROES and (one.kind != BENEATH or volume.backing is not None) for one in pieces):
                 self._writing.write(position, bytes(piece))
-
-    def _overwrite(self, first: int, count: int) -> int:
-        bits = self._volume.layout.cluster_bits
-        self._write_zeroes(first << bits, count << bits)
-        return count
 
     def _forget(self, first: int, count: int) -> int:
         volume = self._volume
@@ -106,11 +110,19 @@ class Clearing:
             with volume.changing(first, count):
                 self._zero_data_file(first, count)
                 for number in range(first, first + count):
-                    with volume.lock:
-                        was = volume.map.cluster(number)
-                        place = was.host if was.in_place else volume.allocate(number, 1).place
-                        volume.set(number, Cluster(place, True, 0, volume.map.all_subclusters))
+                    self._reserve_one(number)
         return count
+
+    def _reserve_one(self, number: int) -> None:
+        volume = self._volume
+        with volume.lock:
+            was = volume.map.cluster(number)
+            if was.in_place:
+                volume.set(number, was._replace(there=0, zero=volume.map.all_subclusters))
+                return
+            new = volume.allocate(number, 1)
+        with volume.kept_on_success(new), volume.lock:
+            volume.set(number, Cluster(new.place, True, 0, volume.map.all_subclusters))
 
     def _zero_data_file(self, first: int, count: int) -> None:
         """A data file of its own may be read by others too, as a raw image."""

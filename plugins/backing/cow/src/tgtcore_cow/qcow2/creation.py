@@ -48,8 +48,7 @@ def create(file: Store, options: CreateOptions, data_file: Store | None = None) 
     _empty("image", file, sum(clusters) * sizes.cluster_bytes)
     if data_file is not None:
         _empty("external data file", data_file, options.size_bytes)
-    _write(file, sizes.cluster_bytes, _refcount_table(sizes, clusters))
-    _write(file, (clusters.header + clusters.table) * sizes.cluster_bytes, _reference_counts(sizes, clusters))
+    _write_tables(file, header, clusters)
     _write(file, 0, bytes(len(MAGIC)) + encoded[len(MAGIC) :])
     file.flush()
     _write(file, 0, encoded[: max(len(MAGIC), file.block_bytes)])
@@ -142,6 +141,16 @@ def _empty(what: str, file: Store, length: int) -> None:
         for offset in range(0, length, len(_ZEROES)):
             file.write(offset, _ZEROES[: length - offset])
     file.flush()
+
+
+def _write_tables(file: Store, header: Header, clusters: _Clusters) -> None:
+    """The tables, and the zeroes in them: they are to take their space now, so that it can't be missing when they change."""
+    sizes = header.layout
+    table, blocks = clusters.table * sizes.cluster_bytes, clusters.blocks * sizes.cluster_bytes
+    _write(file, header.refcount_table_offset, _refcount_table(sizes, clusters).ljust(table, b"\0"))
+    _write(file, header.refcount_table_offset + table, _reference_counts(sizes, clusters).ljust(blocks, b"\0"))
+    if header.l1_entries:
+        _write(file, header.l1_offset, bytes(header.l1_entries * 8))
 
 
 def _write(file: Store, offset: int, data: Buffer) -> None:

@@ -44,13 +44,16 @@ class Reading:
 
     def read(self, offset: int, length: int) -> Buffer:
         """Bytes of the disk; may block."""
-        volume = self._volume
-        with volume.use():
-            with volume.lock:
-                pieces = list(self.pieces(offset, length))
-            if len(pieces) == 1:
-                return self._read(pieces[0])
-            return b"".join(self._read(piece) for piece in pieces)
+        with self._volume.use():
+            return self.read_in_use(offset, length)
+
+    def read_in_use(self, offset: int, length: int) -> Buffer:
+        """The same, within a use."""
+        with self._volume.lock:
+            pieces = list(self.pieces(offset, length))
+        if len(pieces) == 1:
+            return self._read(pieces[0])
+        return b"".join(self._read(piece) for piece in pieces)
 
     def read_nowait(self, offset: int, length: int) -> Buffer | None:
         """The same, if it is all in one place, and in memory there."""

@@ -8,7 +8,7 @@ which it all reaches the disk.
 import errno
 from array import array
 from bisect import bisect_left
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 
 from tgtcore import Store
 from tgtcore_cow.qcow2 import refcount_codec
@@ -24,11 +24,13 @@ class Refcounts:
     """The counts, by number of the cluster in the file.
 
     :param file: the image.
+    :param reserve: is told offset and length of each place that a new block or table has got, and takes that space in the file.
     :raises Corrupt: the refcount table points to where no block can be.
     """
 
-    def __init__(self, file: Store, header: Header) -> None:
+    def __init__(self, file: Store, header: Header, reserve: Callable[[int, int], None]) -> None:
         self._file = file
+        self._reserve = reserve
         self._layout = header.layout
         self._per_block = self._layout.refcounts_per_block
         self.table_offset = header.refcount_table_offset
@@ -177,7 +179,7 @@ class Refcounts:
         """Use free clusters that lie side by side.
 
         :returns: the first one, how many there are (1 to ``most``), and whether they read as zeroes.
-        :raises OSError: EFBIG when the refcount table can't be made any larger.
+        :raises OSError: EFBIG when the refcount table can't be made any larger, or that of the file that has no room for it.
         """
         first = self._free_from = self._find_free(self._free_from)
         count = self._use(first, most)
@@ -187,7 +189,7 @@ class Refcounts:
     def allocate_together(self, count: int) -> int:
         """Use ``count`` free clusters that lie side by side; returns the first one.
 
-        :raises OSError: EFBIG when the refcount table can't be made any larger.
+        :raises OSError: as above.
         """
         if count >= self._per_block:
             return self._allocate_long(count)
@@ -242,17 +244,21 @@ class Refcounts:
     def _use(self, first: int, most: int) -> int:
         """Count clusters from a free one on, as far as they are free."""
         used = 0
-        while used < most:
-            number, index = divmod(first + used, self._per_block)
-            block = self.block(number)
-            if block is None:
-                self._make_block(number)  # it takes the first cluster that it counts
-                block = self._blocks[number]
-            if block[index]:
-                break
-            block[index] = 1
-            self.dirty_blocks.add(number)
-            used += 1
+        try:
+            while used < most:
+                number, index = divmod(first + used, self._per_block)
+                block = self.block(number)
+                if block is None:
+                    self._make_block(number)  # it takes the first cluster that it counts
+                    block = self._blocks[number]
+                if block[index]:
+                    break
+                block[index] = 1
+                self.dirty_blocks.add(number)
+                used += 1
+        except BaseException:
+            self._unuse(first, used)
+            raise
         return used
 
     def _unuse(self, first: int, count: int) -> None:
@@ -267,6 +273,7 @@ class Refcounts:
             self._move_table(number + 1)
             return
         cluster = number * self._per_block
+        self._reserve(cluster << self._layout.cluster_bits, self._layout.cluster_bytes)
         self._put_block(number, cluster)
         self._blocks[number][0] = 1
 
@@ -298,6 +305,7 @@ class Refcounts:
             blocks = needed
         if clusters << layout.cluster_bits > max(REFCOUNT_TABLE_BYTES_MAX, layout.cluster_bytes):
             raise OSError(errno.EFBIG, "the image can't be any larger: its refcount table would have more than 8 MiB")
+        self._reserve(first << layout.cluster_bits, (blocks + clusters) << layout.cluster_bits)
         start, was = len(self.table), self.table_offset >> layout.cluster_bits
         self.retired += range(was, was + self.table_clusters)
         self.table.extend([0] * (clusters * per_cluster - start))

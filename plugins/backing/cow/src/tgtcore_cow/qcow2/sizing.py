@@ -26,19 +26,17 @@ class Sizing:
 
         :raises StoreError: it can't have that size.
         """
-        volume = self._volume
         self._check(size_bytes)
-        old = volume.header.size_bytes
-        if size_bytes < old:
-            self._clearing.drop(size_bytes, old - size_bytes)
-        elif size_bytes > old:
-            self._make_room(size_bytes)
-            beneath = volume.backing.size_bytes if volume.backing is not None else 0
-            if beneath > old:
-                self._clearing.unmap(old, min(size_bytes, beneath) - old)
-        if size_bytes != old:
-            with switching(volume, self._write_back) as switch:
-                switch.carry_out(size_bytes=size_bytes)
+        with self._volume.sizing:
+            old = self._volume.header.size_bytes
+            if size_bytes < old:
+                self._clearing.drop(size_bytes, old - size_bytes)
+            elif size_bytes > old:
+                self._make_room(size_bytes)
+                self._clear_behind(old, size_bytes)
+            if size_bytes != old:
+                with switching(self._volume, self._write_back) as switch:
+                    switch.carry_out(size_bytes=size_bytes)
 
     def _check(self, size_bytes: int) -> None:
         most = min(_SIZE_BYTES_MAX, L1_BYTES_MAX // 8 * self._volume.layout.bytes_per_l2)
@@ -47,6 +45,19 @@ class Sizing:
                 f"the disk can't have {size_bytes} bytes; expected a multiple of {SECTOR_BYTES}, and at most {most} with "
                 "clusters of this size"
             )
+
+    def _clear_behind(self, old: int, size_bytes: int) -> None:
+        """Let what comes behind the end read as zeroes: beneath there may be more, and so may be in the map.
+
+        Others may leave something there when they make a disk shorter, and so does a write that was under way when we did.
+        """
+        volume = self._volume
+        with volume.lock:
+            tables = max((number + 1 for number, entry in enumerate(volume.map.l1) if entry), default=0)
+        beneath = volume.backing.size_bytes if volume.backing is not None else 0
+        end = min(size_bytes, max(tables * volume.layout.bytes_per_l2, beneath))
+        if end > old:
+            self._clearing.unmap(old, end - old)
 
     def _make_room(self, size_bytes: int) -> None:
         """An L1 table that is long enough."""

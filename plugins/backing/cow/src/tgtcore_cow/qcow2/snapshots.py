@@ -56,8 +56,8 @@ class Snapshots:
         :raises StoreError: the name can't be, there are too many snapshots, or the image's reference counts are too small.
         """
         volume = self._volume
-        self._check_new(name)
         with switching(volume, self._write_back) as switch:
+            self._check_new(name)
             header = volume.header
             snapshot = Snapshot(
                 id=self._new_id(),
@@ -101,7 +101,7 @@ class Snapshots:
         :raises StoreError: there is no such snapshot.
         """
         volume = self._volume
-        with switching(volume, self._write_back) as switch:
+        with volume.sizing, switching(volume, self._write_back) as switch:
             snapshot = self.find(id_or_name)
             kept = self._l1(snapshot)
             kept.extend([0] * (volume.layout.l1_entries(snapshot.size_bytes) - len(kept)))

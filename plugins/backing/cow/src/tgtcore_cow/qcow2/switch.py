@@ -15,7 +15,7 @@ from typing import Any
 
 from tgtcore_cow.qcow2.places import encoded_words
 from tgtcore_cow.qcow2.volume import Volume
-from tgtcore_cow.qcow2.write_back import WriteBack, write
+from tgtcore_cow.qcow2.write_back import WriteBack
 
 
 class Switch:
@@ -65,7 +65,7 @@ class Switch:
         self._move_refcounts()
         freed = volume.refcounts.add(self._dropped, -1)
         self._writes += self._refcount_writes()
-        write(volume.file, self._writes)
+        volume.write(self._writes)
         volume.sync()
         header = replace(volume.header_now(), **changes)
         sector = volume.first_sector(header)
@@ -138,6 +138,8 @@ def switching(volume: Volume, write_back: WriteBack) -> Iterator[Switch]:
             yield Switch(volume, write_back)
         except BaseException:
             if volume.failure is None:
+                volume.failure = "what is on the disk could not be read again"
                 volume.load(volume.header)
+                volume.failure = None
                 volume.refcounts.untouched_from = max(untouched_from, volume.refcounts.untouched_from)
             raise

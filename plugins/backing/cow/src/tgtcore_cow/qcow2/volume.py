@@ -47,11 +47,16 @@ class Volume:
         self.data = data_file or file
         self.data_file = data_file
         self.lock = threading.Lock()
+        self.sizing = threading.Lock()
+        """Belongs to whoever gives the disk another size."""
+        self._growing = threading.Lock()
         self._news = threading.Condition(self.lock)
         self._busy: set[int] = set()
         self._uses: dict[int, int] = {}
         """How many uses began in each era and have not ended."""
         self._era = 0
+        self._claimed = False
+        """Whether somebody waits until all uses have ended."""
         self.retired: list[int] = []
         """Clusters that the map in memory does not refer to any more, the map on the disk perhaps does."""
         self._waiting: list[tuple[int, list[int]]] = []
@@ -64,7 +69,7 @@ class Volume:
         """Have in memory what the disk says, and forget everything else."""
         self.header = header
         self.layout = header.layout
-        self.refcounts = Refcounts(self.file, header)
+        self.refcounts = Refcounts(self.file, header, self._reserve)
         self.retired = []
         self._load_map()
 
@@ -116,8 +121,13 @@ class Volume:
 
     @contextmanager
     def use(self) -> Iterator[None]:
-        """Read or write data; what the map refers to while this lasts is not used for anything else."""
+        """Read or write data; what the map refers to while this lasts is not used for anything else.
+
+        Not within another one: who waits to be alone would wait for both.
+        """
         with self.lock:
+            while self._claimed:
+                self._news.wait()
             era = self._era
             self._uses[era] = self._uses.get(era, 0) + 1
         try:
@@ -131,11 +141,25 @@ class Volume:
 
     @contextmanager
     def alone(self) -> Iterator[None]:
-        """Have the image without anyone else: all uses have ended, and none begins.  Holds the lock."""
+        """Have the image without anyone else: all uses have ended, and none begins.  Holds the lock; one at a time calls it."""
         with self.lock:
-            while self._uses:
-                self._news.wait()
+            self._claimed = True
+            try:
+                while self._uses:
+                    self._news.wait()
+            finally:
+                self._claimed = False
+                self._news.notify_all()
             yield
+
+    @contextmanager
+    def unlocked(self) -> Iterator[None]:
+        """Do without the lock for a while; it is held again at the end."""
+        self.lock.release()
+        try:
+            yield
+        finally:
+            self.lock.acquire()
 
     @contextmanager
     def changing(self, first: int, count: int) -> Iterator[None]:
@@ -147,11 +171,10 @@ class Volume:
         while not self._busy.isdisjoint(wanted):
             self._news.wait()
         self._busy.update(wanted)
-        self.lock.release()
         try:
-            yield
+            with self.unlocked():
+                yield
         finally:
-            self.lock.acquire()
             self._busy.difference_update(wanted)
             self._news.notify_all()
 
@@ -171,7 +194,7 @@ class Volume:
         host, count, untouched = self.refcounts.allocate(most)
         new = New(host << self.layout.cluster_bits, count, untouched, counted=True)
         try:
-            lengthen(self.file, (host + count) << self.layout.cluster_bits)
+            self._lengthen(self.file, (host + count) << self.layout.cluster_bits)
         except BaseException:
             self.refcounts.give_back(host, count)
             raise
@@ -190,8 +213,23 @@ class Volume:
 
     def put(self, place: int, data: Buffer) -> None:
         """Write data to a place that was allocated."""
-        lengthen(self.data, place + len(data))
+        self._lengthen(self.data, place + len(data))
         self.data.write(place, data)
+
+    def write(self, writes: list[tuple[int, bytes]]) -> None:
+        """Write tables to places of the image's file, which grows as needed."""
+        for offset, data in writes:
+            self._lengthen(self.file, offset + len(data))
+            self.file.write(offset, data)
+
+    def _lengthen(self, file: Store, end: int) -> None:
+        """Make a file at least so long.
+
+        One at a time: who has seen a shorter file than there is by now would cut it off.
+        """
+        if end > file.size_bytes:
+            with self._growing:
+                lengthen(file, end)
 
     def set(self, number: int, new: Cluster) -> None:
         """Let the map say something else of a cluster of the disk; with the lock held."""
@@ -213,7 +251,7 @@ class Volume:
         host, _, _ = self.refcounts.allocate(1)
         own = Table(table.words[:] if table is not None else self.map.empty_table(), host << self.layout.cluster_bits)
         try:
-            self._reserve(own.offset)
+            self._reserve(own.offset, self.layout.cluster_bytes)
         except BaseException:
             self.refcounts.give_back(host, 1)
             raise
@@ -223,10 +261,9 @@ class Volume:
         self.metadata.add(host)
         return own
 
-    def _reserve(self, offset: int) -> None:
-        """Take the space of a cluster now, so that it can't be missing when a table is written there."""
-        lengthen(self.file, offset + self.layout.cluster_bytes)
-        self.file.write(offset, bytes(self.layout.cluster_bytes))
+    def _reserve(self, offset: int, length: int) -> None:
+        """Take the space of clusters now, so that it can't be missing when tables are written there."""
+        self.write([(offset, bytes(length))])
 
     # ---- clusters that are not needed any more ----------------------------------------------------------------------
 

@@ -7,11 +7,12 @@ counts more than it is used: lost space, which a check finds and gives back.
 
 import threading
 from collections import Counter
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 
-from tgtcore import Features, Store
-from tgtcore_cow.qcow2.places import encoded_words, lengthen, sectors_of
+from tgtcore import Features
+from tgtcore_cow.qcow2.places import encoded_words, sectors_of
+from tgtcore_cow.qcow2.refcounts import Refcounts
 from tgtcore_cow.qcow2.volume import Volume
 
 Writes = list[tuple[int, bytes]]
@@ -30,58 +31,60 @@ class WriteBack:
 
         :raises OSError: it is not; what is in memory stays to be written.
         """
-        volume = self._volume
-        with self._turn:
-            with volume.lock:
-                volume.check_writable()
-                taken = _Taken(volume)
-            try:
-                taken.write()
-            except BaseException:
-                with volume.lock:
-                    taken.put_back()
-                raise
-            with volume.lock:
-                taken.written()
-                safe, gone = self._unneeded()
-            self.punch(gone)
-            with volume.lock:
-                self._count_down(safe, gone)
-                blocks = volume.refcounts.taken_blocks()
-            write(volume.file, blocks)
+        with self._turn, self._volume.lock:
+            self._bring_up_to_date(self._volume.unlocked)
 
     @contextmanager
     def alone(self) -> Iterator[None]:
         """Have the image without anyone else, with the lock, and everything flushed."""
-        volume = self._volume
-        with self._turn, volume.alone():
-            volume.check_writable()
-            taken = _Taken(volume)
-            try:
-                taken.write()
-            except BaseException:
-                taken.put_back()
-                raise
-            taken.written()
-            safe, gone = self._unneeded()
-            self.punch(gone)
-            self._count_down(safe, gone)
-            write(volume.file, volume.refcounts.taken_blocks())
+        with self._turn, self._volume.alone():
+            self._bring_up_to_date(nullcontext)
             yield
+
+    def _bring_up_to_date(self, writing: Callable[[], AbstractContextManager[None]]) -> None:
+        """Flush; with the lock held.
+
+        :param writing: makes what the lock is left by, or kept, while something is written.
+        """
+        volume = self._volume
+        volume.check_writable()
+        taken = _Taken(volume)
+        try:
+            with writing():
+                taken.write()
+        except BaseException:
+            taken.put_back()
+            raise
+        taken.written()
+        safe, gone = self._unneeded()
+        with writing():
+            self.punch(gone)
+        self._count_down(safe, gone)
+        blocks = _TakenBlocks(volume.refcounts)
+        try:
+            with writing():
+                volume.write(blocks.writes)
+        except BaseException:
+            blocks.put_back()
+            raise
 
     def _unneeded(self) -> tuple[list[int], list[int]]:
         """What is to be counted down, as often as it is there, and which clusters will be free then."""
         volume = self._volume
         safe = volume.safe_to_free()
-        times = Counter(safe)
-        return safe, sorted(cluster for cluster, count in times.items() if volume.refcounts.count(cluster) == count)
+        try:
+            gone = [cluster for cluster, count in Counter(safe).items() if volume.refcounts.count(cluster) == count]
+        except BaseException:
+            volume.give_up(0, safe)
+            raise
+        return safe, sorted(gone)
 
     def _count_down(self, safe: list[int], gone: list[int]) -> None:
         self._volume.refcounts.add(safe, -1)
         self._volume.metadata.difference_update(gone)
 
     def punch(self, clusters: list[int]) -> None:
-        """Give the space of clusters back, before anybody can use them again."""
+        """Give the space of clusters back, before anybody can use them again; as far as the file can."""
         file, bits = self._volume.file, self._volume.layout.cluster_bits
         if Features.UNMAP not in file.features():
             return
@@ -89,7 +92,8 @@ class WriteBack:
             offset = first << bits
             length = min(count << bits, file.size_bytes - offset)
             if length > 0:
-                file.unmap(offset, length)
+                with suppress(OSError):  # they are free anyway
+                    file.unmap(offset, length)
 
 
 def _runs(clusters: list[int]) -> Iterator[tuple[int, int]]:
@@ -101,12 +105,17 @@ def _runs(clusters: list[int]) -> Iterator[tuple[int, int]]:
             start = position + 1
 
 
-def write(file: Store, writes: Writes) -> None:
-    """Write to places of the image's file, which grows as needed."""
-    if writes:
-        lengthen(file, max(offset + len(data) for offset, data in writes))
-    for offset, data in writes:
-        file.write(offset, data)
+class _TakenBlocks:
+    """Refcount blocks that are to be written, as they were at one moment; with the lock held."""
+
+    def __init__(self, refcounts: Refcounts) -> None:
+        self._refcounts = refcounts
+        self._numbers = set(refcounts.dirty_blocks)
+        self.writes: Writes = refcounts.taken_blocks()
+
+    def put_back(self) -> None:
+        """They may not have been written: they stay to be written."""
+        self._refcounts.dirty_blocks |= self._numbers
 
 
 class _Taken:
@@ -118,7 +127,7 @@ class _Taken:
     def __init__(self, volume: Volume) -> None:
         self._volume = volume
         refcounts, cluster_map = volume.refcounts, volume.map
-        self._block_numbers = set(refcounts.dirty_blocks)
+        self._blocks = _TakenBlocks(refcounts)
         self._entries, refcounts.dirty_entries = refcounts.dirty_entries, set()
         self._moved, refcounts.moved = refcounts.moved, False
         self._numbers, cluster_map.dirty = cluster_map.dirty, set()
@@ -129,25 +138,27 @@ class _Taken:
         self._era, self._retired = volume.take_retired()
         self._retired_tables, refcounts.retired = refcounts.retired, []
 
-        blocks = volume.refcounts.taken_blocks()
+        self._header = volume.header_now()
         if self._moved:
-            blocks.append((refcounts.table_offset, encoded_words(refcounts.table)))
-            refcount_table = [(0, volume.first_sector(volume.header_now()))]
+            self._blocks.writes.append((refcounts.table_offset, encoded_words(refcounts.table)))
+            refcount_table = []
         else:
             refcount_table = sectors_of(refcounts.table, refcounts.table_offset, self._entries)
         l1 = sectors_of(cluster_map.l1, cluster_map.l1_offset, self._roots)
         tables = [(table.offset, encoded_words(table.words)) for table in self._tables]
         self._steps: list[Writes] = [refcount_table, tables, l1]
-        self._blocks = blocks
 
     def write(self) -> None:
         """Write it all, step by step, each after what it relies on is durable; then all is."""
         volume = self._volume
-        write(volume.file, self._blocks)
+        volume.write(self._blocks.writes)
+        if self._moved:
+            volume.sync()
+            volume.write([(0, volume.first_sector(self._header))])
         for step in self._steps:
             if step:
                 volume.sync()
-                write(volume.file, step)
+                volume.write(step)
         volume.sync()
 
     def written(self) -> None:
@@ -155,7 +166,7 @@ class _Taken:
         self._unpin()
         volume = self._volume
         if self._moved:
-            volume.header = volume.header_now()
+            volume.header = self._header
         volume.give_up(self._era, [*self._retired, *self._retired_tables])
 
     def put_back(self) -> None:
@@ -163,7 +174,7 @@ class _Taken:
         self._unpin()
         volume = self._volume
         refcounts, cluster_map = volume.refcounts, volume.map
-        refcounts.dirty_blocks |= self._block_numbers
+        self._blocks.put_back()
         refcounts.dirty_entries |= self._entries
         refcounts.moved |= self._moved
         refcounts.retired += self._retired_tables

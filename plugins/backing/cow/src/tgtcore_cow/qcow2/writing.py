@@ -68,6 +68,8 @@ class Writing:
             stop = min(layout.cluster_bytes, within + end - position)
             if not found.in_place or (self._subclusters(within, stop) & ~found.there):
                 break
+            if found.host + stop > volume.data.size_bytes:
+                break
             if position == offset:
                 place = found.host + within
             elif found.host + within != place + position - offset:
@@ -171,7 +173,7 @@ class Writing:
         for low, high in ((begin, start), (start + len(data), finish)):
             there = min(high, size - offset)
             if low < there:
-                made[low - begin : there - begin] = self._reading.read(offset + low, there - low)
+                made[low - begin : there - begin] = self._reading.read_in_use(offset + low, there - low)
         made[start - begin : start - begin + len(data)] = data
         return made
 
