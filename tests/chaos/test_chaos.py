@@ -34,7 +34,7 @@ _GROWTH = {
     "objects": 500,
     "blocks": 10_000,
     "allocated": 4 << 20,
-    "resident": 32 << 20,  # with what is free in pages of which something is in use: for each thread, until it levels off
+    "resident": 32 << 20,  # with what is free in pages of which something is in use; that levels off
     "untidied": 48 << 20,  # with all that comes and goes
     "files": 4,
 }
