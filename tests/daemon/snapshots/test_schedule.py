@@ -73,10 +73,10 @@ def names(store: Keeps) -> list[str]:
     return [one.name for one in store.snapshots]
 
 
-async def made(running: Running, number: int) -> None:
-    """Wait until so many snapshots were made, ever, and nothing is under way."""
+async def made(running: Running, number: int, deleted: int = 0) -> None:
+    """Wait until so many snapshots were made and deleted, ever, and nothing is under way."""
     store = store_of(running)
-    await until(lambda: store.calls.count("create") == number)
+    await until(lambda: [store.calls.count(what) for what in ("create", "delete")] == [number, deleted])
     await idle(running)
 
 
@@ -87,7 +87,7 @@ async def test_the_first_is_made_at_once_and_others_in_time(running: Running, cl
         await clock.advance(running, 3500)
         assert store.calls.count("create") == number
         await clock.advance(running, 101)
-    await made(running, 4)
+    await made(running, 4, deleted=1)
     assert all(name.startswith("scheduled-") for name in names(store))
 
 
@@ -98,8 +98,7 @@ async def test_the_oldest_go_and_others_are_let_alone(running: Running, clock: C
     store.create_snapshot("scheduled-for-ever")
     for number in range(2, 7):
         await clock.advance(running, 3600)
-        await made(running, number + 2)
-        assert store.calls.count("delete") == max(number - 3, 0)
+        await made(running, number + 2, deleted=max(number - 3, 0))
     ids = [one.id for one in store.snapshots]
     assert {"mine", "scheduled-for-ever"} < set(names(store))
     assert ids == ["2", "3", "6", "7", "8"], "the newest three, and those of others"

@@ -271,7 +271,7 @@ def test_strange_names_are_told_in_plain_characters(tmp_path: Path) -> None:
     assert r"\x1b[2J\udcff can't be opened" in str(caught.value)
     header = _header(path)
     _rewrite(path, replace(header, backing_file="a\0b"))
-    _refused(path, "embedded null byte", error=StoreError)
+    _refused(path, "embedded null", error=StoreError)
 
 
 def test_files_are_closed_in_their_order(tmp_path: Path, mocker: MockerFixture) -> None:
