@@ -94,7 +94,7 @@ def test_why_a_file_can_not_be_opened(image: Path, mocker: MockerFixture, code: 
 def test_names_that_lead_nowhere(tmp_path: Path) -> None:
     with pytest.raises(StoreError, match=r"none can't be opened: no such file"):
         opened(tmp_path / "none", FileLock.READER)
-    with pytest.raises(StoreError, match="can't be opened: .*embedded null"):
+    with pytest.raises(StoreError, match=r"can't be opened: .*embedded null"):
         opened(tmp_path / "a\0b", FileLock.READER)
     with pytest.raises(StoreError, match="none/new can't be made: its folder does not exist"):
         made(tmp_path / "none" / "new", FileLock.WRITER)
