@@ -80,7 +80,12 @@ def run(urls: Sequence[str], family: str = "ALL", timeout_s: int = 480) -> Score
     command = ["iscsi-test-cu", "--dataloss", "--verbose", f"--test={family}", *urls]
     try:
         log = subprocess.run(
-            command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, timeout=timeout_s, check=False
+            command,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            timeout=timeout_s,
+            check=False,
+            restore_signals=False,  # SIGPIPE stays ignored: the suite would die of writing to a session that it has made us end
         ).stdout
     except subprocess.TimeoutExpired as late:
         log = late.stdout or b""
