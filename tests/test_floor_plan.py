@@ -11,9 +11,9 @@ CORE = ROOT / "tgtcore"
 
 FLOORS: list[set[str]] = [
     {"errors", "limits", "options", "sizes"},
-    {"scsi", "leases", "news", "signals", "loop", "service", "ring", "named_socket", "heap"},
+    {"scsi", "leases", "news", "signals", "loop", "service", "ring", "named_socket", "heap", "actions"},
     {"reservations", "store", "task", "transport"},
-    {"aborting", "device", "task_set"},
+    {"aborting", "command_filter", "device", "task_set"},
     {"logical_unit", "nexus", "target"},
     {"hookspecs", "registry"},
     {"plugins", "config"},

@@ -1,5 +1,7 @@
 """A SCSI target framework: the front door, everything that a plugin may import besides ``tgtcore.scsi`` and ``tgtcore.testing``."""
 
+from tgtcore.actions import Action, Aftermath, Operable, action
+from tgtcore.command_filter import CommandFilter
 from tgtcore.device import (
     BoundCommand,
     Command,
@@ -59,11 +61,14 @@ __all__ = [
     "API_VERSION",
     "PENDING",
     "Account",
+    "Action",
+    "Aftermath",
     "Attribute",
     "BoundCommand",
     "Buffer",
     "CheckCondition",
     "Command",
+    "CommandFilter",
     "CommandTable",
     "Concurrency",
     "ConfigError",
@@ -87,6 +92,7 @@ __all__ = [
     "NoOptions",
     "OpenFile",
     "OpenStore",
+    "Operable",
     "Options",
     "PluginError",
     "PortalInfo",
@@ -111,6 +117,7 @@ __all__ = [
     "Transport",
     "Unsupported",
     "VpdPage",
+    "action",
     "admit_readers",
     "command",
     "hookimpl",

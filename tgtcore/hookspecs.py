@@ -62,7 +62,7 @@ def tgt_register_formats(registry: "Registry") -> None:
 
 @hookspec
 def tgt_register_filters(registry: "Registry") -> None:
-    """Offer filters: ``registry.filter("delay", Delay)``.  Called once, as for transports."""
+    """Offer filters, on commands or on storage calls: ``registry.filter("delay", Delay)``.  Called once, as for transports."""
 
 
 @hookspec(firstresult=True)

@@ -12,6 +12,7 @@ from typing import Any, Generic, NamedTuple, TypeVar
 
 from pydantic import BaseModel
 
+from tgtcore.command_filter import CommandFilter
 from tgtcore.device import DeviceType
 from tgtcore.errors import PluginError
 from tgtcore.options import NoOptions
@@ -130,6 +131,7 @@ class Registry(_Owned):
         self.stores: Offers[Store] = Offers("store", Store)  # type: ignore[type-abstract]
         self.formats: Offers[Format] = Offers("format", Format)  # type: ignore[type-abstract]
         self.filters: Offers[Filter] = Offers("filter", Filter)  # type: ignore[type-abstract]
+        self.command_filters: Offers[CommandFilter] = Offers("filter on commands", CommandFilter)
 
     def transport(self, name: str, cls: type[Transport]) -> None:
         """Offer a transport: ``[transports.<name>]``, ``transport = "<name>"``."""
@@ -147,9 +149,10 @@ class Registry(_Owned):
         """Offer an image format: ``store = { type = "<name>", base = { ... } }``."""
         self._add_medium(self.formats, name, cls)
 
-    def filter(self, name: str, cls: type[Filter]) -> None:
-        """Offer a filter: ``store = { type = "<name>", base = { ... } }``."""
-        self._add_medium(self.filters, name, cls)
+    def filter(self, name: str, cls: type[Filter] | type[CommandFilter]) -> None:
+        """Offer a filter: ``filters = [{ type = "<name>" }]``; one on storage calls may also be a ``store``, with a ``base``."""
+        on_commands = isinstance(cls, type) and issubclass(cls, CommandFilter) and not issubclass(cls, Filter)
+        self._add_medium(self.command_filters if on_commands else self.filters, name, cls)
 
     def media(self) -> tuple[Offers[Any], ...]:
         """Stores, formats and filters: users write all three as the ``type`` of a store, so they share their names."""
@@ -159,9 +162,13 @@ class Registry(_Owned):
         """Every name that ``store.type`` may have."""
         return sorted(name for offers in self.media() for name in offers)
 
+    def filter_names(self) -> list[str]:
+        """Every name that the ``type`` of one of a logical unit's ``filters`` may have."""
+        return sorted((*self.filters, *self.command_filters))
+
     def kinds(self) -> tuple[Offers[Any], ...]:
         """Everything that there is, by kind."""
-        return self.transports, self.device_types, *self.media()
+        return self.transports, self.device_types, *self.media(), self.command_filters
 
     def offered_by(self, plugin: str) -> dict[str, list[str]]:
         """Kind → names that one plugin offers; kinds without names are left out."""
@@ -176,7 +183,7 @@ class Registry(_Owned):
             mine.take(theirs, plugin)
 
     def _add_medium(self, offers: Offers[Any], name: str, cls: type[Any]) -> None:
-        for others in self.media():
+        for others in (*self.media(), self.command_filters):
             if others is not offers and name in others:
                 raise PluginError(
                     f'{others.owner(name)} offers a {others.kind} called "{name}" and {self._owner} a {offers.kind} '

@@ -17,6 +17,7 @@ from tgtcore.store import OpenStore
 
 if TYPE_CHECKING:
     from tgtcore.logical_unit import LogicalUnit
+    from tgtcore.task import Task
 
 
 class DeviceType(ABC):
@@ -37,6 +38,9 @@ class DeviceType(ABC):
     needs_store: ClassVar[bool] = True
     """Whether a logical unit of this type must name a store."""
 
+    block_bytes: int = 1
+    """The size of a logical block."""
+
     hands_over: ClassVar[bool] = False
     """Whether :meth:`hand_over` gives everything that must outlive this object.  Without that promise neither the device type nor a
     store beneath it can be reloaded while a logical unit uses them."""
@@ -56,6 +60,13 @@ class DeviceType(ABC):
         self.lu = lu
         self.store = store
         self.options = options
+
+    def addressed(self, task: "Task") -> tuple[range, ...]:
+        """The logical blocks that a command is about, as ranges of their addresses; none, if it is about no blocks.
+
+        For filters that choose commands by that.  The CDB may be wrong and the data-out missing: what can't be told is left out.
+        """
+        return ()
 
     def command_features(self) -> set[str]:
         """Names of the optional features that this logical unit has; commands marked with another feature are absent."""

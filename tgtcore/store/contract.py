@@ -33,6 +33,7 @@ from typing import ClassVar, NamedTuple
 
 from pydantic import BaseModel
 
+from tgtcore.actions import Operable
 from tgtcore.options import NoOptions
 
 Buffer = bytes | bytearray | memoryview
@@ -123,7 +124,7 @@ class Region:
         return Region(self.file, self.offset + offset, length)
 
 
-class Store(ABC):
+class Store(Operable, ABC):
     """A byte-addressed medium.
 
     A registered class is made as ``cls(options)`` on a worker thread, where ``options`` is an instance of its ``Options`` model,
@@ -334,6 +335,10 @@ class Filter(Store):
     """A store that changes how another one behaves: delays, errors, limits.  Made as ``cls(base, options)``.
 
     The rule of :class:`Format` holds: what a filter does not define is unsupported, never passed through.
+
+    One that stands in the key ``filters`` of a logical unit may come and go while that is in use: it is made on a base that is in
+    use already, but stands still, and when it goes it is flushed and closed and its base stays.  A filter on commands is a
+    :class:`~tgtcore.command_filter.CommandFilter`; a class may be both.
     """
 
     persistent = True
