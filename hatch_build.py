@@ -14,6 +14,7 @@ PLUGINS = {
     "disk": "plugins/disk",
     "file": "plugins/backing/file",
     "cow": "plugins/backing/cow",
+    "filters": "plugins/filters",
 }
 
 

@@ -207,7 +207,7 @@ def options_of(command: click.Command) -> str:
 
 def all_tables() -> dict[str, Callable[[], str]]:
     """Every table by the name that pages use."""
-    registry = Plugins.load(["iscsi", "disk", "file", "cow"]).registry
+    registry = Plugins.load(["iscsi", "disk", "file", "cow", "filters"]).registry
     tables: dict[str, Callable[[], str]] = {
         "limits tgtcore": lambda: limits(tgtcore.limits),
         "limits iscsi": lambda: limits(tgtcore_iscsi.limits),
@@ -231,8 +231,7 @@ def all_tables() -> dict[str, Callable[[], str]]:
         PrivateLunsKeys,
     )
     models: dict[str, type[BaseModel]] = {model.__name__: model for model in core}
-    every: tuple[Offers[Any], ...] = (registry.transports, registry.device_types, *registry.media())
-    for offers in every:
+    for offers in registry.kinds():
         for name in offers:
             cls: Any = offers.get(name)
             models[f"{offers.kind} {name}"] = cls.Options

@@ -1,0 +1,6 @@
+"""Filters on commands."""
+
+from tgtcore import CommandFilter
+
+FILTERS: dict[str, type[CommandFilter]] = {}
+"""By the names that users write."""
