@@ -41,7 +41,6 @@ from tgtcore.config.models import (
 )
 from tgtcore.management.verbs import VERBS
 from tgtcore.plugins import Plugins
-from tgtcore.registry import Offers
 from tgtcore.scsi.cdb import command_name
 
 REFERENCE = Path(__file__).parent / "reference"
