@@ -51,6 +51,9 @@ from tgtcore.store import (
     Store,
     admit_readers,
     lock_file,
+    make_file,
+    open_file,
+    unmake_file,
 )
 from tgtcore.target import Target
 from tgtcore.task import PENDING, Attribute, Task
@@ -124,8 +127,11 @@ __all__ = [
     "invalid_cdb_field",
     "invalid_parameter",
     "lock_file",
+    "make_file",
     "manage",
+    "open_file",
     "out_of_range",
     "parameter_list_length_error",
+    "unmake_file",
     "write_protected",
 ]

@@ -54,18 +54,10 @@ class TestFileOfAnOddSize(StoreConformance):
 class TestFileInMemory(StoreConformance):
     """A tmpfs has neither RWF_NOWAIT nor FALLOC_FL_ZERO_RANGE."""
 
-    @pytest.fixture(autouse=True)
-    def _files(self) -> Iterator[None]:
-        self.files: list[int] = []
-        yield
-        for fd in self.files:
-            os.close(fd)
-
     def make_store(self, folder: Path) -> FileStore:
-        fd = os.memfd_create("disk")
-        self.files.append(fd)
-        os.ftruncate(fd, MIB)
-        return FileStore(FileOptions(path=Path(f"/proc/self/fd/{fd}")))
+        with os.fdopen(os.memfd_create("disk"), "w") as memory:
+            memory.truncate(MIB)
+            return FileStore(FileOptions(path=Path(f"/proc/self/fd/{memory.fileno()}")))
 
 
 @pytest.fixture
@@ -124,6 +116,14 @@ def test_a_failure_while_opening_closes_the_file(tmp_path: Path, mocker: MockerF
     mocker.patch("tgtcore_file.file.can_zero_range", side_effect=OSError(errno.EIO, "Input/output error"))
     with pytest.raises(OSError, match="Input/output error"):
         _make(tmp_path)
+    assert len(os.listdir("/proc/self/fd")) == before
+
+
+def test_an_empty_file_is_no_image(tmp_path: Path) -> None:
+    before = len(os.listdir("/proc/self/fd"))
+    (tmp_path / "empty").touch()
+    with pytest.raises(StoreError, match="empty is empty; expected an image of the size that the disk shall have"):
+        FileStore(FileOptions(path=tmp_path / "empty"))
     assert len(os.listdir("/proc/self/fd")) == before
 
 

@@ -38,18 +38,10 @@ class TestFileOpenedForReading(StoreConformance):
 class TestFileInMemory(StoreConformance):
     """A tmpfs has no RWF_NOWAIT."""
 
-    @pytest.fixture(autouse=True)
-    def _files(self) -> Iterator[None]:
-        self.files: list[int] = []
-        yield
-        for fd in self.files:
-            os.close(fd)
-
     def make_store(self, folder: Path) -> HostFile:
-        fd = os.memfd_create("disk")
-        self.files.append(fd)
-        os.ftruncate(fd, MIB)
-        return HostFile(Path(f"/proc/self/fd/{fd}"))
+        with os.fdopen(os.memfd_create("disk"), "w") as memory:
+            memory.truncate(MIB)
+            return HostFile(Path(f"/proc/self/fd/{memory.fileno()}"))
 
 
 @pytest.fixture

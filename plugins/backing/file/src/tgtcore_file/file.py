@@ -6,11 +6,22 @@ import stat
 from pathlib import Path
 from time import monotonic
 
-from tgtcore import Buffer, Concurrency, Extent, Features, OpenFile, Region, Store, admit_readers
+from tgtcore import (
+    Buffer,
+    Concurrency,
+    Extent,
+    Features,
+    OpenFile,
+    Region,
+    Store,
+    StoreError,
+    admit_readers,
+    unmake_file,
+)
 from tgtcore_file.block_device import BlockDevice
 from tgtcore_file.durability import Durability
 from tgtcore_file.extents import allocated_extents
-from tgtcore_file.opening import opened, reopened, unmade
+from tgtcore_file.opening import opened, reopened
 from tgtcore_file.options import FileOptions
 from tgtcore_file.presence import Presence, shortened
 from tgtcore_file.probes import can_zero_range, punches_holes, reads_without_waiting
@@ -73,7 +84,7 @@ class FileStore(Store):
             self._learn(options)
         except BaseException:
             if self._made:
-                unmade(self._fd, self.path)
+                unmake_file(self._fd, self.path)
             os.close(self._fd)
             raise
 
@@ -81,6 +92,8 @@ class FileStore(Store):
         fd = self._fd
         status = os.fstat(fd)
         self.size_bytes = os.lseek(fd, 0, os.SEEK_END)
+        if not self.size_bytes:
+            raise StoreError(f"{self.path} is empty; expected an image of the size that the disk shall have")
         self._device = BlockDevice(status.st_rdev) if stat.S_ISBLK(status.st_mode) else None
         self._features = Features.NONE if self._device or options.preallocate else Features.EXTENTS
         if not options.read_only:
@@ -305,7 +318,7 @@ class FileStore(Store):
         """Remove the file if it was made for this store."""
         if self._made:
             self._presence.leave()
-            unmade(self._fd, self.path)
+            unmake_file(self._fd, self.path)
 
     def close(self) -> None:
         """Close the file, which unlocks it; regions that are not sent yet have it open for themselves."""

@@ -4,14 +4,16 @@ import errno
 import os
 import stat
 import threading
+from collections.abc import Callable
 from pathlib import Path
 
-from tgtcore import Buffer, Concurrency, Extent, Features, FileLock, Store
-from tgtcore_cow.files.opening import Admit, made, opened, unmade
+from tgtcore import Buffer, Concurrency, Extent, Features, FileLock, Store, make_file, open_file, unmake_file
 from tgtcore_cow.files.syscalls import punch_hole, punches_holes
 
 _EXTENTS_MAX = 1024
 """In one answer; the caller asks again from where it ends."""
+
+_ADVICE = {errno.EROFS: "open it for reading only"}
 
 _CLOSED = (1 << 31) - 1
 """No descriptor has this number."""
@@ -50,12 +52,12 @@ class HostFile(Store):
         read_only: bool = False,
         raw: bool = False,
         create: bool = False,
-        admit: Admit | None = None,
+        admit: Callable[[Path, os.stat_result], None] | None = None,
     ) -> None:
         self.path = path
         self._made = create
         kind = FileLock.READER if read_only else FileLock.ALONE if raw else FileLock.WRITER
-        self._fd = made(path, kind) if create else opened(path, kind, admit)
+        self._fd = make_file(path, kind) if create else open_file(path, kind, advice=_ADVICE, admit=admit)
         try:
             self.size_bytes = os.lseek(self._fd, 0, os.SEEK_END)
             self._features = self._found_features(read_only=read_only)
@@ -178,7 +180,7 @@ class HostFile(Store):
     def unmake(self) -> None:
         """Remove the file if it was made by this."""
         if self._made:
-            unmade(self._fd, self.path)
+            unmake_file(self._fd, self.path)
 
     def close(self) -> None:
         """Close the file, which unlocks it.  What comes later fails, and never reaches a file that has got its descriptor."""
