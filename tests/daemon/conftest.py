@@ -14,25 +14,38 @@ from tgtcore.daemon import Daemon, Edit, Step
 from tgtcore.daemon.load import check_source
 from tgtcore.transport import LocalDriver
 
-CONFIG = """
-plugins = ["fake"]
+_BEFORE = """
+plugins = ["fake"PLUGINS]
 [daemon]
 state_directory = "STATE"
 workers = 2
 drain_s = 0.2
 [transports.fake]
 portals = [{ address = "one" }]
+"""
+_BEHIND = """
+[targets."t.one"]
+transport = "fake"
+luns = ["a", "b"]
+allow = { initiators = ["*"] }
+"""
+
+
+def configuration(units: str, *plugins: str) -> str:
+    """Logical units, of which a target has those called a and b; with plugins besides the fakes."""
+    return _BEFORE.replace("PLUGINS", "".join(f', "{name}"' for name in plugins)) + units + (_BEHIND if units else "")
+
+
+CONFIG = configuration(
+    """
 [logical_units.a]
 device_type = "fake"
 store = { type = "memory" }
 [logical_units.b]
 device_type = "fake"
 store = { type = "through", base = { type = "memory" } }
-[targets."t.one"]
-transport = "fake"
-luns = ["a", "b"]
-allow = { initiators = ["*"] }
 """
+)
 
 
 class Running:

@@ -11,13 +11,12 @@ from typing import Any
 import pytest
 from daemon.conftest import CONFIG, Running, Start
 from support.fakes import HeldTask
-from support.site import Site, file_store
+from support.site import Site, acme_modules, file_store, site_on_the_path
 
 from tgtcore import signals
 from tgtcore.config import parse
 from tgtcore.errors import ConfigError, DrainTimeout, PluginError, StoreError
 from tgtcore.management.edits import remove_plugin
-from tgtcore.plugins import Modules
 from tgtcore.task import Attribute
 
 pytestmark = pytest.mark.asyncio
@@ -33,19 +32,10 @@ MAPPED = ('luns = ["a", "b"]', 'luns = ["a", "b", "c"]')
 
 
 @pytest.fixture
-def site(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Site]:
+def site(tmp_path: Path) -> Iterator[Site]:
     (tmp_path / "c.img").write_bytes(bytes(1 << 20))
-    folder = tmp_path / "site"
-    folder.mkdir()
-    monkeypatch.setattr(sys, "path", [str(folder), *sys.path])
-    yield Site(folder)
-    left = Modules({name: sys.modules[name] for name in acme_modules()})
-    left.stop_listening()
-    left.take_out()
-
-
-def acme_modules() -> list[str]:
-    return [name for name in sys.modules if name.startswith("acme")]
+    with site_on_the_path(tmp_path / "site") as site:
+        yield site
 
 
 def listeners() -> int:

@@ -5,7 +5,7 @@ import random
 from typing import Any
 
 import pytest
-from daemon.conftest import Running, Start
+from daemon.conftest import Running, Start, configuration
 from support.fakes import FakeStore, FakeTransport, HeldTask
 
 from tgtcore.errors import TgtError
@@ -15,15 +15,7 @@ from tgtcore.task import Attribute
 pytestmark = pytest.mark.asyncio
 CHANGES = 40
 
-BEGIN = """
-plugins = ["fake"]
-[daemon]
-state_directory = "STATE"
-workers = 2
-drain_s = 0.2
-[transports.fake]
-portals = [{ address = "one" }]
-"""
+BEGIN = configuration("")
 
 
 class World:

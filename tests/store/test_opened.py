@@ -7,7 +7,6 @@ from typing import Any
 
 import pytest
 
-from tgtcore.errors import Unsupported
 from tgtcore.loop import Workers
 from tgtcore.store import Concurrency, OpenStore, Store
 from tgtcore.testing.ram import RamStore, SnapshotRamStore
@@ -82,27 +81,6 @@ def test_one_that_refuses_writes_flushes_what_others_may_have_left_in_the_cache(
 
     asyncio.run(run())
     assert store.flushed == flushes
-
-
-def test_snapshots_are_passed_on() -> None:
-    store = opened(SnapshotRamStore())
-    store.write(0, b"kept")
-    made = store.create_snapshot("one")
-    store.write(0, b"lost")
-    assert store.list_snapshots() == (made,)
-    store.revert_snapshot("one")
-    assert bytes(store.read(0, 4)) == b"kept"
-    store.delete_snapshot(made.id)
-    assert store.list_snapshots() == ()
-
-
-@pytest.mark.parametrize("store", [opened(RamStore()), opened(SnapshotRamStore(), read_only=True)])
-def test_where_none_are_kept_they_are_refused(store: OpenStore) -> None:
-    with pytest.raises(Unsupported, match="keeps no snapshots"):
-        store.list_snapshots()
-    for act in (store.create_snapshot, store.delete_snapshot, store.revert_snapshot):
-        with pytest.raises(Unsupported, match="keeps no snapshots"):
-            act("one")
 
 
 def test_initiators_do_not_see_whether_a_store_keeps_snapshots() -> None:

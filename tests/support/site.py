@@ -3,14 +3,21 @@
 import itertools
 import os
 import shutil
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from textwrap import dedent
+
+import pytest
+
+from tgtcore.plugins import Modules
 
 _seconds = itertools.count(1_000_000_000)
 
 
 class Site:
-    """Put its folder on ``sys.path``."""
+    """Such a folder; see :func:`site_on_the_path`."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
@@ -39,6 +46,23 @@ class Site:
             for line in (info / "RECORD").read_text().splitlines():
                 (self.folder / line.partition(",")[0]).unlink()
             shutil.rmtree(info)
+
+
+@contextmanager
+def site_on_the_path(folder: Path) -> Iterator[Site]:
+    """A new folder that Python imports from, until what it has imported under names that begin with ``acme`` is taken out."""
+    folder.mkdir()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(sys, "path", [str(folder), *sys.path])
+        yield Site(folder)
+        left = Modules({name: sys.modules[name] for name in acme_modules()})
+        left.stop_listening()
+        left.take_out()
+
+
+def acme_modules() -> list[str]:
+    """The names of such modules that are imported now."""
+    return [name for name in sys.modules if name.startswith("acme")]
 
 
 FILE_STORE = """

@@ -9,7 +9,7 @@ from tgtcore.leases import Leases
 from tgtcore.limits import EXTENTS_PER_CALL_MAX
 from tgtcore.loop import Done, Lane, Runner, Workers
 from tgtcore.store.claims import Claims
-from tgtcore.store.contract import Buffer, Concurrency, Extent, Features, SnapshotInfo, Store
+from tgtcore.store.contract import Buffer, Concurrency, Extent, Features, Store
 
 _ZEROES = bytes(1024 * 1024)
 
@@ -17,7 +17,8 @@ _ZEROES = bytes(1024 * 1024)
 class OpenStore:
     """What device types see of a store.
 
-    Every operation is there: natively, emulated where the emulation is exact, or refused with ``Unsupported`` or ``ReadOnly``.
+    Every operation that commands need is there: natively, emulated where the emulation is exact, or refused with ``Unsupported`` or
+    ``ReadOnly``.
     Methods without ``nowait`` may block: call them inside :meth:`run`.
 
     :param name: as in the configuration or the file's path; used in messages.
@@ -138,29 +139,6 @@ class OpenStore:
             raise Unsupported(f"{self} can't change its size")
         self.store.resize(size_bytes)
 
-    def list_snapshots(self) -> tuple[SnapshotInfo, ...]:
-        """As :meth:`Store.list_snapshots`.
-
-        :raises Unsupported: the store keeps no snapshots; also below.
-        """
-        self._need_snapshots()
-        return tuple(self.store.list_snapshots())
-
-    def create_snapshot(self, name: str) -> SnapshotInfo:
-        """As :meth:`Store.create_snapshot`."""
-        self._need_snapshots()
-        return self.store.create_snapshot(name)
-
-    def delete_snapshot(self, id_or_name: str) -> None:
-        """As :meth:`Store.delete_snapshot`."""
-        self._need_snapshots()
-        self.store.delete_snapshot(id_or_name)
-
-    def revert_snapshot(self, id_or_name: str) -> None:
-        """As :meth:`Store.revert_snapshot`."""
-        self._need_snapshots()
-        self.store.revert_snapshot(id_or_name)
-
     def close(self) -> None:
         """Flush and close; the last call, made when no lease is left."""
         try:
@@ -171,10 +149,6 @@ class OpenStore:
     def _need_write(self) -> None:
         if not self.writable:
             raise ReadOnly(f"{self} is read-only")
-
-    def _need_snapshots(self) -> None:
-        if Features.SNAPSHOTS not in self.features:
-            raise Unsupported(f"{self} keeps no snapshots")
 
 
 def _refuse_nowait(offset: int, data: Buffer) -> bool:

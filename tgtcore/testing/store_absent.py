@@ -91,14 +91,6 @@ def _check_resize(store: OpenStore, mirror: Mirror) -> None:
         store.resize(2 * store.size_bytes)
 
 
-def _check_snapshots(store: OpenStore, mirror: Mirror) -> None:
-    with pytest.raises(Unsupported):
-        store.list_snapshots()
-    for act in (store.create_snapshot, store.delete_snapshot, store.revert_snapshot):
-        with pytest.raises(Unsupported):
-            act("a snapshot")
-
-
 _CHECKS: dict[Features, Callable[[OpenStore, Mirror], None]] = {
     Features.WRITE: _check_write,
     Features.WRITE_THROUGH: _check_write_through,
@@ -106,7 +98,6 @@ _CHECKS: dict[Features, Callable[[OpenStore, Mirror], None]] = {
     Features.WRITE_ZEROES: _check_write_zeroes,
     Features.EXTENTS: _check_extents,
     Features.RESIZE: _check_resize,
-    Features.SNAPSHOTS: _check_snapshots,
 }
 
 

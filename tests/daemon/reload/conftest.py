@@ -1,7 +1,6 @@
 """A daemon with logical units on a plugin that can be installed anew, and an initiator that uses them."""
 
 import asyncio
-import sys
 from collections.abc import Awaitable, Callable, Iterator
 from pathlib import Path
 from types import ModuleType
@@ -9,36 +8,28 @@ from typing import Any
 
 import pytest
 import pytest_asyncio
-from daemon.conftest import Running, Start
-from support.site import Site, file_store
+from daemon.conftest import Running, Start, configuration
+from support.site import Site, file_store, site_on_the_path
 from tgtcore_disk import Disk
 
 from tgtcore import Task, hookimpl
 from tgtcore.nexus import Nexus
-from tgtcore.plugins import Modules
 from tgtcore.scsi.status import Status
 from tgtcore.task import Attribute, State
 from tgtcore.testing.initiator import forget_attentions
 
-CONFIG = """
-plugins = ["fake", "real", "acme"]
-[daemon]
-state_directory = "STATE"
-workers = 2
-drain_s = 0.2
-[transports.fake]
-portals = [{ address = "one" }]
+CONFIG = configuration(
+    """
 [logical_units.a]
 device_type = "disk"
 store = { type = "acme", path = "a.img" }
 [logical_units.b]
 device_type = "disk"
 store = { type = "acme", path = "b.img" }
-[targets."t.one"]
-transport = "fake"
-luns = ["a", "b"]
-allow = { initiators = ["*"] }
-"""
+""",
+    "real",
+    "acme",
+)
 
 X, Y = b"x" * 512, b"y" * 512
 
@@ -101,16 +92,11 @@ async def finished(task: Command) -> Command:
 
 
 @pytest.fixture
-def site(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Site]:
+def site(tmp_path: Path) -> Iterator[Site]:
     for name in "ab":
         (tmp_path / f"{name}.img").write_bytes(bytes(1 << 20))
-    folder = tmp_path / "site"
-    folder.mkdir()
-    monkeypatch.setattr(sys, "path", [str(folder), *sys.path])
-    yield Site(folder)
-    left = Modules({name: module for name, module in sys.modules.items() if name.startswith("acme")})
-    left.stop_listening()
-    left.take_out()
+    with site_on_the_path(tmp_path / "site") as site:
+        yield site
 
 
 def real() -> ModuleType:

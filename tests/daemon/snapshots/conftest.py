@@ -6,7 +6,7 @@ from typing import Any, ClassVar, cast
 
 import pytest
 import pytest_asyncio
-from daemon.conftest import Running, Start
+from daemon.conftest import Running, Start, configuration
 from daemon.reload.conftest import Host
 from pydantic import BaseModel
 from tgtcore_disk import Disk
@@ -14,14 +14,8 @@ from tgtcore_disk import Disk
 from tgtcore import Buffer, Filter, Options, SnapshotInfo, Store, hookimpl
 from tgtcore.testing.ram import SnapshotRamStore
 
-CONFIG = """
-plugins = ["fake", "keep"]
-[daemon]
-state_directory = "STATE"
-workers = 4
-drain_s = 0.2
-[transports.fake]
-portals = [{ address = "one" }]
+CONFIG = configuration(
+    """
 [logical_units.a]
 device_type = "disk"
 store = { type = "keeps" }
@@ -35,11 +29,9 @@ store = { type = "memory" }
 device_type = "disk"
 read_only = true
 store = { type = "keeps" }
-[targets."t.one"]
-transport = "fake"
-luns = ["a", "b"]
-allow = { initiators = ["*"] }
-"""
+""",
+    "keep",
+).replace("workers = 2", "workers = 4")  # some wait for the test
 
 X, Y = b"x" * 512, b"y" * 512
 

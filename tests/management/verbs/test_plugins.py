@@ -6,24 +6,18 @@ from pathlib import Path
 
 import pytest
 from management.conftest import Managed
-from support.site import Site, file_store
+from support.site import Site, file_store, site_on_the_path
 
 from tgtcore.errors import ConfigError, PluginError
 from tgtcore.management.protocol import Code, VerbError
-from tgtcore.plugins import Modules
 
 pytestmark = pytest.mark.asyncio
 
 
 @pytest.fixture
-def site(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Site]:
-    folder = tmp_path / "site"
-    folder.mkdir()
-    monkeypatch.setattr(sys, "path", [str(folder), *sys.path])
-    yield Site(folder)
-    left = Modules({name: module for name, module in sys.modules.items() if name.startswith("acme")})
-    left.stop_listening()
-    left.take_out()
+def site(tmp_path: Path) -> Iterator[Site]:
+    with site_on_the_path(tmp_path / "site") as site:
+        yield site
 
 
 KEYS = """
