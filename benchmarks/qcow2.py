@@ -9,7 +9,7 @@ from collections.abc import Callable
 from contextlib import AbstractContextManager
 from pathlib import Path
 
-from oracle.served import TARGET, Served
+from oracle.served import Served
 from tgtcore_cow import Qcow2Image
 
 from benchmarks.paired import Daemon, Result, Sample, measure, median_of, sample
@@ -23,19 +23,6 @@ _NEW_IMAGE_BYTES = 16 << 30
 _CLUSTER_BYTES = 65536
 _SNAPSHOT_IMAGE_BYTES = 10 << 30
 _MOST_SNAPSHOT_S = 0.2
-_CONFIGURATION = """
-[logical_units.disk]
-device_type = "disk"
-store = {{ type = "qcow2", base = {{ type = "file", path = "{image}" }} }}
-
-[transports.iscsi]
-portals = [{{ address = "127.0.0.1:0" }}]
-
-[targets."{target}"]
-transport = "iscsi"
-luns = ["disk"]
-allow = {{ initiators = ["*"] }}
-"""
 
 _ALLOCATED = (
     Workload("4 KiB read, depth 32", 4096, 32, tool_reads=True, scattered=True, least_speed=0.7, guess_per_s=40_000),
@@ -79,7 +66,7 @@ def main() -> int:
 
 
 def _ours(work: Path, image: Path) -> Served:
-    return Served.configured(work, _CONFIGURATION.format(image=image, target=TARGET), plugins=("cow",))
+    return Served.qcow2(work, image)
 
 
 def _peer(work: Path, image: Path) -> StorageDaemon:

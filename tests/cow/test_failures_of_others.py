@@ -2,9 +2,7 @@
 
 import errno
 import struct
-import sys
-import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from random import Random
@@ -23,6 +21,7 @@ from tgtcore_cow.qcow2.layout import COPIED, OFFSET
 from tgtcore_cow.qcow2.refcount_codec import unpack
 
 from tgtcore import Features, StoreError
+from tgtcore.testing.threads import at_once, interrupted_often
 
 JUDGE = OwnJudge()
 SMALL = Shape(cluster_bits=9, clusters=128)
@@ -30,30 +29,8 @@ SMALL = Shape(cluster_bits=9, clusters=128)
 
 @pytest.fixture
 def busy_threads() -> Iterator[None]:
-    """Threads give way to one another much more often than usual."""
-    usual = sys.getswitchinterval()
-    sys.setswitchinterval(1e-5)
-    yield
-    sys.setswitchinterval(usual)
-
-
-def _at_once(*works: Callable[[], None]) -> None:
-    failures: list[BaseException] = []
-
-    def guarded(work: Callable[[], None]) -> None:
-        try:
-            work()
-        except BaseException as failure:
-            failures.append(failure)
-
-    threads = [threading.Thread(target=guarded, args=(work,), daemon=True) for work in works]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join(30)
-        assert not thread.is_alive()
-    if failures:
-        raise failures[0]
+    with interrupted_often():
+        yield
 
 
 # ---- several at once ------------------------------------------------------------------------------------------------
@@ -80,7 +57,7 @@ def _rewriting(image: Image, content: bytearray, lane: int, lanes: int) -> None:
 def test_caches_shared_between_queues(extended_l2: bool) -> None:
     files = Files.make(Shape(cluster_bits=14, clusters=20, extended_l2=extended_l2, backing="raw"))
     image, content = files.open(), bytearray(files.content)
-    _at_once(*(lambda lane=lane: _rewriting(image, content, lane, 4) for lane in range(4)))
+    at_once(*(lambda lane=lane: _rewriting(image, content, lane, 4) for lane in range(4)))
     image.flush()
     assert_same(image.read(0, len(content)), content, "read")
     JUDGE.assert_clean(files)
@@ -98,7 +75,7 @@ def test_snapshots_deleted_while_somebody_writes() -> None:
             if number > 1:
                 image.delete_snapshot(f"number {number - 2}")
 
-    _at_once(
+    at_once(
         keep_and_delete,
         lambda: _rewriting(image, content, 0, 2),
         lambda: _rewriting(image, content, 1, 2),
@@ -121,7 +98,7 @@ def test_a_check_while_somebody_writes() -> None:
             JUDGE.assert_usable(files.copy())
             checks += 1
 
-    _at_once(check_copies, lambda: _rewriting(image, content, 0, 1))
+    at_once(check_copies, lambda: _rewriting(image, content, 0, 1))
     assert checks == 40
 
 

@@ -11,30 +11,11 @@ from guest.lab.verified import VerifiedWriter
 from oracle.served import TARGET, Served
 
 _NAMES = ("first", "second", "third")
-_CONFIGURATION = """
-[logical_units.disk]
-device_type = "disk"
-
-[logical_units.disk.store]
-type = "qcow2"
-create = true
-size = "1G"
-base = {{ type = "file", path = "{path}", create = true, size = "1M" }}
-
-[transports.iscsi]
-portals = [{{ address = "127.0.0.2:0" }}]
-
-[targets."{target}"]
-transport = "iscsi"
-luns = ["disk"]
-allow = {{ initiators = ["*"] }}
-"""
 
 
 def test_each_snapshot_is_a_file_system_of_its_moment(guest: Guest, initiator: Initiator, work: Path) -> None:
     image = work / "disk.qcow2"
-    configuration = _CONFIGURATION.format(path=image, target=TARGET)
-    with Served.configured(work, configuration, plugins=("cow",)) as served:
+    with Served.qcow2(work, image, size="1G", host="127.0.0.2") as served:
         with initiator.session(served.portal, TARGET) as session:
             _make_snapshots(guest, initiator.disk(session, 0), served)
             with pytest.raises(AssertionError, match="--force"):

@@ -22,6 +22,19 @@ plugins = {plugins}
 socket = "{socket}"
 state_directory = "{state}"
 """
+_DISK = """
+[logical_units.disk]
+device_type = "disk"
+store = {store}
+
+[transports.iscsi]
+portals = [{portals}]
+
+[targets."{target}"]
+transport = "iscsi"
+luns = ["disk"]
+allow = {{ initiators = ["*"] }}
+"""
 _READY_S = 60
 _STOP_S = 30
 
@@ -88,6 +101,14 @@ class Served:
         )
         path.write_text(private + cls.with_isolation(configuration))
         return cls(work, "--config", path, under=under)
+
+    @classmethod
+    def qcow2(cls, work: Path, image: Path, *, size: str = "", host: str = "127.0.0.1", portals: int = 1) -> Self:
+        """One LUN on a qcow2 image, which is made if a size is given, on free ports of an address."""
+        made, base_made = (f', create = true, size = "{size}"', ', create = true, size = "1M"') if size else ("", "")
+        store = f'{{ type = "qcow2"{made}, base = {{ type = "file", path = "{image}"{base_made} }} }}'
+        addresses = ", ".join([f'{{ address = "{host}:0" }}'] * portals)
+        return cls.configured(work, _DISK.format(store=store, portals=addresses, target=TARGET), plugins=("cow",))
 
     @classmethod
     def with_isolation(cls, configuration: str) -> str:

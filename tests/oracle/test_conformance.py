@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 from oracle import cu_score
-from oracle.served import TARGET, Served
+from oracle.served import Served
 from tgtcore_cow import Qcow2Image
 
 _RESET_ATTENTION = (
@@ -89,31 +89,10 @@ def test_nothing_fails_on_a_thin_disk(tmp_path: Path) -> None:
     assert len(score.names("passed")) >= _LEAST_PASSED, score.report()
 
 
-_QCOW2 = """
-[logical_units.disk]
-device_type = "disk"
-
-[logical_units.disk.store]
-type = "qcow2"
-create = true
-size = "1G"
-base = {{ type = "file", path = "{path}", create = true, size = "1M" }}
-
-[transports.iscsi]
-portals = [{{ address = "127.0.0.1:0" }}, {{ address = "127.0.0.1:0" }}]
-
-[targets."{target}"]
-transport = "iscsi"
-luns = ["disk"]
-allow = {{ initiators = ["*"] }}
-"""
-
-
 @pytest.mark.timeout(600)
 def test_nothing_fails_on_a_qcow2_disk(tmp_path: Path) -> None:
     image = tmp_path / "disk.qcow2"
-    configuration = _QCOW2.format(path=image, target=TARGET)
-    with Served.configured(tmp_path, configuration, plugins=("cow",)) as served:
+    with Served.qcow2(tmp_path, image, size="1G", portals=2) as served:
         score = cu_score.run(served.urls)
     assert failures(score) == set(), score.report()
     assert len(score.names("passed")) >= _LEAST_PASSED, score.report()

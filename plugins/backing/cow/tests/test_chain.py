@@ -1,5 +1,4 @@
 import os
-from collections.abc import Iterator
 from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
@@ -18,14 +17,9 @@ from tgtcore_cow.qcow2.image import Image, read_header
 
 from tgtcore import Store, StoreError
 
+pytestmark = pytest.mark.usefixtures("nothing_stays_open")
+
 SIZE = 1 << 20
-
-
-@pytest.fixture(autouse=True)
-def _nothing_stays_open() -> Iterator[None]:
-    before = os.listdir("/proc/self/fd")
-    yield
-    assert os.listdir("/proc/self/fd") == before
 
 
 def _make(path: Path, backing: str = "", backing_format: str = "qcow2", **keys: Any) -> Path:

@@ -1,6 +1,4 @@
-import os
 import threading
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -9,14 +7,9 @@ from tgtcore_cow.qcow2.header import Incompatible, decode
 
 from tgtcore import StoreError
 
+pytestmark = pytest.mark.usefixtures("nothing_stays_open")
+
 MIB = 1 << 20
-
-
-@pytest.fixture(autouse=True)
-def _nothing_stays_open() -> Iterator[None]:
-    before = os.listdir("/proc/self/fd")
-    yield
-    assert os.listdir("/proc/self/fd") == before
 
 
 @pytest.fixture

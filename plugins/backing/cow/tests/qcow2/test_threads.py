@@ -1,8 +1,7 @@
 """Images that many threads use at once."""
 
-import sys
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from functools import partial
 from random import Random
 
@@ -15,17 +14,15 @@ from tgtcore_cow.qcow2.image import Image
 
 from tgtcore import StoreError
 from tgtcore.testing.ram import RamStore
+from tgtcore.testing.threads import at_once, interrupted_often
 
 SECTOR = 512
-WAIT_S = 60
 
 
 @pytest.fixture(autouse=True)
 def _interrupted_often() -> Iterator[None]:
-    was = sys.getswitchinterval()
-    sys.setswitchinterval(1e-5)
-    yield
-    sys.setswitchinterval(was)
+    with interrupted_often():
+        yield
 
 
 @pytest.fixture(params=["few tables", "many tables"])
@@ -33,26 +30,6 @@ def tables(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> N
     if request.param == "few tables":
         monkeypatch.setattr(mapping, "TABLES_BYTES_MAX", 0)
         monkeypatch.setattr(mapping, "_TABLES_MIN", 4)
-
-
-def together(*works: Callable[[], object]) -> None:
-    """Do all of it at once; raises what one of them raises."""
-    errors: list[BaseException] = []
-
-    def carry_out(work: Callable[[], object]) -> None:
-        try:
-            work()
-        except BaseException as error:
-            errors.append(error)
-
-    threads = [threading.Thread(target=carry_out, args=(work,), daemon=True) for work in works]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join(WAIT_S)
-    assert not any(thread.is_alive() for thread in threads), "a dead-lock"
-    if errors:
-        raise errors[0]
 
 
 def new(size_bytes: int, backing: bytes = b"", **options: object) -> tuple[RamStore, Image]:
@@ -160,7 +137,7 @@ def test_each_thread_finds_what_it_wrote(kind: str, shared: bool, backed: bool) 
             image.flush()
             image.delete_snapshot(f"now {number}")
 
-    together(*owners, keep_snapshots)
+    at_once(*owners, keep_snapshots)
     for owner in owners:
         owner.assert_all(image)
     image.close()
@@ -197,7 +174,7 @@ def test_a_file_that_grows_for_several_at_once_is_never_cut_off(apart: bool) -> 
         for _ in range(60):
             image.flush()
 
-    together(*(partial(fill, first) for first in range(4)), flush)
+    at_once(*(partial(fill, first) for first in range(4)), flush)
     assert all(image.read(number * part, part) == bytes([number & 255]) * part for number in range(size // part))
     image.close()
     assert_clean(file)
@@ -219,7 +196,7 @@ def test_a_snapshot_is_made_however_busy_the_others_are() -> None:
         finally:
             done.set()
 
-    together(*(partial(work, part) for part in range(4)), snapshots)
+    at_once(*(partial(work, part) for part in range(4)), snapshots)
     assert len(image.snapshots) == 10
     image.close()
     assert_clean(file)
@@ -235,7 +212,7 @@ def test_of_several_snapshots_with_one_name_one_is_made() -> None:
         except StoreError as error:
             refused.append(error)
 
-    together(*[create_one] * 6)
+    at_once(*[create_one] * 6)
     assert len(image.snapshots) == 1
     assert len(refused) == 5
     image.close()
@@ -262,7 +239,7 @@ def test_sizes_and_reverts_at_once_leave_zeroes_behind_every_end(backed: bool) -
         for _ in range(100):
             image.write(0, b"w" * small)
 
-    together(lambda: resize(1), lambda: resize(2), revert, write)
+    at_once(lambda: resize(1), lambda: resize(2), revert, write)
     image.revert_snapshot("small")
     image.resize(large)
     assert image.read(small, large - small) == bytes(large - small)
@@ -296,7 +273,7 @@ def test_zeroes_that_must_be_written_are_flushed_while_a_snapshot_waits(monkeypa
         for number in range(5):
             image.create_snapshot(f"{number} times")
 
-    together(*(partial(clear, start) for start in range(4)), snapshots)
+    at_once(*(partial(clear, start) for start in range(4)), snapshots)
     assert image.read(0, size) == bytes(size)
     image.close()
     assert_clean(file)
