@@ -36,7 +36,7 @@ class State(Enum):
     NEW = "not accepted yet"
     DORMANT = "waiting in the task set"
     DATA = "waiting for data-out"
-    HELD = "held back while its logical unit is paused"
+    HELD = "held back by a filter, or while its logical unit is paused"
     RUNNING = "running"
     ENDED = "ended"
 

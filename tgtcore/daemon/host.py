@@ -104,7 +104,10 @@ class TransportHost:
         self._tables.clear()
 
     def _commands_for(self, lu: LogicalUnit) -> CommandTable:
-        """The opcode table of a logical unit on this transport; plugins amend it once."""
+        """The opcode table of a logical unit on this transport; plugins amend it once, and filters stand before it."""
+        return lu.filtered(self._amended(lu))
+
+    def _amended(self, lu: LogicalUnit) -> CommandTable:
         plugins = self._inventory.plugins
         if not plugins.amends_commands():
             return lu.commands

@@ -14,9 +14,9 @@ from pydantic import BaseModel
 
 from tgtcore import signals
 from tgtcore.device import BoundCommand, DeviceType
-from tgtcore.errors import CheckCondition, DrainTimeout
+from tgtcore.errors import DrainTimeout
+from tgtcore.logical_unit.resuming import check_again, guarded, renew
 from tgtcore.scsi import asc
-from tgtcore.scsi.sense import SenseKey
 from tgtcore.store import OpenStore
 from tgtcore.task import PENDING, State, Task
 from tgtcore.task_set import TaskSet
@@ -41,6 +41,7 @@ class Pause:
         self._waiting: dict[Task, BoundCommand] = {}
         """Tasks that waited for data-out when the pause began, with the commands that they will run."""
         self._news: list[Callable[[], None]] = []
+        self._going_on: list[Callable[[], None]] = []
         self._refitted = False
         self._since = self._until = 0.0
 
@@ -111,6 +112,10 @@ class Pause:
         """Tell the device something as soon as the pause ends, before anything starts."""
         self._news.append(news)
 
+    def go_on_later(self, go_on: Callable[[], None]) -> None:
+        """Let a task that a filter holds go on after the pause: it would have gone on now."""
+        self._going_on.append(go_on)
+
     # ---- another device ---------------------------------------------------------------------------------------------
 
     def refit(self, device_type: type[DeviceType], store: OpenStore | None, options: BaseModel) -> None:
@@ -170,11 +175,13 @@ class Pause:
         if self._refitted:
             for task in lu.tasks():
                 if task.state is State.DORMANT:
-                    _guarded(task, self._renew, task)
+                    guarded(task, renew, task)
         for task, command in self._waiting.items():
             if task.state is not State.ENDED:
                 task.command = command
-                _guarded(task, self._go_on, task)
+                guarded(task, self._go_on, task)
+        for go_on in self._going_on:
+            go_on()
         for task_set in self._held:
             task_set.release()
         lu.leases.give(self)
@@ -182,40 +189,16 @@ class Pause:
 
     def _go_on(self, task: Task) -> None:
         if self._refitted:
-            wanted = task.wanted_out
-            self._renew(task)
-            if task.command.wants is None or task.command.wants(self._lu.device, task) != wanted:
-                raise CheckCondition(SenseKey.ABORTED_COMMAND, asc.DATA_PHASE_ERROR)
+            renew(task)
+            check_again(task)
         if task.state is State.HELD:
             task.run_again()
-
-    def _renew(self, task: Task) -> None:
-        """Give a task the command of the device that there is now."""
-        assert task.itl is not None
-        command = task.itl.commands.find(task.cdb)
-        if command is None:
-            raise CheckCondition(SenseKey.ILLEGAL_REQUEST, asc.INVALID_COMMAND_OPERATION_CODE, field=(0, None))
-        task.command = command
 
 
 def _held(device: DeviceType, task: Task) -> Any:
     """The handler of a task whose data-out arrives during a pause."""
     task.state = State.HELD
     return PENDING
-
-
-def _guarded(task: Task, function: Callable[..., None], *args: Any) -> None:
-    """Do something to a task; whatever goes wrong ends that task, and is not the business of the others."""
-    try:
-        try:
-            function(*args)
-        except Exception as error:
-            if task.state is State.ENDED:
-                raise
-            assert task.itl is not None
-            task.itl.lu.fail(task, error)
-    except Exception:
-        _log.exception("%s has ended, and its transport failed at that", task)
 
 
 def _closed(device: DeviceType) -> None:

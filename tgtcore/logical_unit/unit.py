@@ -2,7 +2,7 @@
 
 import asyncio
 import logging
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from operator import attrgetter
@@ -12,10 +12,12 @@ from pydantic import BaseModel
 
 from tgtcore import signals
 from tgtcore.aborting import abort_all, told_others
+from tgtcore.command_filter import CommandFilter
 from tgtcore.device import CommandTable, DeviceType
 from tgtcore.errors import ConfigError
 from tgtcore.leases import Job, Leases
 from tgtcore.logical_unit.faults import answer
+from tgtcore.logical_unit.filters import Filters, Request
 from tgtcore.logical_unit.identity import Identity
 from tgtcore.logical_unit.pause import Pause
 from tgtcore.logical_unit.saved_state import SavedState
@@ -58,6 +60,7 @@ class LogicalUnit:
         "descriptor_sense",
         "device",
         "extra_vpd_pages",
+        "filters",
         "former",
         "identity",
         "itls",
@@ -104,6 +107,8 @@ class LogicalUnit:
         """Held by whoever changes the store or the device: a resize, a pause."""
         self.pause: Pause | None = None
         """Set while nothing may start."""
+        self.filters: Filters | None = None
+        """The filters on its commands, if there are any; change them by :meth:`set_filters`."""
         self.leases = Leases(str(self), residents=self.tasks, door=self._bar)
         self.former = Account()
         """Of the nexuses that have used it and do so no longer."""
@@ -199,6 +204,8 @@ class LogicalUnit:
     def nexus_lost(self, itl: "ITLNexus") -> None:
         """An I_T nexus loss (SAM-5 6.3.4): what lasts as long as a nexus ends."""
         self.reservations.nexus_lost(itl.identity)
+        if self.filters is not None:
+            self.filters.nexus_lost(itl.nexus)
         self._tell_device("nexus_lost", itl.nexus)
 
     def _tell_device(self, event: str, *news: Any) -> None:
@@ -231,14 +238,37 @@ class LogicalUnit:
 
     @property
     def barred(self) -> bool:
-        """Whether something may be in the way of every command: a shut door, or a reservation."""
-        return self.leases.draining or self.reservations.active
+        """Whether something may be in the way of every command: a shut door, a reservation, or a filter that watches."""
+        return self.leases.draining or self.reservations.active or (self.filters is not None and self.filters.watching)
 
-    def _bar(self, _: bool) -> None:
-        """The door has moved, or the reservations have changed."""
+    def _bar(self, _: bool = True) -> None:
+        """The door has moved, or the reservations or filters have changed."""
         barred = self.barred
         for itl in self.itls:
             itl.barred = barred
+
+    def set_filters(self, filters: Sequence[CommandFilter], request: Request, loop: asyncio.AbstractEventLoop) -> None:
+        """Have these filters on its commands from now on, in the order in which commands meet them.
+
+        Those that were there already keep what they hold; what the others hold goes on without them.
+
+        :param request: does what filters request.
+        :param loop: runs their timers.
+        """
+        if self.filters is None:
+            if not filters:
+                return
+            self.filters = Filters(self, request, loop)
+        self.filters.replace(filters)
+        if not filters:
+            self.filters = None
+        self._bar()
+        for itl in self.itls:
+            itl.commands = itl.nexus.commands_for(self)
+
+    def filtered(self, table: CommandTable) -> CommandTable:
+        """An opcode table of this logical unit as nexuses have to see it: leading through its filters, if there are any."""
+        return table if self.filters is None else self.filters.wrap(table)
 
     def set_online(self, online: bool) -> None:
         """Take the logical unit offline (every access to the medium is answered NOT READY) or back online."""

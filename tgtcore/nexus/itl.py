@@ -57,7 +57,7 @@ class ITLNexus:
         self.identity = nexus.identity
         self.device = lu.device
         self.barred = lu.barred
-        """Whether something of the logical unit may be in the way of a command: its door, or a reservation."""
+        """Whether something may be in the way of a command: the door of the logical unit, a reservation, a filter that watches."""
         self.task_set = TaskSet(self._start_in_turn)
         self.attentions: tuple[tuple[int, int], ...] = ()
         """Pending unit attention conditions, the next to be reported first."""
@@ -74,8 +74,8 @@ class ITLNexus:
 
         :raises Draining: the logical unit is going away; the task was not accepted.
         """
-        if self.barred and self.lu.leases.draining:
-            raise self.lu.leases.refusal(task)
+        if self.barred:
+            self._meet_bar(task)
         task.itl = self
         try:
             task.command = self._check(task)
@@ -84,6 +84,15 @@ class ITLNexus:
             return
         if self.task_set.admit(task):
             self._start(task)
+
+    def _meet_bar(self, task: Task) -> None:
+        """Turn a task away if the door is shut; else tell those of it that watch."""
+        lu = self.lu
+        if lu.leases.draining:
+            raise lu.leases.refusal(task)
+        if lu.filters is not None:
+            task.itl = self
+            lu.filters.accepted(task)
 
     def _check(self, task: Task) -> "BoundCommand":
         cdb = task.cdb

@@ -149,7 +149,7 @@ class TestHost:
         """Open a nexus without power on attentions; raise ``failure`` if there is one."""
         if self.failure is not None:
             raise self.failure
-        nexus = Nexus(target, initiator_port, target_port, lambda lu: lu.commands, answer_absent)
+        nexus = Nexus(target, initiator_port, target_port, lambda lu: lu.filtered(lu.commands), answer_absent)
         target.nexus_opened(nexus)
         forget_attentions(nexus)
         return nexus

@@ -212,7 +212,7 @@ class Bench:
 
     def table(self, lu: LogicalUnit) -> CommandTable:
         """The opcode table of a logical unit; this transport amends nothing."""
-        return lu.commands
+        return lu.filtered(lu.commands)
 
     def run_until(self, true: Any, what: str) -> None:
         """Turn the loop until ``true()``.
