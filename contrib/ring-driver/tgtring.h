@@ -382,8 +382,8 @@ TGTRING_ASSERT(offsetof(struct tgtring_nexus_open, reserved4) == 36);
 struct tgtring_nexus_close {
     /* message type */
     uint8_t type;
-    /* 0 */
-    uint8_t reserved;
+    /* 1: its initiator has ended the session itself; 0: the connection was lost, or anything else */
+    uint8_t logged_out;
     /* 0 */
     uint16_t reserved2;
     /* number of the I_T nexus, chosen by the driver in NEXUS_OPEN */
@@ -392,7 +392,7 @@ struct tgtring_nexus_close {
     uint64_t id;
 };
 TGTRING_ASSERT(sizeof(struct tgtring_nexus_close) == 16);
-TGTRING_ASSERT(offsetof(struct tgtring_nexus_close, reserved) == 1);
+TGTRING_ASSERT(offsetof(struct tgtring_nexus_close, logged_out) == 1);
 TGTRING_ASSERT(offsetof(struct tgtring_nexus_close, reserved2) == 2);
 TGTRING_ASSERT(offsetof(struct tgtring_nexus_close, nexus) == 4);
 TGTRING_ASSERT(offsetof(struct tgtring_nexus_close, id) == 8);

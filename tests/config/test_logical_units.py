@@ -4,17 +4,34 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from pydantic import DirectoryPath
 from support.fakes import DeviceOptions, FakeDevice, FakeStore, Through
 
 from tgtcore.config import Config, check, parse
 from tgtcore.errors import ConfigError
 from tgtcore.options import Options
 from tgtcore.registry import Registry
+from tgtcore.store import Buffer, Format
 
 
 class FileOptions(Options):
     path: Path
     read_only: bool = False
+
+
+class AboveOptions(Options):
+    folder: DirectoryPath | None = None
+    path: Path | None = None
+
+
+class Above(Format):
+    """Keeps what is written elsewhere."""
+
+    Options = AboveOptions
+    writes_base = False
+
+    def read(self, offset: int, length: int) -> Buffer:
+        return self.base.read(offset, length)
 
 
 class SerialDevice(FakeDevice):
@@ -29,6 +46,7 @@ def registry() -> Registry:
     made = Registry()
     made.store("file", type("FakeFile", (FakeStore,), {"Options": FileOptions}))
     made.filter("through", Through)
+    made.format("above", Above)
     made.device_type("fake", FakeDevice)
     made.device_type("serial", SerialDevice)
     return made
@@ -65,7 +83,43 @@ def test_a_file_has_one_writer(registry: Registry) -> None:
         ConfigError, match=r'c.toml:7: logical_units.u1.store: /base/x/../a.img is the store of logical unit "u0" too'
     ):
         checked(registry, one, other)
-    assert set(checked(registry, one, f"read_only = true\n{other}").logical_units) == {"u0", "u1"}
+    with pytest.raises(ConfigError, match="one that writes to it must have it alone"):
+        checked(registry, one, f"read_only = true\n{other}")
+
+
+def test_a_file_has_any_number_of_readers(registry: Registry) -> None:
+    one = 'store = { type = "file", path = "a.img", read_only = true }'
+    config = checked(registry, one, 'read_only = true\nstore = { type = "file", path = "x/../a.img" }', one)
+    assert [unit.store and unit.store.written for unit in config.logical_units.values()] == [frozenset()] * 3
+
+
+def test_beneath_what_never_writes_to_it_a_file_is_only_read(registry: Registry) -> None:
+    golden = '{ type = "through", base = { type = "file", path = "golden.img" } }'
+    above = f'store = {{ type = "above", folder = "/", path = "%s", base = {golden} }}'
+    config = checked(registry, above % "one", above % "other")
+    store: Any = config.logical_units["u0"].store
+    assert store.base.base.options.read_only
+    assert store.written == {Path("/base/one")}
+    assert store.paths == {Path("/base/one"), Path("/base/golden.img")}
+    assert "read_only" not in config.document["logical_units"]["u0"]["store"]["base"]["base"]
+    with pytest.raises(ConfigError, match=r'u2.store: /base/golden.img is the store of logical unit "u0" too'):
+        checked(registry, above % "one", above % "other", f"store = {golden}")
+    with pytest.raises(ConfigError, match=r"u1.store: /base/one is the store"):
+        checked(registry, above % "one", above % "one")
+
+
+def test_beneath_what_never_writes_to_it_nothing_is_opened_for_writing(registry: Registry) -> None:
+    base = '{ type = "file", path = "golden.img", read_only = false }'
+    with pytest.raises(
+        ConfigError, match=r"u0.store.base.read_only: expected true: above only reads what it stands on"
+    ):
+        checked(registry, f'store = {{ type = "above", base = {base} }}')
+
+
+def test_two_that_read_one_file_need_two_names(registry: Registry) -> None:
+    one = 'serial = "S-1"\nstore = { type = "file", path = "a.img", read_only = true }'
+    with pytest.raises(ConfigError, match=r'u1.serial: that of logical unit "u0" too'):
+        checked(registry, one, one)
 
 
 def test_stores_do_not_stand_on_each_other_for_ever(registry: Registry) -> None:

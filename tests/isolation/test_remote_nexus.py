@@ -229,6 +229,16 @@ async def test_who_waits_when_it_closes_ends_at_once(core: Counterpart) -> None:
 
 
 @pytest.mark.asyncio
+@pytest.mark.parametrize("logged_out", [False, True])
+async def test_the_core_hears_whether_the_initiator_has_logged_out(core: Counterpart, logged_out: bool) -> None:
+    nexus = core.nexus()
+    nexus.logged_out = logged_out
+    nexus.close(lambda: None)
+    (close,) = await core.heard(Request.NEXUS_CLOSE)
+    assert close.fields["logged_out"] == logged_out
+
+
+@pytest.mark.asyncio
 async def test_a_nexus_may_go_on_when_its_target_takes_no_new_ones(core: Counterpart) -> None:
     nexus = core.nexus()
     core.target.leases.shut()

@@ -11,6 +11,7 @@ from tgtcore.config.paths import absolute, paths_of
 from tgtcore.config.positions import Place
 from tgtcore.config.problems import Problems, expected
 from tgtcore.registry import Registry, nearest
+from tgtcore.store import Filter, Format
 
 _CORE_KEYS = frozenset(LogicalUnitKeys.model_fields)
 _NAMES = ("serial", "vendor", "product", "revision")
@@ -64,25 +65,28 @@ def _check_device(place: Place, table: Mapping[str, Any], model: type[BaseModel]
 
 
 def check_shared_paths(units: Mapping[str, LogicalUnitConfig | None], problems: Problems) -> None:
-    """Two logical units that write to one file would destroy it."""
-    users: dict[Path, str] = {}
+    """Any number of logical units may read a file, but one that writes to it must have it alone."""
+    users: dict[Path, dict[str, bool]] = {}
     for name, unit in units.items():
-        if unit is None or unit.store is None or unit.read_only:
+        if unit is None or unit.store is None:
             continue
         for path in unit.store.paths:
-            real = path.resolve()
-            if real in users:
-                problems.add(
-                    ("logical_units", name, "store"),
-                    f'{path} is the store of logical unit "{users[real]}" too; two that write to it would destroy it',
-                )
-            users.setdefault(real, name)
+            writes = path in unit.store.written
+            others = users.setdefault(path.resolve(), {})
+            for other, other_writes in others.items():
+                if writes or other_writes:
+                    problems.add(
+                        ("logical_units", name, "store"),
+                        f'{path} is the store of logical unit "{other}" too; one that writes to it must have it alone',
+                    )
+                    break
+            others[name] = writes
 
 
 def check_shared_names(units: Mapping[str, LogicalUnitConfig | None], problems: Problems) -> None:
     """Initiators take two logical units of one name for paths to the same medium, and destroy both.
 
-    Those that share a file are refused for that.
+    Those of which one writes to a file of the other are refused for that.
     """
     users: dict[tuple[str, object], LogicalUnitConfig] = {}
     for name, unit in units.items():
@@ -90,23 +94,34 @@ def check_shared_names(units: Mapping[str, LogicalUnitConfig | None], problems: 
             continue
         for key, value in (("unique_id", unit.unique_id), ("serial", unit.names.get("serial"))):
             other = users.setdefault((key, value), unit)
-            if value is not None and other is not unit and not _paths(other) & _paths(unit):
+            if value is not None and other is not unit and not _collide(other, unit):
                 problems.add(
                     ("logical_units", name, key),
                     f'that of logical unit "{other.name}" too; initiators would take them for one and destroy both',
                 )
 
 
-def _paths(unit: LogicalUnitConfig) -> frozenset[Path]:
-    return unit.store.paths if unit.store else frozenset()
+def _collide(unit: LogicalUnitConfig, other: LogicalUnitConfig) -> bool:
+    if unit.store is None or other.store is None:
+        return False
+    return bool(unit.store.written & other.store.paths or unit.store.paths & other.store.written)
 
 
 class _Stores:
-    def __init__(self, registry: Registry, problems: Problems, base: Path, *, read_only: bool) -> None:
+    """Checks one stack.
+
+    :param read_only: whether the logical unit takes no writes.
+    :param beneath: the format or filter that never writes to what is checked, if there is one.
+    """
+
+    def __init__(
+        self, registry: Registry, problems: Problems, base: Path, *, read_only: bool, beneath: str | None = None
+    ) -> None:
         self._registry = registry
         self._problems = problems
         self._base = base
         self._read_only = read_only
+        self._beneath = beneath
 
     def check(self, place: Place, table: Any, depth: int = 0) -> tuple[StoreConfig | None, Any]:
         """Check a store and what it stands on: the result, or None, and the table with absolute paths."""
@@ -127,32 +142,49 @@ class _Stores:
         if layer is None:
             self._problems.unknown((*place, "type"), "store", kind, registry.medium_names())
             return None, table
-        return self._layer(place, table, kind, layer.Options, depth)
+        return self._layer(place, table, kind, layer, depth)
 
     def _simple(
         self, place: Place, table: dict[str, Any], kind: str, model: type[BaseModel]
     ) -> tuple[StoreConfig | None, Any]:
         own, document = self._own_keys(table, model, "type")
-        options = self._problems.check(place, model, own)
+        options = self._check_options(place, model, own)
         if options is None:
             return None, document
-        return StoreConfig(kind, options, None, frozenset(paths_of(options))), document
+        return StoreConfig(kind, options, None, frozenset(paths_of(options)), self._written(options)), document
 
     def _layer(
-        self, place: Place, table: dict[str, Any], kind: str, model: type[BaseModel], depth: int
+        self, place: Place, table: dict[str, Any], kind: str, cls: type[Format] | type[Filter], depth: int
     ) -> tuple[StoreConfig | None, Any]:
-        own, document = self._own_keys(table, model, "type", "base")
-        options = self._problems.check(place, model, own)
+        own, document = self._own_keys(table, cls.Options, "type", "base")
+        options = self._check_options(place, cls.Options, own)
         base = None
         if "base" not in table:
             self._problems.add(place, f'the key "base" is missing: {kind} stands on another store')
         elif depth >= _STACK_DEPTH_MAX:
             self._problems.add((*place, "base"), f"more than {_STACK_DEPTH_MAX} stores stand on each other")
         else:
-            base, document["base"] = self.check((*place, "base"), table["base"], depth + 1)
+            checker = self if cls.writes_base else self._only_read_by(kind)
+            base, document["base"] = checker.check((*place, "base"), table["base"], depth + 1)
         if options is None or base is None:
             return None, document
-        return StoreConfig(kind, options, base, base.paths | frozenset(paths_of(options))), document
+        paths = base.paths | frozenset(paths_of(options))
+        return StoreConfig(kind, options, base, paths, base.written | self._written(options)), document
+
+    def _only_read_by(self, kind: str) -> "_Stores":
+        return _Stores(self._registry, self._problems, self._base, read_only=self._read_only, beneath=kind)
+
+    def _check_options(self, place: Place, model: type[BaseModel], own: dict[str, Any]) -> BaseModel | None:
+        options: BaseModel | None = self._problems.check(place, model, own)
+        if self._beneath is not None and getattr(options, "read_only", True) is False:
+            self._problems.add((*place, "read_only"), f"expected true: {self._beneath} only reads what it stands on")
+        return options
+
+    def _written(self, options: BaseModel) -> frozenset[Path]:
+        """The files that may be written: all, where options can't tell that they are not."""
+        if self._read_only or getattr(options, "read_only", False):
+            return frozenset()
+        return frozenset(paths_of(options))
 
     def _own_keys(
         self, table: dict[str, Any], model: type[BaseModel], *core: str
@@ -160,6 +192,6 @@ class _Stores:
         """The keys for the store's model and the table for the document, both with absolute paths."""
         document = absolute(model, table, self._base)
         own = {key: value for key, value in document.items() if key not in core}
-        if self._read_only and "read_only" in model.model_fields:
+        if (self._read_only or self._beneath) and "read_only" in model.model_fields:
             own.setdefault("read_only", True)
         return own, document

@@ -205,6 +205,9 @@ class StoreConfig:
     paths: frozenset[Path] = frozenset()
     """Files that the whole stack names."""
 
+    written: frozenset[Path] = frozenset()
+    """Those of them that may be written."""
+
     def __str__(self) -> str:
         inner = str(self.base) if self.base else ", ".join(sorted(map(str, self.paths)))
         return f"{self.type}({inner})"

@@ -5,6 +5,9 @@ from pathlib import Path
 from typing import Any, get_args
 
 from pydantic import BaseModel
+from pydantic.types import PathType
+
+_FOLDER = PathType("dir")
 
 
 def absolute(model: type[BaseModel], values: Any, base: Path) -> Any:
@@ -20,9 +23,11 @@ def absolute(model: type[BaseModel], values: Any, base: Path) -> Any:
 
 
 def paths_of(options: BaseModel) -> Iterator[Path]:
-    """The paths that checked options name."""
-    for _, path in named_paths(options):
-        yield path
+    """The files that checked options name; many things may be in one folder."""
+    fields = type(options).model_fields
+    for name, path in named_paths(options):
+        if not _is_folder(fields[name].annotation, *fields[name].metadata):
+            yield path
 
 
 def named_paths(options: BaseModel) -> Iterator[tuple[str, Path]]:
@@ -50,3 +55,8 @@ def _is_path(annotation: Any) -> bool:
     if isinstance(annotation, type) and issubclass(annotation, Path):
         return True
     return any(_is_path(argument) for argument in get_args(annotation))
+
+
+def _is_folder(*declared: Any) -> bool:
+    """Whether a key is declared as a :data:`pydantic.DirectoryPath`."""
+    return any(one == _FOLDER or _is_folder(*get_args(one)) for one in declared)

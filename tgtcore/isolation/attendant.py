@@ -299,12 +299,13 @@ class Attendant:
         return OpenStatus.OPENED, b""
 
     def _nexus_close(self, slots: memoryview, at: int) -> None:
-        _, _, _, number, request_id = messages.NEXUS_CLOSE.unpack_from(slots, at)
+        _, logged_out, _, number, request_id = messages.NEXUS_CLOSE.unpack_from(slots, at)
         nexus = self.nexuses.get(number)
         if nexus is None or number in self._closing:
             raise RingError(f"nexus {number} is closed, but is not open")
         self._begin(request_id)
         self._closing.add(number)
+        nexus.logged_out = bool(logged_out)
 
         def closed() -> None:
             self._closing.discard(number)

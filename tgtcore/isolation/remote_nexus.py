@@ -127,7 +127,7 @@ class RemoteNexus(Nexus):
         self.leases.shut()
         self._correspondent.withdraw(self, lambda one: True)
         self._correspondent.enquiries.request(
-            messages.NEXUS_CLOSE, self._far_side_closed, Request.NEXUS_CLOSE, 0, 0, self.number, None
+            messages.NEXUS_CLOSE, self._far_side_closed, Request.NEXUS_CLOSE, self.logged_out, 0, self.number, None
         )
 
     def _far_side_closed(self, slots: memoryview, at: int) -> None:

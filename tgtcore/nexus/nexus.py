@@ -60,6 +60,8 @@ class Nexus:
         """Those that were made, by the 8-byte LUN field as a number, in the canonical addressing method of the LUN."""
         self.lun_map = target.map_for(initiator_port.name)
         self.closed = False
+        self.logged_out = False
+        """Whether its initiator has ended it itself, as its transport says before it closes it; else it may come back."""
         self._opened = moment()
         self._news = News()
         self.commands_for = commands_for

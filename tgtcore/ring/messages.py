@@ -194,7 +194,11 @@ NEXUS_CLOSE = Layout(
     "nexus_close",
     "A nexus is lost: its tasks are aborted in silence, each with its COMPLETION; then comes NEXUS_CLOSED.",
     _kind(),
-    _RESERVED8,
+    Field(
+        "logged_out",
+        "u8",
+        "1: its initiator has ended the session itself; 0: the connection was lost, or anything else",
+    ),
     _RESERVED16,
     _NEXUS,
     _ID,

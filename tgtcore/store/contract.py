@@ -326,6 +326,9 @@ class Format(Store):
 
     persistent = True
 
+    writes_base: ClassVar[bool] = True
+    """Whether it ever writes to its base.  One that does not has it opened for reading only, and others may read it too."""
+
     def __init__(self, base: Store, options: BaseModel) -> None:
         self.base = base
         self.options = options
@@ -342,6 +345,9 @@ class Filter(Store):
     """
 
     persistent = True
+
+    writes_base: ClassVar[bool] = True
+    """As :attr:`Format.writes_base`; for one that stands in ``store``."""
 
     def __init__(self, base: Store, options: BaseModel) -> None:
         self.base = base

@@ -8,7 +8,9 @@ Subclass it in a test module::
 """
 
 import errno
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any, ClassVar
 
 try:
     import pytest
@@ -22,6 +24,15 @@ except ModuleNotFoundError as missing:
 from tgtcore.errors import StoreError
 from tgtcore.store import Buffer, Features, Store
 from tgtcore.testing.ram import RamStore
+
+_CHANGES: dict[str, tuple[Callable[[int], Any], ...]] = {
+    "write": (lambda block: 0, lambda block: b"\x55" * block),
+    "write_through": (lambda block: block, lambda block: b"\xaa" * block),
+    "unmap": (lambda block: 0, lambda block: 2 * block),
+    "write_zeroes": (lambda block: 2 * block, lambda block: block),
+    "resize": (lambda block: 1 << 20,),
+}
+"""What changes a layer, with the arguments for blocks of some size."""
 
 
 class WatchedBase(RamStore):
@@ -103,13 +114,16 @@ class LayerConformance(StoreConformance):
     base_bytes = 4 << 20
     """Size of the base."""
 
+    writes_base: ClassVar[bool] = True
+    """Whether what is written goes to the base in the end; False for a layer that keeps it elsewhere, and then forgets it."""
+
     def make_layer(self, base: Store) -> Store:
         """A layer of 256 KiB to 16 MiB on a base; a base of zeroes is new, any other one was used before."""
         raise NotImplementedError
 
     def make_store(self, folder: Path) -> Store:
         """The layer on a base that is kept for each folder."""
-        base = WatchedBase(self.base_bytes)
+        base = WatchedBase(self.base_bytes) if self.writes_base else ReadOnlyBase(self.base_bytes)
         if self.persistent:
             kept: dict[Path, WatchedBase] = self.__dict__.setdefault("_kept", {})
             base = kept.setdefault(folder, base)
@@ -135,6 +149,9 @@ class LayerConformance(StoreConformance):
 
     def test_a_flush_reaches_the_base(self) -> None:
         """Nothing is durable before the base says so."""
+        if not self.writes_base:
+            self._check_never_writes()
+            return
         base = WatchedBase(self.base_bytes)
         layer = self.make_layer(base)
         if Features.WRITE in layer.features():
@@ -158,7 +175,7 @@ class LayerConformance(StoreConformance):
         base.fails = True
         with pytest.raises((OSError, StoreError)):
             layer.read(0, layer.size_bytes)
-        if Features.WRITE in layer.features():
+        if Features.WRITE in layer.features() and self.writes_base:
             with pytest.raises((OSError, StoreError)):
                 self._write_and_flush(layer)
         base.fails = False
@@ -169,7 +186,10 @@ class LayerConformance(StoreConformance):
         layer.flush()
 
     def test_on_a_base_that_takes_no_writes_it_takes_none(self) -> None:
-        """It opens, reads and offers no more than its base can do."""
+        """It opens, reads and offers no more than its base can do, unless it keeps what is written elsewhere."""
+        if not self.writes_base:
+            self._check_never_writes()
+            return
         base = WatchedBase(self.base_bytes)
         used = self.make_layer(base)
         if Features.WRITE in used.features():
@@ -185,4 +205,21 @@ class LayerConformance(StoreConformance):
         assert bytes(layer.read(0, layer.size_bytes)) == content, (
             "it reads something else on a base that takes no writes"
         )
+        layer.close()
+
+    def _check_never_writes(self) -> None:
+        """Whatever is done to the layer, its base stays what it is, and is never asked to write."""
+        base = ReadOnlyBase(self.base_bytes)
+        layer = self.make_layer(base)
+        assert getattr(type(layer), "writes_base", True) is False, (
+            "it never writes to its base: say writes_base = False"
+        )
+        content, flushes = bytes(base.content), base.flushes
+        assert Features.WRITE in layer.features(), "it takes no writes although it needs no base for them"
+        for name, arguments in _CHANGES.items():
+            if Features[name.upper()] in layer.features():
+                getattr(layer, name)(*(given(layer.block_bytes) for given in arguments))
+        layer.flush()
+        assert base.content == content, "the base is not what it was"
+        assert base.flushes == flushes, "the base was flushed, although nothing was written to it"
         layer.close()

@@ -38,6 +38,20 @@ async def test_a_session_from_login_to_logout(rig: "Rig", client: "Client") -> N
     assert rig.transport.sessions() == []
 
 
+async def test_a_nexus_tells_a_logout_from_a_loss(rig: "Rig", client: "Client") -> None:
+    await client.login()
+    await client.ready()
+    [left] = rig.host.target.nexuses
+    client.send(pdu.logout_request(0, itt=99, cmd_sn=client.cmd_sn, exp_stat_sn=client.exp_stat_sn))
+    assert (await client.receive()).opcode is Opcode.LOGOUT_RESPONSE
+    other = await type(client).connect(rig)
+    await other.login()
+    [lost] = rig.host.target.nexuses
+    other.close()
+    await rig.until(lambda: not rig.host.target.nexuses)
+    assert (left.logged_out, lost.logged_out) == (True, False)
+
+
 @pytest.mark.parametrize("immediate", [0, 512, 4096, 65536])
 @pytest.mark.parametrize("blocks", [8, 128, 1024, 8192])
 async def test_what_is_written_is_read_back(rig: "Rig", client: "Client", blocks: int, immediate: int) -> None:

@@ -260,6 +260,11 @@ class FullFeature(SessionPhase):
 
     # ---- the end ----------------------------------------------------------------------------------------------------
 
+    def log_out(self, then: Callable[[], None]) -> None:
+        """The initiator ends the session; as :meth:`close`."""
+        self.nexus.logged_out = True
+        self.close(then)
+
     def close(self, then: Callable[[], None]) -> None:
         """The connection is gone or going: the nexus is lost; ``then`` when the last task has ended."""
         super().close(lambda: self.nexus.close(then))

@@ -138,6 +138,10 @@ class SessionPhase:
         """Refuse a PDU (RFC 7143 11.17)."""
         self.services.reject(error.reason, header)
 
+    def log_out(self, then: Callable[[], None]) -> None:
+        """The initiator ends the session; as :meth:`close`."""
+        self.close(then)
+
     def close(self, then: Callable[[], None]) -> None:
         """The connection is gone or going; ``then`` when the last task has ended.  May be called more than once."""
         self.closed = True

@@ -100,7 +100,7 @@ class Services:
             self._logout_response(request.itt, response)
             self._phase.connection.close_when_sent("logged out")
 
-        self._phase.close(closed)
+        self._phase.log_out(closed)
 
     def _logout_response(self, itt: int, response: LogoutResult) -> None:
         parameters, window = self._phase.parameters, self._window

@@ -1,4 +1,4 @@
-"""Copy-on-write images with snapshots (qcow2), a plugin of tgtcore and a library.
+"""Copy-on-write images with snapshots (qcow2) and throw-away overlays, a plugin of tgtcore and a library.
 
 As a library: :class:`Qcow2Image` opens or makes an image, and reads and writes its disk.
 """
@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from tgtcore import hookimpl
 from tgtcore_cow.library import Qcow2Image
 from tgtcore_cow.names import Rules
+from tgtcore_cow.overlay_format import Overlay
 from tgtcore_cow.qcow2.check import Report
 from tgtcore_cow.qcow2.create_options import CreateOptions
 from tgtcore_cow.qcow2.errors import Corrupt, ImageError
@@ -26,4 +27,5 @@ TGTCORE_API = 1
 @hookimpl
 def tgt_register_formats(registry: "Registry") -> None:
     """The names that users write."""
+    registry.format("overlay", Overlay)
     registry.format("qcow2", Qcow2)

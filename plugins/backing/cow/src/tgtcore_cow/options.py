@@ -2,7 +2,7 @@
 
 from typing import Literal, Self
 
-from pydantic import Field, model_validator
+from pydantic import DirectoryPath, Field, model_validator
 
 from tgtcore import Options, Size
 from tgtcore_cow.qcow2.create_options import CreateOptions
@@ -62,3 +62,27 @@ class Qcow2Options(Options):
             backing_file=self.backing_file,
             backing_format=(self.backing_format or "") if self.backing_file else "",
         )
+
+
+class OverlayOptions(Options):
+    """``type = "overlay"``."""
+
+    data: Literal["memory", "file"] = Field(
+        default="file", description="where blocks that were written are: in a file without a name, or in memory"
+    )
+    folder: DirectoryPath | None = Field(
+        default=None, description="where that file is; by default in the system's folder for temporary files"
+    )
+    limit: Size | None = Field(
+        default=None,
+        description="most space for such blocks; a write beyond fails with ENOSPC; by default that of the disk",
+    )
+    reset: Literal["never", "logout"] = Field(
+        default="never", description="when to forget by itself what was written: never, or after the last logout"
+    )
+
+    @model_validator(mode="after")
+    def _folder_of_a_file(self) -> Self:
+        if self.folder is not None and self.data == "memory":
+            raise ValueError('folder only counts for data = "file"')
+        return self
