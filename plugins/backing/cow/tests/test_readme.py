@@ -7,7 +7,8 @@ import sys
 from pathlib import Path
 
 import pytest
-from tgtcore_cow.options import Qcow2Options
+from pydantic import BaseModel
+from tgtcore_cow.options import OverlayOptions, Qcow2Options
 
 _PAGE = (Path(__file__).parent.parent / "README.md").read_text()
 _EXAMPLES = re.findall(r"^```python\n(.*?)^```", _PAGE, re.MULTILINE | re.DOTALL)
@@ -33,7 +34,7 @@ def test_an_example_runs(example: str, said: str, tmp_path: Path) -> None:
     assert (done.stdout, done.stderr) == (said, "")
 
 
-def test_every_key_is_explained() -> None:
-
-    for key in Qcow2Options.model_fields:
+@pytest.mark.parametrize("options", [Qcow2Options, OverlayOptions])
+def test_every_key_is_explained(options: type[BaseModel]) -> None:
+    for key in options.model_fields:
         assert f"| `{key}` | " in _PAGE
