@@ -19,6 +19,7 @@ from tgtcore.config.models import (
     AccountOptions,
     AllowKeys,
     DaemonOptions,
+    FilterKeys,
     LogicalUnitKeys,
     PrivateLunsKeys,
     SnapshotKeys,
@@ -88,7 +89,7 @@ def test_every_verb_is_explained(verb: str) -> None:
 
 @pytest.mark.parametrize(
     "model",
-    [DaemonOptions, AccountOptions, LogicalUnitKeys, SnapshotKeys, TargetKeys, AllowKeys, PrivateLunsKeys],
+    [DaemonOptions, AccountOptions, LogicalUnitKeys, SnapshotKeys, FilterKeys, TargetKeys, AllowKeys, PrivateLunsKeys],
     ids=lambda model: model.__name__,
 )
 def test_every_key_of_the_core_is_explained(model: type[DaemonOptions]) -> None:

@@ -79,5 +79,8 @@ PROGRESS_NAME_CHARACTERS_MAX = 300
 PROGRESS_UNREAD_BYTES_MAX = 64 * 1024
 """A management client that leaves more unread is told of no progress until it has caught up."""
 
+FILTERS_PER_LOGICAL_UNIT_MAX = 16
+"""Filters in the key ``filters`` of a logical unit: each command and each storage call may go through all of them."""
+
 EXTENTS_PER_CALL_MAX = 1024
 """Extents taken from a store at once; a fragmented image has millions, and the caller asks again where they end."""

@@ -162,9 +162,17 @@ class Registry(_Owned):
         """Every name that ``store.type`` may have."""
         return sorted(name for offers in self.media() for name in offers)
 
+    def filter_offers(self) -> tuple[Offers[Any], ...]:
+        """Filters on storage calls, and those on commands."""
+        return self.filters, self.command_filters
+
     def filter_names(self) -> list[str]:
         """Every name that the ``type`` of one of a logical unit's ``filters`` may have."""
-        return sorted((*self.filters, *self.command_filters))
+        return sorted(name for offers in self.filter_offers() for name in offers)
+
+    def filter_class(self, name: str) -> type[Filter] | type[CommandFilter] | None:
+        """The filter behind a name, on whatever it is; None: there is none."""
+        return self.filters.get(name) or self.command_filters.get(name)
 
     def kinds(self) -> tuple[Offers[Any], ...]:
         """Everything that there is, by kind."""

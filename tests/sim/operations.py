@@ -10,7 +10,7 @@ from sim.configuration import SIZES, TARGETS, UNITS, change_randomly
 
 from tgtcore.config import Source
 from tgtcore.daemon import session_thing
-from tgtcore.daemon.swap import Make
+from tgtcore.daemon.refit import Make
 from tgtcore.daemon.swap import swap as swap_unit
 from tgtcore.logical_unit import Pause
 

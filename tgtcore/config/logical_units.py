@@ -6,7 +6,8 @@ from typing import Any
 
 from pydantic import BaseModel
 
-from tgtcore.config.models import LogicalUnitConfig, LogicalUnitKeys, StoreConfig
+from tgtcore.config.filters import check_filters
+from tgtcore.config.models import FilterConfig, LogicalUnitConfig, LogicalUnitKeys, StoreConfig
 from tgtcore.config.paths import absolute, paths_of
 from tgtcore.config.positions import Place
 from tgtcore.config.problems import Problems, expected
@@ -41,6 +42,11 @@ def check_logical_unit(
         store, table["store"] = checker.check((*place, "store"), table["store"])
     elif cls is not None and cls.needs_store and "store" not in table:
         problems.add(place, 'the key "store" is missing: a logical unit of this device type needs one')
+    filters: tuple[FilterConfig, ...] = ()
+    if "filters" in table:
+        filters, table["filters"] = check_filters(
+            (*place, "filters"), table["filters"], registry, problems, base, on_store="store" in table
+        )
     options = None
     if cls is not None:
         options = _check_device(place, table, cls.Options, problems)
@@ -48,7 +54,9 @@ def check_logical_unit(
         return None, table
     names = {key: value for key in _NAMES if (value := getattr(keys, key)) is not None}
     unique_id = keys.unique_id.bytes if keys.unique_id else None
-    made = LogicalUnitConfig(name, keys.device_type, options, store, keys.read_only, unique_id, names, keys.snapshots)
+    made = LogicalUnitConfig(
+        name, keys.device_type, options, store, keys.read_only, unique_id, names, keys.snapshots, filters
+    )
     return made, table
 
 
@@ -139,6 +147,13 @@ class _Stores:
         if (store := registry.stores.get(kind)) is not None:
             return self._simple(place, table, kind, store.Options)
         layer = registry.formats.get(kind) or registry.filters.get(kind)
+        if kind in registry.command_filters:
+            self._problems.add(
+                (*place, "type"),
+                f'{kind} is a filter on commands, not on storage calls: it belongs in the logical unit\'s key "filters", '
+                f'filters = [{{ type = "{kind}" }}]',
+            )
+            return None, table
         if layer is None:
             self._problems.unknown((*place, "type"), "store", kind, registry.medium_names())
             return None, table

@@ -8,7 +8,7 @@ from uuid import UUID
 
 from pydantic import BaseModel, Field, StringConstraints, field_validator, model_validator
 
-from tgtcore.limits import WORKER_THREADS_MAX
+from tgtcore.limits import FILTERS_PER_LOGICAL_UNIT_MAX, WORKER_THREADS_MAX
 from tgtcore.options import Options
 from tgtcore.target import AccessList
 
@@ -133,6 +133,20 @@ class LogicalUnitKeys(Options):
     snapshots: SnapshotKeys | None = None
     """When to make snapshots by itself; can be changed while it is in use."""
 
+    filters: tuple[dict[str, Any], ...] = Field(default=(), max_length=FILTERS_PER_LOGICAL_UNIT_MAX)
+    """What stands between initiators and its device type, or between that and its store, the first one outermost; can be changed
+    while it is in use."""
+
+
+class FilterKeys(Options):
+    """The core's keys of one of ``filters`` of ``[logical_units.NAME]``; the others are the filter's."""
+
+    type: str
+    """The registered name of the filter, such as ``delay``."""
+
+    name: Name | None = None
+    """What to call it; its type by default.  No two of a logical unit have the same."""
+
 
 class AllowKeys(Options):
     """``allow`` of a target; nobody is admitted without it."""
@@ -214,6 +228,18 @@ class StoreConfig:
 
 
 @dataclass(frozen=True)
+class FilterConfig:
+    """A checked filter of a logical unit."""
+
+    name: str
+    type: str
+    options: BaseModel
+
+    def __str__(self) -> str:
+        return self.name if self.name == self.type else f"{self.name} ({self.type})"
+
+
+@dataclass(frozen=True)
 class LogicalUnitConfig:
     """A checked logical unit."""
 
@@ -228,6 +254,9 @@ class LogicalUnitConfig:
 
     snapshots: SnapshotKeys | None = field(default=None, compare=False)
     """When to make snapshots; two that differ in nothing else are made from the same."""
+
+    filters: tuple[FilterConfig, ...] = field(default=(), compare=False)
+    """Its filters, the outermost first; they too come and go while it stays."""
 
 
 @dataclass(frozen=True)

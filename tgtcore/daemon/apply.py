@@ -160,7 +160,7 @@ class Applier:
             self._check_gone(step.thing)
             await add_unit(self._inventory, step.new)
         elif step.action is Action.CHANGE:
-            change_unit(self._inventory, step.new)
+            await change_unit(self._inventory, step.new)
         else:
             await self._remove(step, lambda patience: remove_unit(self._inventory, step.name, patience))
 

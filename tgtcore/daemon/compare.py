@@ -74,7 +74,7 @@ def compare(old: Config, new: Config) -> list[Step]:
     steps += _changed_transports(old, new)
     steps += _simple(Kind.ACCOUNT, old.accounts, new.accounts)
     steps += [_add_unit(new.logical_units[name]) for name in early]
-    steps += _rescheduled(old, new, reopened)
+    steps += _changed_in_use(old, new, reopened)
     steps += _luns(Action.REMOVE, old, new, reopened, remade)
     steps += _removed_targets(old, new, remade)
     steps += _removed_units(old, new, reopened)
@@ -170,12 +170,15 @@ def _add_unit(unit: LogicalUnitConfig) -> Step:
     return Step(Action.ADD, Kind.LOGICAL_UNIT, unit.name, str(unit.store or ""), new=unit)
 
 
-def _rescheduled(old: Config, new: Config, reopened: set[str]) -> Iterator[Step]:
-    """Logical units that stay as they are, and whose snapshots are to be made at other times."""
+def _changed_in_use(old: Config, new: Config, reopened: set[str]) -> Iterator[Step]:
+    """Logical units that stay as they are, with other filters, or whose snapshots are to be made at other times."""
     for name, unit in new.logical_units.items():
         before = old.logical_units.get(name, unit)
-        if before.snapshots != unit.snapshots and name not in reopened:
-            yield Step(Action.CHANGE, Kind.LOGICAL_UNIT, name, "snapshots", before, unit)
+        if before is unit or name in reopened:
+            continue
+        differing = [key for key in ("filters", "snapshots") if getattr(before, key) != getattr(unit, key)]
+        if differing:
+            yield Step(Action.CHANGE, Kind.LOGICAL_UNIT, name, ", ".join(differing), before, unit)
 
 
 def _removed_units(old: Config, new: Config, reopened: set[str]) -> Iterator[Step]:

@@ -19,6 +19,7 @@ from tgtcore.target import LunMap, Target
 from tgtcore.transport import Driver
 
 if TYPE_CHECKING:
+    from tgtcore.daemon.fitting import Part
     from tgtcore.daemon.host import TransportHost
     from tgtcore.daemon.identities import Identities
     from tgtcore.daemon.schedule import Schedule
@@ -35,6 +36,8 @@ class Unit:
     stack: "Stack | None"
     makers: list[Record]
     """The plugins whose code it is made from; it has a lease on each."""
+    filters: "tuple[Part, ...]" = ()
+    """The filters that its configuration names, the outermost first; those on storage calls are in the stack too."""
     kept: bool = False
     """Whether everything that was asked for together with it has succeeded; until then it may have to go again."""
     schedule: "Schedule | None" = None
@@ -64,6 +67,8 @@ class Inventory:
     hosts: "dict[str, TransportHost]" = field(default_factory=dict)
     names: dict[tuple[str, object], LogicalUnit] = field(default_factory=dict)
     """Unique ids and serial numbers that are in use, and by which logical unit."""
+    requests: set[asyncio.Task[None]] = field(default_factory=set)
+    """What filters have asked for themselves, and what is not done yet."""
     drained: set[Thing] = field(default_factory=set)
     """What is configured and takes nobody, until it is reopened."""
 

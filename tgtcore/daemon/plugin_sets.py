@@ -1,12 +1,14 @@
 """From one set of enabled plugins to another while the daemon runs: all or nothing."""
 
 import asyncio
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from typing import Any
 
 from tgtcore import signals
 from tgtcore.config import LogicalUnitConfig
 from tgtcore.daemon.inventory import Inventory
 from tgtcore.plugins import Loaded, Modules, Plugins, Record, load, look_again, modules_of
+from tgtcore.registry import Offers
 
 
 class PluginChange:
@@ -87,6 +89,13 @@ def drop(record: Record, modules: Modules) -> None:
 
 def makers_of_unit(plugins: Plugins, config: LogicalUnitConfig) -> list[Record]:
     """The plugins that a logical unit is made from."""
+    kinds = plugins.registry.filter_offers()
+    filters = (_owner(plugins, kinds, one.type) for one in config.filters)
+    return list(dict.fromkeys([*makers_of_device(plugins, config), *filters]))
+
+
+def makers_of_device(plugins: Plugins, config: LogicalUnitConfig) -> list[Record]:
+    """The plugins that its device and its stores are made from, without its filters, which may come and go."""
     return list(dict.fromkeys(_makers(plugins, config)))
 
 
@@ -94,5 +103,9 @@ def _makers(plugins: Plugins, config: LogicalUnitConfig) -> Iterator[Record]:
     registry, layer = plugins.registry, config.store
     yield plugins.owner(registry.device_types, config.device_type)
     while layer is not None:
-        yield plugins.owner(next(offers for offers in registry.media() if layer.type in offers), layer.type)
+        yield _owner(plugins, registry.media(), layer.type)
         layer = layer.base
+
+
+def _owner(plugins: Plugins, kinds: Iterable[Offers[Any]], name: str) -> Record:
+    return plugins.owner(next(offers for offers in kinds if name in offers), name)

@@ -9,10 +9,12 @@ from pathlib import Path
 from tgtcore import signals
 from tgtcore.config import Config, Source
 from tgtcore.daemon.compare import Action, Step
+from tgtcore.daemon.filters import change_filters
 from tgtcore.daemon.inventory import Inventory, Unit
 from tgtcore.daemon.load import check_source
-from tgtcore.daemon.plugin_sets import PluginChange, drop
-from tgtcore.daemon.swap import Make, swap
+from tgtcore.daemon.plugin_sets import PluginChange, drop, makers_of_device
+from tgtcore.daemon.refit import Make
+from tgtcore.daemon.swap import swap
 from tgtcore.daemon.things import Kind
 from tgtcore.errors import ConfigError, PluginError, TgtError
 from tgtcore.plugins import Loaded, Modules, Plugins, Record, load_anew, look_again
@@ -100,7 +102,25 @@ class Reload:
                     'it a process of its own: isolation = "process"'
                 )
         for unit in self._units:
-            yield from _obstacles_of(unit, stays=unit.lu.name in self.config.logical_units)
+            yield from self._obstacles_of(unit)
+
+    def _obstacles_of(self, unit: Unit) -> Iterator[str]:
+        lu = unit.lu
+        if lu.name not in self.config.logical_units or lu.leases.draining:
+            yield f"{lu} is still going away; try again later"
+        if self._makes_only_filters_of(unit):  # what they need is seen when they are changed
+            return
+        if not lu.device.hands_over:
+            yield (
+                f"{lu}: device type {unit.config.device_type} can't hand its state over to new code (it does not set hands_over); "
+                f"restart the daemon, or remove the logical unit and add it again"
+            )
+        stores = unit.stack.stores if unit.stack is not None else []
+        if unit.store is not None and unit.store.writable and not all(store.persistent for store in stores):
+            yield (
+                f"{lu}: its store {unit.config.store} loses its content when it is closed, or does not set persistent; "
+                "remove the logical unit first"
+            )
 
     async def _take_over(self, change: PluginChange) -> tuple[Config, list[Step]]:
         source = Source(self.config.document, Path("/"))
@@ -136,7 +156,14 @@ class Reload:
         return Make(self._before, self.config.logical_units[name]), Make(plugins, config.logical_units[name])
 
     async def _swap(self, unit: Unit, present: Make, wanted: Make) -> float:
-        return await swap(self.inventory, unit, present, wanted, f"the reload of plugin {self.name}", self.timeout_s)
+        why = f"the reload of plugin {self.name}"
+        if self._makes_only_filters_of(unit):
+            return await change_filters(self.inventory, unit, wanted, why, self.timeout_s)
+        return await swap(self.inventory, unit, present, wanted, why, self.timeout_s)
+
+    def _makes_only_filters_of(self, unit: Unit) -> bool:
+        """Whether its device and its stores can stay as they are."""
+        return not any(one.name in self._names for one in makers_of_device(self.inventory.plugins, unit.config))
 
     def _merged(self, checked: Config) -> Config:
         """The configuration in force, with what belongs to the new code as that has checked it."""
@@ -170,20 +197,3 @@ def _anew(records: list[Record]) -> tuple[Loaded, Modules]:
 
 def _plugin_step(old: Record, new: Record) -> Step:
     return Step(Action.RELOAD, Kind.PLUGIN, new.name, f"{old.version} -> {new.version}")
-
-
-def _obstacles_of(unit: Unit, *, stays: bool) -> Iterator[str]:
-    lu = unit.lu
-    if not stays or lu.leases.draining:
-        yield f"{lu} is still going away; try again later"
-    if not lu.device.hands_over:
-        yield (
-            f"{lu}: device type {unit.config.device_type} can't hand its state over to new code (it does not set hands_over); "
-            f"restart the daemon, or remove the logical unit and add it again"
-        )
-    stores = unit.stack.stores if unit.stack is not None else []
-    if unit.store is not None and unit.store.writable and not all(store.persistent for store in stores):
-        yield (
-            f"{lu}: its store {unit.config.store} loses its content when it is closed, or does not set persistent; "
-            "remove the logical unit first"
-        )

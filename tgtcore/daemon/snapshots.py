@@ -5,15 +5,15 @@ to be flushed is flushed before the pause, so that it is short.
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Awaitable, Callable, Iterable
 from typing import Any, NamedTuple
 
 from tgtcore.daemon.flushing import flush
 from tgtcore.daemon.inventory import Inventory, Unit
 from tgtcore.daemon.lasting import to_the_end
-from tgtcore.daemon.stores import Stack, explain, layers_of
-from tgtcore.errors import ConfigError, DrainTimeout, InUse, NotThere, ReadOnly, StoreError, TgtError, Unsupported
+from tgtcore.daemon.noticing import check_notices, tell_above
+from tgtcore.daemon.stores import Stack, explained
+from tgtcore.errors import DrainTimeout, InUse, NotThere, ReadOnly, StoreError, Unsupported
 from tgtcore.leases import Job
 from tgtcore.logical_unit import Pause
 from tgtcore.store import OpenStore, SnapshotInfo, Store
@@ -132,20 +132,20 @@ async def revert_snapshot(unit: Unit, id_or_name: str, timeout_s: float, *, forc
     :raises StoreError: something stands on the store that would not notice; otherwise as :func:`create_snapshot`.
     """
     check_changeable(unit)
-    _check_nothing_above(unit)
+    _check_notices(unit)
     found(unit, id_or_name, await list_snapshots(unit, timeout_s))
 
     async def revert() -> SnapshotInfo:
         if not force:
             _check_free(unit)
-        _check_nothing_above(unit)
+        _check_notices(unit)
         snapshot = found(unit, id_or_name, await _listed(unit))
-        with _explained(unit):
+        with explained(str(unit.lu)):
             unit.lu.device.check_size(snapshot.size_bytes)
-        keeper = keeper_of(unit)
-        old_bytes = keeper.size_bytes
+        assert unit.store is not None
+        old_bytes = unit.store.size_bytes
         try:
-            await _call(unit, f"going back to snapshot {snapshot.name}", keeper.revert_snapshot, snapshot.id)
+            await _call(unit, f"going back to snapshot {snapshot.name}", _revert, unit, snapshot.id)
         finally:  # after a failure nobody knows
             unit.lu.reverted(old_bytes)
         return snapshot
@@ -153,6 +153,19 @@ async def revert_snapshot(unit: Unit, id_or_name: str, timeout_s: float, *, forc
     if not force:
         _check_free(unit)
     return await _paused(unit, "going back to a snapshot", revert, timeout_s)
+
+
+def _revert(unit: Unit, snapshot_id: str) -> None:
+    keeper = keeper_of(unit)
+    try:
+        keeper.revert_snapshot(snapshot_id)
+    finally:  # after a failure nobody knows
+        assert unit.stack is not None
+        tell_above(unit.stack, keeper)
+
+
+def _check_notices(unit: Unit) -> None:
+    check_notices(unit, keeper_of(unit), f"{unit.lu} can't go back to a snapshot")
 
 
 def found(unit: Unit, id_or_name: str, snapshots: Iterable[SnapshotInfo]) -> SnapshotInfo:
@@ -169,18 +182,6 @@ def found(unit: Unit, id_or_name: str, snapshots: Iterable[SnapshotInfo]) -> Sna
         ids = ", ".join(one.id for one in fitting)
         raise StoreError(f'{unit.lu} has {len(fitting)} snapshots called "{id_or_name}"; expected an id: {ids}')
     return fitting[0]
-
-
-def _check_nothing_above(unit: Unit) -> None:
-    """What stands on the store may have noted what it holds, and how large it is."""
-    assert unit.stack is not None
-    above = unit.stack.stores[unit.stack.stores.index(keeper_of(unit)) + 1 :]
-    if above and unit.config.store is not None:
-        kinds = [layer.type for layer in layers_of(unit.config.store)]
-        raise StoreError(
-            f"{unit.lu} can't go back to a snapshot: {', '.join(kinds[-len(above) :])} stands on the store that keeps it and would "
-            "not notice; take it out of the configuration first"
-        )
 
 
 def _check_free(unit: Unit) -> None:
@@ -223,20 +224,8 @@ async def _call(unit: Unit, what: str, function: Callable[..., Any], *args: Any)
     """Call a store of the logical unit on a worker; it is in use meanwhile."""
     store: OpenStore | None = unit.store
     assert store is not None
-    with _explained(unit), store.leases.lease(Job(f"{what} of {unit.lu}")):
+    with explained(str(unit.lu)), store.leases.lease(Job(f"{what} of {unit.lu}")):
         return await store.call(function, *args)
-
-
-@contextmanager
-def _explained(unit: Unit) -> Iterator[None]:
-    try:
-        yield
-    except ConfigError as error:
-        raise ConfigError(f"{unit.lu}: {error}") from error
-    except TgtError as error:
-        raise StoreError(f"{unit.lu}: {error}") from error
-    except Exception as error:
-        raise StoreError(explain(str(unit.lu), error)) from error
 
 
 def _as_tuple(function: Callable[[], Iterable[SnapshotInfo]]) -> Callable[[], tuple[SnapshotInfo, ...]]:

@@ -2,10 +2,11 @@
 
 import contextlib
 import logging
+from collections.abc import Iterator
 from typing import Any
 
 from tgtcore.config import StoreConfig
-from tgtcore.errors import StoreError, TgtError, describe
+from tgtcore.errors import ConfigError, StoreError, TgtError, describe
 from tgtcore.registry import Registry
 from tgtcore.store import Concurrency, Features, Store
 
@@ -16,10 +17,23 @@ class Stack:
     """Opened stores that stand on each other.
 
     :param stores: the lowest first.
+    :param filters: how many of them, at the top, are filters that may go while the others are in use.
     """
 
-    def __init__(self, stores: list[Store]) -> None:
+    __slots__ = ("_fixed", "stores")
+
+    def __init__(self, stores: list[Store], filters: int = 0) -> None:
         self.stores = stores
+        self._fixed = len(stores) - filters
+
+    @property
+    def layers(self) -> list[Store]:
+        """Those that stay."""
+        return self.stores[: self._fixed]
+
+    def with_filters(self, filters: list[Store]) -> "Stack":
+        """Those that stay with other filters on them, the lowest first."""
+        return Stack([*self.layers, *filters], len(filters))
 
     @property
     def top(self) -> Store:
@@ -41,6 +55,10 @@ class Stack:
         """Remove what making these stores has made: what they were opened for has failed."""
         for store in reversed(self.stores):
             store.unmake()
+
+    def above(self, store: Store) -> list[Store]:
+        """What stands on one of the stores, the lowest first."""
+        return self.stores[self.stores.index(store) + 1 :]
 
     def discard(self) -> None:
         """Unmake and close everything: nobody uses it."""
@@ -99,6 +117,21 @@ def _open(registry: Registry, config: StoreConfig, beneath: list[Store]) -> Stor
     layer = registry.formats.get(config.type) or registry.filters.get(config.type)
     assert layer is not None, f"{config.type} was checked"
     return layer(beneath[-1], config.options)
+
+
+@contextlib.contextmanager
+def explained(what: str) -> Iterator[None]:
+    """While code of a plugin runs: what it raises becomes an error that begins with whose it is.
+
+    :raises StoreError: it failed.
+    :raises ConfigError: what it was asked for does not fit.
+    """
+    try:
+        yield
+    except ConfigError as error:
+        raise ConfigError(f"{what}: {error}") from error
+    except Exception as error:
+        raise StoreError(explain(what, error)) from error
 
 
 def explain(what: str, error: Exception) -> str:

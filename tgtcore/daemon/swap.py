@@ -7,30 +7,18 @@ code opens it again; and if that fails too, the logical unit is offline, and a s
 import asyncio
 import errno
 import logging
-from dataclasses import dataclass
 from typing import Any, NoReturn
 
-from tgtcore import signals
-from tgtcore.config import LogicalUnitConfig
+from tgtcore.daemon.fitting import Fitted, beside_the_stack, open_all
 from tgtcore.daemon.flushing import flush
 from tgtcore.daemon.inventory import Inventory, Unit
-from tgtcore.daemon.plugin_sets import makers_of_unit
-from tgtcore.daemon.stores import Stack, close_stack, explain, open_stack
-from tgtcore.daemon.units import claim
+from tgtcore.daemon.refit import Make, opened, refit, see_off
+from tgtcore.daemon.stores import Stack, close_stack, explain
 from tgtcore.errors import StoreError, describe
 from tgtcore.logical_unit import Pause
-from tgtcore.plugins import Plugins
 from tgtcore.store import Features, OpenStore, Store
 
 _log = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True)
-class Make:
-    """What a logical unit is made from: the code, and the configuration as that code has checked it."""
-
-    plugins: Plugins
-    config: LogicalUnitConfig
 
 
 async def swap(inventory: Inventory, unit: Unit, old: Make, new: Make, why: str, timeout_s: float) -> float:
@@ -103,50 +91,30 @@ class _Swap:
         raise StoreError(f"{reason}; the old code serves it") from error
 
     async def _fit(self, make: Make) -> None:
-        """Open the stores and make the device; or raise, with nothing open."""
-        config, registry = make.config, make.plugins.registry
-        stack, store = None, None
-        if config.store is not None:
-            call = self._inventory.workers.call
-            stack = await call(open_stack, registry, config.store, str(self._unit.lu))
+        """Open the stores, make the filters and the device; or raise, with nothing open that was not before."""
+        unit, config, call = self._unit, make.config, self._inventory.workers.call
+        registry, present = make.plugins.registry, beside_the_stack(unit.filters)
+        fitted: Fitted = await call(open_all, registry, config, str(unit.lu), present)
         try:
-            if stack is not None:
-                store = _opened(self._inventory, config, stack)
+            store = None
+            if fitted.stack is not None:
+                store = opened(self._inventory, config, fitted.stack)
                 _check_offers(self._was, store)
-            self._refit(make, stack, store)
+            refit(self._inventory, unit, self._pause, make, fitted, store)
         except BaseException:
-            if stack is not None:
-                await self._inventory.workers.call(close_stack, stack)
+            await see_off(self._inventory, unit, beside_the_stack(fitted.fresh))
+            if fitted.stack is not None:
+                await call(close_stack, fitted.stack)
             raise
-
-    def _refit(self, make: Make, stack: Stack | None, store: OpenStore | None) -> None:
-        unit, config = self._unit, make.config
-        device_type = make.plugins.registry.device_types.get(config.device_type)
-        assert device_type is not None, f"{config.device_type} was checked"
-        makers = makers_of_unit(make.plugins, config)
-        self._pause.refit(device_type, store, config.options)
-        for record in unit.makers:
-            record.leases.give(unit.lu)
-        for record in makers:
-            record.leases.take(unit.lu)
-        if store is not None:
-            claim(unit.lu, store)
-            signals.emit(signals.store_closed, unit.store)
-            signals.emit(signals.store_opened, store)
-        unit.config, unit.store, unit.stack, unit.makers = config, store, stack, makers
+        await see_off(self._inventory, unit, fitted.gone)
 
     def _lose(self, old: Make) -> None:
         """Nothing can open the store: a logical unit without one must not acknowledge anything."""
         assert self._was is not None
         stack = Stack([LostStore(self._was)])
         self._unit.lu.set_online(False)
-        self._refit(old, stack, _opened(self._inventory, old.config, stack))
-
-
-def _opened(inventory: Inventory, config: LogicalUnitConfig, stack: Stack) -> OpenStore:
-    return OpenStore(
-        config.name, stack.top, inventory.workers, read_only=config.read_only, concurrency=stack.concurrency
-    )
+        fitted = Fitted(tuple(beside_the_stack(self._unit.filters)), stack)
+        refit(self._inventory, self._unit, self._pause, old, fitted, opened(self._inventory, old.config, stack))
 
 
 def _check_offers(old: OpenStore | None, new: OpenStore) -> None:

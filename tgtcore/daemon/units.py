@@ -1,21 +1,26 @@
 """Making, draining, resizing and removing logical units."""
 
 import logging
+from collections.abc import Callable
+from functools import partial
 
 from tgtcore import signals
 from tgtcore.config import LogicalUnitConfig
+from tgtcore.daemon.filters import change_filters
+from tgtcore.daemon.fitting import Fitted, beside_the_stack, close_parts, open_all
 from tgtcore.daemon.inventory import Inventory, Unit
 from tgtcore.daemon.lasting import to_the_end
 from tgtcore.daemon.patience import Patience, end_tasks
 from tgtcore.daemon.plugin_sets import makers_of_unit
+from tgtcore.daemon.refit import Make, claim, filter_commands, opened
 from tgtcore.daemon.saved_state import SavedState
 from tgtcore.daemon.schedule import follow
 from tgtcore.daemon.snapshots import check_changeable, check_keeps
-from tgtcore.daemon.stores import Stack, explain, open_stack
+from tgtcore.daemon.stores import explain
 from tgtcore.daemon.things import lun_thing
 from tgtcore.errors import ConfigError, StoreError, TgtError, describe
 from tgtcore.logical_unit import Identity, LogicalUnit
-from tgtcore.store import Claim, OpenStore
+from tgtcore.store import OpenStore
 
 _log = logging.getLogger(__name__)
 
@@ -28,42 +33,39 @@ async def add_unit(inventory: Inventory, config: LogicalUnitConfig) -> None:
     """
     what = f"logical unit {config.name}"
     unique_id = config.unique_id or inventory.identities.get(config.name)
-    stack: Stack | None = None
-    store: OpenStore | None = None
-    if config.store is not None:
-        stack = await inventory.workers.call(
-            open_stack, inventory.plugins.registry, config.store, what, undo=Stack.discard
-        )
-        assert stack is not None
+    fitted: Fitted = await inventory.workers.call(
+        open_all, inventory.plugins.registry, config, what, undo=Fitted.discard
+    )
+    stack, store = fitted.stack, None
     where = f"{what} on {config.store}" if config.store else what
     try:
         if stack is not None:
-            store = OpenStore(
-                config.name, stack.top, inventory.workers, read_only=config.read_only, concurrency=stack.concurrency
-            )
+            store = opened(inventory, config, stack)
             signals.emit(signals.store_opened, store)
         if config.snapshots is not None:
             check_keeps("it", stack, store)
         lu = _make(inventory, config, unique_id, store)
     except Exception as error:
         try:
-            await _close_stores(inventory, store, stack, unmake=True)
+            await _close_stores(inventory, store, fitted, unmake=True)
         except StoreError as second:  # the user needs to know the first
             _log.error("%s", second)
         raise ConfigError(explain(where, error)) from error
     makers = makers_of_unit(inventory.plugins, config)
     for record in makers:
         record.leases.take(lu)
-    unit = inventory.units[config.name] = Unit(config, lu, store, stack, makers)
+    unit = inventory.units[config.name] = Unit(config, lu, store, stack, makers, fitted.parts)
+    filter_commands(inventory, unit)
     inventory.names.update(dict.fromkeys(_names(lu.identity), lu))
     follow(inventory, unit)
     signals.emit(signals.lu_added, lu)
 
 
-def change_unit(inventory: Inventory, config: LogicalUnitConfig) -> None:
-    """Change what can be changed about a logical unit that stays: when its snapshots are made.
+async def change_unit(inventory: Inventory, config: LogicalUnitConfig) -> None:
+    """Change what can be changed about a logical unit that stays: its filters, and when its snapshots are made.
 
     :raises ConfigError: its store can't keep any.
+    :raises TgtError: it can't have these filters, see :func:`~tgtcore.daemon.filters.change_filters`; nothing has changed.
     """
     unit = inventory.units[config.name]
     if config.snapshots is not None:
@@ -71,6 +73,9 @@ def change_unit(inventory: Inventory, config: LogicalUnitConfig) -> None:
             check_changeable(unit)
         except StoreError as error:
             raise ConfigError(str(error)) from error
+    if config.filters != unit.config.filters:
+        why = f"a change of the filters of {unit.lu}"
+        await change_filters(inventory, unit, Make(inventory.plugins, config), why, inventory.drain_s)
     unit.config = config
     follow(inventory, unit)
 
@@ -86,14 +91,6 @@ def _make(inventory: Inventory, config: LogicalUnitConfig, unique_id: bytes, sto
         claim(lu, store)
     lu.extra_vpd_pages = lambda transport: inventory.plugins.vpd_pages(transport, lu)
     return lu
-
-
-def claim(lu: LogicalUnit, store: OpenStore) -> None:
-    """Note that a logical unit uses a store.
-
-    :raises StoreError: somebody else does, and they can't both.
-    """
-    store.claims.claim(Claim.WRITE_EXCLUSIVE if store.writable else Claim.READ_SHARED, str(lu))
 
 
 def _check_distinct(inventory: Inventory, identity: Identity) -> None:
@@ -156,7 +153,8 @@ async def remove_unit(inventory: Inventory, name: str, patience: Patience) -> No
     for host in inventory.hosts.values():
         host.forget(lu)
     try:
-        await _close_stores(inventory, unit.store, unit.stack, unmake=not unit.kept and not lu.accepted)
+        fitted = Fitted(unit.filters, unit.stack)
+        await _close_stores(inventory, unit.store, fitted, unmake=not unit.kept and not lu.accepted)
     finally:
         del inventory.units[name]
         for record in unit.makers:
@@ -189,17 +187,20 @@ async def resize_unit(inventory: Inventory, name: str, size_bytes: int, timeout_
     return store.size_bytes
 
 
-async def _close_stores(
-    inventory: Inventory, store: OpenStore | None, stack: Stack | None, *, unmake: bool = False
-) -> None:
-    if stack is None:
-        return
-    close = stack.top.close
+async def _close_stores(inventory: Inventory, store: OpenStore | None, fitted: Fitted, *, unmake: bool = False) -> None:
+    """Close the filters and the stores of a logical unit, whatever one of them raises.
+
+    :raises StoreError: one was not closed cleanly.
+    """
+    beside, stack = beside_the_stack(fitted.parts), fitted.stack
+    acts: list[Callable[[], None]] = [partial(close_parts, beside)] if beside else []
+    if stack is not None:
+        acts += [stack.unmake] if unmake else []
+        acts += [stack.top.close if store is None else store.close, stack.close_bases]
     if store is not None:
-        close = store.close
         await store.leases.drain(None)
     failures: list[Exception] = []
-    for act in ([stack.unmake] if unmake else []) + [close, stack.close_bases]:
+    for act in acts:
         try:
             await inventory.workers.call(act)
         except Exception as error:  # the others are closed all the same

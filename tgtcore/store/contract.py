@@ -13,6 +13,7 @@ method                    if it is missing
 ``extents``               everything counts as allocated
 ``resize``                the size is fixed
 ``list_snapshots`` ...    it keeps no snapshots; all four of them are there or none
+``base_changed``          no snapshot beneath can be gone back to, and no power cut beneath be played
 ``read_nowait`` ...       the core calls the blocking form on a worker thread
 ``region``                data is copied through the daemon
 ========================  =========================================================================================
@@ -260,6 +261,15 @@ class Store(Operable, ABC):
 
         :param id_or_name: as above.
         :raises StoreError: as above.
+        """
+        raise NotImplementedError
+
+    def base_changed(self) -> None:
+        """What this stands on holds other content now, and perhaps more or less of it: a snapshot was gone back to, or the power
+        was cut.  Forget what is known of it, and what was not written to it yet; write nothing.
+
+        Called on a worker thread while no other call is under way, for each store that stands on the changed one, the lowest
+        first.  Where it is missing such a change is refused while this store stands there.
         """
         raise NotImplementedError
 
