@@ -37,8 +37,8 @@ def command_name(cdb: bytes) -> str:
     if not cdb:
         return "empty CDB"
     action = service_action(cdb)
-    name = _NAMES.get((cdb[0], None), f"opcode {cdb[0]:02X}h")
-    return name if action is None else _NAMES.get((cdb[0], action), f"{name} service action {action:02X}h")
+    name = COMMAND_NAMES.get((cdb[0], None), f"opcode {cdb[0]:02X}h")
+    return name if action is None else COMMAND_NAMES.get((cdb[0], action), f"{name} service action {action:02X}h")
 
 
 def describe_cdb(cdb: bytes) -> str:
@@ -54,6 +54,7 @@ def _words(code: IntEnum) -> str:
     return f"{name.replace('_', ' ')} ({last})" if last.isdigit() else code.name.replace("_", " ")
 
 
-_NAMES = {(code.value, None): _words(code) for code in OperationCode} | {
+COMMAND_NAMES: dict[tuple[int, int | None], str] = {(code.value, None): _words(code) for code in OperationCode} | {
     (code, action.value): _words(action) for code, actions in SERVICE_ACTIONS.items() for action in actions
 }
+"""By operation code and service action, None: whatever its service action."""

@@ -4,7 +4,7 @@ from typing import Any
 
 from tgtcore import PENDING, Buffer, ReservationClass, Task, command, invalid_cdb_field
 from tgtcore_disk.compare import first_difference, miscompare
-from tgtcore_disk.fields import length_byte
+from tgtcore_disk.fields import Fields, length_byte
 from tgtcore_disk.transfer import FUA, TransferCommands
 
 _COMPARE_AND_WRITE_BLOCKS_MAX = 255
@@ -23,13 +23,11 @@ class AtomicCommands(TransferCommands):
 
     def wants_compare_and_write(self, task: Task) -> int:
         """Check the CDB; the data-out holds the compared blocks and then the written ones."""
-        cdb = task.cdb
-        lba, blocks = int.from_bytes(cdb[2:10], "big"), cdb[_NUMBER_OF_BLOCKS_BYTE]
+        lba, blocks, _ = task.arguments = compare_and_write_fields(task.cdb)
         self.check_range(lba, blocks)
         if blocks > self.compare_and_write_max:
             raise invalid_cdb_field(_NUMBER_OF_BLOCKS_BYTE)
         self.check_writable()
-        task.arguments = lba, blocks, cdb[1]
         return self.exactly(task, blocks << self.shift << 1, _NUMBER_OF_BLOCKS_BYTE)
 
     @command(
@@ -92,6 +90,11 @@ class AtomicCommands(TransferCommands):
             self.store.write_through(offset, data)
         else:
             self.store.write(offset, data)
+
+
+def compare_and_write_fields(cdb: bytes) -> Fields:
+    """COMPARE AND WRITE has one byte for the number of blocks, where other CDBs of its length have four before it."""
+    return int.from_bytes(cdb[2:10], "big"), cdb[_NUMBER_OF_BLOCKS_BYTE], cdb[1]
 
 
 def _compare(expected: Buffer, found: Buffer) -> None:

@@ -1,13 +1,12 @@
 """The disk: every command, page and habit of it in one class."""
 
-from tgtcore_disk.atomic import AtomicCommands
+from tgtcore_disk.addressing import Addressing
 from tgtcore_disk.cache import CacheCommands
 from tgtcore_disk.capacity import CapacityCommands
 from tgtcore_disk.defects import DefectCommands
 from tgtcore_disk.format_unit import FormatCommands
 from tgtcore_disk.log_pages import DiskLogPages
 from tgtcore_disk.mode_pages import DiskModePages
-from tgtcore_disk.provisioning import ProvisioningCommands
 from tgtcore_disk.start_stop import StartStopCommands
 from tgtcore_disk.verify import VerifyCommands
 from tgtcore_disk.vpd_pages import DiskVpdPages
@@ -19,9 +18,8 @@ class Disk(
     DiskModePages,
     DiskLogPages,
     VerifyCommands,
-    AtomicCommands,
+    Addressing,
     WriteSameCommands,
-    ProvisioningCommands,
     CacheCommands,
     CapacityCommands,
     DefectCommands,

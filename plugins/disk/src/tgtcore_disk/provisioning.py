@@ -78,8 +78,7 @@ class ProvisioningCommands(Medium):
             raise invalid_parameter(2)
         ranges = []
         total = 0
-        for at in range(_HEADER.size, _HEADER.size + count * _DESCRIPTOR.size, _DESCRIPTOR.size):
-            lba, blocks = _DESCRIPTOR.unpack_from(data, at)
+        for at, lba, blocks in _descriptors(data, count):
             total += blocks
             if total > UNMAP_BLOCKS_MAX:
                 raise invalid_parameter(at + 8)
@@ -88,6 +87,15 @@ class ProvisioningCommands(Medium):
             if blocks:
                 ranges.append((lba << self.shift, blocks << self.shift))
         return ranges
+
+    def unmap_addressed(self, task: Task) -> tuple[range, ...]:
+        """The blocks that a parameter list names, as far as it has come and makes sense."""
+        data = bytes(task.data_out or b"")[: task.wanted_out]
+        if len(data) < _HEADER.size:
+            return ()
+        _, descriptors_length = _HEADER.unpack_from(data)
+        count = min(min(descriptors_length, len(data) - _HEADER.size) // _DESCRIPTOR.size, UNMAP_DESCRIPTORS_MAX)
+        return tuple(range(lba, lba + blocks) for _, lba, blocks in _descriptors(data, count) if blocks)
 
     @command(
         0x9E, "9E 12 FF FF FF FF FF FF FF FF FF FF FF FF 00 00",
@@ -140,3 +148,9 @@ class ProvisioningCommands(Medium):
                     yield (lba := min(self.blocks, -(-end >> self.shift))), _MAPPED
             if lba == asked:
                 yield (lba := lba + 1), _MAPPED  # the block is cut by the end of what the store tells at once
+
+
+def _descriptors(data: bytes, count: int) -> Iterator[tuple[int, int, int]]:
+    """Where each of the first descriptors of a parameter list is, its first block and the number of its blocks."""
+    for at in range(_HEADER.size, _HEADER.size + count * _DESCRIPTOR.size, _DESCRIPTOR.size):
+        yield (at, *_DESCRIPTOR.unpack_from(data, at))
