@@ -8,6 +8,7 @@ A filter on storage calls is a :class:`~tgtcore.store.Filter`; a class may be bo
 then one object sees the commands and the storage calls of its logical unit.
 """
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 
 from pydantic import BaseModel
@@ -35,6 +36,9 @@ class FilterPlace(Protocol):
 
     def answer(self, task: Task, status: int, sense: bytes) -> None:
         """See :meth:`CommandFilter.answer`."""
+
+    def later(self, seconds: float, function: Callable[[], None]) -> None:
+        """See :meth:`CommandFilter.later`."""
 
     def request(self, action: str) -> None:
         """See :meth:`CommandFilter.request`."""
@@ -101,6 +105,10 @@ class CommandFilter(Operable):
         """End a command that is held, or is to run now, with any status; return what this returns from :meth:`command`."""
         self.place.answer(task, status, sense)
         return PENDING
+
+    def later(self, seconds: float, function: Callable[[], None]) -> None:
+        """Have a function called on the loop's thread after some seconds, unless the filter has gone away by then."""
+        self.place.later(seconds, function)
 
     def request(self, action: str) -> None:
         """Have an action of this filter done soon, with its defaults, as if somebody had asked for it; how it ends is logged."""

@@ -392,3 +392,14 @@ def test_a_request_reaches_who_may_fulfil_it(made: Bench, lu: LogicalUnit) -> No
     lu.set_filters([holding], lambda *request: requests.append(request), made.loop)
     holding.request("release")
     assert requests == [(holding, "release")]
+
+
+def test_a_filter_may_do_something_later_for_as_long_as_it_is_there(made: Bench) -> None:
+    staying, leaving = Noting(), Noting()
+    called: list[str] = []
+    filtered(made, staying, leaving)
+    staying.later(0.01, lambda: called.append("staying"))
+    leaving.later(0.0, lambda: called.append("leaving"))
+    filtered(made, staying)
+    made.run_until(lambda: called, "the call")
+    assert called == ["staying"]

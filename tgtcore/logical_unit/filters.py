@@ -176,9 +176,17 @@ class Place:
         if task.state is not State.ENDED:
             task.finish(status, sense)
 
+    def later(self, seconds: float, function: Callable[[], None]) -> None:
+        """Call a function, unless the filter has gone away by then."""
+        self._row.loop.call_later(seconds, self._call, function)
+
     def request(self, action: str) -> None:
         """Have an action done."""
         self._row.request(self._filter, action)
+
+    def _call(self, function: Callable[[], None]) -> None:
+        if self._filter in self._row.present:
+            function()
 
     def _ended(self, task: Task) -> None:
         self._forget(task)
