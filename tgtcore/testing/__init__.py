@@ -6,6 +6,7 @@ The kits need pytest, those with random tests also hypothesis; nothing here is i
 import sys
 
 _KITS = (
+    "tgtcore.testing.command_filter",
     "tgtcore.testing.device",
     "tgtcore.testing.layer",
     "tgtcore.testing.ring",
