@@ -40,9 +40,6 @@ class Blocks:
         return None
 
 
-EVERY_BLOCK = Blocks(("0-",))
-
-
 def _parsed(word: str | int) -> tuple[int, int]:
     """First address, and the one behind the last."""
     found = _WRITTEN.fullmatch(str(word).strip())
@@ -55,3 +52,6 @@ def _parsed(word: str | int) -> tuple[int, int]:
     if last < first:
         raise ValueError(f'"{word}" is no range of logical blocks: it ends before it begins')
     return first, last + 1
+
+
+EVERY_BLOCK = Blocks(("0-",))

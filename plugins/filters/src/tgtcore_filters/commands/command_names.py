@@ -1,16 +1,16 @@
 """The words by which users say which commands they mean."""
 
-import difflib
 import re
 from collections.abc import Iterable, Iterator
 
 from tgtcore.scsi.cdb import COMMAND_NAMES
+from tgtcore_filters.commands.similar import nearest
 
 Code = tuple[int, int | None]
 """An operation code, and a service action; None: all of them."""
 
 FAMILIES: dict[str, tuple[str, ...]] = {
-    "reads": ("READ", "VERIFY", "PRE-FETCH"),
+    "reads": ("READ", "VERIFY", "PRE FETCH"),
     "writes": (
         "WRITE",
         "WRITE AND VERIFY",
@@ -52,20 +52,17 @@ def _codes(word: str | int) -> Iterable[Code]:
         return [(int(numbers[1], 16), None if numbers[2] is None else int(numbers[2], 16))]
     found = _BY_WORD.get(_folded(word))
     if found is None:
-        raise ValueError(f'"{word:.60}" is no command{_nearest(word)}')
+        raise ValueError(f'"{word:.60}" is no command{_hint(word)}')
     return found
 
 
 def _folded(name: str) -> str:
     """The same for ``READ (10)``, ``read(10)`` and ``Read  (10)``."""
-    return " ".join(name.upper().replace("(", " (").split())
+    return " ".join(name.upper().replace("-", " ").replace("(", " (").split())
 
 
-def _nearest(word: str) -> str:
-    close = difflib.get_close_matches(_folded(word), _BY_WORD, 1)
-    if not close:
-        return '; expected a name such as "READ (10)", or an operation code'
-    return f'; did you mean "{_SHOWN[close[0]]}"?'
+def _hint(word: str) -> str:
+    return nearest(_folded(word), _BY_WORD) or '; expected a name such as "READ (10)", or an operation code'
 
 
 def _words() -> Iterator[tuple[str, Code]]:
@@ -85,4 +82,3 @@ def _by_word() -> dict[str, set[Code]]:
 
 
 _BY_WORD = _by_word()
-_SHOWN = {word: word for word in _BY_WORD} | {_folded(family): family for family in FAMILIES}

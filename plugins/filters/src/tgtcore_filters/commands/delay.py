@@ -19,8 +19,12 @@ class DelayOptions(ChoiceOptions):
     distribution: Literal["fixed", "uniform", "normal", "exponential", "pareto"] = Field(
         "fixed", description="what `seconds` is: all of it, the least, the mean, the mean, the least"
     )
-    deviation: float | None = Field(None, gt=0, le=SECONDS_MAX, description="of `normal`: the standard deviation, in seconds")
-    shape: float | None = Field(None, gt=0, le=1000, description="of `pareto`: the less, the more very long ones there are")
+    deviation: float | None = Field(
+        None, gt=0, le=SECONDS_MAX, description="of `normal`: the standard deviation, in seconds"
+    )
+    shape: float | None = Field(
+        None, gt=0, le=1000, description="of `pareto`: the less, the more very long ones there are"
+    )
     max_seconds: float | None = Field(
         None, gt=0, le=SECONDS_MAX, description="no command is held for longer; the other end of `uniform`"
     )

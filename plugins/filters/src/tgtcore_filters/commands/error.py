@@ -2,6 +2,8 @@
 
 import errno
 import os
+from collections.abc import Callable
+from functools import partial
 from typing import Any, Self
 
 from pydantic import Field, field_validator, model_validator
@@ -28,7 +30,9 @@ _WAYS = ("status", "sense", "errno")
 class ErrorOptions(ChoiceOptions):
     """``type = "error"``; one of ``status``, ``sense`` and ``errno``."""
 
-    status: str | None = Field(None, description="end chosen commands with this status: `" + "`, `".join(_STATUSES) + "`")
+    status: str | None = Field(
+        None, description="end chosen commands with this status: `" + "`, `".join(_STATUSES) + "`"
+    )
     sense: str | None = Field(
         None,
         description="end them with CHECK CONDITION and this sense key and additional sense code: "
@@ -72,24 +76,28 @@ class Error(ChoosingFilter):
 
     Options = ErrorOptions
     options: ErrorOptions
+    _fail: Callable[[Task], Any]
 
     def __init__(self, options: ErrorOptions) -> None:
         super().__init__(options)
-        way = next(way for way in _WAYS if getattr(options, way) is not None)
-        self._value = getattr(options, way)
-        self.meet = {"status": self._end, "sense": self._check_condition, "errno": self._fail}[way]  # type: ignore[method-assign]
+        if options.status is not None:
+            self._fail = partial(self._answer, _STATUSES[_folded(options.status)])
+        elif options.sense is not None:
+            self._fail = partial(self._check_condition, *parse_code(options.sense))
+        elif options.errno is not None:
+            self._fail = partial(self._raise, _ERRNOS[options.errno.upper()])
 
-    def _end(self, task: Task) -> Any:
-        return self.answer(task, _STATUSES[_folded(self._value)])
+    def meet(self, task: Task) -> Any:
+        """End it."""
+        return self._fail(task)
 
-    def _check_condition(self, task: Task) -> Any:
-        key, code = parse_code(self._value)
-        raise CheckCondition(
-            key, code, information=self.choice.first_block(task) if key in _TELL_THE_BLOCK else None
-        )
+    def _answer(self, status: Status, task: Task) -> Any:
+        return self.answer(task, status)
 
-    def _fail(self, task: Task) -> Any:
-        number = _ERRNOS[self._value.upper()]
+    def _check_condition(self, key: SenseKey, code: tuple[int, int], task: Task) -> Any:
+        raise CheckCondition(key, code, information=self.choice.first_block(task) if key in _TELL_THE_BLOCK else None)
+
+    def _raise(self, number: int, task: Task) -> Any:
         raise OSError(number, os.strerror(number))
 
 

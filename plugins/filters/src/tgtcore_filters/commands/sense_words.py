@@ -19,7 +19,9 @@ def parse_code(text: str) -> tuple[SenseKey, tuple[int, int]]:
     """
     key_text, slash, code_text = text.partition("/")
     if not slash:
-        raise ValueError(f'"{text:.80}" is no sense; expected a sense key and an additional sense code, as in "3/11/00"')
+        raise ValueError(
+            f'"{text:.80}" is no sense; expected a sense key and an additional sense code, as in "3/11/00"'
+        )
     key = _key(key_text)
     if key in _DONE:
         raise ValueError(f"sense key {key.name.replace('_', ' ')} would tell initiators that the command was done")
@@ -42,7 +44,9 @@ def _code(text: str) -> tuple[int, int]:
     name = _folded(text)
     code = _CODES.get(name)
     if code is None:
-        raise ValueError(f'"{text:.80}" is no additional sense code{nearest(name, _CODES)}, or two numbers as in "11/00"')
+        raise ValueError(
+            f'"{text:.80}" is no additional sense code{nearest(name, _CODES)}, or two numbers as in "11/00"'
+        )
     return code
 
 
