@@ -9,6 +9,7 @@ from tgtcore import Aftermath, Buffer, CommandFilter, Options, Size, Store, Task
 from tgtcore_filters.storage.history import History, Record
 from tgtcore_filters.storage.initiators import Initiators
 from tgtcore_filters.storage.power_cut import Cut, Report, kept
+from tgtcore_filters.storage.sectors import power_of_two
 from tgtcore_filters.storage.volatile import Volatile
 
 
@@ -18,12 +19,7 @@ class CrashOptions(Options):
     memory: Size = Field(64 * 1024 * 1024, ge=1024 * 1024, validate_default=True)
     sector: Size = Field(512, validate_default=True)
 
-    @field_validator("sector")
-    @classmethod
-    def _is_one(cls, value: int) -> int:
-        if value & (value - 1):
-            raise ValueError(f"{value} is no power of two")
-        return value
+    _is_one = field_validator("sector")(power_of_two)
 
 
 class Crash(Volatile, CommandFilter):
