@@ -5,7 +5,16 @@ from typing import Any
 import pytest
 
 from tgtcore.errors import ConfigError
-from tgtcore.management.edits import assign, lun_table, new_entry, remove_entry
+from tgtcore.management.edits import (
+    add_filter,
+    assign,
+    change_filter,
+    lun_table,
+    new_entry,
+    remove_entry,
+    remove_filter,
+)
+from tgtcore.management.protocol import VerbError
 
 
 def test_assignments_make_a_table() -> None:
@@ -57,3 +66,21 @@ def test_things_are_added_once() -> None:
         new_entry(document, "accounts", "a", {})
     remove_entry(document, "accounts", "a")
     assert document == {"accounts": {}}
+
+
+def test_filters_have_their_order() -> None:
+    unit: dict[str, Any] = {}
+    document = {"logical_units": {"a": unit}}
+    add_filter(document, "a", {"type": "log"}, None)
+    add_filter(document, "a", {"type": "delay", "name": "slow"}, "log")
+    change_filter(document, "a", "slow", {"seconds": 1})
+    assert unit["filters"] == [{"type": "delay", "name": "slow", "seconds": 1}, {"type": "log"}]
+    change_filter(document, "a", "slow", {}, ["seconds", "name"])
+    assert unit["filters"][0] == {"type": "delay", "name": "slow"}
+    with pytest.raises(
+        VerbError, match=r'logical_units.a has no filter called "slo" in its key "filters"; did you mean "slow"'
+    ):
+        remove_filter(document, "a", "slo")
+    remove_filter(document, "a", "slow")
+    remove_filter(document, "a", "log")
+    assert unit == {}

@@ -20,6 +20,7 @@ _OWN_COMMANDS = frozenset({"apply", "diff", "save"})
 _GROUP_HELP = {
     "access": "Who may log in.",
     "account": "User names and where their secrets are.",
+    "filter": "Filters: faults, limits and logs of logical units.",
     "lu": "Logical units: the devices.",
     "lun": "LUNs: which logical unit is found where.",
     "plugin": "Plugins.",

@@ -31,3 +31,6 @@ def _parts(unit: Unit) -> Iterator[tuple[str, str]]:
         for kind in ("store", "format", "filter"):
             yield kind, store.type
         store = store.base
+    for one in unit.config.filters:
+        for kind in ("filter", "filter on commands"):
+            yield kind, one.type

@@ -6,7 +6,7 @@ from typing import Any
 
 from tgtcore.errors import ConfigError
 from tgtcore.management.protocol import Code, VerbError
-from tgtcore.registry import Registry
+from tgtcore.registry import Registry, nearest
 
 
 def entry(document: dict[str, Any], table: str, name: str) -> dict[str, Any]:
@@ -72,6 +72,63 @@ def remove_lun(document: dict[str, Any], target: str, index: int, lun: int) -> N
         raise VerbError(Code.NOT_FOUND, f"target {target} has no LUN {lun}")
 
 
+def filter_name(table: dict[str, Any]) -> str:
+    """What a filter in a document is called."""
+    name: str = table.get("name") or table["type"]
+    return name
+
+
+def add_filter(document: dict[str, Any], unit: str, table: dict[str, Any], before: str | None) -> None:
+    """Give a logical unit one more filter.
+
+    :param before: the one that comes right after it; None: it is the last.
+    :raises VerbError: the logical unit is not there, or that filter.
+    """
+    filters = _filters(document, unit)
+    filters.insert(len(filters) if before is None else _filter_index(filters, unit, before), table)
+
+
+def remove_filter(document: dict[str, Any], unit: str, name: str) -> None:
+    """Take a filter away from a logical unit.
+
+    :raises VerbError: it is not there.
+    """
+    filters = _filters(document, unit)
+    del filters[_filter_index(filters, unit, name)]
+    if not filters:
+        del document["logical_units"][unit]["filters"]
+
+
+def change_filter(
+    document: dict[str, Any], unit: str, name: str, values: dict[str, Any], unset: Iterable[str] = ()
+) -> None:
+    """Change keys of a filter.
+
+    :param unset: keys that get their defaults.
+    :raises VerbError: it is not there.
+    """
+    filters = _filters(document, unit)
+    index = _filter_index(filters, unit, name)
+    kept = {key: value for key, value in filters[index].items() if key not in set(unset) - {"type", "name"}}
+    filters[index] = {**kept, **values}
+
+
+def _filters(document: dict[str, Any], unit: str) -> list[dict[str, Any]]:
+    """The filters of a logical unit, ready to be changed."""
+    found: list[dict[str, Any]] = entry(document, "logical_units", unit).setdefault("filters", [])
+    return found
+
+
+def _filter_index(filters: list[dict[str, Any]], unit: str, name: str) -> int:
+    names = [filter_name(table) for table in filters]
+    if name not in names:
+        raise VerbError(
+            Code.NOT_FOUND,
+            f'logical_units.{unit} has no filter called "{name}" in its key "filters"{nearest(name, names)}',
+        )
+    return names.index(name)
+
+
 def remove_plugin(document: dict[str, Any], name: str, registry: Registry) -> None:
     """Remove a plugin, its own keys, and everything that is made from what it offers.
 
@@ -88,6 +145,10 @@ def remove_plugin(document: dict[str, Any], name: str, registry: Registry) -> No
     document["plugins"] = [other for other in document["plugins"] if other != name]
     _remove_from(document, "plugin", {name})
     _remove_from(document, "logical_units", gone)
+    filters = {one for offers in registry.filter_offers() for one in offers.by_plugin(name)}
+    for unit in document.get("logical_units", {}).values():
+        if "filters" in unit:
+            unit["filters"] = [table for table in unit["filters"] if table["type"] not in filters]
     _remove_from(document, "transports", transports)
     targets = document.get("targets", {})
     _remove_from(document, "targets", {key for key, target in targets.items() if target["transport"] in transports})

@@ -1,6 +1,17 @@
 """The verbs of the management socket."""
 
-from tgtcore.management.verbs import accounts, draining, luns, plugins, snapshots, targets, transports, units, whole
+from tgtcore.management.verbs import (
+    accounts,
+    draining,
+    filters,
+    luns,
+    plugins,
+    snapshots,
+    targets,
+    transports,
+    units,
+    whole,
+)
 from tgtcore.management.verbs.table import VERBS, Verb, run
 
 __all__ = [
@@ -8,6 +19,7 @@ __all__ = [
     "Verb",
     "accounts",
     "draining",
+    "filters",
     "luns",
     "plugins",
     "run",

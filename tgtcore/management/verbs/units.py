@@ -6,8 +6,10 @@ from typing import Any
 
 from tgtcore.daemon import Daemon, Kind, Thing
 from tgtcore.daemon.inventory import Unit
+from tgtcore.daemon.layers import layers_of_unit
 from tgtcore.loop import in_turns
 from tgtcore.management.edits import assign, lun_table, new_entry, remove_entry
+from tgtcore.management.filter_rows import filter_row, is_shown
 from tgtcore.management.protocol import Code, VerbError
 from tgtcore.management.verbs.leaving import IfExists, Leaving, removal
 from tgtcore.management.verbs.table import STEPS, argument, missing, steps_shown, verb
@@ -67,6 +69,11 @@ async def show_unit(daemon: Daemon, wanted: UnitName) -> dict[str, Any]:
         "options": unit.config.options.model_dump(mode="json"),
         "snapshots": None if unit.config.snapshots is None else unit.config.snapshots.model_dump(mode="json"),
         "device": unit.lu.device.statistics(),
+        "filters": [
+            {**filter_row(unit, layer), "figures": layer.object.figures()}
+            for layer in layers_of_unit(unit)
+            if is_shown(layer)
+        ],
         "nexuses": [
             {"initiator": nexus.initiator_port.name, "lun": lun, **nexus.statistics(lun)}
             for lun_map, lun in unit.lu.maps.items()

@@ -10,8 +10,9 @@ from typing import Any
 
 from tgtcore.config import Config, parse, to_toml
 from tgtcore.daemon import Daemon
-from tgtcore.logical_unit import LogicalUnit
+from tgtcore.daemon.inventory import Unit
 from tgtcore.loop import Turn, in_turns
+from tgtcore.management.filter_rows import filter_figures
 from tgtcore.management.progress import progress_of
 from tgtcore.management.verbs.table import STEPS, VERBS, Verb, argument, run, steps_shown, verb
 from tgtcore.options import Options
@@ -58,9 +59,7 @@ async def stat(daemon: Daemon, _: Options) -> dict[str, Any]:
     return {
         "daemon": _daemon(daemon),
         "transports": {name: await transport.statistics() for name, transport in inventory.transports.items()},
-        "logical_units": dict(
-            await in_turns((name, _figures(unit.lu)) for name, unit in list(inventory.units.items()))
-        ),
+        "logical_units": dict(await in_turns((name, _figures(unit)) for name, unit in list(inventory.units.items()))),
         "leases": [
             {"what": what, "holder": holder.name, "age_s": round(holder.age_s, 3)}
             for what, holder in inventory.holders()
@@ -117,5 +116,7 @@ def _daemon(daemon: Daemon) -> dict[str, Any]:
     }
 
 
-def _figures(lu: LogicalUnit) -> dict[str, Any]:
-    return {"accepted": lu.accepted, "ended": lu.ended, "tasks": len(lu.leases), **lu.device.statistics()}
+def _figures(unit: Unit) -> dict[str, Any]:
+    lu, filters = unit.lu, filter_figures(unit)
+    own = {"accepted": lu.accepted, "ended": lu.ended, "tasks": len(lu.leases), **lu.device.statistics()}
+    return {**own, "filters": filters} if filters else own
