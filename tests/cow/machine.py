@@ -11,9 +11,11 @@ from cow.recording import Disk, Log
 from cow.shapes import Files, Shape, shapes
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
+from tgtcore_cow.qcow2 import leftovers
 
 _NAMES = ("snapshot {}", "{}", "Schnappschuß {}", "many words, {} of them: " + "word " * 20 + ".")
 _SNAPSHOTS_MAX = 5
+_ENTRIES_AT_ONCE = leftovers.ENTRIES_AT_ONCE
 
 
 class ImageMachine(RuleBasedStateMachine):
@@ -28,8 +30,14 @@ class ImageMachine(RuleBasedStateMachine):
     """Whether the image was not closed: leaks are no defect then."""
     made = 0
 
-    @initialize(shape=shapes(), always_flushed=st.booleans(), seed=st.integers(0, 1 << 32))
-    def make(self, shape: Shape, always_flushed: bool, seed: int) -> None:
+    @initialize(
+        shape=shapes(),
+        always_flushed=st.booleans(),
+        seed=st.integers(0, 1 << 32),
+        at_once=st.sampled_from((_ENTRIES_AT_ONCE, 16)),
+    )
+    def make(self, shape: Shape, always_flushed: bool, seed: int, at_once: int) -> None:
+        leftovers.ENTRIES_AT_ONCE = at_once
         files = Files.make(shape)
         self.judge.assert_clean(files)
         self.always_flushed = always_flushed
@@ -161,6 +169,7 @@ class ImageMachine(RuleBasedStateMachine):
 
     def teardown(self) -> None:
         """Each snapshot is still what it was."""
+        leftovers.ENTRIES_AT_ONCE = _ENTRIES_AT_ONCE
         if not hasattr(self, "worker"):
             return
         self.make_room()

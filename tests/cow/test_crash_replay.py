@@ -12,6 +12,7 @@ from cow.crashes import Replay, Run
 from cow.judges import Judge, OwnJudge, QemuJudge
 from cow.recording import FLUSH, Log
 from cow.scenes import SCENES
+from tgtcore_cow.qcow2 import leftovers
 from tgtcore_cow.qcow2.volume import Volume
 
 _SEED = 4
@@ -29,6 +30,12 @@ def _replay(run: Run, judge: Judge) -> None:
 @pytest.mark.parametrize("scene", SCENES)
 def test_nothing_is_lost_by_a_power_cut(scene: str) -> None:
     _replay(SCENES[scene].run(_SEED, _OPERATIONS), OwnJudge())
+
+
+@pytest.mark.parametrize("scene", ["snapshots", "tables shared with a snapshot"])
+def test_nothing_is_lost_while_snapshots_go_in_steps(scene: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(leftovers, "ENTRIES_AT_ONCE", 16)
+    _replay(SCENES[scene].run(_SEED + 1, _OPERATIONS), OwnJudge())
 
 
 @pytest.mark.oracle

@@ -1,11 +1,12 @@
-"""Snapshots of live logical units: made, deleted and gone back to at one point in the stream of their commands.
+"""Snapshots of live logical units: made and gone back to at one point in the stream of their commands, and deleted beside it.
 
-For that the logical unit is paused: what was acknowledged before is in a snapshot, what starts afterwards is not.  Most of what has
-to be flushed is flushed before the pause, so that it is short.
+For that point the logical unit is paused: what was acknowledged before is in a snapshot, what starts afterwards is not.  Most of
+what has to be flushed is flushed before the pause, so that it is short.
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
+from contextlib import asynccontextmanager
 from typing import Any, NamedTuple
 
 from tgtcore.daemon.flushing import flush
@@ -78,9 +79,16 @@ async def list_snapshots(unit: Unit, timeout_s: float) -> list[SnapshotInfo]:
 
 
 async def _list(unit: Unit) -> list[SnapshotInfo]:
-    with unit.lu.leases.lease(Job("a listing of its snapshots")):
+    async with _unchanged(unit, "a listing of its snapshots"):
+        return await _listed(unit)
+
+
+@asynccontextmanager
+async def _unchanged(unit: Unit, what: str) -> AsyncIterator[None]:
+    """Nothing else is done to the store meanwhile but what commands do."""
+    with unit.lu.leases.lease(Job(what)):
         async with unit.lu.changing:
-            return await _listed(unit)
+            yield
 
 
 async def _listed(unit: Unit) -> list[SnapshotInfo]:
@@ -106,20 +114,20 @@ async def create_snapshot(unit: Unit, name: Callable[[Iterable[SnapshotInfo]], s
     return await _paused(unit, "a snapshot", create, timeout_s)
 
 
-async def delete_snapshot(unit: Unit, id_or_name: str, timeout_s: float) -> Done:
-    """Forget a snapshot.
+async def delete_snapshot(unit: Unit, id_or_name: str, timeout_s: float) -> SnapshotInfo:
+    """Forget a snapshot; the logical unit is not paused for that.
 
     :raises NotThere: there is no such snapshot; otherwise as :func:`create_snapshot`.
     """
     check_changeable(unit)
-    found(unit, id_or_name, await list_snapshots(unit, timeout_s))
 
     async def delete() -> SnapshotInfo:
-        snapshot = found(unit, id_or_name, await _listed(unit))
-        await _call(unit, f"the deletion of snapshot {snapshot.name}", keeper_of(unit).delete_snapshot, snapshot.id)
-        return snapshot
+        async with _unchanged(unit, "the deletion of a snapshot"):
+            snapshot = found(unit, id_or_name, await _listed(unit))
+            await _call(unit, f"the deletion of snapshot {snapshot.name}", keeper_of(unit).delete_snapshot, snapshot.id)
+            return snapshot
 
-    return await _paused(unit, "the deletion of a snapshot", delete, timeout_s)
+    return await to_the_end(delete(), f"the deletion of a snapshot of {unit.lu}", unit.lu, timeout_s)
 
 
 async def revert_snapshot(unit: Unit, id_or_name: str, timeout_s: float, *, force: bool = False) -> Done:

@@ -239,8 +239,8 @@ class Store(Operable, ABC):
     def create_snapshot(self, name: str) -> SnapshotInfo:
         """Keep the content as it is now: with every write that has returned, and with no later one.
 
-        When it returns the snapshot is durable, and so is what it holds.  Called, as the two below, while no other call is under
-        way, so the shorter it takes the better, and after a flush of all that stands on this store.
+        When it returns the snapshot is durable, and so is what it holds.  Called, as ``revert_snapshot``, while no other call is
+        under way, so the shorter it takes the better, and after a flush of all that stands on this store.
 
         :raises StoreError: the name can't be, or is the name or the id of another snapshot; nothing has changed.
         """
@@ -248,6 +248,9 @@ class Store(Operable, ABC):
 
     def delete_snapshot(self, id_or_name: str) -> None:
         """Forget a snapshot; the content and other snapshots stay what they are.
+
+        Called while reads and writes are under way as ``concurrency`` allows, so it may take long; but they should not wait for
+        all of it.
 
         :param id_or_name: the id of one, else the name of one.
         :raises StoreError: there is no such snapshot, or several have the name; nothing has changed.

@@ -186,12 +186,25 @@ async def test_a_snapshot_is_deleted(running: Running, host: Host) -> None:
     await host.write(X)
     await keep(running, "one")
     await keep(running, "two")
-    done = await delete_snapshot(unit_of(running), "one", 10)
-    assert done.snapshot.name == "one"
+    assert (await delete_snapshot(unit_of(running), "one", 10)).name == "one"
     assert [one.name for one in await list_snapshots(unit_of(running), 10)] == ["two"]
-    done = await delete_snapshot(unit_of(running), "2", 10)
-    assert done.snapshot.name == "two"
+    assert (await delete_snapshot(unit_of(running), "2", 10)).name == "two"
     assert await host.read() == X
+
+
+async def test_commands_go_on_while_one_is_deleted(running: Running, host: Host) -> None:
+    store = store_of(running)
+    await keep(running)
+    store.gate("delete")
+    deleting = asyncio.ensure_future(delete_snapshot(unit_of(running), "one", 10))
+    await begun(running, "delete")
+    await host.write(X)
+    assert await host.read() == X
+    with pytest.raises(DrainTimeout, match=r"still busy after .* s with: the deletion of snapshot one"):
+        await keep(running, "two", timeout_s=0.05)
+    store.open()
+    await deleting
+    assert store.snapshots == {}
 
 
 @pytest.mark.parametrize("act", [delete_snapshot, revert_snapshot])

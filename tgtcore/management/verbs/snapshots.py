@@ -78,9 +78,9 @@ async def create(daemon: Daemon, new: NewSnapshot) -> dict[str, Any]:
 
 @verb("snapshot delete", "Forget a snapshot; the content of the logical unit stays.", OldSnapshot)
 async def delete(daemon: Daemon, old: OldSnapshot) -> dict[str, Any]:
-    """Forget a snapshot."""
+    """Forget a snapshot, while its logical unit is in use."""
     unit = unit_called(daemon, old.unit)
-    return _shown(old.unit, await delete_snapshot(unit, old.name, _timeout_s(daemon, old)))
+    return {"unit": old.unit, **_row(await delete_snapshot(unit, old.name, _timeout_s(daemon, old)))}
 
 
 @verb("snapshot revert", "Make a logical unit's content what it was; initiators are told.", RevertedSnapshot)

@@ -147,11 +147,12 @@ class Image(Store):
             self._volume.sync()
         else:
             self._write_back.flush()
+            self._snapshots.give_back()
 
     def close(self) -> None:
         """Flush, and let go of the image; its files stay open."""
         if not self._read_only and not self._volume.failure:
-            self._write_back.flush()
+            self.flush()
 
     def _check_writable(self) -> None:
         if self._read_only:

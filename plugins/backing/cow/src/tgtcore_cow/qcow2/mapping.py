@@ -5,6 +5,7 @@ of 32 subclusters; without them a cluster is one subcluster.
 """
 
 from array import array
+from collections.abc import Mapping
 from sys import byteorder
 from typing import NamedTuple
 
@@ -105,18 +106,28 @@ class Map:
                 del tables[old]
         tables[number] = table
 
+    def remember(self, known: "Mapping[int, array[int]]") -> None:
+        """Have in memory what is known of L2 tables, by their places; as far as there is room."""
+        for number, entry in enumerate(self.l1):
+            if len(self.tables) >= self._tables_max:
+                return
+            words = known.get(entry & OFFSET)
+            if words is not None:
+                self.tables[number] = Table(words, entry & OFFSET)
+
     @property
     def crowded(self) -> bool:
         """Whether so many tables were changed that they should be written back."""
         return len(self.dirty) * 2 > self._tables_max
 
-    def read_table(self, offset: int) -> "array[int]":
-        """An L2 table at a place of the file.
+    def read_table(self, offset: int, first: int = 0, stop: int | None = None) -> "array[int]":
+        """An L2 table at a place of the file, or its entries from one on and up to another.
 
         :raises Corrupt: what it says can't be.
         """
         check_place("an L2 table", offset, self._layout.cluster_bytes, self._file)
-        words = read_words(self._file, offset, self._layout.cluster_bytes >> 3)
+        entries = (self._layout.l2_entries if stop is None else stop) - first
+        words = read_words(self._file, offset + first * self._words * 8, entries * self._words)
         if self._own_data:
             self._check_data(words, offset)
         return words

@@ -4,16 +4,17 @@ A snapshot takes over the tables that the disk has at that moment, and the disk 
 in place any more.
 """
 
+import threading
 import time
 from array import array
-from collections import Counter
 from collections.abc import Iterator
 from itertools import count
 
 from tgtcore import StoreError
 from tgtcore_cow.qcow2 import snapshot_table
 from tgtcore_cow.qcow2.errors import printable
-from tgtcore_cow.qcow2.layout import COMPRESSED, COPIED, OFFSET, SNAPSHOTS_MAX
+from tgtcore_cow.qcow2.layout import COPIED, OFFSET, SNAPSHOTS_MAX
+from tgtcore_cow.qcow2.leftovers import Leftovers
 from tgtcore_cow.qcow2.places import check_place, read_words
 from tgtcore_cow.qcow2.snapshot_table import Snapshot
 from tgtcore_cow.qcow2.switch import Switch, switching
@@ -30,6 +31,10 @@ class Snapshots:
     def __init__(self, volume: Volume, write_back: WriteBack) -> None:
         self._volume = volume
         self._write_back = write_back
+        self._deleting = threading.Lock()
+        """Belongs to whoever deletes a snapshot."""
+        self._left: list[Leftovers] = []
+        """What deleted snapshots have left that is still to be given back."""
 
     def find(self, id_or_name: str) -> Snapshot:
         """A snapshot by its id, else by its name, as they are or as they are shown.
@@ -75,25 +80,49 @@ class Snapshots:
         return snapshot
 
     def delete(self, id_or_name: str) -> None:
-        """Forget a snapshot, and give back what only it has.
+        """Forget a snapshot, and give back what only it has; others use the image meanwhile, but for moments.
+
+        What can't be given back now, for want of room perhaps, is given back by :meth:`give_back` later.
 
         :raises StoreError: there is no such snapshot.
         """
         volume = self._volume
-        with switching(volume, self._write_back) as switch:
+        with self._deleting:
             snapshot = self.find(id_or_name)
-            dropped: list[int] = []
-            for offset, words in self._tables(self._l1(snapshot)):
-                dropped += volume.map.used_clusters(words)
-                dropped.append(offset >> volume.layout.cluster_bits)
-            changes = self._new_table(switch, tuple(one for one in volume.snapshots if one is not snapshot))
-            l1 = self._own_again(switch, Counter(dropped))
-            if l1 is not None:
-                changes["l1_offset"] = switch.place_words(l1)
-                switch.drop_place(volume.header.l1_offset, len(l1) * 8)
-            switch.drop(dropped)
-            switch.drop_place(snapshot.l1_offset, snapshot.l1_entries * 8)
-            switch.carry_out(**changes)
+            left = Leftovers(volume, snapshot.l1_offset, self._l1(snapshot), self._write_back.punch)
+            step = left.next_step()
+            with switching(volume, self._write_back) as switch:
+                others = tuple(one for one in volume.snapshots if one.id != snapshot.id)
+                switch.carry_out(**self._new_table(switch, others), **left.drop(switch, step))
+            left.dropped(step)
+            self._left.append(left)
+            self._give_back()
+
+    def give_back(self) -> None:
+        """Give back what deleted snapshots have left, if that could not be done at once; not while one is being deleted.
+
+        :raises StoreError: a table is not what one can be; what it has is not given back then.
+        """
+        if self._left and self._deleting.acquire(blocking=False):
+            try:
+                self._give_back()
+            finally:
+                self._deleting.release()
+
+    def _give_back(self) -> None:
+        while self._left:
+            left = self._left.pop()
+            try:
+                while not left.gone:
+                    step = left.next_step()
+                    with switching(self._volume, self._write_back) as switch:
+                        switch.carry_out(**left.drop(switch, step))
+                    left.dropped(step)
+                self._write_back.flush()
+            except OSError:  # no room for the step, perhaps; the space is no loss yet, and there may be room later
+                self._left.append(left)
+                self._volume.check_writable()
+                return
 
     def revert(self, id_or_name: str) -> None:
         """Make the disk what it was when a snapshot was made; the snapshot stays.
@@ -163,35 +192,8 @@ class Snapshots:
             if entry & OFFSET:
                 _, words = next(tables)
                 switch.use_again(volume.map.used_clusters(words))
-                copy[number] = switch.place_words(volume.map.shared(words)) | COPIED
+                copy[number] = switch.place_table(volume.map.shared(words)) | COPIED
         return copy
-
-    def _own_again(self, switch: Switch, dropped: "Counter[int]") -> "array[int] | None":
-        """The L1 table that says what the disk has alone when some clusters are used less; None if nothing changes in it."""
-        volume = self._volume
-        cluster_map, bits = volume.map, volume.layout.cluster_bits
-        per_entry = volume.layout.words_per_entry
-        alone = {cluster for cluster, count in volume.refcounts.counts(dropped) if count - dropped[cluster] == 1}
-        l1 = cluster_map.l1[:]
-        tables = self._tables(cluster_map.l1)
-        for number, entry in enumerate(cluster_map.l1):
-            if not entry & OFFSET:
-                continue
-            offset, words = next(tables)
-            own = words[:]
-            own[::per_entry] = array(
-                "Q",
-                [
-                    word | COPIED if (word & OFFSET) >> bits in alone and not word & COMPRESSED else word
-                    for word in words[::per_entry]
-                ],
-            )
-            if own != words:
-                l1[number] = switch.place_words(own) | COPIED
-                switch.drop([offset >> bits])
-            elif not entry & COPIED and offset >> bits in alone:
-                l1[number] = entry | COPIED
-        return l1 if l1 != cluster_map.l1 else None
 
     def _new_table(self, switch: Switch, snapshots: tuple[Snapshot, ...]) -> dict[str, int]:
         """What the header says of another table of snapshots; the one that there is goes."""

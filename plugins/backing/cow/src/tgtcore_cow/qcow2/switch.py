@@ -25,9 +25,13 @@ class Switch:
         self._volume = volume
         self._write_back = write_back
         self._writes: list[tuple[int, bytes]] = []
+        self._tables: dict[int, array[int]] = {}
+        """L2 tables by their new places."""
         self._used: list[int] = []
         self._dropped: list[int] = []
         """Clusters that are used once more, or less, after it: as often as they are there."""
+        self.durable = False
+        """Whether the image is the one after it, for good."""
 
     def place(self, content: bytes) -> int:
         """Write something to a new place, in clusters side by side; returns its offset."""
@@ -40,6 +44,12 @@ class Switch:
     def place_words(self, words: "array[int]") -> int:
         """Write a table to a new place; returns its offset."""
         return self.place(encoded_words(words))
+
+    def place_table(self, words: "array[int]") -> int:
+        """Write an L2 table to a new place; returns its offset."""
+        offset = self.place_words(words)
+        self._tables[offset] = words
+        return offset
 
     def use_again(self, clusters: Iterable[int]) -> None:
         """Clusters are used once more after it."""
@@ -72,8 +82,9 @@ class Switch:
         volume.failure = "nobody knows whether its header was written"
         volume.file.write(0, sector)
         volume.sync()
+        self.durable = True
         volume.failure = None
-        volume.switched(header)
+        volume.switched(header, self._tables)
         self._write_back.punch(sorted(freed))
 
     def _count_up(self) -> None:
@@ -127,19 +138,21 @@ class Switch:
 
 @contextmanager
 def switching(volume: Volume, write_back: WriteBack) -> Iterator[Switch]:
-    """Change an image at one stroke; whatever goes wrong before that, it stays as it is.
+    """Change an image at one stroke; whatever goes wrong before that, it stays as it is, and nothing that goes wrong later matters.
 
     Everything is flushed first, and nobody else uses the image meanwhile.
     """
     write_back.flush()  # so that little is left to do while the others wait
     with write_back.alone():
         untouched_from = volume.refcounts.untouched_from
+        switch = Switch(volume, write_back)
         try:
-            yield Switch(volume, write_back)
-        except BaseException:
+            yield switch
+        except BaseException as error:
             if volume.failure is None:
                 volume.failure = "what is on the disk could not be read again"
                 volume.load(volume.header)
                 volume.failure = None
                 volume.refcounts.untouched_from = max(untouched_from, volume.refcounts.untouched_from)
-            raise
+            if not switch.durable or not isinstance(error, Exception):
+                raise

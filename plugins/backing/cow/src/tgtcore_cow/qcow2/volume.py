@@ -1,7 +1,8 @@
 """What the parts of an open image share: its files, what is in memory of its tables, and who may use it now."""
 
 import threading
-from collections.abc import Iterator
+from array import array
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
 from typing import NamedTuple
@@ -73,10 +74,15 @@ class Volume:
         self.retired = []
         self._load_map()
 
-    def switched(self, header: Header) -> None:
-        """The header on the disk is another one now; the reference counts in memory are those that it leads to."""
+    def switched(self, header: Header, tables: "Mapping[int, array[int]]") -> None:
+        """The header on the disk is another one now; the reference counts in memory are those that it leads to.
+
+        :param tables: L2 tables that were written for it, by their places.
+        """
+        known = {table.offset: table.words for table in self.map.tables.values()}
         self.header = header
         self._load_map()
+        self.map.remember({**known, **tables})
 
     def _load_map(self) -> None:
         self.snapshots, self.snapshot_table_bytes = snapshot_table.read(self.file, self.header)
