@@ -4,12 +4,18 @@ from typing import TYPE_CHECKING, Any
 
 from sim.registrations import Change, Registrations
 
-from tgtcore import LogicalUnit
+from tgtcore import Filter, LogicalUnit, Store
 from tgtcore.reservations import NexusIdentity
 
 if TYPE_CHECKING:
     from sim.store import SimStore
     from sim.task import SimTask
+
+
+def _beneath_filters(store: Store) -> "SimStore":
+    while isinstance(store, Filter):
+        store = store.base
+    return store  # type: ignore[return-value]
 
 
 class Book:
@@ -25,8 +31,7 @@ class Book:
         self.changing: list[SimTask] = []
         """PERSISTENT RESERVE OUT commands that have not ended."""
         assert lu.store is not None
-        store: SimStore = lu.store.store  # type: ignore[assignment]
-        self.contents = store.medium.contents
+        self.contents = _beneath_filters(lu.store.store).medium.contents
         """The model of its medium."""
         self.registrations = registrations or Registrations()
         self.sure = registrations is not None

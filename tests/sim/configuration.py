@@ -16,13 +16,22 @@ TARGETS = ("t.one", "t.two")
 UNITS = ("a", "b", "c")
 SIZES = tuple(blocks * BLOCK_BYTES for blocks in (8, 24, 32, 40))
 _EVERYBODY = {"initiators": ["*"]}
+_FILTERS: tuple[Document, ...] = (
+    {"type": "through"},
+    {"type": "through", "name": "through-2"},
+    {"type": "stats"},
+    {"type": "delay", "seconds": 0.003, "distribution": "exponential", "probability": 0.5},
+    {"type": "delay", "name": "rarely", "seconds": 2.0, "every": 7},
+    {"type": "error", "status": "BUSY", "probability": 0.2},
+    {"type": "error", "name": "full", "status": "TASK SET FULL", "every": 5, "commands": ["WRITE (10)"]},
+)
 _LACKS = ((), (), ("WRITE_THROUGH",), ("UNMAP",), ("WRITE_ZEROES", "EXTENTS"), ("RESIZE",))
 
 
 def first_document(chance: random.Random, state_directory: Path) -> Document:
     """What a run begins with."""
     document: Document = {
-        "plugins": ["sim", "disk"],
+        "plugins": ["sim", "disk", "filters"],
         "daemon": {
             "state_directory": str(state_directory),
             "workers": chance.choice((1, 2, 4, 8)),
@@ -53,7 +62,16 @@ def _unit(chance: random.Random, name: str) -> Document:
     unit: Document = {"device_type": "disk", "store": store, "write_cache": chance.random() < 0.8}
     if chance.random() < 0.05:
         unit["read_only"] = True
+    if chance.random() < 0.2:
+        unit["filters"] = _filters(chance)
     return unit
+
+
+def _filters(chance: random.Random) -> list[Document]:
+    return [
+        {**one, "seed": chance.randrange(100)} if "probability" in one else dict(one)
+        for one in chance.sample(_FILTERS, chance.randint(0, 3))
+    ]
 
 
 def _luns(chance: random.Random, document: Document) -> Document:
@@ -117,6 +135,13 @@ def change_unit(chance: random.Random, document: Document) -> None:
         document["logical_units"][name] = _unit(chance, name)
 
 
+def change_filters(chance: random.Random, document: Document) -> None:
+    """Have other filters, some of them perhaps the same, before and on a logical unit."""
+    name = _some(chance, document["logical_units"])
+    if name is not None:
+        document["logical_units"][name]["filters"] = _filters(chance)
+
+
 def toggle_target(chance: random.Random, document: Document) -> None:
     """Remove a target, or add it."""
     name = chance.choice(TARGETS)
@@ -157,6 +182,7 @@ CHANGES: dict[Change, int] = {
     add_unit: 4,
     remove_unit: 2,
     change_unit: 2,
+    change_filters: 4,
     toggle_target: 3,
     change_access: 1,
     change_portals: 1,

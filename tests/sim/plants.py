@@ -8,6 +8,7 @@ from tgtcore_disk import Disk
 
 from tgtcore.daemon.saved_state import SavedState
 from tgtcore.logical_unit import LogicalUnit
+from tgtcore.logical_unit.filters import Filters
 from tgtcore.loop import Lane
 from tgtcore.nexus import Nexus
 from tgtcore.task import Attribute, State, Task
@@ -153,6 +154,21 @@ def serial_store_called_twice_at_once(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(Lane, "run", lambda self, function, args, done: self._workers.run(function, args, done))
 
 
+def held_for_ever(patch: pytest.MonkeyPatch) -> None:
+    """What a filter holds when it goes is forgotten."""
+    patch.setattr(Filters, "go_on_at", lambda self, task, one: None)
+
+
+def goes_on_during_a_pause(patch: pytest.MonkeyPatch) -> None:
+    """What a filter lets go on runs although its logical unit is paused."""
+
+    def at_once(self: Filters, task: Task, one: Any) -> None:
+        if task.state is State.HELD:
+            self._go_on(task, one)
+
+    patch.setattr(Filters, "go_on_at", at_once)
+
+
 PLANTS: tuple[Plant, ...] = (
     dropped_completion,
     double_completion,
@@ -166,4 +182,6 @@ PLANTS: tuple[Plant, ...] = (
     ordered_task_overtaken,
     session_never_ends,
     serial_store_called_twice_at_once,
+    held_for_ever,
+    goes_on_during_a_pause,
 )

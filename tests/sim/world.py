@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import logging
 import random
+import re
 import traceback
 import warnings
 from collections.abc import Iterable
@@ -29,6 +30,7 @@ _INITIATORS = 4
 _REST_S = 400.0
 """Everything ends within this time after the last operation, whatever hangs."""
 _LOOK_S = 0.25
+_AGE = re.compile(r" \(\d+\.\d s\)")
 _CONTROL_S = 600.0
 """A change ends within this time: those before it, and all that it removes, are waited for in a bounded time."""
 
@@ -177,7 +179,8 @@ class World:
                 outcome = "given up"
                 if not self._stopping and not self._over:
                     self.environment.fail(f"{what} was given up")
-            self.environment.trace("=", what, "is", outcome.partition("\n")[0])
+            said = _AGE.sub("", outcome.partition("\n")[0])  # ages go by the real clock
+            self.environment.trace("=", what, "is", said)
             if self.environment.time() - begin_s > _CONTROL_S:
                 self.environment.fail(f"{what} took {self.environment.time() - begin_s} s")
 
@@ -250,6 +253,11 @@ class World:
             device: Any = unit.lu.device
             if len(device.ranges):
                 self.environment.fail(f"{unit.lu}: ranges are held at rest")
+            filters = config.logical_units[unit.lu.name].filters
+            if tuple(part.config for part in unit.filters) != filters:
+                self.environment.fail(f"{unit.lu} has {unit.filters}, expected {filters}")
+            if any(one.held for one in (unit.lu.filters.present if unit.lu.filters is not None else ())):
+                self.environment.fail(f"{unit.lu}: a filter holds commands at rest")
 
     async def _stop(self) -> None:
         """Stop the daemon, at rest or in the middle of everything."""
