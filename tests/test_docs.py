@@ -42,7 +42,7 @@ PAGES = sorted(
     ]
 )
 PROGRAMS = {"tgtd": tgtcore.cli.tgtd.main, "tgtadm": tgtcore.cli.tgtadm.main}
-OTHERS_PLUGINS = {"acme-raw", "acme-zero", "chunks", "lines", "mailbox"}
+OTHERS_PLUGINS = {"acme-raw", "acme-zero", "chunks", "hiccup", "lines", "mailbox"}
 """Plugins that pages write or install; the tests of those pages use them."""
 
 

@@ -11,8 +11,8 @@ from support.installed import installed
 from support.process import Tgtd, run
 
 GUIDES = Path(__file__).parent.parent / "docs" / "guides"
-NAMES = ["chunks", "lines", "mailbox"]
-PAGE = {"chunks": "store.md", "lines": "transport.md", "mailbox": "device-type.md"}
+NAMES = ["chunks", "hiccup", "lines", "mailbox"]
+PAGE = {"chunks": "store.md", "hiccup": "filter.md", "lines": "transport.md", "mailbox": "device-type.md"}
 
 
 def files_of(page: str) -> dict[str, str]:

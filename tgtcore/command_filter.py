@@ -6,6 +6,8 @@ happens on the loop's thread, so it must not block.  A logical unit without filt
 
 A filter on storage calls is a :class:`~tgtcore.store.Filter`; a class may be both (``class Crash(Filter, CommandFilter)``), and
 then one object sees the commands and the storage calls of its logical unit.
+
+Test a filter on commands with :class:`tgtcore.testing.command_filter.CommandFilterConformance`.
 """
 
 from collections.abc import Callable
