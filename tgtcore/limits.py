@@ -79,6 +79,12 @@ PROGRESS_NAME_CHARACTERS_MAX = 300
 PROGRESS_UNREAD_BYTES_MAX = 64 * 1024
 """A management client that leaves more unread is told of no progress until it has caught up."""
 
+PLAN_STEPS_MAX = 10_000
+"""Steps of a plan that filters are played by: one a second for nearly three hours."""
+
+PLAN_SECONDS_MAX = 30 * 86400
+"""How long a plan may last; whoever plays it waits for its end."""
+
 FILTERS_PER_LOGICAL_UNIT_MAX = 16
 """Filters in the key ``filters`` of a logical unit: each command and each storage call may go through all of them."""
 

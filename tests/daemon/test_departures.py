@@ -7,7 +7,8 @@ from collections.abc import Awaitable, Callable
 import pytest
 
 from tgtcore.daemon import Action, Kind, Step, Thing
-from tgtcore.daemon.departures import Departure, Departures, told_of_progress
+from tgtcore.daemon.audience import Audience, heard_by
+from tgtcore.daemon.departures import Departure, Departures
 from tgtcore.daemon.patience import Patience
 from tgtcore.errors import ConfigError, DrainTimeout, StoreError
 from tgtcore.leases import Holder
@@ -153,7 +154,7 @@ async def test_who_wants_to_is_told_of_the_progress_and_nobody_else() -> None:
     departure = made.begin(A, when(gate))
 
     async def curious() -> None:
-        with told_of_progress(told.append):
+        with heard_by(Audience(told.append)):
             await made.wait(departure)
 
     both = asyncio.gather(curious(), made.wait(departure))

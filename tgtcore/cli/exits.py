@@ -34,15 +34,21 @@ def fail(error: BaseException, *, as_json: bool = False) -> NoReturn:
     sys.exit(code.exit_status)
 
 
+_GOES_ON = "what the daemon was asked for goes on there"
+
+
 @contextmanager
-def reported(*, as_json: bool = False) -> Iterator[None]:
-    """Turn the errors that are made for users into a message and an exit status."""
+def reported(*, as_json: bool = False, interrupted: str = _GOES_ON) -> Iterator[None]:
+    """Turn the errors that are made for users into a message and an exit status.
+
+    :param interrupted: what to say after a Ctrl-C.
+    """
     try:
         yield
     except (TgtError, OSError) as error:
         fail(error, as_json=as_json)
     except KeyboardInterrupt:
-        fail(VerbError(Code.INTERRUPTED, "interrupted; what the daemon was asked for goes on there"), as_json=as_json)
+        fail(VerbError(Code.INTERRUPTED, f"interrupted; {interrupted}"), as_json=as_json)
 
 
 def _text(error: BaseException) -> str:

@@ -27,6 +27,9 @@ class Progress:
         """Show it."""
         if self._as_json:
             click.echo(json.dumps({"progress": progress}), err=True)
+        elif "plan" in progress and progress["what"]:
+            click.echo((_ERASE if self._shown else "") + line(progress), err=True)
+            self._shown = False
         elif self._live:
             width = shutil.get_terminal_size().columns - 1
             click.echo(_ERASE + line(progress)[:width], err=True, nl=False)
@@ -44,9 +47,22 @@ class Progress:
 
 def line(progress: dict[str, Any]) -> str:
     """Progress in a line."""
+    return plain(_plan_line(progress) if "plan" in progress else _departure_line(progress))
+
+
+def _plan_line(progress: dict[str, Any]) -> str:
+    where = f"{progress['at_s']:7.1f} s  step {progress['done']} of {progress['steps']}"
+    if not progress["what"]:
+        return f"{where}, the next one in {progress['next_in_s']:.0f} s"
+    outcome = progress["outcome"]
+    told = "" if outcome is None else f": {json.dumps(outcome, default=str)}"
+    return f"{where}  {progress['unit']}  {progress['what']}{told}"
+
+
+def _departure_line(progress: dict[str, Any]) -> str:
     holders = [f"{one['holder']} ({one['age_s']:.0f} s)" for one in progress["holders"]]
     more = progress["count"] - len(holders)
     users = ", ".join(holders) + (f" and {more} more" if more > 0 else "")
     left_s = progress["left_s"]
     when = f"{left_s:.0f} s left" if left_s else "what waits is aborted"
-    return plain(f"{progress['thing']} is {progress['state']}, {when}; in use by: {users or 'nobody'}")
+    return f"{progress['thing']} is {progress['state']}, {when}; in use by: {users or 'nobody'}"

@@ -3,7 +3,7 @@
 import os
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import click
 
@@ -55,11 +55,11 @@ def _settings() -> _Settings:
     return found
 
 
-def _call(verb: Verb, arguments: dict[str, Any]) -> None:
+def _call(verb: Verb, arguments: dict[str, Any], **words: str) -> None:
     """Run a verb and show its result."""
     settings = _settings()
     with (
-        reported(as_json=settings.as_json),
+        reported(as_json=settings.as_json, **words),
         Client(settings.socket) as client,
         Progress(as_json=settings.as_json) as progress,
     ):
@@ -89,6 +89,21 @@ def apply(file: Path, dry_run: bool) -> None:
 def diff(file: Path) -> None:
     """Show how a configuration FILE differs from the one in force, line by line."""
     _call(VERBS["diff"], _given(file))
+
+
+@cast(click.Group, main.commands["filter"]).command(
+    short_help="Play a plan: filters that come, act and go at set times."
+)
+@_FILE
+@click.option("--dry-run", is_flag=True, help="Only check it, and show its steps.")
+@click.option("--keep", is_flag=True, help="Let the filters that it has added stay when it ends, as keep = true in it.")
+def play(file: Path, dry_run: bool, keep: bool) -> None:
+    """Play the plan in FILE: filters that come, change, act and go at set times.
+
+    All of it is checked before anything happens.  When it ends, fails or is interrupted, the filters that it has added are removed.
+    """
+    arguments = {**_given(file), "dry_run": dry_run, "keep": keep}
+    _call(VERBS["filter play"], arguments, interrupted="the daemon ends the plan and removes what it has added")
 
 
 def _given(file: Path) -> dict[str, Any]:

@@ -14,7 +14,7 @@ Call = Callable[[Verb, dict[str, Any]], None]
 """Runs a verb with the arguments of its command line and shows the result."""
 
 _FILLED_IN = "cwd"
-_OWN_COMMANDS = frozenset({"apply", "diff", "save"})
+_OWN_COMMANDS = frozenset({"apply", "diff", "filter play", "save"})
 """Verbs whose command lines handle files, and are written by hand."""
 
 _GROUP_HELP = {

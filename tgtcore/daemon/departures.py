@@ -3,10 +3,9 @@
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Iterator
-from contextlib import contextmanager
-from contextvars import ContextVar
 from typing import TYPE_CHECKING
 
+from tgtcore.daemon.audience import present_audience
 from tgtcore.daemon.patience import Patience
 from tgtcore.daemon.things import Thing
 from tgtcore.errors import DrainTimeout, StoreError, TgtError
@@ -49,20 +48,6 @@ class Departure:
     def state(self) -> str:
         """In a word."""
         return "draining" if self.step is None else "going away"
-
-
-Listener = Callable[[Departure], None]
-_listener: ContextVar[Listener | None] = ContextVar("listener", default=None)
-
-
-@contextmanager
-def told_of_progress(listener: Listener) -> Iterator[None]:
-    """In this context, whoever waits for a departure is told every second that it is still under way."""
-    token = _listener.set(listener)
-    try:
-        yield
-    finally:
-        _listener.reset(token)
 
 
 class Departures:
@@ -150,9 +135,8 @@ class Departures:
                 if left_s <= 0:
                     raise _late(departure, loop.time() - since)
                 await asyncio.wait({departure.task}, timeout=min(left_s, _PROGRESS_S))
-                listener = _listener.get()
-                if listener is not None and not departure.task.done():
-                    listener(departure)
+                if not departure.task.done():
+                    present_audience().tell(departure)
         finally:
             departure.waiting -= 1
         _raise_failure(departure)

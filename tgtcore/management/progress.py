@@ -1,13 +1,25 @@
-"""What a waiting client is told: what goes away, how much time is left, and who still uses it."""
+"""What a waiting client is told: what goes away, how much time is left, and who still uses it; or how a plan gets on."""
 
+import dataclasses
 from typing import Any
 
 from tgtcore.daemon.departures import Departure
 from tgtcore.leases import Holder
 from tgtcore.limits import PROGRESS_HOLDERS_MAX, PROGRESS_NAME_CHARACTERS_MAX
+from tgtcore.management.plans.news import PlanNews
 
 
-def progress_of(departure: Departure) -> dict[str, Any]:
+def progress_of(news: object) -> dict[str, Any]:
+    """What there is to tell: of a departure, as :func:`departure_shown` says; of a plan ``plan``, ``done`` of how many ``steps``,
+    ``at_s``, and what the last one has come to, or ``next_in_s``.
+    """
+    if isinstance(news, Departure):
+        return departure_shown(news)
+    assert isinstance(news, PlanNews), news
+    return dataclasses.asdict(news)
+
+
+def departure_shown(departure: Departure) -> dict[str, Any]:
     """How a departure gets on: ``thing``, ``state``, ``left_s`` until what is left is aborted, ``count`` of its holders, and the
     oldest of them as ``holders``, each with ``holder`` and ``age_s``.
     """

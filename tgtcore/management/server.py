@@ -9,12 +9,11 @@ import struct
 import sys
 from collections.abc import Awaitable, Callable, Iterator
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 from typing import Any
 
 from tgtcore import signals
-from tgtcore.daemon.departures import Departure, told_of_progress
+from tgtcore.daemon.audience import Audience, heard_by
 from tgtcore.errors import ConfigError, TgtError
 from tgtcore.limits import MANAGEMENT_CLIENTS_MAX, MANAGEMENT_REQUEST_BYTES_MAX, PROGRESS_UNREAD_BYTES_MAX
 from tgtcore.loop import in_turns
@@ -187,7 +186,7 @@ class Server:
                 return
             if not line.endswith(b"\n"):
                 return
-            answer = await self._respond(line, writer)
+            answer = await self._respond(line, reader, writer)
             if isinstance(answer, Conversation):
                 writer.transport.pause_reading()  # type: ignore[attr-defined]  # a socket's
                 answer.hold(writer.get_extra_info("socket").dup())
@@ -216,12 +215,14 @@ class Server:
             )
         return None
 
-    async def _respond(self, line: bytes, writer: asyncio.StreamWriter) -> bytes | Conversation:
+    async def _respond(
+        self, line: bytes, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
+    ) -> bytes | Conversation:
         number = 0
         try:
             request = parse_request(line)
             number = request.id
-            with told_of_progress(partial(_tell, writer, request)) if request.progress else contextlib.nullcontext():
+            with heard_by(_audience(request, reader, writer)):
                 result = await self._answer(request)
             if isinstance(result, Conversation):
                 return result
@@ -243,7 +244,15 @@ def _is_cancelled() -> bool:
     return task is not None and task.cancelling() > 0
 
 
-def _tell(writer: asyncio.StreamWriter, request: Request, departure: Departure) -> None:
-    """Let a client that waits know how something gets on that goes away."""
-    if not writer.is_closing() and writer.transport.get_write_buffer_size() <= PROGRESS_UNREAD_BYTES_MAX:
-        writer.write(progress_line(request.id, progress_of(departure)))
+def _audience(request: Request, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> Audience:
+    """The client that waits for the answer to a request."""
+
+    def tell(news: object) -> None:
+        """Say how it gets on, to one that reads what it is told."""
+        if not writer.is_closing() and writer.transport.get_write_buffer_size() <= PROGRESS_UNREAD_BYTES_MAX:
+            writer.write(progress_line(request.id, progress_of(news)))
+
+    def gone() -> bool:
+        return reader.at_eof() or writer.is_closing()
+
+    return Audience(tell, gone) if request.progress else Audience(gone=gone)

@@ -1,8 +1,11 @@
 """Verbs on the filters of logical units, and on what else offers actions there."""
 
+import asyncio
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from tgtcore.config import parse
 from tgtcore.daemon import Daemon
 from tgtcore.daemon.acting import act, usual_timeout_s, wish
 from tgtcore.daemon.inventory import Unit
@@ -10,6 +13,7 @@ from tgtcore.daemon.layers import layer_called, layers_of_unit
 from tgtcore.loop import in_turns
 from tgtcore.management.edits import add_filter, assign, change_filter, remove_filter
 from tgtcore.management.filter_rows import filter_row, is_shown
+from tgtcore.management.plans import play, rehearse
 from tgtcore.management.protocol import Code, VerbError
 from tgtcore.management.verbs.leaving import IfExists, removal
 from tgtcore.management.verbs.table import STEPS, argument, steps_shown, verb
@@ -67,6 +71,16 @@ class Asked(FilterName):
         le=3600,
     )
     cwd: str = argument("the folder that relative paths count from", "/")
+
+
+class GivenPlan(Options):
+    """Arguments of ``filter play``."""
+
+    text: str = argument("the plan, as TOML")
+    name: str = argument("the file's name, for messages", "")
+    folder: str = argument("the folder that relative paths count from", "/")
+    dry_run: bool = argument("only check it, and show its steps", False)
+    keep: bool = argument("let the filters that it has added stay when it ends, as keep = true in it", False)
 
 
 @verb(
@@ -132,6 +146,21 @@ async def change(daemon: Daemon, changed: ChangedFilter) -> list[dict[str, str]]
         lambda document: change_filter(document, changed.unit, changed.name, values, changed.unset), Path(changed.cwd)
     )
     return steps_shown(steps)
+
+
+@verb(
+    "filter play",
+    "Play a plan: filters that come, change, act and go at set times, and are gone at the end.",
+    GivenPlan,
+    ("at_s", "unit", "what", "outcome"),
+)
+async def play_plan(daemon: Daemon, given: GivenPlan) -> list[dict[str, Any]]:
+    """Check all of it, then play it; it ends too when its client goes away."""
+    source = await asyncio.to_thread(parse, given.text.encode(), Path(given.folder), given.name)
+    plan = await asyncio.to_thread(rehearse, source, daemon.config, daemon.plugins.registry)
+    if given.dry_run:
+        return [{"at_s": step.at_s, "unit": step.unit, "what": step.what, "outcome": None} for step in plan.steps]
+    return await play(daemon, replace(plan, keep=plan.keep or given.keep))
 
 
 @verb("filter do", "Let a filter do something that it offers.", Asked)

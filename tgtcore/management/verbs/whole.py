@@ -13,7 +13,7 @@ from tgtcore.daemon import Daemon
 from tgtcore.daemon.inventory import Unit
 from tgtcore.loop import Turn, in_turns
 from tgtcore.management.filter_rows import filter_figures
-from tgtcore.management.progress import progress_of
+from tgtcore.management.progress import departure_shown
 from tgtcore.management.verbs.table import STEPS, VERBS, Verb, argument, run, steps_shown, verb
 from tgtcore.options import Options
 from tgtcore.registry import AdminCommand
@@ -48,7 +48,7 @@ async def show(daemon: Daemon, wanted: Detail) -> dict[str, Any]:
     ):
         found[table] = await run(daemon, name, {})
         await turn.over()
-    going = [progress_of(departure) for departure in daemon.departures]
+    going = [departure_shown(departure) for departure in daemon.departures]
     return {"daemon": _daemon(daemon), **found, "going_away": going, **daemon.plugins.status(detail=wanted.detail)}
 
 
