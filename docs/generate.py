@@ -40,6 +40,7 @@ from tgtcore.config.models import (
     TargetKeys,
     TransportKeys,
 )
+from tgtcore.management.plans import PlanKeys, StepKeys
 from tgtcore.management.verbs import VERBS
 from tgtcore.plugins import Plugins
 from tgtcore.scsi.cdb import command_name
@@ -230,6 +231,8 @@ def all_tables() -> dict[str, Callable[[], str]]:
         TargetKeys,
         AllowKeys,
         PrivateLunsKeys,
+        PlanKeys,
+        StepKeys,
     )
     models: dict[str, type[BaseModel]] = {model.__name__: model for model in core}
     for offers in registry.kinds():

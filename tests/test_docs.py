@@ -27,6 +27,7 @@ from tgtcore.config.models import (
 )
 from tgtcore.daemon import load_source
 from tgtcore.errors import PluginError
+from tgtcore.management.plans import PlanKeys, StepKeys
 from tgtcore.management.protocol import Code
 from tgtcore.management.verbs import VERBS
 
@@ -95,6 +96,12 @@ def test_every_verb_is_explained(verb: str) -> None:
 def test_every_key_of_the_core_is_explained(model: type[DaemonOptions]) -> None:
     for key in model.model_fields:
         assert f"| `{key}` | " in page("config.md")
+
+
+@pytest.mark.parametrize("model", [PlanKeys, StepKeys], ids=lambda model: model.__name__)
+def test_every_key_of_a_plan_is_explained(model: type[PlanKeys]) -> None:
+    for key in model.model_fields:
+        assert f"| `{key}` | " in page("plans.md")
 
 
 def test_every_option_of_tgtd_is_explained() -> None:

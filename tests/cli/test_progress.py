@@ -37,3 +37,24 @@ def test_an_interrupted_command_says_that_the_daemon_goes_on(capsys: pytest.Capt
         raise KeyboardInterrupt
     assert caught.value.code == INTERRUPTED
     assert "what the daemon was asked for goes on there" in capsys.readouterr().err
+
+
+PLAN = {
+    "plan": "p.toml",
+    "done": 1,
+    "steps": 3,
+    "at_s": 2.5,
+    "unit": "a",
+    "what": "add slow",
+    "outcome": None,
+    "next_in_s": None,
+}
+
+
+def test_a_step_of_a_plan_is_a_line_that_stays(capsys: pytest.CaptureFixture[str]) -> None:
+    assert line(PLAN) == "    2.5 s  step 1 of 3  a  add slow"
+    assert line({**PLAN, "outcome": {"lost": 3}}).endswith('add slow: {"lost": 3}')
+    assert line({**PLAN, "what": "", "next_in_s": 27.4}) == "    2.5 s  step 1 of 3, the next one in 27 s"
+    with Progress() as progress:
+        progress(PLAN)
+    assert capsys.readouterr().err == "    2.5 s  step 1 of 3  a  add slow\n"

@@ -136,10 +136,10 @@ async def test_what_others_have_removed_meanwhile_is_no_failure(manage: Managed)
 
 
 async def test_a_client_hears_of_it_between_steps(manage: Managed, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("tgtcore.management.plans.playing._SIGN_S", 0.01)
+    monkeypatch.setattr("tgtcore.management.plans.playing._SIGN_S", 0.0)
     monkeypatch.setattr("tgtcore.management.plans.playing._LOOK_S", 0.01)
     told: list[Any] = []
     with heard_by(Audience(told.append)):
-        await manage("filter play", text='[[step]]\nat = 0.1\nnote = "done"\n')
+        await manage("filter play", text='[[step]]\nat = 1\nnote = "done"\n')
     assert told[0].next_in_s > 0
     assert (told[0].what, told[-1].what, told[-1].next_in_s) == ("", "done", None)

@@ -102,17 +102,17 @@ async def test_layers_of_the_store_can_be_asked(manage: Managed) -> None:
         ),
         (
             A + 'add = { type = "hold" }\nbefore = "x"',
-            'step[0].before: logical_units.a has no filter called "x"',
+            'step[0].before: at that time, logical_units.a has no filter called "x"',
         ),
-        (A + 'remove = "x"', 'step[0].remove: logical_units.a has no filter called "x"'),
+        (A + 'remove = "x"', 'step[0].remove: at that time, logical_units.a has no filter called "x"'),
         (
             A + 'add = { type = "hold" }' + NEXT + 'remove = "hold"' + NEXT + 'remove = "hold"',
-            "p.toml:10: step[2].remove: logical_units.a has no filter",
+            "p.toml:10: step[2].remove: at that time, logical_units.a has no filter",
         ),
         (A + 'change = { tag = "x" }', "step[0].change.name: this key is missing"),
         (
             A + 'change = { name = "x" }',
-            'step[0].change.name: logical_units.a has no filter called "x"',
+            'step[0].change.name: at that time, logical_units.a has no filter called "x"',
         ),
         (
             A + 'add = { type = "hold" }' + NEXT + 'change = { name = "hold", tag = 5 }',

@@ -142,7 +142,7 @@ class _Rehearsal:
         try:
             edit(scene.document)
         except TgtError as error:
-            self._problems.add(place, f"{error}, at that time of the plan")
+            self._problems.add(place, f"at that time, {error}")
             return False
         return True
 
