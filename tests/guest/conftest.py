@@ -20,6 +20,7 @@ _ONCE = {
     "lab",  # tests the harness
     "commands",  # of the logical unit, which is the core's both ways; file systems use them behind a ring too
     "media",  # as before
+    "crashes",  # as before
 }
 
 __all__ = ["isolation"]

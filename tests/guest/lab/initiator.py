@@ -26,11 +26,19 @@ _DISCOVERY = {
 
 
 class Initiator:
-    """Sessions of one guest; iscsid is started with it."""
+    """Sessions of one guest; iscsid is started with it.
 
-    def __init__(self, guest: Guest, name: str = NAME) -> None:
+    :param interface: for a second one with a name of its own: what open-iscsi calls that.
+    """
+
+    def __init__(self, guest: Guest, name: str = NAME, interface: str = "") -> None:
         self.guest = guest
-        guest.run(f"start_iscsid {name}")
+        self._interface = f" -I {interface}" if interface else ""
+        if interface:
+            record = f"iscsiadm -m iface -I {interface}"
+            guest.run(f"{record} -o new && {record} -o update -n iface.initiatorname -v {name}")
+        else:
+            guest.run(f"start_iscsid {name}")
 
     def discover(self, portal: tuple[str, int], **options: str) -> list[tuple[str, str]]:
         """(portal with group tag, target name) of each target offered there; AssertionError where it fails."""
@@ -41,7 +49,7 @@ class Initiator:
 
     def record(self, portal: tuple[str, int], target: str, **options: str) -> str:
         """Make the node record anew with these options (names: see the table); returns what selects it."""
-        node = f"-m node -T {target} -p {_address(portal)}"
+        node = f"-m node -T {target} -p {_address(portal)}{self._interface}"
         updates = _updates(f"iscsiadm {node}", _NODE, options)
         self.guest.run(f"iscsiadm {node} -o delete >/dev/null 2>&1; iscsiadm {node} -o new{updates}")
         return node

@@ -123,6 +123,16 @@ def test_a_store_that_is_closed_has_its_writes() -> None:
     assert base.content[:1] == b"x"
 
 
+def test_what_was_not_flushed_goes_with_what_is_beneath() -> None:
+    base = RamStore()
+    made = cache(base)
+    made.write(0, b"x" * 512)
+    made.base_changed()
+    made.flush()
+    assert made.read(0, 512) == base.content[:512] == bytes(512)
+    assert made.figures()["volatile_bytes"] == 0
+
+
 def test_extents_are_those_that_there_will_be() -> None:
     class Sparse(RamStore):
         def extents(self, offset: int, length: int) -> tuple[Extent]:

@@ -215,6 +215,18 @@ def test_a_size_is_not_volatile_and_what_it_cuts_off_comes_never_back() -> None:
     assert base.content == b"x" * (MIB // 2) + bytes(MIB // 2)
 
 
+def test_what_was_not_flushed_goes_with_what_is_beneath() -> None:
+    base = RamStore()
+    made = crash(base)
+    made.write(0, b"x" * 512)
+    base.content[:] = b"y" * base.size_bytes
+    made.base_changed()
+    assert made.read(0, 1024) == b"y" * 1024
+    assert made.figures()["unflushed_writes"] == 0
+    made.flush()
+    assert base.content == b"y" * base.size_bytes
+
+
 def test_extents_know_what_is_unmapped() -> None:
     made = crash(RamStore())
     made.write(0, b"x" * 4096)

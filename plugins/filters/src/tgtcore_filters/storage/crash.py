@@ -127,6 +127,12 @@ class Crash(Volatile, CommandFilter):
         super().forget(offset, length)
         self._history.cut(offset, offset + length)
 
+    def forget_all(self) -> None:
+        """As above."""
+        super().forget_all()
+        while self._history:
+            self._history.retire()
+
     # ---- what people ask of it ----------------------------------------------------------------------------------------
 
     @action("Lose what was not flushed, as a power cut would.", Cut, pauses=True, after=Aftermath.POWER_ON)
@@ -139,9 +145,7 @@ class Crash(Volatile, CommandFilter):
                 report.add(record, spans)
             self.base.flush()
             with self.changing:
-                self.pending.cut(0, self.size_bytes)
-                while self._history:
-                    self._history.retire()
+                self.forget_all()
                 self._crashes += 1
         return report.result()
 

@@ -79,6 +79,12 @@ class Pending:
         self._starts[first:beyond] = [piece.offset for piece in rest]
         self.bytes += sum(piece.length for piece in rest) - sum(piece.length for piece in touched)
 
+    def clear(self) -> None:
+        """Have nothing anywhere any more."""
+        self._starts.clear()
+        self._pieces.clear()
+        self.bytes = 0
+
     def drop(self, offset: int, length: int, origin: object) -> None:
         """Have nothing over a range any more that an origin has put there."""
         first, beyond = self._touching(offset, length)

@@ -72,6 +72,9 @@ class Through(Filter):
         """As in the contract."""
         self.base.resize(size_bytes)
 
+    def base_changed(self) -> None:
+        """As in the contract: nothing is known of the base."""
+
     def admit_readers(self) -> None:
         """As in the contract."""
         self.base.admit_readers()

@@ -44,6 +44,15 @@ class Volatile(Through):
         """Have nothing in memory for a range any more: the base has something newer.  Needs ``writing`` and ``changing``."""
         self.pending.cut(offset, length)
 
+    def forget_all(self) -> None:
+        """Have nothing in memory any more, written back or not.  Needs both locks too."""
+        self.pending.clear()
+
+    def base_changed(self) -> None:
+        """As in the contract: what is in memory belongs to what is gone."""
+        with self.writing, self.changing:
+            self.forget_all()
+
     def write_through(self, offset: int, data: Buffer) -> None:
         """As in the contract: only these bytes, other writes stay where they are."""
         with self.writing:
