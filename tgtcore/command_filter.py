@@ -68,6 +68,9 @@ class CommandFilter(Operable):
     def command(self, task: Task) -> Any:
         """A command is to run now, with all its data-out; it was checked as far as that goes before it runs.
 
+        It may have come before this filter: then :meth:`accepted` and :meth:`ended` are not called for it.  Who has to know its end
+        all the same asks for that: ``task.when_ended(...)``.
+
         Return None to let it go on, to the next filter or the device type; or ``self.hold(task)`` or ``self.answer(task, ...)``.
         What it raises ends the command as it would in a device type: :class:`~tgtcore.errors.CheckCondition`, ``OSError``, ...
         """

@@ -160,6 +160,13 @@ def test_careless_filters_are_caught(
             task.finish(Status.GOOD, b"")
 
 
+def test_who_remembers_what_has_ended_is_caught(caplog: pytest.LogCaptureFixture) -> None:
+    with bench() as made:
+        made.add(BlockDevice, RamStore())
+        with pytest.raises(AssertionError, match="it refers to commands that have ended"):
+            _Kit().test_it_forgets_what_has_ended(made, KeepsWhatHasEnded(NoOptions()), caplog)
+
+
 def test_what_is_only_logged_is_caught_too(caplog: pytest.LogCaptureFixture) -> None:
     with bench() as made:
         made.add(BlockDevice, RamStore())

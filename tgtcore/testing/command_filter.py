@@ -12,8 +12,10 @@ For tests of what a filter does there is :func:`filtering`, which puts filters b
 :class:`~tgtcore.testing.initiator.Bench`.
 """
 
+import gc
 import json
 import logging
+import weakref
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -27,7 +29,8 @@ except ModuleNotFoundError as missing:
 from tgtcore.command_filter import CommandFilter
 from tgtcore.logical_unit import LogicalUnit, Pause
 from tgtcore.nexus import Tmf, TmfRequest, TmfResponse, manage
-from tgtcore.task import State
+from tgtcore.options import NoOptions
+from tgtcore.task import State, Task
 from tgtcore.testing.blocks import BLOCK_BYTES, BlockDevice
 from tgtcore.testing.initiator import Bench, Initiator, MemoryTask, Result, bench
 from tgtcore.testing.ram import RamStore
@@ -159,6 +162,40 @@ class CommandFilterConformance:
         for task in tasks:
             task_ended(made, task)
 
+    def test_commands_that_came_before_it(self, made: Bench, filter: CommandFilter) -> None:
+        """They may meet it when their data-out arrives, and may be aborted then; it never hears that they were accepted."""
+        initiators = [made.initiator(f"iqn.2025-01.example:{number}") for number in range(2)]
+        use(made, _Passing(NoOptions()))
+        tasks = [one.start(WRITE, _DATA_OUT[WRITE], held=True) for one in initiators for _ in range(_ROUNDS)]
+        with filtering(made, filter):
+            for task in tasks:
+                task.give_data()
+            initiators[0].logout()
+        for task in tasks:
+            task_ended(made, task)
+
+    def test_it_forgets_what_has_ended(
+        self, made: Bench, filter: CommandFilter, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        """Whatever became of a command, its data must not stay in memory."""
+        caplog.set_level(logging.ERROR)  # what is logged keeps what it speaks of
+        initiator, other = made.initiator(), made.initiator("iqn.2025-01.example:other", port=1)
+        use(made, _Passing(NoOptions()))
+        early = [initiator.start(WRITE, _DATA_OUT[WRITE], held=True) for _ in range(2)]
+        with filtering(made, filter):
+            early[0].give_data()
+            tasks = [*early, *started(other), *started(initiator)]
+            early[1].give_data()
+            initiator.logout()
+        for task in tasks:
+            task_ended(made, task)
+        ended = [weakref.ref(task) for task in tasks]
+        tasks.clear()
+        early.clear()
+        del task
+        gc.collect()
+        assert not [one for one in ended if one() is not None], "it refers to commands that have ended"
+
     def test_what_it_leaves_alone_is_as_without_it(self, made: Bench, filter: CommandFilter) -> None:
         """Status, sense data and data-in."""
         other = made.add(BlockDevice, RamStore(), lun=1)
@@ -182,6 +219,18 @@ class CommandFilterConformance:
                     assert _is_data(filter.figures())
         for task in tasks:
             task_ended(made, task)
+
+
+class _Passing(CommandFilter):
+    """Lets every command go on: what came while it was there meets the filters that are there when it runs."""
+
+    def command(self, task: Task) -> None:
+        """Nothing."""
+
+
+def use(made: Bench, *filters: CommandFilter) -> None:
+    """Put filters before the first logical unit of a bench, in the place of others."""
+    made.lus[0].set_filters(filters, lambda *request: None, made.loop)
 
 
 def started(initiator: Initiator, rounds: int = _ROUNDS) -> list[MemoryTask]:

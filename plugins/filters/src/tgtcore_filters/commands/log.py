@@ -40,17 +40,21 @@ class Log(CommandFilter):
         super().__init__(options)
         self._file = LogFile(options.path, options.max_bytes, options.keep)
         self._about: dict[Task, list[list[int]]] = {}
-        """The blocks of commands that run: UNMAP tells them in its data-out, which is gone when it has ended."""
+        """The blocks of commands that have not ended."""
 
-    def command(self, task: Task) -> None:
+    def accepted(self, task: Task) -> None:
         """Note what it is about."""
         self._about[task] = _blocks(task)
+
+    def command(self, task: Task) -> None:
+        """Note it again, for UNMAP tells it in its data-out, which is gone at the end; unless it came before this filter."""
+        if task in self._about:
+            self._about[task] = _blocks(task)
 
     def ended(self, task: Task) -> None:
         """Write it down."""
         seconds = time.monotonic() - task.since_s
-        blocks = self._about.pop(task, None)
-        self._file.put(_record(task, seconds, _blocks(task) if blocks is None else blocks))
+        self._file.put(_record(task, seconds, self._about.pop(task)))
 
     @action("Begin a new file now; the one that there is becomes PATH.1.")
     def rotate(self, _: NoOptions) -> dict[str, Any]:

@@ -1,6 +1,7 @@
 """The filter ``rate``: so many commands or bytes in a second, and no more."""
 
 from collections import OrderedDict
+from functools import partial
 from time import monotonic
 from typing import Any, Self
 
@@ -58,13 +59,10 @@ class Rate(ChoosingFilter):
             self._pay(task, now)
             return None
         self._queue[task] = None
+        task.when_ended(partial(self._queue.pop, task, None))  # an aborted one waits no longer
         self._held_ever += 1
         self._expect_turn(self._wait_s(now))
         return self.hold(task)
-
-    def ended(self, task: Task) -> None:
-        """One that was aborted waits no longer."""
-        self._queue.pop(task, None)
 
     def _expect_turn(self, seconds: float) -> None:
         if not self._expects_turn:
