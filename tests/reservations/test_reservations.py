@@ -39,6 +39,24 @@ def test_the_holder_keeps_others_out_and_may_reserve_again() -> None:
         reservations.reserve(BOB)
 
 
+@pytest.mark.parametrize("persist", [False, True])
+def test_with_the_power_goes_what_was_not_to_outlive_it(persist: bool) -> None:
+    reservations = Reservations()
+    reservations.adopt(plan(reservations, ALICE, OutAction.REGISTER, new=0xA, persist=persist))
+    reservations.adopt(plan(reservations, ALICE, OutAction.RESERVE, key=0xA, kind=ReservationType.WRITE_EXCLUSIVE))
+    reservations.power_lost()
+    assert reservations.active is persist
+    assert dict(reservations.state.registrations) == ({ALICE: 0xA} if persist else {})
+    assert reservations.state.generation == 0
+
+
+def test_reserve_ends_with_the_power() -> None:
+    reservations = Reservations()
+    reservations.reserve(ALICE)
+    reservations.power_lost()
+    assert not reservations.active
+
+
 def test_only_the_holder_releases() -> None:
     reservations = Reservations()
     reservations.reserve(ALICE)

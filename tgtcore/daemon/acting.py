@@ -23,7 +23,6 @@ from tgtcore.errors import NotThere, TgtError
 from tgtcore.leases import Job
 from tgtcore.logical_unit import LogicalUnit, Pause
 from tgtcore.registry import nearest
-from tgtcore.scsi import asc
 from tgtcore.store import Store
 
 _log = logging.getLogger(__name__)
@@ -146,7 +145,7 @@ def _medium_changed(lu: LogicalUnit, old_bytes: int) -> None:
 
 def _power_on(lu: LogicalUnit, old_bytes: int) -> None:
     """No command survives.  A power cut tells nobody, but the session has outlived it: nobody is to wait for a timeout."""
-    abort_all(lu.tasks(), told_all, lambda: lu.reset(asc.POWER_ON_OCCURRED))
+    abort_all(lu.tasks(), told_all, lu.power_cycled)
 
 
 _AFTERWARDS = {

@@ -26,6 +26,13 @@ async def change_filters(inventory: Inventory, unit: Unit, make: Make, why: str,
     fitting = Fitting(str(unit.lu), make.plugins.registry, make.config.filters, unit.filters)
     change = _Change(inventory, unit, make, fitting)
     if not fitting.moves_storage:
+        with unit.lu.leases.lease(Job(why)):
+            try:
+                await asyncio.wait_for(unit.lu.changing.acquire(), timeout_s)
+            except TimeoutError:
+                raise DrainTimeout(
+                    f"{why} has not begun after {timeout_s:g} s: something else is changed there"
+                ) from None
         await asyncio.shield(asyncio.ensure_future(change.beside()))
         return 0.0
     check_movable(unit)
@@ -61,13 +68,13 @@ class _Change:
         self._fitting = fitting
 
     async def beside(self) -> None:
-        """Only filters on commands change: commands go on meanwhile."""
-        lu = self._unit.lu
-        with lu.leases.lease(Job("a change of its filters")):
-            async with lu.changing:
-                fitted = await self._made()
-                take(self._inventory, self._unit, self._make, fitted)
-            await see_off(self._inventory, self._unit, fitted.gone)
+        """Only filters on commands change: commands go on meanwhile.  Whoever calls this has the lock of who changes something."""
+        try:
+            fitted = await self._made()
+            take(self._inventory, self._unit, self._make, fitted)
+        finally:
+            self._unit.lu.changing.release()
+        await see_off(self._inventory, self._unit, fitted.gone)
 
     async def beneath(self, pause: Pause) -> float:
         """The stack changes.  What goes is flushed, so that it holds nothing that its base has not."""

@@ -333,6 +333,13 @@ class LogicalUnit:
         self._tell_device("reset")
         self.attention(code)
 
+    def power_cycled(self) -> None:
+        """What a loss of power does besides ending tasks (SAM-5 6.3.1): a reset, and of persistent reservations only what was to
+        outlive it is left.
+        """
+        self.reservations.power_lost()
+        self.reset(asc.POWER_ON_OCCURRED)
+
     def close(self) -> None:
         """Let go of the store; the logical unit must be drained before."""
         assert not self.tasks(), f"{self} is closed while it has tasks"

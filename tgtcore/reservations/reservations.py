@@ -10,7 +10,7 @@ from tgtcore.reservations.registering import register, register_and_ignore_exist
 from tgtcore.reservations.reports import report
 from tgtcore.reservations.request import Outcome, Request
 from tgtcore.reservations.reserving import clear, release, reserve
-from tgtcore.reservations.saved import handed_over, restored
+from tgtcore.reservations.saved import handed_over, restored, saved
 from tgtcore.reservations.state import NexusIdentity, State
 from tgtcore.scsi.persistent import InAction, OutAction
 
@@ -104,6 +104,12 @@ class Reservations:
     def reset(self) -> None:
         """The logical unit was reset: RESERVE has no effect any more; registrations stay."""
         self._holder = None
+        self._changed()
+
+    def power_lost(self) -> None:
+        """Power was lost and is back: nothing is left but what was to outlive that (SPC-5 5.14.5)."""
+        self._holder = None
+        self._state = restored(saved(self._state))
         self._changed()
 
     # ---- persistent reservations ------------------------------------------------------------------------------------

@@ -76,6 +76,14 @@ async def test_power_is_cut(running: Running, host: Host, unit: Unit) -> None:
     assert bytes(memory(unit)[:512]) == bytes(512)
 
 
+async def test_reservations_end_with_the_power(running: Running, host: Host, unit: Unit) -> None:
+    await have(running, "power")
+    assert (await host.run("56 00 00 00 00 00 00 00 00")).status == Status.GOOD
+    assert unit.lu.reservations.active
+    await do(running, "power", "cut")
+    assert not unit.lu.reservations.active
+
+
 async def test_the_medium_changes(running: Running, host: Host) -> None:
     await have(running, "power")
     await do(running, "power", "swap", of=120)

@@ -187,6 +187,16 @@ async def test_a_command_that_runs_too_long_keeps_the_filters(running: Running, 
     assert (await finished(command)).data_in == b"r" * 512
 
 
+async def test_another_change_that_takes_long_keeps_the_filters(running: Running, unit: Unit) -> None:
+    async with unit.lu.changing:
+        with pytest.raises(TgtError, match=r"has not begun after 0\.2 s: something else is changed there"):
+            await have(running, "hold")
+    assert unit.filters == ()
+    await have(running, "hold")
+    assert list(named(unit)) == ["hold"]
+    assert not unit.lu.changing.locked()
+
+
 async def test_a_device_that_hands_nothing_over_keeps_its_stack(
     running: Running, unit: Unit, monkeypatch: pytest.MonkeyPatch
 ) -> None:
