@@ -52,6 +52,7 @@ from tgtcore.store import (
     admit_readers,
     lock_file,
     make_file,
+    name_file,
     open_file,
     unmake_file,
 )
@@ -129,6 +130,7 @@ __all__ = [
     "lock_file",
     "make_file",
     "manage",
+    "name_file",
     "open_file",
     "out_of_range",
     "parameter_list_length_error",

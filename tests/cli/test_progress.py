@@ -25,6 +25,21 @@ def test_a_line_says_when_the_time_is_over_and_nobody_is_left() -> None:
     assert line(over) == "target t is going away, what waits is aborted; in use by: nobody"
 
 
+def test_a_copy_is_a_bar() -> None:
+    copy = {
+        "thing": "snapshot one of logical unit a",
+        "state": "being copied",
+        "done_bytes": 3 << 29,
+        "total_bytes": 2 << 30,
+        "age_s": 30.0,
+    }
+    assert line(copy) == (
+        "[###############.....] 75% of 2.0 GiB, about 10 s left: snapshot one of logical unit a is being copied"
+    )
+    assert line({**copy, "done_bytes": 0}).startswith("[....................] 0% of 2.0 GiB: ")
+    assert line({**copy, "done_bytes": 0, "total_bytes": 0}).startswith("[####################] 100% of 0.0 GiB")
+
+
 def test_programs_get_json_on_standard_error(capsys: pytest.CaptureFixture[str]) -> None:
     with Progress(as_json=True) as progress:
         progress(PROGRESS)

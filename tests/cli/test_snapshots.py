@@ -127,3 +127,56 @@ def test_a_schedule_begins_and_ends_with_the_configuration(tgtd: Tgtd, tmp_path:
     assert all(row["name"].startswith("scheduled-") for row in rows)
     assert 2 <= len(rows) <= 3
     assert "change logical unit data: snapshots" in tgtd.log
+
+
+def test_a_copy_of_a_snapshot_is_a_file_of_its_own(tgtd: Tgtd, tmp_path: Path) -> None:
+    tgtd.admin("snapshot", "create", "data", "one")
+    done = tgtd.admin("snapshot", "clone", "data", "one", str(tmp_path / "copy.img"))
+    assert (done["name"], done["path"]) == ("one", str(tmp_path / "copy.img"))
+    assert (tmp_path / "copy.img").read_bytes() == bytes(1 << 20)
+    assert "file exists" in refused(tgtd, 1, "snapshot", "clone", "data", "one", str(tmp_path / "copy.img"))
+
+
+def test_who_interrupts_tgtadm_gives_a_copy_up(tgtd: Tgtd, tmp_path: Path) -> None:
+    tgtd.admin("snapshot", "create", "data", "one")
+    (tmp_path / "held").touch()
+    words = [
+        BIN / "tgtadm",
+        "--socket",
+        tgtd.ready["socket"],
+        "snapshot",
+        "clone",
+        "data",
+        "one",
+        tmp_path / "copy.img",
+    ]
+    with subprocess.Popen(words, stderr=subprocess.PIPE, text=True) as tgtadm:
+        assert tgtadm.stderr is not None
+        assert tgtadm.stderr.readline().startswith("[##########..........] 50% of 0.0 GiB, about ")
+        assert (tmp_path / "copy.img.part").exists()
+        tgtadm.send_signal(signal.SIGINT)
+        assert tgtadm.wait(WAIT_S) == 130
+        assert "interrupted; the daemon gives it up" in tgtadm.stderr.read()
+    until(lambda: not (tmp_path / "copy.img.part").exists())
+    assert not (tmp_path / "copy.img").exists()
+
+
+def test_a_stop_gives_a_copy_up(tgtd: Tgtd, tmp_path: Path) -> None:
+    tgtd.admin("snapshot", "create", "data", "one")
+    (tmp_path / "held").touch()
+    words = [
+        BIN / "tgtadm",
+        "--socket",
+        tgtd.ready["socket"],
+        "snapshot",
+        "clone",
+        "data",
+        "one",
+        tmp_path / "copy.img",
+    ]
+    with subprocess.Popen(words, stderr=subprocess.DEVNULL) as tgtadm:
+        until(lambda: (tmp_path / "copy.img.part").exists())
+        assert tgtd.stop() == 0
+        assert tgtadm.wait(WAIT_S) != 0
+    assert not (tmp_path / "copy.img.part").exists()
+    assert not (tmp_path / "copy.img").exists()

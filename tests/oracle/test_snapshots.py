@@ -5,6 +5,7 @@ import struct
 import subprocess
 import threading
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -197,6 +198,30 @@ def test_qemu_finds_the_snapshots_and_no_fault(daemon: Served, tmp_path: Path, r
         qemu("convert", "-O", "raw", image, tmp_path / "raw.img")
         image = tmp_path / "raw.img"
     assert image.read_bytes()[:_BLOCK] == block(7)
+
+
+@pytest.mark.timeout(120)
+def test_a_copy_of_a_snapshot_is_what_the_disk_held(daemon: Served, tmp_path: Path) -> None:
+    writer = Writer(daemon.url)
+    writer.fill()
+    while len(writer.acknowledged) < 500:
+        writer.session.serve(0.1)
+        writer.fill()
+    daemon.admin("snapshot", "create", "disk", "one")
+    with ThreadPoolExecutor() as beside:
+        copying = beside.submit(daemon.admin, "snapshot", "clone", "disk", "one", str(tmp_path / "copy"))
+        while not copying.done():
+            writer.session.serve(0.01)
+            writer.fill()
+        copying.result()
+    writer.finish()
+    daemon.admin("snapshot", "revert", "disk", "one", "--force")
+    assert daemon.stop() == 0
+    if (tmp_path / "copy").read_bytes()[:4] == b"QFI\xfb":
+        assert "No errors were found" in qemu("check", tmp_path / "copy")
+        assert "identical" in qemu("compare", tmp_path / "copy", tmp_path / "disk.img")
+    else:
+        assert (tmp_path / "copy").read_bytes() == (tmp_path / "disk.img").read_bytes()
 
 
 def qemu(*words: str | Path) -> str:

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from pytest_mock import MockerFixture
 
-from tgtcore import FileLock, StoreError, make_file, open_file, unmake_file
+from tgtcore import FileLock, StoreError, make_file, name_file, open_file, unmake_file
 
 
 @pytest.fixture(autouse=True)
@@ -191,3 +191,13 @@ def test_a_file_that_can_not_be_made_right_is_not_left_behind(
     with pytest.raises(StoreError, match="no"):
         make_file(tmp_path / "new.img", FileLock.WRITER)
     assert not list(tmp_path.iterdir())
+
+
+def test_a_file_gets_its_name_and_takes_nobodys_place(tmp_path: Path) -> None:
+    os.close(make_file(tmp_path / "part", FileLock.WRITER))
+    (tmp_path / "there").write_bytes(b"precious")
+    with pytest.raises(StoreError, match="there can't be made: there is such a file already"):
+        name_file(tmp_path / "part", tmp_path / "there")
+    name_file(tmp_path / "part", tmp_path / "whole")
+    assert sorted(one.name for one in tmp_path.iterdir()) == ["there", "whole"]
+    assert (tmp_path / "there").read_bytes() == b"precious"

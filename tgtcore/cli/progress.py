@@ -9,6 +9,8 @@ import click
 
 from tgtcore.cli.output import plain
 
+_BAR_CHARACTERS = 20
+_GIB = 1 << 30
 _ERASE = "\r\x1b[K"
 
 
@@ -47,7 +49,8 @@ class Progress:
 
 def line(progress: dict[str, Any]) -> str:
     """Progress in a line."""
-    return plain(_plan_line(progress) if "plan" in progress else _departure_line(progress))
+    shown = next((shown for key, shown in _LINES.items() if key in progress), _departure_line)
+    return plain(shown(progress))
 
 
 def _plan_line(progress: dict[str, Any]) -> str:
@@ -66,3 +69,16 @@ def _departure_line(progress: dict[str, Any]) -> str:
     left_s = progress["left_s"]
     when = f"{left_s:.0f} s left" if left_s else "what waits is aborted"
     return f"{progress['thing']} is {progress['state']}, {when}; in use by: {users or 'nobody'}"
+
+
+def _copy_line(progress: dict[str, Any]) -> str:
+    done, total, age_s = progress["done_bytes"], progress["total_bytes"], progress["age_s"]
+    share = done / total if total else 1.0
+    filled = int(share * _BAR_CHARACTERS)
+    bar = "#" * filled + "." * (_BAR_CHARACTERS - filled)
+    left = f", about {age_s / share - age_s:.0f} s left" if share else ""
+    return f"[{bar}] {share:.0%} of {total / _GIB:.1f} GiB{left}: {progress['thing']} is {progress['state']}"
+
+
+_LINES = {"plan": _plan_line, "done_bytes": _copy_line}
+"""What shows progress that has a key."""

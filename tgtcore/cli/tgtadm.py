@@ -67,7 +67,12 @@ def _call(verb: Verb, arguments: dict[str, Any], **words: str) -> None:
     show(result, verb.columns, as_json=settings.as_json)
 
 
-add_verbs(main, _call)
+def _call_verb(verb: Verb, arguments: dict[str, Any]) -> None:
+    words = {"interrupted": "the daemon gives it up"} if verb.interruptible else {}
+    _call(verb, arguments, **words)
+
+
+add_verbs(main, _call_verb)
 
 
 _FILE = click.argument("file", type=click.Path(path_type=Path), metavar="FILE")

@@ -18,7 +18,7 @@ def _stays() -> bool:
 class Audience:
     """Somebody who waits.
 
-    :param tell: takes news: a departure that is under way, or a step of a plan.
+    :param tell: takes news: a departure or a copy that is under way, or a step of a plan.
     :param gone: whether it waits no more.
     """
 

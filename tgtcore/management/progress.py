@@ -1,8 +1,9 @@
-"""What a waiting client is told: what goes away, how much time is left, and who still uses it; or how a plan gets on."""
+"""What a waiting client is told: what goes away, how much time is left, and who still uses it; or how a copy or a plan gets on."""
 
 import dataclasses
 from typing import Any
 
+from tgtcore.daemon.copying import Copying
 from tgtcore.daemon.departures import Departure
 from tgtcore.leases import Holder
 from tgtcore.limits import PROGRESS_HOLDERS_MAX, PROGRESS_NAME_CHARACTERS_MAX
@@ -10,13 +11,26 @@ from tgtcore.management.plans.news import PlanNews
 
 
 def progress_of(news: object) -> dict[str, Any]:
-    """What there is to tell: of a departure, as :func:`departure_shown` says; of a plan ``plan``, ``done`` of how many ``steps``,
-    ``at_s``, and what the last one has come to, or ``next_in_s``.
+    """What there is to tell: of a departure or a copy, as the functions below say; of a plan ``plan``, ``done`` of how many
+    ``steps``, ``at_s``, and what the last one has come to, or ``next_in_s``.
     """
     if isinstance(news, Departure):
         return departure_shown(news)
+    if isinstance(news, Copying):
+        return copying_shown(news)
     assert isinstance(news, PlanNews), news
     return dataclasses.asdict(news)
+
+
+def copying_shown(copying: Copying) -> dict[str, Any]:
+    """How a copy gets on: ``thing``, ``state``, ``done_bytes`` and ``total_bytes``, and ``age_s`` since it began."""
+    return {
+        "thing": copying.thing[:PROGRESS_NAME_CHARACTERS_MAX],
+        "state": "being copied",
+        "done_bytes": copying.done_bytes,
+        "total_bytes": copying.total_bytes,
+        "age_s": round(copying.age_s, 3),
+    }
 
 
 def departure_shown(departure: Departure) -> dict[str, Any]:

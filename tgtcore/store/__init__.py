@@ -13,7 +13,7 @@ from tgtcore.store.contract import (
     SnapshotInfo,
     Store,
 )
-from tgtcore.store.files import make_file, open_file, unmake_file
+from tgtcore.store.files import make_file, name_file, open_file, unmake_file
 from tgtcore.store.locks import FileLock, admit_readers, lock_file
 from tgtcore.store.opened import OpenStore
 
@@ -35,6 +35,7 @@ __all__ = [
     "admit_readers",
     "lock_file",
     "make_file",
+    "name_file",
     "open_file",
     "unmake_file",
 ]

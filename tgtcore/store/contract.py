@@ -14,6 +14,7 @@ method                    if it is missing
 ``resize``                the size is fixed
 ``list_snapshots`` ...    it keeps no snapshots; all four of them are there or none
 ``base_changed``          no snapshot beneath can be gone back to, and no power cut beneath be played
+``clone_snapshot``        snapshots can't be copied into files of their own
 ``read_nowait`` ...       the core calls the blocking form on a worker thread
 ``region``                data is copied through the daemon
 ========================  =========================================================================================
@@ -27,7 +28,7 @@ The core checks ranges: they lie within ``size_bytes``, are never empty and are 
 
 import os
 from abc import ABC, abstractmethod
-from collections.abc import Iterable
+from collections.abc import Generator, Iterable
 from enum import Enum, Flag, auto
 from pathlib import Path
 from typing import ClassVar, NamedTuple
@@ -273,6 +274,19 @@ class Store(Operable, ABC):
 
         Called on a worker thread while no other call is under way, for each store that stands on the changed one, the lowest
         first.  Where it is missing such a change is refused while this store stands there.
+        """
+        raise NotImplementedError
+
+    def clone_snapshot(self, id_or_name: str, path: Path) -> Generator[int, None, None]:
+        """Copy what a snapshot holds into a new file of this store's kind, which can be opened as a store of its own.
+
+        A generator: each ``next`` does a part that takes some milliseconds, and says up to which byte of the snapshot it is done.
+        When they have ended, the file is complete and durable and has its name, and not before.  ``close`` gives up, and leaves
+        nothing behind.  They come one after the other, beside any other calls as ``concurrency`` allows; the snapshot can't be
+        deleted between the first and the last.
+
+        :param id_or_name: as above.
+        :raises StoreError: as above; or there is such a file, or it can't be made.  All of it is raised by ``next``.
         """
         raise NotImplementedError
 

@@ -96,6 +96,17 @@ def make_file(path: Path, lock: FileLock, fill: Callable[[int], None] | None = N
         return fd
 
 
+def name_file(path: Path, name: Path) -> None:
+    """Give a file that was made another name in the same file system, durably: it shall have its name only when it is complete.
+
+    :raises StoreError: it can't have that name, or there is such a file already.
+    """
+    with _failures(name, "made", _REASONS_NOT_MADE, {}):
+        os.link(path, name)  # a rename would take the place of what is there
+        os.unlink(path)
+        _sync_folder(name.parent)
+
+
 def unmake_file(fd: int, path: Path) -> None:
     """Remove a file that was made, as far as that can be done; one that has taken its name since stays."""
     with suppress(OSError):

@@ -37,6 +37,14 @@ async def test_a_snapshot_is_made_listed_gone_back_to_and_deleted(manage: Manage
     assert await manage("snapshot list", unit="a") == []
 
 
+async def test_a_snapshot_is_copied_to_where_the_client_is(manage: Managed, tmp_path: Path) -> None:
+    store_of(manage).write(0, X)
+    await manage("snapshot create", unit="a", name="one")
+    done = await manage("snapshot clone", unit="a", name="one", path="copy", cwd=str(tmp_path))
+    assert (done["unit"], done["name"], done["path"]) == ("a", "one", str(tmp_path / "copy"))
+    assert (tmp_path / "copy").read_bytes()[:512] == X
+
+
 async def test_without_a_name_the_time_is_one(manage: Managed) -> None:
     names = [(await manage("snapshot create", unit="a"))["name"] for _ in range(3)]
     assert len(set(names)) == 3

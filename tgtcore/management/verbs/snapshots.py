@@ -1,9 +1,11 @@
 """Verbs on snapshots of logical units."""
 
 import time
+from pathlib import Path
 from typing import Any
 
 from tgtcore.daemon import Daemon
+from tgtcore.daemon.copying import clone_snapshot
 from tgtcore.daemon.snapshot_names import name_by_time, time_text
 from tgtcore.daemon.snapshots import (
     Done,
@@ -55,6 +57,15 @@ class RevertedSnapshot(OldSnapshot):
     )
 
 
+class ClonedSnapshot(Options):
+    """Arguments of ``snapshot clone``."""
+
+    unit: str = argument("the logical unit")
+    name: str = argument("its name, or its id")
+    path: str = argument("the new file", min_length=1)
+    cwd: str = argument("the folder that relative paths count from", "/")
+
+
 @verb(
     "snapshot list",
     "List the snapshots of a logical unit.",
@@ -88,6 +99,20 @@ async def revert(daemon: Daemon, old: RevertedSnapshot) -> dict[str, Any]:
     """Go back to a snapshot, which stays."""
     unit = unit_called(daemon, old.unit)
     return _shown(old.unit, await revert_snapshot(unit, old.name, _timeout_s(daemon, old), force=old.force))
+
+
+@verb(
+    "snapshot clone",
+    "Copy what a snapshot holds into a new file, while the logical unit is in use.",
+    ClonedSnapshot,
+    interruptible=True,
+)
+async def clone(daemon: Daemon, wanted: ClonedSnapshot) -> dict[str, Any]:
+    """Copy a snapshot; the file has its name when all of it is there."""
+    unit = unit_called(daemon, wanted.unit)
+    path = Path(wanted.cwd) / wanted.path
+    snapshot = await clone_snapshot(unit, wanted.name, path, usual_timeout_s(daemon.inventory))
+    return {"unit": wanted.unit, **_row(snapshot), "path": str(path)}
 
 
 def _timeout_s(daemon: Daemon, wanted: Keeper) -> float:

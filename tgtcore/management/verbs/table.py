@@ -23,6 +23,7 @@ class Verb:
 
     :param name: its words, such as ``lun add``.
     :param columns: what a table of its result shows, in order; empty: the result is shown as it is.
+    :param interruptible: it is given up when the client that is told of its progress has gone; others go on.
     """
 
     name: str
@@ -30,6 +31,7 @@ class Verb:
     handler: Handler
     arguments: type[BaseModel]
     columns: tuple[str, ...] = ()
+    interruptible: bool = False
 
 
 VERBS: dict[str, Verb] = {}
@@ -37,13 +39,18 @@ VERBS: dict[str, Verb] = {}
 
 
 def verb(
-    name: str, help: str, arguments: type[BaseModel] = NoOptions, columns: tuple[str, ...] = ()
+    name: str,
+    help: str,
+    arguments: type[BaseModel] = NoOptions,
+    columns: tuple[str, ...] = (),
+    *,
+    interruptible: bool = False,
 ) -> Callable[[Handler], Handler]:
     """Put a function into the table."""
 
     def mark(handler: Handler) -> Handler:
         assert name not in VERBS, f"the verb {name} is there twice"
-        VERBS[name] = Verb(name, help, handler, arguments, columns)
+        VERBS[name] = Verb(name, help, handler, arguments, columns, interruptible)
         return handler
 
     return mark

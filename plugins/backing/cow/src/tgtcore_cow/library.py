@@ -1,5 +1,6 @@
 """Images as a library's users have them: opened by the name of the file, and closed with everything that belongs to them."""
 
+from collections.abc import Callable, Generator
 from contextlib import ExitStack
 from os import PathLike
 from pathlib import Path
@@ -7,6 +8,7 @@ from typing import Any, Self
 
 from tgtcore import Buffer, Extent, StoreError
 from tgtcore_cow.chain import Chain
+from tgtcore_cow.cloning import clone_into_file
 from tgtcore_cow.files import HostFile
 from tgtcore_cow.names import Rules, located
 from tgtcore_cow.qcow2.check import Report, check
@@ -14,6 +16,8 @@ from tgtcore_cow.qcow2.create_options import CreateOptions
 from tgtcore_cow.qcow2.creation import create
 from tgtcore_cow.qcow2.image import Image, read_header
 from tgtcore_cow.qcow2.repair import Repaired, What, repair
+
+Progress = Callable[[int], object]
 
 
 class Qcow2Image(Image):
@@ -80,6 +84,24 @@ class Qcow2Image(Image):
             image._closing = stack.pop_all()
             undo.pop_all()
         return image
+
+    def clone_snapshot(self, id_or_name: str, path: Path) -> Generator[int, None, None]:
+        """As in the contract."""
+        return clone_into_file(self, self._file.path, id_or_name, path)
+
+    def clone(self, snapshot: str, path: str | PathLike[str], progress: Progress | None = None) -> None:
+        """Copy what a snapshot holds into a new image of the same kind; this one may be written meanwhile.
+
+        What takes no space takes none in the copy, and both stand on the same backing file.  The new file has its name only
+        when it is complete and durable.
+
+        :param snapshot: its id, else its name.
+        :param progress: called again and again with up to which byte of the disk it is done.
+        :raises StoreError: there is no such snapshot, there is such a file, or it can't be made; nothing is left of it then.
+        """
+        for done in self.clone_snapshot(snapshot, Path(path)):
+            if progress is not None:
+                progress(done)
 
     @staticmethod
     def check(path: str | PathLike[str]) -> Report:

@@ -7,7 +7,7 @@ import threading
 from collections.abc import Callable
 from pathlib import Path
 
-from tgtcore import Buffer, Concurrency, Extent, Features, FileLock, Store, make_file, open_file, unmake_file
+from tgtcore import Buffer, Concurrency, Extent, Features, FileLock, Store, make_file, name_file, open_file, unmake_file
 from tgtcore_cow.files.syscalls import punch_hole, punches_holes
 
 _EXTENTS_MAX = 1024
@@ -176,6 +176,15 @@ class HostFile(Store):
         """
         os.ftruncate(self._fd, size_bytes)
         self.size_bytes = size_bytes
+
+    def give_name(self, name: Path) -> None:
+        """Give a file that was made its final name, in the same folder, durably; it stays from then on.
+
+        :raises StoreError: it can't have that name, or there is such a file already.
+        """
+        name_file(self.path, name)
+        self.path = name
+        self._made = False
 
     def unmake(self) -> None:
         """Remove the file if it was made by this."""

@@ -114,6 +114,11 @@ class Header:
         return bool(self.incompatible & Incompatible.DATA_FILE)
 
     @property
+    def lazy_refcounts(self) -> bool:
+        """Whether programs may leave reference counts behind while they write."""
+        return bool(self.compatible & Compatible.LAZY_REFCOUNTS)
+
+    @property
     def data_file_is_raw(self) -> bool:
         """Whether that file is a raw image of the disk at any time."""
         return self.has_data_file and bool(self.autoclear & Autoclear.DATA_FILE_RAW)

@@ -1,12 +1,14 @@
 """A qcow2 image as a store: its bytes are those of the disk."""
 
 import errno
+from contextlib import AbstractContextManager
 
 from tgtcore import Buffer, Concurrency, Extent, Features, SnapshotInfo, Store
 from tgtcore_cow.qcow2 import bitmaps
 from tgtcore_cow.qcow2 import header as headers
 from tgtcore_cow.qcow2.clearing import Clearing
 from tgtcore_cow.qcow2.errors import Corrupt, ImageError, printable
+from tgtcore_cow.qcow2.frozen import Frozen
 from tgtcore_cow.qcow2.header import Header, Incompatible
 from tgtcore_cow.qcow2.layout import CLUSTER_BITS_MAX
 from tgtcore_cow.qcow2.places import SECTOR_BYTES
@@ -183,6 +185,13 @@ class Image(Store):
         """As in the contract."""
         self._check_writable()
         self._snapshots.revert(id_or_name)
+
+    def frozen(self, id_or_name: str) -> AbstractContextManager[Frozen]:
+        """What a snapshot holds; it can't be deleted meanwhile.
+
+        :raises StoreError: there is no such snapshot.
+        """
+        return self._snapshots.frozen(id_or_name)
 
 
 def _info(snapshot: Snapshot) -> SnapshotInfo:

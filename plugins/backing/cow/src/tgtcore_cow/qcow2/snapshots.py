@@ -7,12 +7,15 @@ in place any more.
 import threading
 import time
 from array import array
+from collections import Counter
 from collections.abc import Iterator
+from contextlib import contextmanager
 from itertools import count
 
 from tgtcore import StoreError
 from tgtcore_cow.qcow2 import snapshot_table
 from tgtcore_cow.qcow2.errors import printable
+from tgtcore_cow.qcow2.frozen import Frozen
 from tgtcore_cow.qcow2.layout import COPIED, OFFSET, SNAPSHOTS_MAX
 from tgtcore_cow.qcow2.leftovers import Leftovers
 from tgtcore_cow.qcow2.places import check_place, read_words
@@ -33,6 +36,8 @@ class Snapshots:
         self._write_back = write_back
         self._deleting = threading.Lock()
         """Belongs to whoever deletes a snapshot."""
+        self._kept: Counter[str] = Counter()
+        """How often which snapshot may not be deleted, by their ids."""
         self._left: list[Leftovers] = []
         """What deleted snapshots have left that is still to be given back."""
 
@@ -84,14 +89,16 @@ class Snapshots:
 
         What can't be given back now, for want of room perhaps, is given back by :meth:`give_back` later.
 
-        :raises StoreError: there is no such snapshot.
+        :raises StoreError: there is no such snapshot, or it is being copied.
         """
         volume = self._volume
         with self._deleting:
             snapshot = self.find(id_or_name)
             left = Leftovers(volume, snapshot.l1_offset, self._l1(snapshot), self._write_back.punch)
             step = left.next_step()
+            self._check_free(snapshot)
             with switching(volume, self._write_back) as switch:
+                self._check_free(snapshot)
                 others = tuple(one for one in volume.snapshots if one.id != snapshot.id)
                 switch.carry_out(**self._new_table(switch, others), **left.drop(switch, step))
             left.dropped(step)
@@ -141,7 +148,29 @@ class Snapshots:
             switch.drop_place(volume.header.l1_offset, volume.header.l1_entries * 8)
             switch.carry_out(l1_offset=switch.place_words(l1), l1_entries=len(l1), size_bytes=snapshot.size_bytes)
 
+    @contextmanager
+    def frozen(self, id_or_name: str) -> Iterator[Frozen]:
+        """What a snapshot holds; it can't be deleted meanwhile.
+
+        :raises StoreError: there is no such snapshot.
+        """
+        with self._volume.lock:
+            snapshot = self.find(id_or_name)
+            found = Frozen(self._volume, snapshot)
+            self._kept[snapshot.id] += 1
+        try:
+            yield found
+        finally:
+            with self._volume.lock:
+                self._kept[snapshot.id] -= 1
+
     # ---- their parts ------------------------------------------------------------------------------------------------
+
+    def _check_free(self, snapshot: Snapshot) -> None:
+        if self._kept[snapshot.id]:
+            raise StoreError(
+                f'snapshot "{printable(snapshot.name)}" is being copied; wait until that has ended, or give it up'
+            )
 
     def _check_new(self, name: str) -> None:
         volume = self._volume
