@@ -78,7 +78,8 @@ class CommandFilter(Operable):
     def ended(self, task: Task) -> None:
         """A command has ended: see ``task.status``, ``task.sense`` and ``task.responds``.
 
-        Called once for each that was accepted since this filter is here.
+        Called once for each that was accepted while this filter was there, also if it ends after the filter has gone: then perhaps
+        after :meth:`close`.
         """
 
     def nexus_lost(self, nexus: "Nexus") -> None:
