@@ -52,7 +52,7 @@ luns = {luns}
 allow = {{ initiators = ["*"] }}
 """
 _CONFIGURATION = """
-plugins = ["iscsi", "disk", "file", "memory"]
+plugins = ["iscsi", "disk", "file", "filters", "memory"]
 
 [daemon]
 socket = "{work}/tgtd.sock"

@@ -15,6 +15,15 @@ from tgtcore.management.protocol import Code, VerbError
 
 _EXPECTED = {Code.NOT_FOUND, Code.BUSY, Code.CONFIG, Code.FAILED, Code.PLUGIN}
 """Somebody else has taken it away, or given it back, or it is on its way."""
+_FILTERS = (
+    ("delay", ["seconds=0.05", "probability=0.1"]),
+    ("black-hole", ["commands=READ (10)", "every=50"]),
+    ("error", ["status=BUSY", "probability=0.1"]),
+    ("rate", ["iops=2000"]),
+    ("stats", []),
+    ("cache", []),
+    ("crash", []),
+)
 _FOR_GOOD_S = 60.0
 _KILL_EVERY_S = 4.0
 """Not more often: a driver process that dies time and again is started again later and later, and there would be no I/O."""
@@ -50,6 +59,8 @@ class Unrest:
             self._remove_unit,
             self._drain_unit,
             self._take_offline,
+            self._add_filter,
+            self._remove_filter,
             self._end_session,
             self._close_portal,
             self._drain_transport,
@@ -132,6 +143,16 @@ class Unrest:
         time.sleep(chance.random() / 20)
         client.call("lu online", unit)
 
+    def _add_filter(self, client: Client, chance: random.Random) -> None:
+        kind, keys = chance.choice(_FILTERS)
+        client.call("filter add", {"unit": f"lu{chance.randrange(8)}", "type": kind, "keys": keys})
+
+    def _remove_filter(self, client: Client, chance: random.Random) -> None:
+        rows = [row for row in client.call("filter list") if row["key"] == "filters"]
+        if rows:
+            row = chance.choice(rows)
+            client.call("filter remove", {"unit": row["unit"], "name": row["name"]})
+
     def _end_session(self, client: Client, chance: random.Random) -> None:
         sessions = client.call("session list")
         if sessions:
@@ -147,10 +168,10 @@ class Unrest:
         client.call("transport reopen", {"transport": "iscsi"})
 
     def _reload(self, client: Client, chance: random.Random) -> None:
-        client.call("plugin reload", {"name": chance.choice(("file", "disk"))})
+        client.call("plugin reload", {"name": chance.choice(("file", "disk", "filters"))})
 
     def _unload(self, client: Client, chance: random.Random) -> None:
-        client.call("plugin unload", {"name": chance.choice(("file", "disk"))} | _patience(chance))
+        client.call("plugin unload", {"name": chance.choice(("file", "disk", "filters"))} | _patience(chance))
         self._give_back(client, chance)
 
     def _give_back(self, client: Client, chance: random.Random) -> None:

@@ -108,6 +108,7 @@ class Reload:
         lu = unit.lu
         if lu.name not in self.config.logical_units or lu.leases.draining:
             yield f"{lu} is still going away; try again later"
+            return  # the plugin that has made it may be gone already
         if self._makes_only_filters_of(unit):  # what they need is seen when they are changed
             return
         if not lu.device.hands_over:

@@ -161,6 +161,6 @@ _ROWS: Final = (
     Key("OFMarkInt", _OP, _IT, TEXT, rejected),
 )
 
-KEYS: Final[dict[str, Key]] = {key.name: key for key in _ROWS}
-BY_ATTRIBUTE: Final[dict[str, Key]] = {name: key for key in _ROWS for name in (key.attribute, key.declares) if name}
+KEYS: dict[str, Key] = {key.name: key for key in _ROWS}
+BY_ATTRIBUTE: dict[str, Key] = {name: key for key in _ROWS for name in (key.attribute, key.declares) if name}
 """The row behind each attribute of ``Offer`` and ``Parameters``."""

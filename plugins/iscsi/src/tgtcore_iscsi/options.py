@@ -2,7 +2,7 @@
 
 from typing import Annotated, Literal
 
-from pydantic import AfterValidator, Field, model_validator
+from pydantic import Field, field_validator, model_validator
 
 from tgtcore import Options
 from tgtcore_iscsi.addresses import parse_address
@@ -11,25 +11,24 @@ from tgtcore_iscsi.parameters import Offer
 Digests = Annotated[tuple[Literal["None", "CRC32C"], ...], Field(min_length=1)]
 
 
-def _address(text: str) -> str:
-    return str(parse_address(text))
-
-
-AddressText = Annotated[str, AfterValidator(_address)]
-"""``host:port``, ``[v6]:port``; the port may be left out (3260)."""
+def _address(text: str | None) -> str | None:
+    """``host:port``, ``[v6]:port``; the port may be left out (3260)."""
+    return None if text is None else str(parse_address(text))
 
 
 class PortalOptions(Options):
     """One portal."""
 
-    address: AddressText = "127.0.0.1:3260"
+    address: str = "127.0.0.1:3260"
     """Where to listen; port 0 takes a free one."""
 
     group: int = Field(default=1, ge=1, le=65535)
     """Portal group tag: targets may be limited to some groups."""
 
-    advertise: AddressText | None = None
+    advertise: str | None = None
     """What initiators are told instead of ``address``: for a daemon behind NAT or in a container."""
+
+    _addresses = field_validator("address", "advertise")(_address)
 
 
 class IscsiOptions(Options):
@@ -119,8 +118,10 @@ class IscsiTargetOptions(Options):
     portal_groups: tuple[int, ...] = ()
     """Portal groups through which the target can be reached; empty: all."""
 
-    redirect: AddressText | None = None
+    redirect: str | None = None
     """Send initiators to this address instead of logging them in."""
+
+    _addresses = field_validator("redirect")(_address)
 
     redirect_permanent: bool = False
     """Whether initiators should remember the redirection."""

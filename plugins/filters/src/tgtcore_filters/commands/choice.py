@@ -82,7 +82,7 @@ class Choice:
 class ChoosingFilter(CommandFilter):
     """A filter that does something to the commands that its user has chosen, and to no other one."""
 
-    Options: ClassVar[type[ChoiceOptions]] = ChoiceOptions
+    Options: "ClassVar[type[ChoiceOptions]]" = ChoiceOptions  # not evaluated: typing would keep the class for ever
 
     def __init__(self, options: ChoiceOptions) -> None:
         super().__init__(options)

@@ -32,7 +32,7 @@ class FaultyOptions(OccasionOptions):
 class Faulty(Through):
     """Does something wrong to chosen calls, and keeps account of it."""
 
-    Options: ClassVar[type[FaultyOptions]] = FaultyOptions
+    Options: "ClassVar[type[FaultyOptions]]" = FaultyOptions  # not evaluated: typing would keep the class for ever
 
     def __init__(self, base: Store, options: FaultyOptions) -> None:
         super().__init__(base, options)

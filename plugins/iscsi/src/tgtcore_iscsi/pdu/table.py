@@ -1,6 +1,6 @@
 """Every layout by its opcode."""
 
-from typing import Any, Final
+from typing import Any
 
 from tgtcore_iscsi.pdu.codes import Opcode
 from tgtcore_iscsi.pdu.layout import Layout
@@ -27,7 +27,7 @@ from tgtcore_iscsi.pdu.responses import (
     TEXT_RESPONSE,
 )
 
-LAYOUTS: Final[dict[int, Layout[Any]]] = {
+LAYOUTS: "dict[int, Layout[Any]]" = {  # not evaluated: typing would keep the class for ever
     layout.opcode: layout
     for layout in (
         NOP_OUT,
@@ -50,5 +50,5 @@ LAYOUTS: Final[dict[int, Layout[Any]]] = {
         REJECT,
     )
 }
-REQUEST_OPCODES: Final = frozenset(opcode for opcode in LAYOUTS if opcode < Opcode.NOP_IN)
+REQUEST_OPCODES = frozenset(opcode for opcode in LAYOUTS if opcode < Opcode.NOP_IN)
 """What an initiator may send; anything else is rejected with COMMAND_NOT_SUPPORTED."""
