@@ -1,12 +1,11 @@
 import errno
 from concurrent.futures import ThreadPoolExecutor
-from random import Random
 from threading import Event
 
 import pytest
 from tgtcore_filters.storage.cache import Cache, CacheOptions
 
-from tgtcore import Buffer, Concurrency, Extent, Store
+from tgtcore import Buffer, Extent, Store
 from tgtcore.testing.layer import LayerConformance, WatchedBase
 from tgtcore.testing.ram import RamStore
 
@@ -171,34 +170,3 @@ def test_nobody_on_the_loop_waits_for_it() -> None:
         assert made.write_nowait(0, b"c") is False
         assert made.read_nowait(0, 1) is None
         assert made.region(0, 1) is None
-
-
-def test_threads_never_see_or_leave_an_older_write() -> None:
-    """Each thread writes its own blocks in all ways and must always read its last write, while all share one small cache."""
-    base = RamStore(4 * MIB)
-    made = cache(base)
-    assert made.concurrency is Concurrency.PARALLEL
-
-    def use(number: int) -> dict[int, bytes]:
-        dice = Random(number)
-        mine: dict[int, bytes] = {}
-        for step in range(400):
-            offset = (dice.randrange(64) * 4 + number) * 16 * KIB
-            data = bytes([number + 1, step % 251]) * 8 * KIB
-            how = dice.choice(["write", "write", "write_nowait", "write_through"])
-            if getattr(made, how)(offset, data) is False:
-                made.write(offset, data)
-            mine[offset] = data
-            if dice.random() < 0.1:
-                made.flush()
-            other = dice.choice(list(mine))
-            for got in (made.read(other, 16 * KIB), made.read_nowait(other, 16 * KIB)):
-                assert got is None or got == mine[other]
-        return mine
-
-    with ThreadPoolExecutor(4) as pool:
-        written = list(pool.map(use, range(4)))
-    made.flush()
-    for mine in written:
-        for offset, data in mine.items():
-            assert base.content[offset : offset + 16 * KIB] == data

@@ -12,6 +12,7 @@ KIB = 1024
 
 class TestCorruptThatDamagesNothing(LayerConformance):
     persistent = True
+    examples = 10
 
     def make_layer(self, base: Store) -> Store:
         return Corrupt(base, CorruptOptions(probability=0))
@@ -19,6 +20,7 @@ class TestCorruptThatDamagesNothing(LayerConformance):
 
 class TestCorruptElsewhere(LayerConformance):
     persistent = True
+    examples = 10
 
     def make_layer(self, base: Store) -> Store:
         return Corrupt(base, CorruptOptions(ranges=("1G+",)))

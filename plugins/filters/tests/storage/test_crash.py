@@ -11,7 +11,8 @@ from pydantic import ValidationError
 from tgtcore_filters.storage.crash import Crash, CrashOptions
 from tgtcore_filters.storage.power_cut import Cut
 
-from tgtcore import Aftermath, Extent, Store
+from tgtcore import Aftermath, CommandFilter, Extent, Store
+from tgtcore.testing.command_filter import COMMANDS, CommandFilterConformance
 from tgtcore.testing.layer import LayerConformance, WatchedBase
 from tgtcore.testing.ram import RamStore
 
@@ -33,6 +34,13 @@ class TestCrashWithLittleMemory(LayerConformance):
 
     def make_layer(self, base: Store) -> Store:
         return Crash(base, CrashOptions(memory=MIB))
+
+
+class TestCrashAsAFilterOnCommands(CommandFilterConformance):
+    leaves_alone = COMMANDS
+
+    def make_filter(self) -> CommandFilter:
+        return crash(RamStore())
 
 
 def crash(base: Store, memory: int = 64 * MIB) -> Crash:

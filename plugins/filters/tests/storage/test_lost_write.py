@@ -12,6 +12,7 @@ from tgtcore.testing.ram import RamStore
 
 class TestLostWriteThatLosesNothing(LayerConformance):
     persistent = True
+    examples = 10
 
     def make_layer(self, base: Store) -> Store:
         return LostWrite(base, FaultyOptions(probability=0))
@@ -19,6 +20,7 @@ class TestLostWriteThatLosesNothing(LayerConformance):
 
 class TestLostWriteElsewhere(LayerConformance):
     persistent = True
+    examples = 10
 
     def make_layer(self, base: Store) -> Store:
         return LostWrite(base, FaultyOptions(ranges=("1G+",)))

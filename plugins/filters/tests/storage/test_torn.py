@@ -11,6 +11,7 @@ from tgtcore.testing.ram import RamStore
 
 class TestTornThatTearsNothing(LayerConformance):
     persistent = True
+    examples = 10
 
     def make_layer(self, base: Store) -> Store:
         return Torn(base, TornOptions(probability=0))
