@@ -112,6 +112,10 @@ class DeviceType(ABC):
         """The logical unit was taken offline or back online; look at ``lu.online``."""
         return
 
+    def attention_information(self, code: tuple[int, int]) -> int | None:
+        """The INFORMATION field for a unit attention condition that an initiator is being told; None: it has none."""
+        return None
+
     def nexus_lost(self, nexus: Any) -> None:
         """An I_T nexus is gone: forget what belonged to it."""
         return

@@ -47,6 +47,10 @@ class ModeCommands(DeviceType):
         """The mode pages of this device; device types extend what ``super()`` gives."""
         return [control_page(software_write_protect=False), control_extension_page()]
 
+    def mode_values(self, key: Key) -> bytes:
+        """The current values of a page, without its header."""
+        return self._values[key]
+
     def apply_mode(self, key: Key, values: bytes) -> None:
         """A page has new values: do what they say; device types extend this."""
         if key == CONTROL_KEY:

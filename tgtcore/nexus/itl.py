@@ -175,7 +175,7 @@ class ITLNexus:
         """The next pending condition, which is thereby cleared."""
         code, *others = self.attentions
         self.attentions = tuple(others)
-        return CheckCondition(SenseKey.UNIT_ATTENTION, code)
+        return CheckCondition(SenseKey.UNIT_ATTENTION, code, information=self.device.attention_information(code))
 
     def loss(self) -> None:
         """What an I_T nexus loss ends (SAM-5 6.3.4) ends, although the nexus goes on; its initiator is told."""

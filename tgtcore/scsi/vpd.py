@@ -150,6 +150,7 @@ class Provisioning:
     """Page B2h (SBC-4 6.6.7).
 
     :param reads_zeroes: LBPRZ: unmapped blocks read as zeroes.
+    :param threshold_exponent: thresholds count sets of two to this power blocks; 0: there are no thresholds.
     """
 
     thin: bool
@@ -158,6 +159,7 @@ class Provisioning:
     write_same_unmap_10: bool = False
     reads_zeroes: bool = True
     anchor: bool = False
+    threshold_exponent: int = 0
 
     def encode(self) -> bytes:
         """The page's bytes."""
@@ -168,4 +170,4 @@ class Provisioning:
             | self.reads_zeroes << 2
             | self.anchor << 1
         )
-        return bytes((0, flags, 2 if self.thin else 0, 0))
+        return bytes((self.threshold_exponent, flags, 2 if self.thin else 0, 0))

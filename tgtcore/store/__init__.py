@@ -11,9 +11,10 @@ from tgtcore.store.contract import (
     OpenFile,
     Region,
     SnapshotInfo,
+    Space,
     Store,
 )
-from tgtcore.store.files import make_file, name_file, open_file, unmake_file
+from tgtcore.store.files import file_space, make_file, name_file, open_file, unmake_file
 from tgtcore.store.locks import FileLock, admit_readers, lock_file
 from tgtcore.store.opened import OpenStore
 
@@ -31,8 +32,10 @@ __all__ = [
     "OpenStore",
     "Region",
     "SnapshotInfo",
+    "Space",
     "Store",
     "admit_readers",
+    "file_space",
     "lock_file",
     "make_file",
     "name_file",

@@ -12,6 +12,7 @@ method                    if it is missing
 ``write_zeroes``          the core writes zeroes
 ``extents``               everything counts as allocated
 ``resize``                the size is fixed
+``space``                 initiators hear nothing of space that runs out
 ``list_snapshots`` ...    it keeps no snapshots; all four of them are there or none
 ``base_changed``          no snapshot beneath can be gone back to, and no power cut beneath be played
 ``clone_snapshot``        snapshots can't be copied into files of their own
@@ -53,6 +54,7 @@ class Features(Flag):
     EXTENTS = auto()
     RESIZE = auto()
     SNAPSHOTS = auto()
+    SPACE = auto()
 
 
 class Concurrency(Enum):
@@ -68,6 +70,19 @@ class Extent(NamedTuple):
     offset: int
     length: int
     allocated: bool
+
+
+class Space(NamedTuple):
+    """What a medium takes of the place that it is in, and what is left there.
+
+    :param used_bytes: what it takes now.
+    :param available_bytes: what it may still take, however large the medium is.
+    :param shared: whether others may take what is available.
+    """
+
+    used_bytes: int
+    available_bytes: int
+    shared: bool
 
 
 class SnapshotInfo(NamedTuple):
@@ -229,6 +244,14 @@ class Store(Operable, ABC):
         """Make the medium larger or smaller and change ``size_bytes``; new space reads as zeroes."""
         raise NotImplementedError
 
+    def space(self) -> Space:
+        """How much space it takes, and how much is left: an estimate that costs little.
+
+        Asked once a second at most, and while reads and writes are under way as ``concurrency`` allows.  A store whose writes never
+        run out of space has nothing to tell.
+        """
+        raise NotImplementedError
+
     def list_snapshots(self) -> Iterable[SnapshotInfo]:
         """The snapshots that there are, the oldest first.
 
@@ -340,6 +363,7 @@ _DEFINED_BY = {
     "write_zeroes": Features.WRITE_ZEROES,
     "extents": Features.EXTENTS,
     "resize": Features.RESIZE,
+    "space": Features.SPACE,
     "create_snapshot": Features.SNAPSHOTS,
 }
 

@@ -8,6 +8,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from tgtcore.errors import StoreError
+from tgtcore.store.contract import Space
 from tgtcore.store.locks import FileLock, lock_file
 
 _KINDS = {
@@ -35,6 +36,12 @@ _REASONS_NOT_MADE = {
     errno.ENOSPC: "no space left on its file system",
     errno.EFBIG: "so large a file does not fit on its file system",
 }
+
+
+def file_space(fd: int) -> Space:
+    """What an open file takes, and what its file system has left for those who are not root."""
+    file_system = os.fstatvfs(fd)
+    return Space(os.fstat(fd).st_blocks * 512, file_system.f_bavail * file_system.f_frsize, shared=True)
 
 
 def open_file(

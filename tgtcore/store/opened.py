@@ -9,7 +9,7 @@ from tgtcore.leases import Leases
 from tgtcore.limits import EXTENTS_PER_CALL_MAX
 from tgtcore.loop import Done, Lane, Runner, Workers
 from tgtcore.store.claims import Claims
-from tgtcore.store.contract import Buffer, Concurrency, Extent, Features, Store
+from tgtcore.store.contract import Buffer, Concurrency, Extent, Features, Space, Store
 
 _ZEROES = bytes(1024 * 1024)
 
@@ -138,6 +138,15 @@ class OpenStore:
         if Features.RESIZE not in self.features:
             raise Unsupported(f"{self} can't change its size")
         self.store.resize(size_bytes)
+
+    def space(self) -> Space:
+        """As :meth:`Store.space`.
+
+        :raises Unsupported: the store can't tell.
+        """
+        if Features.SPACE not in self.features:
+            raise Unsupported(f"{self} can't tell how much space is left")
+        return self.store.space()
 
     def close(self) -> None:
         """Flush and close; the last call, made when no lease is left."""

@@ -234,6 +234,22 @@ class StoreConformance(SnapshotConformance):
         mirror.resize(mirror.store.size_bytes)
         mirror.check()
 
+    def test_space_is_taken_by_what_is_written(self, mirror: Mirror) -> None:
+        """And given back by what is unmapped."""
+        if not offered(mirror, Features.SPACE):
+            return
+        before = mirror.store.space()
+        assert before.used_bytes >= 0
+        assert before.available_bytes >= 0
+        mirror.write(0, mirror.store.size_bytes)
+        mirror.store.flush()
+        full = mirror.store.space()
+        assert full.used_bytes >= mirror.store.size_bytes, f"all of it was written, and takes {full.used_bytes} bytes"
+        if Features.UNMAP in mirror.store.features():
+            mirror.clear(0, mirror.store.size_bytes, "unmap")
+            mirror.store.flush()
+            assert mirror.store.space().used_bytes < full.used_bytes, "what was unmapped takes as much space as before"
+
     def test_calls_at_the_same_time(self, mirror: Mirror) -> None:
         """Calls for different ranges do not disturb each other; of a SERIAL store one is made at a time, as the core does."""
         store = mirror.store

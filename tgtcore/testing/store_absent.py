@@ -91,6 +91,11 @@ def _check_resize(store: OpenStore, mirror: Mirror) -> None:
         store.resize(2 * store.size_bytes)
 
 
+def _check_space(store: OpenStore, mirror: Mirror) -> None:
+    with pytest.raises(Unsupported):
+        store.space()
+
+
 _CHECKS: dict[Features, Callable[[OpenStore, Mirror], None]] = {
     Features.WRITE: _check_write,
     Features.WRITE_THROUGH: _check_write_through,
@@ -98,6 +103,7 @@ _CHECKS: dict[Features, Callable[[OpenStore, Mirror], None]] = {
     Features.WRITE_ZEROES: _check_write_zeroes,
     Features.EXTENTS: _check_extents,
     Features.RESIZE: _check_resize,
+    Features.SPACE: _check_space,
 }
 
 

@@ -46,7 +46,7 @@ def test_what_sysfs_says_is_passed_on(posing: FileStore) -> None:
     assert posing.rotational
     assert posing.preferred_bytes == 16384
     assert posing.block_bytes == 1
-    assert posing.features() == ~(Features.EXTENTS | Features.SNAPSHOTS)
+    assert posing.features() == ~(Features.EXTENTS | Features.SNAPSHOTS | Features.SPACE)
 
 
 @pytest.mark.parametrize("how", ["unmap", "write_zeroes"])

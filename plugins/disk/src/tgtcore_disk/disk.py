@@ -5,8 +5,7 @@ from tgtcore_disk.cache import CacheCommands
 from tgtcore_disk.capacity import CapacityCommands
 from tgtcore_disk.defects import DefectCommands
 from tgtcore_disk.format_unit import FormatCommands
-from tgtcore_disk.log_pages import DiskLogPages
-from tgtcore_disk.mode_pages import DiskModePages
+from tgtcore_disk.provisioning_pages import ProvisioningPages
 from tgtcore_disk.start_stop import StartStopCommands
 from tgtcore_disk.verify import VerifyCommands
 from tgtcore_disk.vpd_pages import DiskVpdPages
@@ -15,8 +14,7 @@ from tgtcore_disk.write_same import WriteSameCommands
 
 class Disk(
     DiskVpdPages,
-    DiskModePages,
-    DiskLogPages,
+    ProvisioningPages,
     VerifyCommands,
     Addressing,
     WriteSameCommands,

@@ -133,6 +133,12 @@ class Medium(SharedCommands):
         return self.blocks << self.shift
 
     @property
+    def tells_space(self) -> bool:
+        """Whether it is thin and its store can tell how much space is left."""
+        needed = Features.UNMAP | Features.SPACE
+        return self.store.features & needed == needed and self.options.thin is not False
+
+    @property
     def write_protected(self) -> bool:
         """Whether writes are refused."""
         return self.read_only or self.software_write_protected

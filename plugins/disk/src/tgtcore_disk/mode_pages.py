@@ -12,6 +12,10 @@ from tgtcore_disk.medium import Medium
 _log = logging.getLogger(__name__)
 
 _ERROR_RECOVERY, _CACHING, _EXCEPTIONS = 0x01, 0x08, 0x1C
+ERROR_RECOVERY_KEY = (_ERROR_RECOVERY, 0)
+LBPERE = (5, 0x80)
+"""Threshold notification is enabled (SBC-4 4.7.3.7.6): the byte behind the page's header, and the bit."""
+
 _CACHING_KEY = (_CACHING, 0)
 _WCE = (0, 0x04)
 _WP, _DPOFUA = 0x80, 0x10
@@ -24,7 +28,7 @@ class DiskModePages(Medium):
     def mode_pages(self) -> list[ModePage]:
         """The pages."""
         return [
-            _ERROR_RECOVERY_PAGE,
+            _error_recovery_page(self.options.soft_threshold is not None, changeable=self.tells_space),
             _caching_page(enabled=self.options.write_cache and self.store.writable, changeable=self.store.writable),
             control_page(software_write_protect=True),
             control_extension_page(),
@@ -86,8 +90,18 @@ class DiskModePages(Medium):
         return block_descriptor(self.blocks, self.block_bytes, long=long)
 
 
-_ERROR_RECOVERY_PAGE = ModePage(_ERROR_RECOVERY, 0, bytes((_AWRE,)) + bytes(9), bytes(10))
 _EXCEPTIONS_PAGE = ModePage(_EXCEPTIONS, 0, bytes(10), bytes(10))
+
+
+@cache
+def _error_recovery_page(notifies: bool, *, changeable: bool) -> ModePage:
+    """AWRE, and LBPERE where there are thresholds."""
+    default, mask = bytearray(10), bytearray(10)
+    default[0] = _AWRE
+    for values, lbpere in ((default, notifies), (mask, changeable)):
+        if lbpere:
+            values[LBPERE[0]] |= LBPERE[1]
+    return ModePage(_ERROR_RECOVERY, 0, bytes(default), bytes(mask))
 
 
 @cache

@@ -4,7 +4,7 @@ from typing import Literal
 
 from pydantic import Field, model_validator
 
-from tgtcore import Options
+from tgtcore import Options, Size
 
 _MIB = 1024 * 1024
 
@@ -21,6 +21,10 @@ class DiskOptions(Options):
     write_cache: bool = Field(True, description="a write may end before it is durable, until SYNCHRONIZE CACHE")
     rotation_rate: int | None = Field(
         None, ge=0, le=0xFFFE, description="revolutions per minute, 1: not rotating; by default what the store says"
+    )
+    soft_threshold: Size | None = Field(
+        None,
+        description="tell initiators when less space than this is left for a thin disk; by default they are not told",
     )
     max_transfer_bytes: int = Field(4 * _MIB, ge=65536, le=16 * _MIB, description="longest READ or WRITE")
 

@@ -14,6 +14,7 @@ from tgtcore.scsi.vpd import (
 )
 from tgtcore_disk.atomic import AtomicCommands
 from tgtcore_disk.provisioning import UNMAP_BLOCKS_MAX, UNMAP_DESCRIPTORS_MAX, ProvisioningCommands
+from tgtcore_disk.thresholds import THRESHOLD_SET_BITS
 from tgtcore_disk.write_same import WRITE_SAME_BLOCKS_MAX, WriteSameCommands
 
 _SPINNING = 7200
@@ -75,4 +76,5 @@ class DiskVpdPages(AtomicCommands, WriteSameCommands, ProvisioningCommands):
             write_same_unmap_10=thin,
             reads_zeroes=thin,
             anchor=thin,
+            threshold_exponent=THRESHOLD_SET_BITS - self.shift if self.tells_space else 0,
         ).encode()

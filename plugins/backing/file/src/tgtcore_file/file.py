@@ -13,9 +13,11 @@ from tgtcore import (
     Features,
     OpenFile,
     Region,
+    Space,
     Store,
     StoreError,
     admit_readers,
+    file_space,
     unmake_file,
 )
 from tgtcore_file.block_device import BlockDevice
@@ -119,6 +121,8 @@ class FileStore(Store):
         gives_back = self._device.gives_space_back if self._device else punches_holes(self._fd, self.size_bytes)
         if gives_back and not self._preallocate:
             found |= Features.UNMAP
+            if self._device is None:
+                found |= Features.SPACE
         return found
 
     def features(self) -> Features:
@@ -282,6 +286,10 @@ class FileStore(Store):
     def extents(self, offset: int, length: int) -> list[Extent]:
         """Data and holes, as the file system tells them."""
         return allocated_extents(self._fd, offset, length)
+
+    def space(self) -> Space:
+        """What a sparse file takes, and what its file system has left."""
+        return file_space(self._fd)
 
     def resize(self, size_bytes: int) -> None:
         """Change the file's size; a device's can only be looked up again, after it was changed elsewhere.

@@ -4,7 +4,7 @@ from collections.abc import Iterable
 
 from pydantic import BaseModel
 
-from tgtcore import Buffer, Concurrency, Extent, Features, Filter, Region, Store
+from tgtcore import Buffer, Concurrency, Extent, Features, Filter, Region, Space, Store
 
 
 class Through(Filter):
@@ -74,6 +74,10 @@ class Through(Filter):
 
     def base_changed(self) -> None:
         """As in the contract: nothing is known of the base."""
+
+    def space(self) -> Space:
+        """As in the contract."""
+        return self.base.space()
 
     def admit_readers(self) -> None:
         """As in the contract."""

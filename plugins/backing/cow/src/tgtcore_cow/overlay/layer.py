@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from threading import Lock
 
-from tgtcore import Buffer, Concurrency, Extent, Features, Region, Store
+from tgtcore import Buffer, Concurrency, Extent, Features, Region, Space, Store
 from tgtcore_cow.overlay.block_map import BASE, OWN, ZERO, BlockMap, Run, block_bytes_for
 from tgtcore_cow.overlay.scratch import Scratch
 
@@ -203,6 +203,15 @@ class Layer(Store):
             if run.state != OWN:
                 block = self.preferred_bytes
                 self._scratch.free(run.first * block, (run.beyond - run.first) * block)
+
+    def space(self) -> Space:
+        """What blocks take, and what is left of the limit, or in the folder if that is less."""
+        used_bytes = self.used_bytes
+        left = max(self.limit_bytes - used_bytes, 0)
+        free_bytes = self._scratch.free_bytes()
+        if free_bytes is None or left <= free_bytes:
+            return Space(used_bytes, left, shared=False)
+        return Space(used_bytes, free_bytes, shared=True)
 
     def flush(self) -> None:
         """Nothing to do: what is written is not made to last."""

@@ -6,7 +6,7 @@ import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
-from tgtcore import Buffer, OpenFile, Region, StoreError
+from tgtcore import Buffer, OpenFile, Region, StoreError, file_space
 from tgtcore_cow.files.syscalls import punch_hole, punches_holes
 
 _INLINE_WRITE_BYTES_MAX = 256 * 1024
@@ -76,6 +76,10 @@ class Scratch:
         if self._in_memory and length >= _REGION_BYTES_MIN:
             return Region(self._file, offset, length)
         return None
+
+    def free_bytes(self) -> int | None:
+        """What the folder's file system has left; None: it is in memory."""
+        return None if self._in_memory else file_space(self._file.fd).available_bytes
 
     def free(self, offset: int, length: int) -> None:
         """Give the space of a range back; it reads as zeroes then."""

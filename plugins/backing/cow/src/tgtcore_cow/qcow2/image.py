@@ -3,7 +3,7 @@
 import errno
 from contextlib import AbstractContextManager
 
-from tgtcore import Buffer, Concurrency, Extent, Features, SnapshotInfo, Store
+from tgtcore import Buffer, Concurrency, Extent, Features, SnapshotInfo, Space, Store
 from tgtcore_cow.qcow2 import bitmaps
 from tgtcore_cow.qcow2 import header as headers
 from tgtcore_cow.qcow2.clearing import Clearing
@@ -96,7 +96,7 @@ class Image(Store):
             found |= Features.UNMAP | Features.WRITE_ZEROES
         elif self._volume.backing is None:
             found |= Features.UNMAP
-        return found
+        return found | self._volume.data.features() & Features.SPACE
 
     def read(self, offset: int, length: int) -> Buffer:
         """As in the contract."""
@@ -134,6 +134,10 @@ class Image(Store):
     def extents(self, offset: int, length: int) -> list[Extent]:
         """As in the contract."""
         return self._reading.extents(offset, length)
+
+    def space(self) -> Space:
+        """That of the file with the data."""
+        return self._volume.data.space()
 
     def resize(self, size_bytes: int) -> None:
         """As in the contract.
