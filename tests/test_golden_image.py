@@ -1,7 +1,8 @@
 """The how-to guide on golden images is followed: what it shows is served to two initiators."""
 
 import re
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -46,6 +47,13 @@ def login(lab: Tgtd, who: str) -> Client:
     return client
 
 
+def until(true: Callable[[], bool]) -> None:
+    """Wait until something is so."""
+    ends_at = time.monotonic() + 20
+    while not true():
+        assert time.monotonic() < ends_at
+
+
 def content(client: Client) -> bytes:
     outcome = client.execute(READ, room=BLOCKS_BYTES)
     assert outcome.status == 0, outcome
@@ -65,6 +73,32 @@ def test_each_has_its_own_disk_on_one_image(lab: Tgtd) -> None:
     write(bob, b"b" * BLOCKS_BYTES)
     assert content(alice) == b"a" * BLOCKS_BYTES
     alice.close()
+    bob.close()
+
+
+def test_the_last_logout_resets_a_disk(lab: Tgtd) -> None:
+    first = login(lab, "alice")
+    write(first, b"a" * BLOCKS_BYTES)
+    second = login(lab, "alice")  # the same initiator port: the first session ends, and has not logged out
+    first.abort()
+    assert content(second) == b"a" * BLOCKS_BYTES
+    second.abort()
+    until(lambda: not lab.admin("session", "list"))
+    third = login(lab, "alice")
+    assert content(third) == b"a" * BLOCKS_BYTES, "who was lost may come back"
+    third.close()
+    until(lambda: lab.admin("filter", "show", "alice", "overlay")["figures"]["resets"] == 1)
+    fourth = login(lab, "alice")
+    assert content(fourth) == GOLDEN[:BLOCKS_BYTES]
+    fourth.close()
+
+
+def test_a_disk_is_reset_on_command(lab: Tgtd) -> None:
+    bob = login(lab, "bob")
+    write(bob, b"b" * BLOCKS_BYTES)
+    assert lab.admin("filter", "do", "bob", "overlay", "reset")
+    assert bob.execute(READ, room=BLOCKS_BYTES).sense[2:14:10] == bytes((6, 0x28)), "the medium may have changed"
+    assert content(bob) == GOLDEN[:BLOCKS_BYTES]
     bob.close()
 
 

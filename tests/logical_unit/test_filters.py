@@ -10,7 +10,7 @@ from tgtcore.command_filter import CommandFilter
 from tgtcore.device import command
 from tgtcore.errors import CheckCondition
 from tgtcore.logical_unit import LogicalUnit, Pause
-from tgtcore.nexus import Tmf, TmfRequest, TmfResponse, manage
+from tgtcore.nexus import Nexus, Tmf, TmfRequest, TmfResponse, manage
 from tgtcore.options import NoOptions
 from tgtcore.scsi import asc
 from tgtcore.scsi.sense import SenseKey
@@ -55,6 +55,13 @@ class Noting(CommandFilter):
     def command(self, task: Task) -> None:
         """Note it."""
         self.met.append(task.cdb[0])
+
+
+class Hearing(CommandFilter):
+    """Hears of initiators only."""
+
+    def nexus_lost(self, nexus: Nexus) -> None:
+        return
 
 
 class Watching(CommandFilter):
@@ -384,6 +391,16 @@ def test_no_filters_cost_nothing(made: Bench, lu: LogicalUnit, initiator: Initia
     assert (itl.commands, itl.barred, lu.filters) == (plain, False, None)
     made.lus[0].set_filters((), lambda *_: None, made.loop)
     assert lu.filters is None
+
+
+def test_filters_that_only_hear_of_initiators_are_in_no_commands_way(
+    made: Bench, lu: LogicalUnit, initiator: Initiator
+) -> None:
+    initiator.execute(READY)
+    itl = initiator.nexus.itl(0)
+    assert itl is not None
+    filtered(made, Hearing(NoOptions()))
+    assert (itl.commands, itl.barred) == (lu.commands, False)
 
 
 def test_a_request_reaches_who_may_fulfil_it(made: Bench, lu: LogicalUnit) -> None:

@@ -59,7 +59,9 @@ class Filters:
         self._watchers: tuple[CommandFilter, ...] = ()
 
     def wrap(self, table: CommandTable) -> CommandTable:
-        """An opcode table that leads along the row."""
+        """An opcode table that leads along the row; the same, if nobody stands in the row."""
+        if not self._row:
+            return table
         return CommandTable([FilteredCommand(bound, self._run) for bound in table])
 
     def replace(self, filters: Sequence[CommandFilter]) -> None:

@@ -9,9 +9,10 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 from tgtcore_cow.options import OverlayOptions
+from tgtcore_cow.overlay import scratch
 from tgtcore_cow.overlay_format import Overlay
 
-from tgtcore import Aftermath, NoOptions, Store, StoreError
+from tgtcore import Aftermath, NoOptions, Space, Store, StoreError
 from tgtcore.testing.layer import LayerConformance, WatchedBase
 from tgtcore.testing.ram import RamStore
 from tgtcore.testing.store_model import pattern
@@ -154,6 +155,21 @@ class TestLimit:
         region = one._scratch._file
         os.fsync(region.fd)
         assert os.fstat(region.fd).st_blocks * 512 <= one.used_bytes == BLOCK
+
+
+class TestSpace:
+    def test_what_is_left_of_the_limit_is_told(self, base: RamStore) -> None:
+        one = overlay(base, limit=10 * BLOCK)
+        one.write(0, b"x")
+        assert one.space() == Space(BLOCK, 9 * BLOCK, shared=False)
+
+    def test_in_a_folder_there_may_be_less(
+        self, base: RamStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        one = overlay(base, limit=10 * BLOCK, data="file", folder=tmp_path)
+        assert one.space() == Space(0, 10 * BLOCK, shared=False)
+        monkeypatch.setattr(scratch, "file_space", lambda fd: Space(0, BLOCK, shared=True))
+        assert one.space() == Space(0, BLOCK, shared=True)
 
 
 class TestLogout:

@@ -67,6 +67,17 @@ def store(tmp_path: Path) -> Iterator[FileStore]:
     store.close()
 
 
+def test_what_a_sparse_file_takes_and_what_is_left(store: FileStore, tmp_path: Path) -> None:
+    file_system = os.statvfs(tmp_path)
+    assert store.space().used_bytes == 0
+    store.write(0, bytes(65536))
+    store.flush()
+    space = store.space()
+    assert 65536 <= space.used_bytes < 2 * MIB
+    assert 0 < space.available_bytes <= file_system.f_blocks * file_system.f_frsize
+    assert space.shared
+
+
 def _code(caught: "pytest.ExceptionInfo[OSError]") -> int | None:
     return caught.value.errno
 
