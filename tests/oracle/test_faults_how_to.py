@@ -83,6 +83,7 @@ def test_everything_works_in_the_order_of_the_page(tmp_path: Path) -> None:
         left = _run("tgtadm filter list --json", tmp_path).stdout
     shown = said["tgtadm filter show disk0 bad"].stdout
     assert re.search(r"chosen: [1-9]", shown), shown
+    assert "unflushed_bytes" in said["tgtadm filter show disk0 crash"].stdout
     cut = said["tgtadm filter do disk0 crash crash keep=some seed=3"].stdout
     assert "paused_ms" in cut.replace(" ", "_"), cut
     played = said["tgtadm filter play faults.toml"]
