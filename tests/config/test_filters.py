@@ -25,6 +25,7 @@ class Slow(CommandFilter):
 def registry() -> Registry:
     made = Registry()
     made.store("memory", FakeStore)
+    made.store("file", type("FakeFile", (FakeStore,), {"Options": SlowOptions}))
     made.filter("through", Through)
     made.filter("slow", Slow)
     made.device_type("fake", FakeDevice)
@@ -115,3 +116,11 @@ def test_a_filter_on_commands_is_no_store(registry: Registry) -> None:
         "c.toml:4: logical_units.u.store.type: slow is a filter on commands, not on storage calls: it belongs in the logical "
         'unit\'s key "filters", filters = [{ type = "slow" }]'
     )
+
+
+def test_a_filter_does_not_write_to_a_disk(registry: Registry) -> None:
+    unit = 'device_type = "fake"\nstore = { type = "file", path = "a.img" }'
+    assert refused(registry, '[{ type = "slow", path = "x/../a.img" }]', unit=unit) == (
+        'c.toml:5: logical_units.u.filters[0]: /base/x/../a.img is the store of logical unit "u"; a filter needs a file of its own'
+    )
+    assert checked(registry, '[{ type = "slow", path = "b" }]', unit).logical_units["u"].filters

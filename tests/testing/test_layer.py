@@ -114,6 +114,51 @@ class ReadsBeyondItsBase(Shifted):
         self.size_bytes += len(HEADER)
 
 
+class Keeps(Shifted):
+    """Keeps writes to itself until it is flushed, and forgets them when it is told to."""
+
+    def __init__(self, base: Store, options: Any) -> None:
+        super().__init__(base, options)
+        self.kept: dict[int, bytes] = {}
+
+    def features(self) -> Features:
+        return super().features() & ~(Features.WRITE_THROUGH | Features.UNMAP)
+
+    def read(self, offset: int, length: int) -> Buffer:
+        found = bytearray(super().read(offset, length))
+        for at, byte in self.kept.items():
+            if offset <= at < offset + length:
+                found[at - offset : at - offset + 1] = byte
+        return found
+
+    def write(self, offset: int, data: Buffer) -> None:
+        self.kept |= {offset + at: bytes((byte,)) for at, byte in enumerate(data)}
+
+    def flush(self) -> None:
+        for at, byte in self.kept.items():
+            super().write(at, byte)
+        self.kept = {}
+        self.base.flush()
+
+    def base_changed(self) -> None:
+        self.kept = {}
+
+
+class RemembersWhatIsLost(Keeps):
+    def base_changed(self) -> None:
+        return
+
+
+class WritesWhatIsLost(Keeps):
+    def base_changed(self) -> None:
+        self.lost = self.kept
+        self.kept = {}
+
+    def flush(self) -> None:
+        self.kept |= getattr(self, "lost", {})
+        super().flush()
+
+
 CAUGHT: list[tuple[type[Shifted], Any, str]] = [
     (Forwards, LayerConformance.test_what_it_does_not_know_it_does_not_forward, "forwards what it does not know"),
     (ClosesItsBase, LayerConformance.test_the_base_is_the_cores_to_close, "the core does that"),
@@ -122,8 +167,18 @@ CAUGHT: list[tuple[type[Shifted], Any, str]] = [
     (SwallowsErrors, LayerConformance.test_an_error_of_the_base_is_an_error, "DID NOT RAISE"),
     (SwallowsWriteErrors, LayerConformance.test_an_error_of_the_base_is_an_error, "DID NOT RAISE"),
     (OffersMoreThanItsBase, LayerConformance.test_on_a_base_that_takes_no_writes_it_takes_none, "takes no writes"),
+    (RemembersWhatIsLost, LayerConformance.test_it_forgets_what_its_base_has_no_more, "it reads what its base"),
+    (WritesWhatIsLost, LayerConformance.test_it_forgets_what_its_base_has_no_more, "it writes what was lost"),
     (ReadsBeyondItsBase, LayerConformance.test_an_error_of_the_base_is_an_error, "do not lie in the base"),
 ]
+
+
+def test_one_that_forgets_is_sound() -> None:
+    kit = LayerConformance()
+    made: list[Keeps] = []
+    kit.make_layer = lambda base: made.append(Keeps(base, NoOptions())) or made[-1]  # type: ignore[func-returns-value, method-assign]
+    kit.test_it_forgets_what_its_base_has_no_more()
+    assert made[0].kept == {}
 
 
 @pytest.mark.parametrize(("careless", "test", "message"), CAUGHT, ids=[case[0].__name__ for case in CAUGHT])

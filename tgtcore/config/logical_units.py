@@ -89,6 +89,21 @@ def check_shared_paths(units: Mapping[str, LogicalUnitConfig | None], problems: 
                     )
                     break
             others[name] = writes
+    _check_filters_write_elsewhere(units, users, problems)
+
+
+def _check_filters_write_elsewhere(
+    units: Mapping[str, LogicalUnitConfig | None], users: Mapping[Path, Mapping[str, bool]], problems: Problems
+) -> None:
+    """A log in the place of a disk would destroy it."""
+    for name, unit in units.items():
+        for number, one in enumerate(unit.filters if unit is not None else ()):
+            for path in paths_of(one.options):
+                for other in users.get(path.resolve(), ()):
+                    problems.add(
+                        ("logical_units", name, "filters", number),
+                        f'{path} is the store of logical unit "{other}"; a filter needs a file of its own',
+                    )
 
 
 def check_shared_names(units: Mapping[str, LogicalUnitConfig | None], problems: Problems) -> None:

@@ -17,7 +17,9 @@ def check_notices(unit: Unit, store: Store, what: str) -> None:
     deaf = [one for one in unit.stack.above(store) if type(one).base_changed is Store.base_changed]
     if not deaf:
         return
-    layers = [layer for layer in layers_of_unit(unit) if layer.object in deaf]
+    every = layers_of_unit(unit)
+    layers = [layer for layer in every if layer.object in deaf]
+    own = next((layer.name for layer in every if layer.object is store), "it")
     names = ", ".join(layer.name for layer in layers)
     going = [layer.name for layer in layers if layer.can_go]
     if len(going) == len(layers):
@@ -25,7 +27,7 @@ def check_notices(unit: Unit, store: Store, what: str) -> None:
         how = f"remove it first: {how}"
     else:
         how = "take it out of the configuration first"
-    raise StoreError(f"{what}: {names} stands on the store that keeps it and would not notice; {how}")
+    raise StoreError(f"{what}: {names} stands on {own} and would not notice; {how}")
 
 
 def tell_above(stack: Stack, store: Store) -> None:

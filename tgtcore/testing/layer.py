@@ -185,6 +185,23 @@ class LayerConformance(StoreConformance):
         layer.write(0, b"\xaa" * layer.block_bytes)
         layer.flush()
 
+    def test_it_forgets_what_its_base_has_no_more(self) -> None:
+        """As when power is cut beneath it: nothing that was not flushed is read or written any more; if it can be told."""
+        base = WatchedBase(self.base_bytes)
+        layer = self.make_layer(base)
+        hears = type(layer).base_changed is not Store.base_changed
+        if hears and Features.WRITE in layer.features():
+            layer.write(0, b"\x55" * layer.block_bytes)
+            layer.flush()
+            flushed, content = bytes(base.content), bytes(layer.read(0, layer.size_bytes))
+            layer.write(0, b"\xaa" * layer.block_bytes)
+            base.content[:] = flushed
+            layer.base_changed()
+            assert bytes(layer.read(0, layer.size_bytes)) == content, "it reads what its base does not have any more"
+            layer.flush()
+            assert base.content == flushed, "it writes what was lost"
+        layer.close()
+
     def test_on_a_base_that_takes_no_writes_it_takes_none(self) -> None:
         """It opens, reads and offers no more than its base can do, unless it keeps what is written elsewhere."""
         if not self.writes_base:

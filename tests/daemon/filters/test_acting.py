@@ -113,7 +113,7 @@ async def test_what_would_not_notice_keeps_it_from_being_done(running: Running, 
     await have(running, "layer", "power")
     with pytest.raises(
         StoreError,
-        match="layer stands on the store that keeps it and would not notice; remove it first: tgtadm filter remove a layer",
+        match="layer stands on power and would not notice; remove it first: tgtadm filter remove a layer",
     ):
         await do(running, "power", "cut")
     assert attentions(host) == []

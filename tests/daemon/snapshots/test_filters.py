@@ -34,7 +34,7 @@ async def test_what_a_filter_keeps_is_in_a_snapshot(start: Start) -> None:
     assert store_of(running).content[:512] == X
     with pytest.raises(
         StoreError,
-        match="can't go back to a snapshot: layer stands on the store that keeps it and would not notice; "
+        match="can't go back to a snapshot: layer stands on keeps and would not notice; "
         "remove it first: tgtadm filter remove a layer",
     ):
         await revert_snapshot(unit, "one", 5, force=True)

@@ -311,7 +311,7 @@ async def test_after_a_failure_initiators_are_told_too(running: Running, host: H
 
 async def test_beneath_another_store_it_does_not_go_back(running: Running) -> None:
     await keep(running, unit="b")
-    with pytest.raises(StoreError, match="can't go back to a snapshot: clear stands on the store that keeps it"):
+    with pytest.raises(StoreError, match="can't go back to a snapshot: clear stands on keeps and would not notice"):
         await revert_snapshot(unit_of(running, "b"), "one", 10)
 
 
