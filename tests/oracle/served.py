@@ -107,6 +107,16 @@ class Served:
         """One LUN on a qcow2 image, which is made if a size is given, on free ports of an address."""
         made, base_made = (f', create = true, size = "{size}"', ', create = true, size = "1M"') if size else ("", "")
         store = f'{{ type = "qcow2"{made}, base = {{ type = "file", path = "{image}"{base_made} }} }}'
+        return cls._on(work, store, host, portals)
+
+    @classmethod
+    def overlay(cls, work: Path, golden: Path, *, data: str) -> Self:
+        """One LUN on an overlay over an image that is there, through two portals."""
+        store = f'{{ type = "overlay", data = "{data}", base = {{ type = "file", path = "{golden}" }} }}'
+        return cls._on(work, store, "127.0.0.1", 2)
+
+    @classmethod
+    def _on(cls, work: Path, store: str, host: str, portals: int) -> Self:
         addresses = ", ".join([f'{{ address = "{host}:0" }}'] * portals)
         return cls.configured(work, _DISK.format(store=store, portals=addresses, target=TARGET), plugins=("cow",))
 

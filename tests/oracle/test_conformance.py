@@ -99,6 +99,18 @@ def test_nothing_fails_on_a_qcow2_disk(tmp_path: Path) -> None:
     assert Qcow2Image.check(image).clean
 
 
+@pytest.mark.timeout(600)
+def test_nothing_fails_on_an_overlay(tmp_path: Path) -> None:
+    golden = tmp_path / "golden.img"
+    with golden.open("wb") as file:
+        file.truncate(1 << 30)
+    with Served.overlay(tmp_path, golden, data="memory") as served:
+        score = cu_score.run(served.urls)
+    assert failures(score) == set(), score.report()
+    assert len(score.names("passed")) >= _LEAST_PASSED, score.report()
+    assert golden.stat().st_blocks == 0, "it was written to"
+
+
 @pytest.mark.timeout(120)
 def test_nothing_fails_on_a_removable_disk(tmp_path: Path) -> None:
     with Served.disk(tmp_path, tmp_path / "disk.img", options=("--size", "64M", "--removable")) as served:
