@@ -39,22 +39,23 @@ class Log(CommandFilter):
     def __init__(self, options: LogOptions) -> None:
         super().__init__(options)
         self._file = LogFile(options.path, options.max_bytes, options.keep)
-        self._about: dict[Task, list[list[int]]] = {}
-        """The blocks of commands that have not ended."""
+        self._about: dict[Task, list[list[int]] | None] = {}
+        """The commands that have not ended, with their blocks: UNMAP tells them in its data-out, which is gone at the end."""
 
     def accepted(self, task: Task) -> None:
-        """Note what it is about."""
-        self._about[task] = _blocks(task)
+        """It will be written down."""
+        self._about[task] = None
 
     def command(self, task: Task) -> None:
-        """Note it again, for UNMAP tells it in its data-out, which is gone at the end; unless it came before this filter."""
+        """Note what it is about, unless it came before this filter."""
         if task in self._about:
             self._about[task] = _blocks(task)
 
     def ended(self, task: Task) -> None:
         """Write it down."""
         seconds = time.monotonic() - task.since_s
-        self._file.put(_record(task, seconds, self._about.pop(task)))
+        blocks = self._about.pop(task)
+        self._file.put(_record(task, seconds, _blocks(task) if blocks is None else blocks))
 
     @action("Begin a new file now; the one that there is becomes PATH.1.")
     def rotate(self, _: NoOptions) -> dict[str, Any]:
