@@ -177,6 +177,17 @@ def test_errors_delays_and_rates_for_chosen_commands(site: Site) -> None:
     assert read(client, 100).status == read(other, 0).status == Status.GOOD
 
 
+def test_an_error_while_there_is_a_file_beside_the_configuration(site: Site) -> None:
+    site.use('type = "error", commands = "flushes", while_file_exists = "full", errno = "ENOSPC"')
+    client, switch = site.client(), site.folder / "full"
+    flush = bytes((0x35,)).ljust(10, b"\0")
+    assert client.execute(flush).status == Status.GOOD
+    switch.touch()
+    assert parse_sense(client.execute(flush).sense).key is SenseKey.DATA_PROTECT
+    switch.unlink()
+    assert client.execute(flush).status == Status.GOOD
+
+
 def test_a_command_in_a_black_hole_until_it_is_released(site: Site) -> None:
     site.ask("filter add", type="black-hole", keys=["commands=WRITE (10)"], name="hole")
     client, other = site.client(), site.client(OTHER)
