@@ -2,42 +2,24 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
+from support.slow import Slow, slow_bench, slow_of
 
 from tgtcore.aborting import abort_all, in_silence
-from tgtcore.device import SharedCommands
 from tgtcore.nexus import Tmf, TmfRequest, TmfResponse, manage
 from tgtcore.scsi.status import Status
-from tgtcore.task import PENDING, Attribute, State, Task
-from tgtcore.testing.initiator import Bench, Initiator, MemoryTask, bench
-
-
-class Slow(SharedCommands):
-    """TEST UNIT READY goes on until the test ends it."""
-
-    code = 0x03
-    needs_store = False
-
-    def __init__(self, *args: Any) -> None:
-        super().__init__(*args)
-        self.started: list[Task] = []
-
-    def test_unit_ready(self, task: Task) -> Any:
-        self.started.append(task)
-        return PENDING
+from tgtcore.task import Attribute, State
+from tgtcore.testing.initiator import Bench, Initiator, MemoryTask
 
 
 @pytest.fixture
 def made() -> Iterator[Bench]:
-    with bench(threads=1) as made:
-        made.add(Slow)
+    with slow_bench() as made:
         yield made
 
 
 @pytest.fixture
 def slow(made: Bench) -> Slow:
-    device = made.lus[0].device
-    assert isinstance(device, Slow)
-    return device
+    return slow_of(made)
 
 
 def told() -> tuple[list[bool], Any]:

@@ -5,30 +5,19 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
+from support.slow import slow_bench
 
-from tgtcore.device import SharedCommands
 from tgtcore.scsi import asc
 from tgtcore.scsi.sense import SenseKey
 from tgtcore.task import PENDING, Attribute, State, Task
-from tgtcore.testing.initiator import Bench, Initiator, MemoryTask, bench
+from tgtcore.testing.initiator import Bench, Initiator, MemoryTask
 
 INQUIRY, MODE_SELECT = "12 00 00 00 24 00", "15 10 00 00 04 00"
 
 
-class Slow(SharedCommands):
-    """TEST UNIT READY goes on until the test ends it."""
-
-    code = 0x03
-    needs_store = False
-
-    def test_unit_ready(self, task: Task) -> Any:
-        return PENDING
-
-
 @pytest.fixture
 def made() -> Iterator[Bench]:
-    with bench(threads=1) as made:
-        made.add(Slow)
+    with slow_bench() as made:
         yield made
 
 

@@ -11,7 +11,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from click.testing import CliRunner
 from support.process import BIN, Tgtd, run
+
+from tgtcore.cli.tgtd import main as tgtd
 
 TARGET = "iqn.2025-01.example:a"
 GOOD = f"""
@@ -144,11 +147,6 @@ MISTAKES = {
         ":99999",
         "c.toml:7: transports.iscsi.portals[0].address: address '127.0.0.1:99999': ",
     ),
-    "an address of somebody else": (
-        "127.0.0.1:0",
-        "203.0.113.7:3260",
-        "transport iscsi: portal 203.0.113.7:3260: cannot assign requested address",
-    ),
     "a block size that does not exist": (
         UNIT,
         f"{UNIT}\nblock_size = 100",
@@ -169,11 +167,6 @@ MISTAKES = {
         "portal_groups = [7]\nallow =",
         f'c.toml:14: targets."{TARGET}".portal_groups: no portal is in group 7 (expected one of: 1)',
     ),
-    "a secret that others may read": (
-        UNIT,
-        f'[accounts.al]\nsecret_file = "c.toml"\n{UNIT}',
-        "c.toml: others may read it (mode 0644); expected 0600, try: chmod 600 ",
-    ),
     "a secret in the file": (
         UNIT,
         f'[accounts.al]\nsecret = "hush"\n{UNIT}',
@@ -185,6 +178,20 @@ MISTAKES = {
         'c.toml:12: not TOML: expected a value, such as "text", 5, true or ["a", "b"] (column 13)',
     ),
     "no plugins": ("plugins", "#", 'c.toml:1: the key "plugins" is missing: name the plugins to enable, such as '),
+}
+
+
+MISTAKES_MET_WHEN_SERVING = {
+    "an address of somebody else": (
+        "127.0.0.1:0",
+        "203.0.113.7:3260",
+        "transport iscsi: portal 203.0.113.7:3260: cannot assign requested address",
+    ),
+    "a secret that others may read": (
+        UNIT,
+        f'[accounts.al]\nsecret_file = "c.toml"\n{UNIT}',
+        "c.toml: others may read it (mode 0644); expected 0600, try: chmod 600 ",
+    ),
     "a path that is too long for a socket": (
         "run/tgtd.sock",
         f"{'x' * 100}.sock",
@@ -199,13 +206,29 @@ MISTAKES = {
 
 
 @pytest.mark.parametrize(("old", "new", "message"), MISTAKES.values(), ids=MISTAKES)
-def test_a_mistake_is_one_clear_message(folder: Path, old: str, new: str, message: str) -> None:
+def test_a_mistake_is_one_clear_message(
+    folder: Path, old: str, new: str, message: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """From a check in this process; what is said is the same before the daemon serves, as some show below."""
+    assert old in GOOD
+    (folder / "c.toml").write_text(GOOD.replace(old, new, 1))
+    monkeypatch.chdir(folder)
+    before = contents(folder)
+    done = CliRunner().invoke(tgtd, ["--check", "c.toml"], prog_name="tgtd", catch_exceptions=False)
+    (said,) = done.stderr.splitlines()
+    assert (done.exit_code, done.stdout) == (2, "")
+    assert said.startswith("tgtd: ")
+    assert message in said
+    assert "hush" not in said
+    assert contents(folder) == before
+
+
+@pytest.mark.parametrize(("old", "new", "message"), MISTAKES_MET_WHEN_SERVING.values(), ids=MISTAKES_MET_WHEN_SERVING)
+def test_a_mistake_that_serving_meets_is_one_clear_message(folder: Path, old: str, new: str, message: str) -> None:
     assert old in GOOD
     (folder / "odd.img").write_bytes(bytes(1000))
     (folder / "c.toml").write_text(GOOD.replace(old, new, 1))
-    said = refused(folder)
-    assert message in said
-    assert "hush" not in said
+    assert message in refused(folder)
 
 
 STORES = {

@@ -8,6 +8,7 @@ import socket
 from collections import Counter
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -222,6 +223,7 @@ async def test_it_ends_in_the_middle_of_another_start(tmp_path: Path) -> None:
     marker = tmp_path / "marker"
     async with running(start="hang", marker=str(marker)) as (driver, _):
         marker.touch()
+        driver._patience = replace(HASTY, start_s=0.5)  # the first start had as long as it took
         kill(driver)
         await until(lambda: driver.starts == 2 and driver.attendant is not None)
 

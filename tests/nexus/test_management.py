@@ -4,50 +4,28 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
+from support.slow import Slow, slow_bench, slow_of
 
-from tgtcore.device import SharedCommands
 from tgtcore.nexus import Tmf, TmfRequest, TmfResponse, manage
 from tgtcore.scsi import asc
 from tgtcore.scsi.sense import SenseKey
 from tgtcore.scsi.status import Status
-from tgtcore.task import PENDING, Attribute, State, Task
-from tgtcore.testing.initiator import Bench, Initiator, bench
+from tgtcore.task import Attribute, State
+from tgtcore.testing.initiator import Bench, Initiator
 
 READY, RESERVE, MODE_SENSE = "00", "16", "1a 08 0a 00 ff"
 NEXUS_LOSS = (SenseKey.UNIT_ATTENTION, *asc.I_T_NEXUS_LOSS_OCCURRED)
 
 
-class Slow(SharedCommands):
-    """TEST UNIT READY goes on until the test ends it."""
-
-    code = 0x03
-    needs_store = False
-
-    def __init__(self, *args: Any) -> None:
-        super().__init__(*args)
-        self.started: list[Task] = []
-        self.lost: list[Any] = []
-
-    def test_unit_ready(self, task: Task) -> Any:
-        self.started.append(task)
-        return PENDING
-
-    def nexus_lost(self, nexus: Any) -> None:
-        self.lost.append(nexus)
-
-
 @pytest.fixture
 def made() -> Iterator[Bench]:
-    with bench(threads=1) as made:
-        made.add(Slow)
+    with slow_bench() as made:
         yield made
 
 
 @pytest.fixture
 def slow(made: Bench) -> Slow:
-    device = made.lus[0].device
-    assert isinstance(device, Slow)
-    return device
+    return slow_of(made)
 
 
 @pytest.fixture

@@ -8,6 +8,10 @@ import sys
 from pathlib import Path
 from typing import Any, Self
 
+from click.testing import CliRunner
+
+from tgtcore.cli.tgtadm import main as tgtadm
+
 BIN = Path(sys.executable).parent
 _WAIT_S = 20
 
@@ -63,9 +67,10 @@ class Tgtd:
         return self._log.read_text()
 
     def admin(self, *words: str | Path, status: int = 0) -> Any:
-        """Run tgtadm and return what it says as JSON."""
-        done = run("tgtadm", "--socket", self.ready["socket"], *words, "--json")
-        assert done.returncode == status, done.stderr
+        """What tgtadm says as JSON; it runs in this process, which takes a tenth of the time of one of its own."""
+        command = ["--socket", self.ready["socket"], *map(str, words), "--json"]
+        done = CliRunner().invoke(tgtadm, command, prog_name="tgtadm", catch_exceptions=False)
+        assert done.exit_code == status, done.output
         return json.loads(done.stdout)
 
     def stop(self, signal_number: int = 15) -> int:

@@ -94,7 +94,10 @@ async def test_it_waits_only_so_long_for_commands(running: Running, host: Host, 
     assert await host.read(1) == bytes(512)
 
 
-async def test_a_unit_that_is_going_away_is_not_reloaded(running: Running, host: Host, site: Site) -> None:
+async def test_a_unit_that_is_going_away_is_not_reloaded(
+    running: Running, host: Host, site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("tgtcore.daemon.departures._LOGOUT_S", 0)
     task = host.start("2a 00 00000000 00 0001", X, lun=1)
     unit = running.daemon.inventory.units["b"]
     assert unit.store is not None
