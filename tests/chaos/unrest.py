@@ -15,7 +15,7 @@ from tgtcore.management.protocol import Code, VerbError
 
 _EXPECTED = {Code.NOT_FOUND, Code.BUSY, Code.CONFIG, Code.FAILED, Code.PLUGIN}
 """Somebody else has taken it away, or given it back, or it is on its way."""
-_FILTERS = (
+_FILTERS: tuple[tuple[str, list[str]], ...] = (
     ("delay", ["seconds=0.05", "probability=0.1"]),
     ("black-hole", ["commands=READ (10)", "every=50"]),
     ("error", ["status=BUSY", "probability=0.1"]),
