@@ -1,6 +1,8 @@
 """The stateful machine: whatever is done to an image, it holds what the model holds, and its judge finds nothing wrong with it."""
 
 import errno
+from collections.abc import Iterator
+from contextlib import contextmanager
 from random import Random
 from typing import ClassVar
 
@@ -78,6 +80,36 @@ class ImageMachine(RuleBasedStateMachine):
     @rule(number=st.integers(0, _SNAPSHOTS_MAX))
     def delete_snapshot(self, number: int) -> None:
         self.worker.delete_snapshot(self.names[number % len(self.names)])
+
+    @precondition(lambda self: self.names)
+    @rule(number=st.integers(0, _SNAPSHOTS_MAX))
+    def clone(self, number: int) -> None:
+        name = self.names[number % len(self.names)]
+        copy = self.files.clone(self.worker.image, name)
+        self.judge.assert_clean(copy)
+        self.judge.assert_content(copy, self.worker.history.snapshots[name])
+
+    @precondition(lambda self: self.worker.image.header.backing_file and not self.names)
+    @rule()
+    def commit(self) -> None:
+        with self._closed():
+            self.files.commit()
+
+    @precondition(lambda self: self.files.shape.data_file != "raw" and not self.names)
+    @rule(sectors=st.integers(0, 400))
+    def rebase(self, sectors: int) -> None:
+        with self._closed():
+            self.files.rebase(Random(sectors).randbytes(sectors * 512) if sectors else None)
+
+    @contextmanager
+    def _closed(self) -> Iterator[None]:
+        """There is room, and nobody has the image."""
+        self.make_room()
+        self.flush()
+        self.worker.image.close()
+        yield
+        self._assert_flushed()
+        self.worker.image = self.files.open()
 
     @rule(clusters=st.integers(0, 70), sectors=st.integers(1, 40))
     def grow(self, clusters: int, sectors: int) -> None:

@@ -7,13 +7,16 @@ from random import Random
 from cow.bases import Base
 from cow.recording import Log
 from hypothesis import strategies as st
+from tgtcore_cow.qcow2.committing import commit
+from tgtcore_cow.qcow2.copying import clone
 from tgtcore_cow.qcow2.create_options import CreateOptions
 from tgtcore_cow.qcow2.creation import create
-from tgtcore_cow.qcow2.image import Image
+from tgtcore_cow.qcow2.image import Image, read_header
+from tgtcore_cow.qcow2.rebasing import Nothing, keep_content, name_backing
 
 from tgtcore import Store
 
-IMAGE, BACKING, BACKING_BENEATH, DATA = "image.qcow2", "backing", "backing.raw", "image.data"
+IMAGE, BACKING, BACKING_BENEATH, OTHER, DATA = "image.qcow2", "backing", "backing.raw", "other.raw", "image.data"
 """Names of the files, in the header too: all of them lie in one folder when they are written out."""
 
 
@@ -128,25 +131,69 @@ class Files:
         """Open the image."""
         return Image(self.image, backing=self._open_backing(), data_file=self.data, read_only=read_only)
 
-    def _open_backing(self) -> Store | None:
-        if not self.backing:
+    def _open_backing(self, *, read_only: bool = True) -> Store | None:
+        name = read_header(self.image).backing_file
+        if not name:
             return None
-        if BACKING_BENEATH in self.backing:
-            return Image(self.backing[BACKING], backing=self.backing[BACKING_BENEATH], read_only=True)
-        return self.backing[BACKING]
+        if name == BACKING and BACKING_BENEATH in self.backing:
+            return Image(self.backing[BACKING], backing=self.backing[BACKING_BENEATH], read_only=read_only)
+        return self.backing[name]
+
+    def commit(self) -> None:
+        """Commit the image, which is not open, into its backing image."""
+        backing = self._open_backing(read_only=False)
+        assert backing is not None, "there is one"
+        image = Image(self.image, backing=backing, data_file=self.data)
+        for _ in commit(image, backing):
+            pass
+        image.close()
+        backing.flush()
+
+    def rebase(self, content: bytes | None) -> None:
+        """Let the image, which is not open, stand on a raw image with some content, or on nothing."""
+        old: Store = self._open_backing() or Nothing()
+        new: Store = Nothing() if content is None else Base(content, ready=self.shape.ready)
+        image = Image(self.image, backing=old, data_file=self.data)
+        for _ in keep_content(image, old, new):
+            pass
+        image.close()
+        if isinstance(new, Base):
+            self.backing = {**self.backing, OTHER: new}
+        name_backing(self.image, "" if content is None else OTHER, "raw")
+
+    def clone(self, image: Image, snapshot: str, *, into: Log | None = None) -> "Files":
+        """A new image of a snapshot of this one, which is open as ``image``.
+
+        :param into: logs what is written to it.
+        """
+        copy = replace(self, image=Base(ready=self.shape.ready), data=None)
+        if into is not None:
+            copy.image = into.recorded(copy.image)
+        with image.frozen(snapshot) as frozen:
+            for _ in clone(frozen, copy.image, image.header.backing_file, image.header.backing_format):
+                pass
+        return copy
 
     def copy(self) -> "Files":
         """The files as they are now, apart from what becomes of these."""
         return replace(self, image=self.image.copy(), data=self.data.copy() if self.data else None)
 
-    def recorded(self, log: Log) -> "Files":
-        """The files as they are now; what is written to them from now on is logged."""
-        return replace(self, image=log.recorded(self.image), data=log.recorded(self.data) if self.data else None)
+    def recorded(self, log: Log, *, beneath: bool = False) -> "Files":
+        """The files as they are now; what is written to them from now on is logged.
+
+        :param beneath: what is written to the backing image too.
+        """
+        recorded = replace(self, image=log.recorded(self.image), data=log.recorded(self.data) if self.data else None)
+        if beneath:
+            recorded.backing = {**self.backing, BACKING: log.recorded(self.backing[BACKING])}
+        return recorded
 
     def left(self, contents: list[bytearray]) -> "Files":
         """What of files that were logged is left, in the log's order."""
-        image, *data = (Base(content, ready=self.shape.ready) for content in contents)
-        return replace(self, image=image, data=data[0] if data else None)
+        bases = iter([Base(content, ready=self.shape.ready) for content in contents])
+        left = replace(self, image=next(bases), data=next(bases) if self.data else None)
+        left.backing = {**self.backing, **dict(zip((BACKING,), bases, strict=False))}
+        return left
 
     @property
     def content(self) -> bytes:

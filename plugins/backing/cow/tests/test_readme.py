@@ -16,6 +16,7 @@ _SAID = [
     "['before']\nb'first content'\n",
     "b'for everyone'\nb'for Alice   '\n",
     "0%\n50%\n100%\nb'of today'\n",
+    "b'new'\nb'new' ''\n",
     "True 0 0\nTrue True 0\n",
     "this is no qcow2 image: it begins with b'no i', expected b'QFI\\xfb'\nmissing.qcow2 can't be opened: no such file\n",
 ]

@@ -34,6 +34,7 @@ class Chain:
     :param read_only: the image is opened for reading only.
     :param rules: what may be opened; by default what is in the folder of the image and below.
     :param data_file: the image's data file if it is open already; it stays the caller's to close.
+    :param writable: the nearest backing file is opened for writing.
     :raises StoreError: something may not or can't be opened; nothing stays open then.
     """
 
@@ -45,7 +46,9 @@ class Chain:
         read_only: bool = False,
         rules: Rules | None = None,
         data_file: HostFile | None = None,
+        writable: bool = False,
     ) -> None:
+        self._writable = writable
         self._rules = rules or Rules.beside(path)
         self._seen: dict[tuple[int, int], Path] = {}
         with suppress(OSError):  # it need not have a name any more
@@ -60,7 +63,7 @@ class Chain:
             """Where the image has its data, if not in itself."""
             self.layers = tuple(self._descend(stack, header, path))
             """What it stands on, the nearest first."""
-            self.backing = _built(stack, self.layers)
+            self.backing = _built(stack, self.layers, writable=writable)
             """The disk that it stands on."""
             self._close = stack.pop_all().close
 
@@ -70,18 +73,19 @@ class Chain:
 
     def _descend(self, stack: ExitStack, header: Header, path: Path) -> Iterator[Layer]:
         above: Header | None = header
-        for _ in range(IMAGES_MAX):
+        for number in range(IMAGES_MAX):
+            read_only = number > 0 or not self._writable
             if above is None or not above.backing_file:
                 return
             with _told_of(path):
                 image_format = self._rules.format_of(above.backing_file, above.backing_format)
-                file = self._open(stack, above.backing_file, path, "backing file", read_only=True)
+                file = self._open(stack, above.backing_file, path, "backing file", read_only=read_only)
             path, above = file.path, None
             data_file = None
             if image_format == "qcow2":
                 with _told_of(path):
                     above = read_header(file)
-                data_file = self._data_file(stack, above, path, read_only=True)
+                data_file = self._data_file(stack, above, path, read_only=read_only)
             yield Layer(file, above, data_file)
         if above is not None and above.backing_file:
             with _told_of(path):
@@ -115,14 +119,15 @@ class Chain:
         return None
 
 
-def _built(stack: ExitStack, layers: tuple[Layer, ...]) -> Store | None:
+def _built(stack: ExitStack, layers: tuple[Layer, ...], *, writable: bool) -> Store | None:
     beneath: Store | None = None
-    for file, header, data_file in reversed(layers):
+    for layer in reversed(layers):
+        file, header, data_file = layer
         if header is None:
             beneath = file
             continue
         with _told_of(file.path):
-            image = Image(file, backing=beneath, data_file=data_file, read_only=True)
+            image = Image(file, backing=beneath, data_file=data_file, read_only=not writable or layer is not layers[0])
         stack.callback(image.close)
         beneath = image
     return beneath

@@ -1,6 +1,6 @@
 """Images as a library's users have them: opened by the name of the file, and closed with everything that belongs to them."""
 
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Iterable
 from contextlib import ExitStack
 from os import PathLike
 from pathlib import Path
@@ -10,6 +10,7 @@ from tgtcore import Buffer, Extent, StoreError
 from tgtcore_cow.chain import Chain
 from tgtcore_cow.cloning import clone_into_file
 from tgtcore_cow.files import HostFile
+from tgtcore_cow.moving import commit_file, rebase_file
 from tgtcore_cow.names import Rules, located
 from tgtcore_cow.qcow2.check import Report, check
 from tgtcore_cow.qcow2.create_options import CreateOptions
@@ -99,9 +100,39 @@ class Qcow2Image(Image):
         :param progress: called again and again with up to which byte of the disk it is done.
         :raises StoreError: there is no such snapshot, there is such a file, or it can't be made; nothing is left of it then.
         """
-        for done in self.clone_snapshot(snapshot, Path(path)):
-            if progress is not None:
-                progress(done)
+        _told(self.clone_snapshot(snapshot, Path(path)), progress)
+
+    @staticmethod
+    def commit(path: str | PathLike[str], *, rules: Rules | None = None, progress: Progress | None = None) -> None:
+        """Write what an image has itself into its backing file, and empty the image; nobody may have either of them open.
+
+        At every moment, also after a crash, the disk of the image reads the same.  Other images that stand on that backing file
+        change.  A backing file that is shorter than the disk becomes as long.
+
+        :param progress: called again and again with up to which byte of the disk it is done.
+        :raises StoreError: the image has no backing file, or has snapshots, which would change; or one can't be opened or written.
+        """
+        _told(commit_file(Path(path), rules), progress)
+
+    @staticmethod
+    def rebase(
+        path: str | PathLike[str],
+        backing_file: str = "",
+        backing_format: str = "",
+        *,
+        unsafe: bool = False,
+        rules: Rules | None = None,
+        progress: Progress | None = None,
+    ) -> None:
+        """Let an image stand on another backing file, or on none, with the same content; nobody may have it open.
+
+        :param backing_file: its name as the header shall have it; empty: the image has all of its content itself then.
+        :param backing_format: ``raw`` or ``qcow2``.
+        :param unsafe: only change the name, for a backing file that has moved or is the same otherwise; it is not looked at.
+        :param progress: called again and again with up to which byte of the disk it is done.
+        :raises StoreError: the image has snapshots, which would change; or a file can't be opened; or the name has no room.
+        """
+        _told(rebase_file(Path(path), backing_file, backing_format, rules, unsafe=unsafe), progress)
 
     @staticmethod
     def check(path: str | PathLike[str]) -> Report:
@@ -190,3 +221,10 @@ class Qcow2Image(Image):
 
     def __exit__(self, *_: object) -> None:
         self.close()
+
+
+def _told(steps: Iterable[int], progress: Progress | None) -> None:
+    """Carry all steps out."""
+    for done in steps:
+        if progress is not None:
+            progress(done)

@@ -185,6 +185,13 @@ class Header:
             )
         return encoded
 
+    def bridge(self, name_offset: int) -> bytes:
+        """The same without the names of features, which nobody needs, and with the name of the backing file somewhere else."""
+        name_bytes = len(self.backing_file.encode("utf-8", "surrogateescape"))
+        needed = [_extension(*one) for one in self.extensions if one[0] != ExtensionType.FEATURE_NAMES]
+        fixed = self._fixed(name_offset if name_bytes else 0, name_bytes)
+        return fixed + b"".join(needed) + _extension(ExtensionType.END, b"")
+
     def _fixed_bytes(self) -> int:
         if self.version == 2:
             return _V2.size

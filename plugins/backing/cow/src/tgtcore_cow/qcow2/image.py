@@ -190,6 +190,23 @@ class Image(Store):
         self._check_writable()
         self._snapshots.revert(id_or_name)
 
+    # ---- what it stands on ------------------------------------------------------------------------------------------
+
+    @property
+    def volume(self) -> Volume:
+        """What its parts share."""
+        return self._volume
+
+    @property
+    def reading(self) -> Reading:
+        """What reads its disk."""
+        return self._reading
+
+    def empty(self) -> None:
+        """Let the image have nothing itself, at one stroke and durably: its disk reads as what is beneath."""
+        self._check_writable()
+        self._snapshots.empty()
+
     def frozen(self, id_or_name: str) -> AbstractContextManager[Frozen]:
         """What a snapshot holds; it can't be deleted meanwhile.
 

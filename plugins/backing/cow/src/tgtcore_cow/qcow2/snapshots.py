@@ -148,6 +148,19 @@ class Snapshots:
             switch.drop_place(volume.header.l1_offset, volume.header.l1_entries * 8)
             switch.carry_out(l1_offset=switch.place_words(l1), l1_entries=len(l1), size_bytes=snapshot.size_bytes)
 
+    def empty(self) -> None:
+        """Let the disk have nothing itself, at one stroke: it reads as what is beneath."""
+        volume = self._volume
+        with self._deleting:
+            with switching(volume, self._write_back) as switch:
+                l1 = volume.map.l1[:]
+                if not l1:
+                    return
+                left = Leftovers(volume, volume.header.l1_offset, l1, self._write_back.punch)
+                switch.carry_out(l1_offset=switch.place_words(array("Q", bytes(len(l1) * 8))))
+            self._left.append(left)
+            self._give_back()
+
     @contextmanager
     def frozen(self, id_or_name: str) -> Iterator[Frozen]:
         """What a snapshot holds; it can't be deleted meanwhile.
