@@ -2,6 +2,8 @@
 
 import errno
 import os
+import threading
+import weakref
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -76,6 +78,27 @@ def test_a_reset_gives_back_what_it_took(base: RamStore) -> None:
     assert one.reset(NoOptions()) == {"forgotten_bytes": used}
     assert bytes(read(0, base.size_bytes)) == base.content
     assert one.figures() == {"used_bytes": 0, "limit_bytes": 1 << 20, "resets": 1}
+
+
+@pytest.mark.parametrize("threads", [True, False])
+def test_a_reset_does_not_wait_for_space_to_be_given_back(
+    base: RamStore, monkeypatch: pytest.MonkeyPatch, threads: bool
+) -> None:
+    one = overlay(base)
+    file = weakref.ref(one._scratch)
+    started: list[threading.Thread] = []
+
+    def start(thread: threading.Thread) -> None:
+        if not threads:
+            raise RuntimeError("can't start new thread")
+        started.append(thread)
+
+    monkeypatch.setattr(threading.Thread, "start", start)
+    one.reset(NoOptions())
+    assert (file() is None) is not threads
+    for thread in started:
+        thread.run()
+    assert file() is None
 
 
 def test_what_was_being_sent_outlives_a_reset(base: RamStore) -> None:

@@ -3,7 +3,7 @@
 import errno
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from threading import Lock
+from threading import Lock, Thread
 
 from tgtcore import Buffer, Concurrency, Extent, Features, Region, Space, Store
 from tgtcore_cow.overlay.block_map import BASE, OWN, ZERO, BlockMap, Run, block_bytes_for
@@ -41,7 +41,8 @@ class Layer(Store):
         self._beneath_extents = Features.EXTENTS in base.features()
         self._folder = folder
         self._changing = Lock()
-        self.empty()
+        self._scratch = Scratch(self.size_bytes, folder)
+        self._map = BlockMap(self._blocks)
 
     def empty(self) -> None:
         """Have no blocks any more; nothing else is under way.
@@ -49,8 +50,10 @@ class Layer(Store):
         :raises StoreError: there can be no file for what will be written; nothing has changed.
         """
         scratch = Scratch(self.size_bytes, self._folder)
-        self._map = BlockMap(self._blocks)
+        former = [self._scratch]
         self._scratch = scratch
+        self._map = BlockMap(self._blocks)
+        _let_go(former)
 
     @property
     def used_bytes(self) -> int:
@@ -259,3 +262,11 @@ class Layer(Store):
         for start, stop, blocks in ((offset, first, none), (first, beyond, whole), (beyond, end, none)):
             if start < stop:
                 yield start, stop - start, blocks
+
+
+def _let_go(former: list[Scratch]) -> None:
+    """Giving back gigabytes takes seconds, in which nobody has to wait."""
+    try:
+        Thread(target=former.clear, name="overlay-emptied", daemon=True).start()
+    except RuntimeError:  # there are as many threads as there may be
+        former.clear()
