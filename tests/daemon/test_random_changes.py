@@ -2,12 +2,16 @@
 
 import asyncio
 import random
+from itertools import pairwise
 from typing import Any
 
 import pytest
 from daemon.conftest import Running, Start, configuration
-from support.fakes import FakeStore, FakeTransport, HeldTask
+from support.fake_filters import Layer, Noted, filtering
+from support.fakes import FakeDevice, FakeStore, FakeTransport, HeldTask
 
+from tgtcore import CommandFilter
+from tgtcore.daemon.inventory import Unit
 from tgtcore.errors import TgtError
 from tgtcore.nexus import Nexus
 from tgtcore.task import Attribute
@@ -15,7 +19,7 @@ from tgtcore.task import Attribute
 pytestmark = pytest.mark.asyncio
 CHANGES = 40
 
-BEGIN = configuration("")
+BEGIN = configuration("", "filtering")
 
 
 class World:
@@ -59,7 +63,14 @@ class World:
         if self.chance(3):
             store = f'{{ type = "through", base = {store} }}'
         refuses = "refuses = true\n" if self.chance(15) else ""
-        return f'[logical_units.{name}]\ndevice_type = "fake"\n{refuses}store = {store}\n'
+        return (
+            f'[logical_units.{name}]\ndevice_type = "fake"\n{refuses}store = {store}\nfilters = [{self._filters()}]\n'
+        )
+
+    def _filters(self) -> str:
+        chosen = self.random.sample(["hold", "layer", "power", "both"], self.random.choice([0, 0, 1, 2, 3]))
+        fails = (", fails = true" if self.chance(20) else "" for _ in chosen)
+        return ", ".join(f'{{ type = "{one}"{keys} }}' for one, keys in zip(chosen, fails, strict=True))
 
     def begin(self) -> None:
         """Initiators come, and send commands."""
@@ -88,10 +99,28 @@ class World:
         assert {id(store) for store in FakeStore.opened if not store.closed} == {
             id(store) for store in opened if isinstance(store, FakeStore)
         }
-        for unit in inventory.units.values():
+        in_use = [part.filter for unit in inventory.units.values() for part in unit.filters]
+        assert {id(one) for one in Noted.made if not one.closed} == {id(one) for one in in_use}
+        for name, unit in inventory.units.items():
+            assert tuple(part.config for part in unit.filters) == config.logical_units[name].filters
+            assert unit.stack is not None
+            self._check_filters(unit)
             assert unit.store is not None
             assert list(unit.store.claims.claimants()) == [str(unit.lu)]
             assert unit.lu.missing == 0
+
+    def _check_filters(self, unit: Unit) -> None:
+        """Those on storage calls stand on the store in their order, and those on commands see them in theirs."""
+        assert unit.stack is not None
+        assert unit.store is not None
+        assert unit.store.store is unit.stack.top
+        layers = [part.filter for part in unit.filters if isinstance(part.filter, Layer)]
+        assert unit.stack.stores[len(unit.stack.layers) :] == layers[::-1]
+        for upper, lower in pairwise([*layers, unit.stack.layers[-1]]):
+            assert isinstance(upper, Layer)
+            assert upper.base is lower
+        seen = tuple(part.filter for part in unit.filters if isinstance(part.filter, CommandFilter))
+        assert (unit.lu.filters.present if unit.lu.filters is not None else ()) == seen
 
     def _check_nexus(self, nexus: Nexus) -> None:
         assert not nexus.closed
@@ -106,13 +135,14 @@ def _closed_once(monkeypatch: pytest.MonkeyPatch) -> None:
         store.closed = True
 
     monkeypatch.setattr(FakeStore, "close", close)
+    monkeypatch.setattr(FakeDevice, "hands_over", True)
 
 
 @pytest.mark.parametrize("seed", range(12))
 async def test_what_is_served_is_what_the_configuration_says(
     start: Start, monkeypatch: pytest.MonkeyPatch, seed: int
 ) -> None:
-    running = await start(BEGIN)
+    running = await start(BEGIN, filtering())
     world = World(seed, running)
     outcomes: set[type[Any]] = set()
     apply_options = FakeTransport.apply_options
@@ -142,11 +172,12 @@ async def test_what_is_served_is_what_the_configuration_says(
     assert len(outcomes) >= 3
     assert await running.daemon.stop() == []
     assert all(store.closed for store in FakeStore.opened)
+    assert all(one.closed for one in Noted.made)
 
 
 @pytest.mark.parametrize("seed", range(12))
 async def test_a_stop_in_the_middle_of_changes_leaves_nothing(start: Start, seed: int) -> None:
-    running = await start(BEGIN)
+    running = await start(BEGIN, filtering())
     world = World(seed, running)
     await running.apply((running.text, BEGIN.replace("STATE", f"{running.folder}/state")))
 

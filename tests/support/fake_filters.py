@@ -6,7 +6,7 @@ from typing import Any, ClassVar
 
 from pydantic import BaseModel
 
-from tgtcore import Buffer, CommandFilter, Filter, Options, Store, Task, hookimpl
+from tgtcore import Buffer, CommandFilter, Features, Filter, Options, Store, Task, hookimpl
 from tgtcore.actions import Aftermath, action
 
 
@@ -94,6 +94,10 @@ class Layer(Noted, Filter):
         self.gate.set()
         self.begun = threading.Event()
 
+    def features(self) -> Features:
+        """What its base can do too."""
+        return super().features() & self.base.features()
+
     def read(self, offset: int, length: int) -> Buffer:
         """What it keeps, else what the base has."""
         self.count += 1
@@ -108,7 +112,8 @@ class Layer(Noted, Filter):
         """Give all of it to the base."""
         while self.kept:
             self.base.write(*self.kept.popitem())
-        self.base.flush()
+        if Features.WRITE in self.base.features():
+            self.base.flush()
 
     def resize(self, size_bytes: int) -> None:
         """As the base."""

@@ -193,3 +193,14 @@ async def test_a_disk_without_filters_is_shown_without(manage: Managed) -> None:
     assert (await manage("lu show", name="a"))["filters"] == []
     with pytest.raises(ConfigError, match="expected KEY=VALUE"):
         await manage("filter add", unit="a", type="hold", keys=["tag"])
+
+
+async def test_a_plugin_of_filters_is_drained_with_what_has_them(manage: Managed) -> None:
+    await manage("filter add", unit="a", type="hold")
+    await manage("plugin drain", name="filtering")
+    assert [row["state"] for row in await manage("lu list")] == ["drained", "drained"]
+    await manage("plugin reopen", name="filtering")
+    await manage("filter remove", unit="a", name="hold")
+    await manage("plugin drain", name="filtering")
+    assert [row["state"] for row in await manage("lu list")] == ["online", "drained"]
+    await manage("plugin reopen", name="filtering")
