@@ -119,9 +119,11 @@ async def _act(inventory: Inventory, wished: Wish, pause: Pause) -> Acted:
         with explained(str(wished)), unit.lu.leases.lease(Job(str(wished))):
             call = unit.store.call if unit.store is not None else inventory.workers.call
             result = await call(getattr(layer.object, action.method), wished.arguments)
-            if action.after is not Aftermath.NOTHING and isinstance(layer.object, Store):
-                await call(tell_above, unit.stack, layer.object)
-        _AFTERWARDS[action.after](unit.lu, old_bytes)
+            try:
+                if action.after is not Aftermath.NOTHING and isinstance(layer.object, Store):
+                    await call(tell_above, unit.stack, layer.object)
+            finally:  # it is done, whatever those above make of it
+                _AFTERWARDS[action.after](unit.lu, old_bytes)
     finally:
         pause.end()
     return Acted(result, pause.lasted_s)

@@ -109,6 +109,21 @@ async def test_what_stands_above_is_told(running: Running, host: Host, unit: Uni
     assert await host.read() == bytes(512)
 
 
+async def test_initiators_are_told_also_when_what_stands_above_fails(
+    running: Running, host: Host, unit: Unit, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await have(running, '{ type = "power", name = "upper" }', '{ type = "power", name = "lower" }')
+
+    def fail() -> None:
+        raise OSError(5, "Input/output error")
+
+    monkeypatch.setattr(named(unit)["upper"], "base_changed", fail)
+    with pytest.raises(StoreError, match="cut of filter lower of logical unit a: input/output error"):
+        await do(running, "lower", "cut")
+    assert attentions(host) == [asc.POWER_ON_OCCURRED]
+    assert unit.lu.pause is None
+
+
 async def test_what_would_not_notice_keeps_it_from_being_done(running: Running, host: Host, unit: Unit) -> None:
     await have(running, "layer", "power")
     with pytest.raises(
