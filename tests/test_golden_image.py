@@ -31,7 +31,7 @@ def lab(request: pytest.FixtureRequest, tmp_path: Path, golden: Path) -> Iterato
     private = 'daemon = { socket = "tgtd.sock", state_directory = "state" }\n'
     private += f'transports.iscsi.isolation = "{request.param}"\n'
     private += 'transports.iscsi.portals = [{ address = "127.0.0.1:0" }]\n'
-    (tmp_path / "c.toml").write_text(private + CONFIG)
+    (tmp_path / "c.toml").write_text(private + CONFIG.replace('"cow"', '"cow", "filters"'))
     with Tgtd("--config", "c.toml", "--json", cwd=tmp_path) as tgtd:
         yield tgtd
         assert tgtd.stop() == 0, tgtd.log
@@ -99,6 +99,20 @@ def test_a_disk_is_reset_on_command(lab: Tgtd) -> None:
     assert lab.admin("filter", "do", "bob", "overlay", "reset")
     assert bob.execute(READ, room=BLOCKS_BYTES).sense[2:14:10] == bytes((6, 0x28)), "the medium may have changed"
     assert content(bob) == GOLDEN[:BLOCKS_BYTES]
+    bob.close()
+
+
+def test_what_was_written_outlives_filters_that_come_and_go(lab: Tgtd) -> None:
+    bob = login(lab, "bob")
+    write(bob, b"b" * BLOCKS_BYTES)
+    lab.admin("filter", "add", "bob", "crash")
+    while bob.execute(TEST_UNIT_READY).status == CONDITION:
+        continue
+    assert content(bob) == b"b" * BLOCKS_BYTES
+    lab.admin("filter", "remove", "bob", "crash")
+    while bob.execute(TEST_UNIT_READY).status == CONDITION:
+        continue
+    assert content(bob) == b"b" * BLOCKS_BYTES
     bob.close()
 
 
