@@ -13,15 +13,20 @@ _T = TypeVar("_T")
 _log = logging.getLogger(__name__)
 
 
-async def to_the_end(work: Coroutine[Any, Any, _T], what: str, lu: LogicalUnit, timeout_s: float) -> _T:
+async def to_the_end(
+    work: Coroutine[Any, Any, _T], what: str, lu: LogicalUnit, timeout_s: float, *, beside_commands: bool = False
+) -> _T:
     """Wait for some work, but not for ever; how it has ended is logged if nobody waits any more.
 
     :param what: what it is, as messages name it.
+    :param beside_commands: it does not wait for commands to end.
     :raises DrainTimeout: it takes longer than ``timeout_s``, and goes on by itself.
     """
     task = asyncio.ensure_future(work)
     try:
         if not (await asyncio.wait({task}, timeout=timeout_s))[0]:
+            if beside_commands:
+                raise DrainTimeout(f"{what} has not ended after {timeout_s:g} s; it goes on by itself")
             raise _late(what, lu, timeout_s)
         return task.result()
     finally:

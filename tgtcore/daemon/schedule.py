@@ -66,7 +66,9 @@ class Schedule:
         done = await create_snapshot(self._unit, _name, self._timeout_s())
         _log.debug("%s: snapshot %s", self._unit.lu, done.snapshot.name)
         for old in _scheduled(await self._listed())[: -self._keys.keep]:
-            await delete_snapshot(self._unit, old.id, self._timeout_s())
+            await delete_snapshot(
+                self._unit, old.id, max(self._timeout_s(), self._keys.every_s)
+            )  # commands go on meanwhile
 
     async def _listed(self) -> list[SnapshotInfo]:
         return await list_snapshots(self._unit, self._timeout_s())

@@ -127,7 +127,8 @@ async def delete_snapshot(unit: Unit, id_or_name: str, timeout_s: float) -> Snap
             await _call(unit, f"the deletion of snapshot {snapshot.name}", keeper_of(unit).delete_snapshot, snapshot.id)
             return snapshot
 
-    return await to_the_end(delete(), f"the deletion of a snapshot of {unit.lu}", unit.lu, timeout_s)
+    what = f"the deletion of a snapshot of {unit.lu}"
+    return await to_the_end(delete(), what, unit.lu, timeout_s, beside_commands=True)
 
 
 async def revert_snapshot(unit: Unit, id_or_name: str, timeout_s: float, *, force: bool = False) -> Done:

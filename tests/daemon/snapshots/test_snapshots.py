@@ -192,6 +192,18 @@ async def test_a_snapshot_is_deleted(running: Running, host: Host) -> None:
     assert await host.read() == X
 
 
+async def test_a_deletion_that_takes_long_goes_on_by_itself(running: Running) -> None:
+    store = store_of(running)
+    await keep(running)
+    store.gate("delete")
+    with pytest.raises(
+        DrainTimeout, match=r"deletion of a snapshot of logical unit a has not ended after 0.05 s; it goes on"
+    ):
+        await delete_snapshot(unit_of(running), "one", 0.05)
+    store.open()
+    assert await list_snapshots(unit_of(running), 10) == []
+
+
 async def test_commands_go_on_while_one_is_deleted(running: Running, host: Host) -> None:
     store = store_of(running)
     await keep(running)
