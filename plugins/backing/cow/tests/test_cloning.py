@@ -1,13 +1,15 @@
 """Copies of what snapshots hold, in files of their own."""
 
+import errno
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from tgtcore_cow import ImageError, Qcow2Image, Rules
+from tgtcore_cow.files import HostFile
 from tgtcore_cow.qcow2 import copying
 
-from tgtcore import StoreError
+from tgtcore import Buffer, StoreError
 
 MIB = 1 << 20
 SIZE = 16 * MIB
@@ -127,3 +129,20 @@ def test_it_stands_on_what_the_image_stands_on(tmp_path: Path, backing_format: s
         assert content(opened) == before
         assert opened.header.backing_format == backing_format
         assert opened.header.backing_file == ("base" if folder == "." else str(tmp_path / "base"))
+
+
+def test_a_full_disk_leaves_nothing_behind_and_is_told_by_the_name_of_the_copy(
+    image: Qcow2Image, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def write(file: HostFile, offset: int, data: Buffer) -> None:
+        if offset > 2 * MIB:
+            raise OSError(errno.ENOSPC, "No space left on device")
+        really_write(file, offset, data)
+
+    really_write = HostFile.write
+    before = set(tmp_path.iterdir())
+    monkeypatch.setattr(HostFile, "write", write)
+    with pytest.raises(OSError, match="No space left on device") as caught:
+        image.clone("one", tmp_path / "clone.qcow2")
+    assert (caught.value.errno, caught.value.filename) == (errno.ENOSPC, str(tmp_path / "clone.qcow2"))
+    assert set(tmp_path.iterdir()) == before

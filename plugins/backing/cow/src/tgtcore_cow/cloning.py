@@ -1,5 +1,6 @@
 """Copying what a snapshot holds into a new image in a file, which has its name only when it is complete."""
 
+import errno
 import os
 import secrets
 from collections.abc import Generator
@@ -12,6 +13,9 @@ from tgtcore_cow.qcow2.copying import clone
 from tgtcore_cow.qcow2.errors import ImageError
 from tgtcore_cow.qcow2.image import Image
 
+_NO_ROOM = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
+"""Only the copy is written, so these are about its file."""
+
 
 def clone_into_file(image: Image, source: Path | None, id_or_name: str, path: Path) -> Generator[int, None, None]:
     """Copy what a snapshot holds into a new image, which stands on the same backing file, if there is one.
@@ -21,6 +25,7 @@ def clone_into_file(image: Image, source: Path | None, id_or_name: str, path: Pa
 
     :param source: the name by which the image was opened: a relative name of its backing file begins in that folder.
     :raises StoreError: there is no such snapshot, there is such a file, or it can't be made.
+    :raises OSError: of the system; where the copy finds no room it names the path.
     """
     with ExitStack() as stack:
         frozen = stack.enter_context(image.frozen(id_or_name))
@@ -31,7 +36,12 @@ def clone_into_file(image: Image, source: Path | None, id_or_name: str, path: Pa
         file = HostFile(path.with_name(f".{path.name}.{secrets.token_hex(4)}.part"), create=True)
         stack.callback(file.close)
         stack.callback(file.unmake)
-        yield from clone(frozen, file, backing_file, backing_format if backing_file else "")
+        try:
+            yield from clone(frozen, file, backing_file, backing_format if backing_file else "")
+        except OSError as error:
+            if error.errno in _NO_ROOM:
+                raise OSError(error.errno, error.strerror, str(path)) from error
+            raise
         file.give_name(path)
 
 

@@ -1,6 +1,7 @@
 """The filter ``delay``: commands take longer."""
 
 from collections.abc import Callable
+from math import exp
 from random import Random
 from typing import Any, Literal, NamedTuple, Self
 
@@ -10,6 +11,9 @@ from tgtcore import Task
 from tgtcore_filters.commands.choice import ChoiceOptions, ChoosingFilter
 
 SECONDS_MAX = 86400.0
+
+_EXPONENT_MAX = 700.0
+"""Of e, in what a float can be; far beyond any time that a command is held for."""
 
 
 class DelayOptions(ChoiceOptions):
@@ -54,12 +58,17 @@ class Distribution(NamedTuple):
     draw: Callable[[Random, Any], float]
 
 
+def _pareto(random: Random, keys: Any) -> float:
+    """As `Random.paretovariate`, which overflows where a small shape gives a very long time."""
+    return float(keys.seconds * exp(min(random.expovariate(keys.shape), _EXPONENT_MAX)))
+
+
 DISTRIBUTIONS: dict[str, Distribution] = {
     "fixed": Distribution((), lambda random, keys: keys.seconds),
     "uniform": Distribution(("max_seconds",), lambda random, keys: random.uniform(keys.seconds, keys.max_seconds)),
     "normal": Distribution(("deviation",), lambda random, keys: random.gauss(keys.seconds, keys.deviation)),
     "exponential": Distribution((), lambda random, keys: random.expovariate(1 / keys.seconds)),
-    "pareto": Distribution(("shape",), lambda random, keys: keys.seconds * random.paretovariate(keys.shape)),
+    "pareto": Distribution(("shape",), _pareto),
 }
 
 

@@ -91,9 +91,9 @@ class LogFile:
 
     def _write_all(self) -> None:
         lines = deque(_line(self._waiting.popleft()) for _ in range(len(self._waiting)))
-        if (dropped := self._dropped - self._dropped_told) > 0:
-            self._dropped_told += dropped
-            lines.append(_line({"time": time.time(), "dropped": dropped}))
+        dropped = self._dropped
+        if tells := dropped > self._dropped_told:
+            lines.append(_line({"time": time.time(), "dropped": dropped - self._dropped_told}))
         try:
             while lines:
                 self._write_some(lines)
@@ -101,10 +101,12 @@ class LogFile:
                 self._begin_new()
             self._failed = False
         except OSError as error:
-            self._dropped += len(lines)
+            self._dropped += max(len(lines) - tells, 0)  # the last one is about others
             if not self._failed:
                 _log.warning("%s can't be written, so commands are not logged: %s", self._path, error)
             self._failed = True
+        if not lines:
+            self._dropped_told = dropped
         self._rotates = False
 
     def _write_some(self, lines: deque[bytes]) -> None:
