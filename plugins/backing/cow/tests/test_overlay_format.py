@@ -111,6 +111,19 @@ def test_what_was_being_sent_outlives_a_reset(base: RamStore) -> None:
     assert os.pread(region.fd, len(region), region.offset) == b"x" * 65536
 
 
+def test_what_is_closed_takes_no_space_although_somebody_refers_to_it(
+    base: RamStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(threading.Thread, "start", threading.Thread.run)
+    one = overlay(base, data="file", folder=tmp_path)
+    one.write(0, b"x" * 9000)
+    fd = one._scratch._file.fd
+    one.close()
+    with pytest.raises(OSError, match="Bad file descriptor"):
+        os.fstat(fd)
+    assert one.figures()["used_bytes"] == 0
+
+
 def test_a_reset_is_an_action_that_initiators_hear_of() -> None:
     action = Overlay.actions["reset"]
     assert action.pauses

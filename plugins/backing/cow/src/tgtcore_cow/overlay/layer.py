@@ -55,6 +55,13 @@ class Layer(Store):
         self._map = BlockMap(self._blocks)
         _let_go(former)
 
+    def close(self) -> None:
+        """Give back what blocks take, before anybody collects what refers to this; what is being sent has the file for itself."""
+        former = [self._scratch]
+        del self._scratch
+        self._map = BlockMap(self._blocks)
+        _let_go(former)
+
     @property
     def used_bytes(self) -> int:
         """The space that blocks take."""
