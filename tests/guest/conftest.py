@@ -72,6 +72,9 @@ def kernel_log(request: pytest.FixtureRequest, guest: Guest) -> Iterator[None]:
     guest.run("dmesg -c >/dev/null")
     yield
     allowed = [mark.args[0] for mark in request.node.iter_markers("provokes")]
-    lines = [line for line in guest.text("dmesg -c").splitlines() if _ALARM.search(line)]
+    said = guest.text("dmesg -c")
+    lines = [line for line in said.splitlines() if _ALARM.search(line)]
     unexpected = [line for line in lines if not any(re.search(pattern, line) for pattern in allowed)]
+    if unexpected:
+        print(said[-30000:])
     assert not unexpected, "the kernel says:\n" + "\n".join(unexpected)

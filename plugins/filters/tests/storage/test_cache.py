@@ -64,6 +64,7 @@ def test_one_that_is_full_writes_back_and_its_memory_is_bounded() -> None:
     while made.write_nowait(taken, b"x" * 512):
         taken += 512
     assert taken > MIB // 2
+    assert made.pending.cost_bytes <= MIB
     assert not any(base.content)
     made.write(taken, b"y" * 512)
     assert base.content[:taken] == b"x" * taken

@@ -86,6 +86,14 @@ def test_a_crash_without_anything_to_lose_costs_nothing() -> None:
     }  # fmt: skip
 
 
+def test_what_is_on_the_medium_after_a_crash_stays_there() -> None:
+    base = RamStore()
+    made = crash(base)
+    made.write(0, b"x" * 512)
+    made.crash(Cut(keep="some"))
+    assert base.flushes == 1
+
+
 def test_an_older_write_may_be_kept_where_a_newer_one_is_lost() -> None:
     found = set()
     for seed in range(60):

@@ -1,14 +1,16 @@
 """Who is to blame, by name: initiators, a disk, and the filter in both of its places."""
 
 from collections.abc import Iterator
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 from tgtcore_disk import Disk, DiskOptions
 from tgtcore_filters.storage.crash import Crash, CrashOptions
+from tgtcore_filters.storage.initiators import Initiators
 from tgtcore_filters.storage.power_cut import Cut
 
-from tgtcore.testing.initiator import Bench, bench
+from tgtcore.testing.initiator import Bench, MemoryTask, bench
 from tgtcore.testing.ram import RamStore
 
 BLOCK = 512
@@ -115,6 +117,27 @@ def test_a_failed_write_was_not_acknowledged(made: Bench, base: RamStore) -> Non
     assert result.status == 2
     entry = crash.crash(Cut())["initiators"][CARELESS]
     assert (entry["acknowledged_writes"], entry["other_writes"]) == (0, 1)
+
+
+def test_of_commands_under_way_the_last_one_that_may_write_has_written(made: Bench) -> None:
+    one, other, reader = (made.initiator(name) for name in (GOOD, CARELESS, "iqn.2025-01.example:reader"))
+    device: Any = SimpleNamespace(
+        block_bytes=BLOCK, addressed=lambda task: (range(task.cdb[5], task.cdb[5] + task.cdb[8]),)
+    )
+    initiators = Initiators()
+    for initiator, cdb, data in (
+        (one, *_write(0, 8)),
+        (other, *_write(4, 8)),
+        (reader, f"28 00 {0:08x} 00 0010 00", b""),
+    ):
+        raw = bytes.fromhex(cdb)
+        initiators.command(MemoryTask(initiator.nexus, 0, 1, 0, raw, data, 0), device)
+    names = [
+        initiators.writer(block * BLOCK, length * BLOCK).initiator.name
+        for block, length in ((0, 4), (4, 4), (8, 4), (4, 8))
+    ]
+    assert names == [GOOD, CARELESS, CARELESS, CARELESS]
+    assert initiators.writer(0, 16 * BLOCK).initiator.name == "unknown"
 
 
 def test_only_so_many_initiators_are_remembered(made: Bench) -> None:

@@ -57,7 +57,26 @@ class _User:
         return data
 
 
-@pytest.mark.parametrize("make", [cache, crash])
+BOTH = pytest.mark.parametrize("make", [cache, crash])
+
+
+@BOTH
+def test_everything_is_on_the_base_before_that_is_flushed(make: Callable[[Store], Volatile]) -> None:
+    class Telling(RamStore):
+        flushed = b""
+
+        def flush(self) -> None:
+            self.flushed = bytes(self.content)
+
+    base = Telling()
+    made = make(base)
+    made.write(4096, b"x" * 4096)
+    made.unmap(0, 512)
+    made.flush()
+    assert base.flushed[4096:8192] == b"x" * 4096
+
+
+@BOTH
 def test_threads_never_see_or_leave_an_older_write(make: Callable[[Store], Volatile]) -> None:
     base = RamStore(4 * MIB)
     made = make(base)
