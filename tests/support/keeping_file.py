@@ -32,6 +32,7 @@ class KeepingFile(Store):
     def __init__(self, options: KeepingOptions) -> None:
         self._path = options.path
         self._held_up_by = options.held_up_by
+        self._copied: set[Path] = set()
         self._fd = os.open(options.path, os.O_RDWR | os.O_CREAT, 0o600)
         if not os.fstat(self._fd).st_size:
             os.ftruncate(self._fd, options.size)
@@ -77,7 +78,10 @@ class KeepingFile(Store):
 
     def delete_snapshot(self, id_or_name: str) -> None:
         """As in the contract."""
-        self._find(id_or_name).unlink()
+        kept = self._find(id_or_name)
+        if kept in self._copied:
+            raise StoreError(f'snapshot "{id_or_name}" is being copied')
+        kept.unlink()
 
     def revert_snapshot(self, id_or_name: str) -> None:
         """As in the contract."""
@@ -88,18 +92,21 @@ class KeepingFile(Store):
 
     def clone_snapshot(self, id_or_name: str, path: Path) -> Generator[int, None, None]:
         """As in the contract; takes its time where it is held up."""
-        content = self._find(id_or_name).read_bytes()
+        kept = self._find(id_or_name)
+        content = kept.read_bytes()
         part = path.with_name(f"{path.name}.part")
+        self._copied.add(kept)
         try:
-            with part.open("xb") as file:
-                file.write(content)
-                while self._held_up_by is not None and self._held_up_by.exists():
-                    time.sleep(0.01)
-                    yield len(content) // 2
-            os.link(part, path)
+            part.write_bytes(content)
+            yield len(content) // 2
+            while self._held_up_by is not None and self._held_up_by.exists():
+                time.sleep(0.01)
+                yield len(content) // 2
             yield len(content)
+            os.link(part, path)
         finally:
             part.unlink(missing_ok=True)
+            self._copied.discard(kept)
 
     def close(self) -> None:
         """As in the contract."""

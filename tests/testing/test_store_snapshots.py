@@ -1,6 +1,6 @@
 """The kit is judged: each careless keeper of snapshots must be caught by the test that is meant for it."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Generator
 from operator import attrgetter
 from pathlib import Path
 from typing import Any
@@ -145,6 +145,54 @@ def test_snapshots_that_are_lost_are_missed(tmp_path: Path) -> None:
     kit.persistent = True  # type: ignore[misc]
     with pytest.raises(AssertionError):
         kit.test_snapshots_outlive_the_store(tmp_path)
+
+
+class Copies(KeepingFile):
+    """Copies well; those below do not."""
+
+    def __init__(self, folder: Path) -> None:
+        super().__init__(KeepingOptions(path=folder / "image", size=_SIZE))
+
+
+class NamesTheHalf(Copies):
+    def clone_snapshot(self, id_or_name: str, path: Path) -> Generator[int, None, None]:
+        path.touch()
+        yield 1
+
+
+class LeavesTheHalf(Copies):
+    def clone_snapshot(self, id_or_name: str, path: Path) -> Generator[int, None, None]:
+        for done in super().clone_snapshot(id_or_name, path):
+            path.with_suffix(".half").touch()
+            yield done
+
+
+class DeletesWhatIsCopied(Copies):
+    def delete_snapshot(self, id_or_name: str) -> None:
+        self._copied.clear()
+        super().delete_snapshot(id_or_name)
+
+
+class Overwrites(Copies):
+    def clone_snapshot(self, id_or_name: str, path: Path) -> Generator[int, None, None]:
+        yield from super().clone_snapshot(id_or_name, path.with_name("aside"))
+        path.with_name("aside").replace(path)
+
+
+@pytest.mark.parametrize(
+    ("careless", "message"),
+    [
+        (NamesTheHalf, "has its name before it is complete"),
+        (LeavesTheHalf, "has left something behind"),
+        (DeletesWhatIsCopied, "DID NOT RAISE"),
+        (Overwrites, "DID NOT RAISE"),
+    ],
+)
+def test_a_careless_copy_is_caught(careless: type[Copies], message: str, tmp_path: Path) -> None:
+    kit = StoreConformance()
+    kit.make_store = careless  # type: ignore[method-assign]
+    with kit.opened(tmp_path) as mirror, pytest.raises((Exception, pytest.fail.Exception), match=message):
+        kit.test_a_copy_of_a_snapshot_is_there_when_it_is_complete(mirror, tmp_path)
 
 
 class TestKeepingFile(StoreConformance):

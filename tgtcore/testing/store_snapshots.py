@@ -9,7 +9,7 @@ from typing import ClassVar
 import pytest
 
 from tgtcore.errors import StoreError
-from tgtcore.store import Features, SnapshotInfo
+from tgtcore.store import Features, SnapshotInfo, Store
 from tgtcore.testing.store_absent import offered
 from tgtcore.testing.store_model import Mirror
 
@@ -138,6 +138,36 @@ class SnapshotConformance:
                 mirror.store.revert_snapshot("kept")
                 mirror.content[:] = content
                 mirror.check()
+
+    def test_a_copy_of_a_snapshot_is_there_when_it_is_complete(self, mirror: Mirror, tmp_path: Path) -> None:
+        """Who gives it up leaves nothing behind, and nobody's file is overwritten."""
+        store = mirror.store
+        if not offered(mirror, Features.SNAPSHOTS) or type(store).clone_snapshot is Store.clone_snapshot:
+            return
+        folder = tmp_path / "copies"
+        folder.mkdir()
+        _write_parts(mirror)
+        made = store.create_snapshot("copied")
+        steps = store.clone_snapshot(made.id, folder / "copy")
+        next(steps)
+        assert not (folder / "copy").exists(), "the copy has its name before it is complete"
+        with pytest.raises((OSError, StoreError)):
+            store.delete_snapshot(made.id)
+        steps.close()
+        assert list(folder.iterdir()) == [], "a copy that was given up has left something behind"
+        _write_parts(mirror)
+        done = list(store.clone_snapshot(made.id, folder / "copy"))
+        assert done == sorted(done), "progress goes back"
+        assert done[-1] == made.size_bytes
+        assert [one.name for one in folder.iterdir()] == ["copy"]
+        content = (folder / "copy").read_bytes()
+        for taken in (made.id, "not there"):
+            with pytest.raises((OSError, StoreError)):
+                list(store.clone_snapshot(taken, folder / "copy"))
+        assert (folder / "copy").read_bytes() == content
+        mirror.check()
+        store.delete_snapshot(made.id)
+        mirror.check()
 
 
 def _write_parts(mirror: Mirror) -> None:
