@@ -108,7 +108,7 @@ async def test_a_unit_that_is_going_away_is_not_reloaded(
         unit.config = replace(unit.config, device_type="gone")  # so is the plugin that its device came from
         with pytest.raises(ConfigError, match="logical unit b is still going away; try again later"):
             await running.daemon.reload_plugin("acme")
-    assert task.state is State.ENDED
+    await finished(task)
     assert version(running) == 1
 
 
