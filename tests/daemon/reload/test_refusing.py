@@ -13,7 +13,6 @@ from support.site import Site, file_store
 from tgtcore import signals
 from tgtcore.errors import ConfigError, DrainTimeout, PluginError, StoreError, TgtError
 from tgtcore.scsi.status import Status
-from tgtcore.task import State
 
 pytestmark = pytest.mark.asyncio
 
