@@ -80,6 +80,7 @@ async def test_layers_of_the_store_can_be_asked(manage: Managed) -> None:
             '[[step]]\nat = 0\nunit = "aa"\nremove = "x"',
             'p.toml:3: step[0].unit: there is no logical unit called "aa"; did you mean "a"?',
         ),
+        ('unit = "aa"\n[[step]]\nat = 0\nnote = "x"', 'p.toml:1: unit: there is no logical unit called "aa"'),
         ('unit = "aa"\n[[step]]\nat = 0\nremove = "x"', 'p.toml:1: unit: there is no logical unit called "aa"'),
         (
             'unit = "a"\n[[step]]\nat = 2\n[[step]]\nat = 1',

@@ -116,13 +116,17 @@ class _Rehearsal:
 
     def _step(self, place: Place, keys: StepKeys, unit: str | None) -> Step | None:
         deed = next((key for key in self._deeds if getattr(keys, key) is not None), None)
-        if deed is None:
-            return Step(keys.at, unit or "", keys.note or "wait")
         if unit is None:
+            if deed is None:
+                return Step(keys.at, "", keys.note or "wait")
             self._problems.add(place, 'the key "unit" is missing, here or at the top of the plan')
             return None
         scene = self._scene((*place, "unit") if keys.unit else ("unit",), unit)
-        step = self._deeds[deed]((*place, deed), scene, keys) if scene is not None else None
+        if scene is None:
+            return None
+        if deed is None:
+            return Step(keys.at, unit, keys.note or "wait")
+        step = self._deeds[deed]((*place, deed), scene, keys)
         if step is not None and keys.note:
             return Step(step.at_s, step.unit, f"{step.what}: {keys.note}", step.edit, step.asks, step.adds)
         return step
