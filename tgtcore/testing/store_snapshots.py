@@ -142,7 +142,7 @@ class SnapshotConformance:
     def test_a_copy_of_a_snapshot_is_there_when_it_is_complete(self, mirror: Mirror, tmp_path: Path) -> None:
         """Who gives it up leaves nothing behind, and nobody's file is overwritten."""
         store = mirror.store
-        if not offered(mirror, Features.SNAPSHOTS) or type(store).clone_snapshot is Store.clone_snapshot:
+        if not _kept(mirror) or type(store).clone_snapshot is Store.clone_snapshot:
             return
         folder = tmp_path / "copies"
         folder.mkdir()
