@@ -15,6 +15,8 @@ from cow.scenes import SCENES
 from tgtcore_cow.qcow2 import leftovers
 from tgtcore_cow.qcow2.volume import Volume
 
+pytestmark = pytest.mark.alike
+
 _SEED = 4
 _OPERATIONS = 60
 _CUTS = -(-1000 // len(SCENES))

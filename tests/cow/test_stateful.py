@@ -22,6 +22,7 @@ class JudgedByQemu(ImageMachine):
     pass
 
 
+@pytest.mark.alike
 @pytest.mark.timeout(0)
 class TestJudgedByUs(JudgedByUs.TestCase):  # type: ignore[valid-type,misc]
     settings = settings(max_examples=max(settings().max_examples, _SEQUENCES_MIN), stateful_step_count=_STEPS)

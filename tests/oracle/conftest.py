@@ -20,6 +20,11 @@ _ONCE = {
     "killed_drivers",  # kills those of a transport that always has a process of its own
     "scale",  # measures the daemon; sessions and logical units are the core's
 }
+_ALONE = {
+    "integrity",  # counts what is done in a second
+    "scale",
+    "slow_peers",
+}
 
 __all__ = ["isolation"]
 
@@ -28,6 +33,8 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if item.path.is_relative_to(_HERE):
             item.add_marker(pytest.mark.oracle)
+            if item.path.stem.removeprefix("test_") in _ALONE:
+                item.add_marker(pytest.mark.alone)
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:

@@ -3,6 +3,8 @@
 import pytest
 from sim.simulate import first_failure, shrunk, simulation
 
+pytestmark = pytest.mark.alike
+
 _CHUNK, _CHUNKS = 10, 20
 _SLOW_CHUNK, _SLOW_CHUNKS = 200, 50
 
