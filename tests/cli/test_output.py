@@ -38,8 +38,8 @@ def test_programs_get_everything(capsys: pytest.CaptureFixture[str]) -> None:
 
 
 def test_nested_data_are_indented_lines(capsys: pytest.CaptureFixture[str]) -> None:
-    text = shown(capsys, {"a": 1, "b": {"size_bytes": 2048, "rows": [{"x": None}]}, "none": []})
-    assert text == "a: 1\nb:\n  size_bytes: 2.00 KiB\n  rows:\n    x: -\nnone: -\n"
+    text = shown(capsys, {"a": 1, "b": {"bytes": 1024, "size_bytes": 2048, "rows": [{"x": None}]}, "none": []})
+    assert text == "a: 1\nb:\n  bytes: 1.00 KiB\n  size_bytes: 2.00 KiB\n  rows:\n    x: -\nnone: -\n"
 
 
 def test_rows_inside_a_result_are_tables(capsys: pytest.CaptureFixture[str]) -> None:
@@ -52,6 +52,10 @@ def test_rows_inside_a_result_are_tables(capsys: pytest.CaptureFixture[str]) -> 
 def test_long_lists_have_an_entry_in_each_line(capsys: pytest.CaptureFixture[str]) -> None:
     assert shown(capsys, {"urls": ["x" * 60, "y" * 60]}) == f"urls:\n  {'x' * 60}\n  {'y' * 60}\n"
     assert shown(capsys, {"urls": ["x", "y"]}) == "urls: x, y\n"
+
+
+def test_lists_in_lists_stay_apart(capsys: pytest.CaptureFixture[str]) -> None:
+    assert shown(capsys, {"ranges": [[0, 4096], [8192, 512]]}) == "ranges: [0, 4096], [8192, 512]\n"
 
 
 def test_text_is_shown_as_it_is(capsys: pytest.CaptureFixture[str]) -> None:

@@ -83,14 +83,14 @@ def _show_table(rows: list[Mapping[str, Any]], columns: Sequence[str] = ()) -> N
 def _cell(name: str, value: Any) -> str:
     if value is None or value in ("", [], {}):
         return "-"
-    if name.endswith("_bytes") and isinstance(value, int):
+    if (name == "bytes" or name.endswith("_bytes")) and isinstance(value, int):
         return size_text(value)
     if isinstance(value, bool):
         return "yes" if value else "no"
     if isinstance(value, Mapping):
         return ", ".join(f"{key}: {_cell(str(key), inner)}" for key, inner in value.items())
     if isinstance(value, list):
-        return ", ".join(_cell("", inner) for inner in value)
+        return ", ".join(f"[{_cell('', inner)}]" if isinstance(inner, list) else _cell("", inner) for inner in value)
     return str(value)
 
 
