@@ -16,6 +16,7 @@ try:
     import pytest
 
     from tgtcore.testing.store import StoreConformance
+    from tgtcore.testing.store_model import check_same
 except ModuleNotFoundError as missing:
     raise ImportError(
         f"the conformance kit needs {missing.name}; install what it uses with: pip install pytest hypothesis"
@@ -197,9 +198,10 @@ class LayerConformance(StoreConformance):
             layer.write(0, b"\xaa" * layer.block_bytes)
             base.content[:] = flushed
             layer.base_changed()
-            assert bytes(layer.read(0, layer.size_bytes)) == content, "it reads what its base does not have any more"
+            found = layer.read(0, layer.size_bytes)
+            check_same("it reads what its base does not have any more", found, content)
             layer.flush()
-            assert base.content == flushed, "it writes what was lost"
+            check_same("it writes what was lost", base.content, flushed)
         layer.close()
 
     def test_on_a_base_that_takes_no_writes_it_takes_none(self) -> None:
@@ -219,9 +221,8 @@ class LayerConformance(StoreConformance):
         layer = self.make_layer(read_only)
         offered = layer.features() & ~Features.EXTENTS
         assert offered is Features.NONE, f"it offers {offered} on a base that takes no writes"
-        assert bytes(layer.read(0, layer.size_bytes)) == content, (
-            "it reads something else on a base that takes no writes"
-        )
+        found = layer.read(0, layer.size_bytes)
+        check_same("it reads something else on a base that takes no writes", found, content)
         layer.close()
 
     def _check_never_writes(self) -> None:
@@ -237,6 +238,6 @@ class LayerConformance(StoreConformance):
             if Features[name.upper()] in layer.features():
                 getattr(layer, name)(*(given(layer.block_bytes) for given in arguments))
         layer.flush()
-        assert base.content == content, "the base is not what it was"
+        check_same("the base is not what it was", base.content, content)
         assert base.flushes == flushes, "the base was flushed, although nothing was written to it"
         layer.close()

@@ -66,12 +66,12 @@ class Mirror:
         """Compare a range, by default everything, in every way that the store can be read."""
         length = self.store.size_bytes - offset if length is None else length
         expected = bytes(self.content[offset : offset + length])
-        _same("read", self.store.read(offset, length), expected, offset)
+        check_same("read", self.store.read(offset, length), expected, offset)
         if (ready := self.store.read_nowait(offset, length)) is not None:
-            _same("read_nowait", ready, expected, offset)
+            check_same("read_nowait", ready, expected, offset)
         if (region := self.store.region(offset, length)) is not None:
             assert len(region) == length, f"region has {len(region)} bytes, expected {length}"
-            _same("region", os.pread(region.fd, region.length, region.offset), expected, offset)
+            check_same("region", os.pread(region.fd, region.length, region.offset), expected, offset)
 
     def check_around(self, offset: int, length: int) -> None:
         """Compare a range and its neighbours."""
@@ -91,7 +91,7 @@ class Mirror:
                 assert 0 < extent.length <= end - position, f"{extent} is empty or ends beyond {end}"
                 position += extent.length
                 if not extent.allocated:
-                    _same(f"{extent}", self.content[extent.offset : position], bytes(extent.length), extent.offset)
+                    check_same(f"{extent}", self.content[extent.offset : position], bytes(extent.length), extent.offset)
 
     def ranges(self) -> Iterator[tuple[int, int]]:
         """Ranges that are easy to get wrong: both ends, across boundaries, one block, everything."""
@@ -105,7 +105,12 @@ class Mirror:
         yield 0, size
 
 
-def _same(what: str, got: Buffer, expected: bytes, offset: int) -> None:
+def check_same(what: str, got: Buffer, expected: Buffer, offset: int = 0) -> None:
+    """Compare bytes, and tell where they differ first: the difference of millions of them is no use, and takes minutes to make.
+
+    :param what: where they come from.
+    :param offset: of the first of them.
+    """
     assert isinstance(got, Buffer), f"{what} at {offset} gave a {type(got).__name__}, expected bytes"
     assert len(got) == len(expected), f"{what} at {offset} gave {len(got)} bytes, expected {len(expected)}"
     if got != expected:
