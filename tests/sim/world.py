@@ -25,6 +25,7 @@ from tgtcore import Nexus, TgtError
 from tgtcore.config import Source
 from tgtcore.daemon import Daemon
 from tgtcore.daemon.load import check_source
+from tgtcore.daemon.swap import LostStore
 
 _INITIATORS = 4
 _REST_S = 400.0
@@ -254,7 +255,8 @@ class World:
             if len(device.ranges):
                 self.environment.fail(f"{unit.lu}: ranges are held at rest")
             filters = config.logical_units[unit.lu.name].filters
-            if tuple(part.config for part in unit.filters) != filters:
+            lost = unit.stack is not None and isinstance(unit.stack.top, LostStore)  # and the filters on it with it
+            if not lost and tuple(part.config for part in unit.filters) != filters:
                 self.environment.fail(f"{unit.lu} has {unit.filters}, expected {filters}")
             if any(one.held for one in (unit.lu.filters.present if unit.lu.filters is not None else ())):
                 self.environment.fail(f"{unit.lu}: a filter holds commands at rest")
