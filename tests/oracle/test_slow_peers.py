@@ -19,7 +19,7 @@ from oracle.served import Served
 
 _ROUNDS_MIN, _ROUNDS_MAX = 6, 48
 _ROUND_S = 1
-_SHARE = {"none": 0.9, "process": 0.75}
+_SHARE = {"none": 0.9, "process": 0.7}
 """By isolation: a driver process spends more on each command while others keep much of the ring for data that they do not send."""
 _AVERAGE = re.compile(r"iops average (\d+)")
 
