@@ -15,6 +15,8 @@ PLUGINS = {
     "file": "plugins/backing/file",
     "cow": "plugins/backing/cow",
     "filters": "plugins/filters",
+    "srp": "plugins/srp",
+    "ibmvio": "plugins/ibmvio",
 }
 
 
