@@ -41,8 +41,8 @@ class Listener(Protocol):
     def element(self, element: bytes) -> None:
         """One element of the adapter's queue, already taken out of it.
 
-        Transport events (first byte 0xFF) come the same way as what the partner sends, in order with it; the platform makes them when
-        the partner fails, deregisters its queue or has migrated.
+        Transport events (first byte 0xFF) come the same way as what the partner sends, in order with it; the platform makes them
+        when the partner fails, deregisters its queue or has migrated.
         """
 
 
