@@ -2,7 +2,8 @@
 
 import asyncio
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from functools import partial
 from typing import Any
 
 import pytest
@@ -10,14 +11,37 @@ from daemon.conftest import CONFIG, Running, Start
 from support.fakes import FakeStore, FakeTransport, MemoryOptions
 
 from tgtcore import signals
+from tgtcore.daemon import Kind, Thing
 from tgtcore.errors import ConfigError
 
 pytestmark = pytest.mark.asyncio
 
+_AMPLE_S = 20.0
+"""How long what does not hang may take: as long as a busy machine needs."""
 
-@pytest.fixture(autouse=True)
-def _impatient(monkeypatch: pytest.MonkeyPatch) -> None:
+GiveUp = Callable[[Kind, str], None]
+
+
+@pytest.fixture
+def give_up(running: Running, monkeypatch: pytest.MonkeyPatch) -> GiveUp:
+    """Call it to end the patience with one thing that hangs; all the others have ample time."""
     monkeypatch.setattr("tgtcore.daemon.departures._LOGOUT_S", 0)
+    monkeypatch.setattr("tgtcore.daemon.departures._PROGRESS_S", 0.01)
+    running.daemon.inventory.drain_s = _AMPLE_S
+
+    def end_patience(kind: Kind, name: str) -> None:
+        departure = running.daemon.departures.of(Thing(kind, name))
+        assert departure is not None
+        departure.patience.shorten(0)
+
+    return end_patience
+
+
+@pytest.fixture
+def changes_given_up(running: Running, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A change that is under way when the daemon stops is given up soon."""
+    monkeypatch.setattr("tgtcore.daemon.departures._LOGOUT_S", 0)
+    running.daemon.inventory.drain_s = 0.02
 
 
 @pytest.fixture
@@ -28,12 +52,20 @@ def gate() -> Iterator[threading.Event]:
     event.set()
 
 
-def only_a_hangs(running: Running, monkeypatch: pytest.MonkeyPatch, method: str, gate: threading.Event) -> None:
+def only_a_hangs(
+    running: Running,
+    monkeypatch: pytest.MonkeyPatch,
+    method: str,
+    gate: threading.Event,
+    hangs: Callable[[], None] = lambda: None,
+) -> None:
+    """`hangs` is called on a worker thread when it does."""
     store: Any = running.daemon.inventory.units["a"].store
     original = getattr(FakeStore, method)
 
     def hang(self: FakeStore, *args: Any) -> Any:
         if self is store.store:
+            hangs()
             gate.wait(10)
         return original(self, *args)
 
@@ -64,10 +96,11 @@ async def test_a_store_that_is_not_closed_cleanly_keeps_nobody(
 
 
 async def test_a_store_that_hangs_while_it_is_closed_is_named(
-    running: Running, monkeypatch: pytest.MonkeyPatch, gate: threading.Event
+    running: Running, monkeypatch: pytest.MonkeyPatch, gate: threading.Event, give_up: GiveUp
 ) -> None:
     monkeypatch.setattr("tgtcore.daemon.daemon._JOIN_S", 0.1)
-    only_a_hangs(running, monkeypatch, "flush", gate)
+    a_hangs = partial(asyncio.get_running_loop().call_soon_threadsafe, give_up, Kind.LOGICAL_UNIT, "a")
+    only_a_hangs(running, monkeypatch, "flush", gate, a_hangs)
     assert await stopped(running) == [
         "logical unit a: its removal has not ended",
         "a worker thread: it has not returned from a store",
@@ -76,6 +109,7 @@ async def test_a_store_that_hangs_while_it_is_closed_is_named(
     FakeStore.opened.clear()
 
 
+@pytest.mark.usefixtures("changes_given_up")
 async def test_a_change_that_hangs_is_given_up(
     running: Running, monkeypatch: pytest.MonkeyPatch, gate: threading.Event
 ) -> None:
@@ -105,6 +139,7 @@ async def test_a_transport_that_fails_keeps_nobody(
     assert [store.closed for store in FakeStore.opened] == [True, True]
 
 
+@pytest.mark.usefixtures("changes_given_up")
 async def test_a_store_that_is_opened_for_a_change_that_was_given_up_is_closed(
     running: Running, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -120,23 +155,47 @@ async def test_a_store_that_is_opened_for_a_change_that_was_given_up_is_closed(
     new = '[logical_units.c]\ndevice_type = "fake"\nstore = { type = "memory" }\n[targets'
     change = asyncio.ensure_future(running.apply(("[targets", new)))
     assert await asyncio.to_thread(begun.wait, 20)
-    change.add_done_callback(lambda _: loop.call_later(0.1, gate.set))
+
+    def given_up(_: object) -> None:
+        running.daemon.inventory.drain_s = _AMPLE_S
+        loop.call_later(0.1, gate.set)
+
+    change.add_done_callback(given_up)
     assert await stopped(running) == []
     assert change.cancelled()
     assert [store.closed for store in FakeStore.opened] == [True, True, True]
 
 
-async def test_a_transport_that_hangs_costs_its_time_once(running: Running, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_transport_that_hangs_costs_its_time_once(
+    running: Running, monkeypatch: pytest.MonkeyPatch, give_up: GiveUp
+) -> None:
     nexus = running.transport.log_in("t.one", "host")
 
     async def hang(self: FakeTransport) -> None:
         await asyncio.Event().wait()
 
     monkeypatch.setattr(FakeTransport, "close", hang)
+    monkeypatch.setattr(FakeTransport, "ask_to_log_out", lambda *_: give_up(Kind.TRANSPORT, "fake"))
     assert await stopped(running) == ["transport fake: its removal has not ended"]
     assert nexus is not None
     assert nexus.closed
     assert [store.closed for store in FakeStore.opened] == [True, True]
+
+
+async def test_a_transport_that_hangs_at_every_step_is_given_up_all_the_same(
+    running: Running, monkeypatch: pytest.MonkeyPatch, give_up: GiveUp
+) -> None:
+    async def hang(self: FakeTransport, *args: Any) -> bool:
+        return await asyncio.Event().wait()
+
+    monkeypatch.setattr("tgtcore.daemon.departures._CLEANUP_S", 0.02)
+    monkeypatch.setattr("tgtcore.daemon.ending._HOPELESS_S", 0.02)
+    monkeypatch.setattr(FakeTransport, "drop_session", hang)
+    monkeypatch.setattr(FakeTransport, "close", hang)
+    monkeypatch.setattr(FakeTransport, "ask_to_log_out", lambda *_: give_up(Kind.TRANSPORT, "fake"))
+    running.transport.log_in("t.one", "host")
+    assert "transport fake: its removal has not ended" in await stopped(running)
+    assert running.daemon.inventory.transports == {}
 
 
 async def test_listeners_that_fail_keep_nobody(running: Running) -> None:

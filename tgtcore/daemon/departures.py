@@ -19,6 +19,9 @@ _log = logging.getLogger(__name__)
 _LOGOUT_S = 5
 """What the end may take after the deadline: the commands that are running, and the ends of sessions."""
 
+_CLEANUP_S = 10.0
+"""What a removal that was given up may take to clean up, before what hangs there is given up too."""
+
 _PROGRESS_S = 1.0
 
 Users = Callable[[], list[Holder]]
@@ -160,9 +163,11 @@ class Departures:
     async def give_up(self) -> list[str]:
         """End every departure that is still under way; returns what was to go."""
         late = list(self)
-        for departure in late:
-            departure.task.cancel()
-        await asyncio.gather(*(departure.task for departure in late), return_exceptions=True)
+        tasks = {departure.task for departure in late}
+        while tasks:  # each cancellation ends one step of a removal; the next one may hang as well
+            for task in tasks:
+                task.cancel()
+            _, tasks = await asyncio.wait(tasks, timeout=_CLEANUP_S)
         return [f"{departure.thing}: its removal has not ended" for departure in late if departure.step is not None]
 
     def _gone(self, task: "asyncio.Task[None]") -> None:
