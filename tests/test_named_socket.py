@@ -22,6 +22,13 @@ def test_a_socket_is_for_its_owner_alone(tmp_path: Path, kind: int) -> None:
         assert path.stat().st_uid == os.geteuid()
 
 
+def test_a_socket_may_be_for_a_group_too(tmp_path: Path) -> None:
+    path = tmp_path / "here.sock"
+    with bind_private(path, "socket", gid=os.getegid()):
+        assert stat.S_IMODE(path.stat().st_mode) == 0o660
+        assert (path.stat().st_uid, path.stat().st_gid) == (os.geteuid(), os.getegid())
+
+
 @pytest.mark.parametrize("kind", KINDS.values(), ids=KINDS)
 def test_one_at_which_nobody_listens_is_replaced(tmp_path: Path, kind: int) -> None:
     path = tmp_path / "here.sock"

@@ -32,8 +32,10 @@ from tgtcore.errors import (
 from tgtcore.hookspecs import API_VERSION, hookimpl
 from tgtcore.leases import Leases
 from tgtcore.logical_unit import Identity, LogicalUnit
+from tgtcore.named_socket import bind_private
 from tgtcore.nexus import InitiatorPort, ITLNexus, Nexus, TargetPort, Tmf, TmfRequest, TmfResponse, manage
 from tgtcore.options import NoOptions, Options
+from tgtcore.packets import hang_up, peer_credentials, receive_packet
 from tgtcore.reservations import ReservationClass
 from tgtcore.sizes import Size
 from tgtcore.store import (
@@ -126,8 +128,10 @@ __all__ = [
     "VpdPage",
     "action",
     "admit_readers",
+    "bind_private",
     "command",
     "file_space",
+    "hang_up",
     "hookimpl",
     "invalid_cdb_field",
     "invalid_parameter",
@@ -138,6 +142,8 @@ __all__ = [
     "open_file",
     "out_of_range",
     "parameter_list_length_error",
+    "peer_credentials",
+    "receive_packet",
     "unmake_file",
     "write_protected",
 ]

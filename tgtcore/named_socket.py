@@ -1,4 +1,4 @@
-"""A UNIX socket with a name in the file system, for one user and root alone."""
+"""A UNIX socket with a name in the file system, for one user and root alone, and for a group where one is named."""
 
 import os
 import socket
@@ -11,12 +11,13 @@ _PATH_BYTES_MAX = 107
 """unix(7): sun_path without the byte that ends it."""
 
 
-def bind_private(path: Path, what: str, kind: int = socket.SOCK_STREAM, uid: int = -1) -> socket.socket:
+def bind_private(path: Path, what: str, kind: int = socket.SOCK_STREAM, uid: int = -1, gid: int = -1) -> socket.socket:
     """A bound socket of mode 0600, which does not block; it takes the place of one that nobody listens on any more.
 
     :param what: what the socket is, for errors.
     :param kind: ``SOCK_STREAM`` or ``SOCK_SEQPACKET``.
     :param uid: to whom it belongs; -1: to the user of this process.
+    :param gid: a group whose members may connect too, which makes the mode 0660; -1: none.
     :raises ConfigError: there is something else, or somebody listens there.
     :raises OSError: it can't be made.
     """
@@ -32,8 +33,10 @@ def bind_private(path: Path, what: str, kind: int = socket.SOCK_STREAM, uid: int
         os.fchmod(made.fileno(), 0o600)  # before it has a name: nobody gets in between
         made.bind(str(path))
         os.chmod(path, 0o600)
-        if uid >= 0:
-            os.chown(path, uid, -1)
+        if uid >= 0 or gid >= 0:
+            os.chown(path, uid, gid)
+        if gid >= 0:
+            os.chmod(path, 0o660)
         made.setblocking(False)
     except BaseException:
         made.close()

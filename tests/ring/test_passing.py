@@ -2,18 +2,16 @@
 
 import os
 import socket
-import struct
 import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from ring.closing import until_closed_aside
+from ring.lingering import Lingering
 
 from tgtcore.errors import RingError
-from tgtcore.ring.passing import close_listening, hang_up, receive, receive_socket, send_socket
+from tgtcore.ring.passing import close_listening, receive_socket, send_socket
 
-LINGER_S = 20
 AT_ONCE_S = 2
 Pair = tuple[socket.socket, socket.socket]
 
@@ -25,33 +23,6 @@ def pair() -> Iterator[Pair]:
         driver.settimeout(10)
         core.setblocking(False)
         yield core, driver
-
-
-class Lingering:
-    """A connection with data that its peer does not take: whoever closes it last waits for a long time."""
-
-    def __init__(self) -> None:
-        with socket.create_server(("127.0.0.1", 0)) as listening:
-            self.ours = socket.create_connection(listening.getsockname())
-            self._peer, _ = listening.accept()
-        self.keep_waiting(self.ours)
-
-    @staticmethod
-    def keep_waiting(sock: socket.socket) -> None:
-        sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("2i", 1, LINGER_S))
-        sock.setblocking(False)
-        try:
-            while True:
-                sock.send(bytes(1 << 16))
-        except BlockingIOError:
-            pass
-
-    def let_go(self) -> None:
-        """The peer has gone: nobody waits any more."""
-        if self._peer.fileno() >= 0:
-            self._peer.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("2i", 1, 0))
-            self._peer.close()
-        until_closed_aside(LINGER_S / 2)
 
 
 @pytest.fixture
@@ -111,42 +82,6 @@ def test_to_close_what_nobody_wants_takes_no_time(count: int, pair: Pair, linger
     assert time.monotonic() - began < AT_ONCE_S
     lingering.let_go()
     assert descriptors() < before
-
-
-def test_a_packet_without_use_for_descriptors_takes_no_time(pair: Pair, lingering: Lingering) -> None:
-    core, driver = pair
-    socket.send_fds(driver, [b"hello"], [lingering.ours.fileno()] * 3)
-    lingering.ours.close()
-    began = time.monotonic()
-    assert receive(core, 4) == b"hell"
-    assert time.monotonic() - began < AT_ONCE_S
-    driver.close()
-    assert receive(core, 4) == b""
-
-
-def test_to_hang_up_takes_no_time_whatever_was_sent(pair: Pair, lingering: Lingering) -> None:
-    core, driver = pair
-    before = descriptors()
-    driver.send(b"")
-    socket.send_fds(driver, [b"here"], [lingering.ours.fileno()] * 3)
-    driver.send(b"")
-    socket.send_fds(driver, [b""], [lingering.ours.fileno()])
-    lingering.ours.close()
-    began = time.monotonic()
-    hang_up(core)
-    assert time.monotonic() - began < AT_ONCE_S
-    assert driver.recv(1) == b""
-    with pytest.raises(BrokenPipeError):
-        driver.send(b"late")
-    lingering.let_go()
-    assert descriptors() <= before - 2
-
-
-def test_to_hang_up_on_who_has_gone_is_nothing_special(pair: Pair) -> None:
-    core, driver = pair
-    driver.close()
-    hang_up(core)
-    assert core.fileno() < 0
 
 
 def test_a_listening_socket_that_was_made_something_else_of_is_closed_at_once(pair: Pair) -> None:

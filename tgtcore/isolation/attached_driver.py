@@ -17,7 +17,8 @@ from tgtcore.isolation.orders import printable
 from tgtcore.isolation.privileges import user_ids
 from tgtcore.isolation.ring_driver import GEOMETRY, PATIENCE, Patience, RingDriver
 from tgtcore.named_socket import bind_private
-from tgtcore.ring import Attached, accept_driver, hang_up
+from tgtcore.packets import hang_up
+from tgtcore.ring import Attached, accept_driver
 from tgtcore.transport import Host
 
 KNOCKING_MAX = 8

@@ -21,6 +21,7 @@ from tgtcore.limits import (
     SOCKETS_PER_DRIVER_MAX,
 )
 from tgtcore.nexus import InitiatorPort, Nexus, TargetPort, Tmf, TmfRequest, TmfResponse
+from tgtcore.packets import hang_up
 from tgtcore.ring import (
     Attached,
     CoreEnd,
@@ -29,7 +30,6 @@ from tgtcore.ring import (
     Response,
     RingFunction,
     close_listening,
-    hang_up,
     messages,
     receive_socket,
     send_socket,

@@ -17,7 +17,7 @@ from tgtcore.ring.messages import (
     Response,
     RingFunction,
 )
-from tgtcore.ring.passing import close_listening, hang_up, receive_socket, send_socket
+from tgtcore.ring.passing import close_listening, receive_socket, send_socket
 
 __all__ = [
     "ATTACH_S",
@@ -35,7 +35,6 @@ __all__ = [
     "accept_driver",
     "attach",
     "close_listening",
-    "hang_up",
     "receive_socket",
     "send_socket",
 ]

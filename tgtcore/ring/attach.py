@@ -9,17 +9,16 @@ import errno
 import os
 import secrets
 import socket
-import struct
 from collections.abc import Callable
 from dataclasses import dataclass
 from enum import IntEnum
 
 from tgtcore.errors import RingError
+from tgtcore.packets import hang_up, peer_credentials, receive_packet
 from tgtcore.ring import doorbell
 from tgtcore.ring.geometry import ABI_VERSION, FEATURES, MAGIC, Geometry
 from tgtcore.ring.layout import Field, Layout
 from tgtcore.ring.memory import Memory, create, read_geometry
-from tgtcore.ring.passing import hang_up, receive
 
 ATTACH_S = 30.0
 """How long either side waits for the other's words."""
@@ -54,8 +53,6 @@ WELCOME = Layout(
     ),
     Field("text", 256, "why it is refused, in UTF-8, padded with zeroes"),
 )
-
-_CREDENTIALS = struct.Struct("3i")
 
 
 @dataclass
@@ -94,7 +91,7 @@ async def accept_driver(
     """
     try:
         packet = await asyncio.wait_for(_first_packet(link), ATTACH_S)
-        pid, uid = peer or credentials(link)[:2]
+        pid, uid = peer or peer_credentials(link)[:2]
         features, driver = _understood(link, packet, refusal(pid, uid))
         return _welcomed(link, geometry, features, pid, uid, driver)
     except BaseException:
@@ -112,7 +109,7 @@ async def _first_packet(link: socket.socket) -> bytes:
         await there.wait()
     finally:
         loop.remove_reader(link)
-    return receive(link, HELLO.size + 1)
+    return receive_packet(link, HELLO.size + 1)
 
 
 def _understood(link: socket.socket, packet: bytes, reason: str) -> tuple[int, str]:
@@ -199,13 +196,7 @@ def attach(link: socket.socket, driver: str) -> Attached:
             os.close(fd)
         raise
     os.close(descriptors[0])
-    return Attached(link, memory, descriptors[1], descriptors[2], "", credentials(link)[0])
-
-
-def credentials(link: socket.socket) -> tuple[int, int, int]:
-    """Process, user and group id of the other side, as the kernel knows them."""
-    pid, uid, gid = _CREDENTIALS.unpack(link.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _CREDENTIALS.size))
-    return pid, uid, gid
+    return Attached(link, memory, descriptors[1], descriptors[2], "", peer_credentials(link)[0])
 
 
 def _refuse(link: socket.socket, status: WelcomeStatus, reason: str) -> RingError:
