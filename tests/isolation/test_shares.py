@@ -19,6 +19,11 @@ def task(name: str) -> Task:
     return cast(Task, name)
 
 
+def never(task: Task) -> bool:
+    """No command is large."""
+    return False
+
+
 def turns(waiting: Waiting, full: bool = False) -> list[str]:
     """Those who have a turn, and go; when their LUN is full, they don't."""
     had = []
@@ -55,7 +60,7 @@ def test_those_whose_stores_hang_always_leave_something() -> None:
 
 
 def test_who_waits_for_a_place_has_turns_in_order() -> None:
-    waiting = Waiting()
+    waiting = Waiting(never)
     for number in range(20):
         waiting.add(nexus(f"n{number}-"), OTHER, task("t"), full=False)
     assert turns(waiting) == [f"n{number}-1" for number in range(16)]
@@ -64,7 +69,7 @@ def test_who_waits_for_a_place_has_turns_in_order() -> None:
 
 
 def test_a_nexus_has_a_turn_for_one_lun_after_the_other() -> None:
-    waiting = Waiting()
+    waiting = Waiting(never)
     for number in range(3):
         waiting.add(nexus("many"), (TARGET, number), task("t"), full=False)
     waiting.add(nexus("one"), (TARGET, 0), task("t"), full=False)
@@ -72,26 +77,50 @@ def test_a_nexus_has_a_turn_for_one_lun_after_the_other() -> None:
 
 
 def test_who_waits_for_a_full_lun_has_a_turn_when_one_of_its_commands_ends() -> None:
-    waiting = Waiting()
+    waiting = Waiting(never)
     for name in "abc":
         waiting.add(nexus(name), HUNG, task("t"), full=True)
     waiting.add(nexus("a"), OTHER, task("u"), full=False)
     assert waiting.has_line(nexus("a"), OTHER)
     assert turns(waiting) == ["a1"], "another LUN of the same nexus need not wait"
     assert not waiting.has_line(nexus("a"), OTHER)
-    waiting.ended(OTHER, 0)
+    waiting.ended(OTHER, 0, full=False)
     assert turns(waiting) == []
-    waiting.ended(HUNG, 5)
+    waiting.ended(HUNG, 5, full=True)
     assert turns(waiting, full=True) == ["a0"]
-    waiting.ended(HUNG, 5)
+    waiting.ended(HUNG, 5, full=True)
     assert turns(waiting) == ["b0"]
-    waiting.ended(HUNG, 0)
+    waiting.ended(HUNG, 0, full=True)
     assert turns(waiting) == ["c0", "a0"]
     assert not waiting.passes_over
 
 
+def test_a_large_command_has_a_turn_only_when_its_lun_has_less_than_its_share() -> None:
+    waiting = Waiting(lambda one: str(one).startswith("large"))
+    waiting.add(nexus("a"), HUNG, task("large"), full=True)
+    waiting.add(nexus("b"), HUNG, task("small"), full=True)
+    waiting.add(nexus("c"), HUNG, task("large too"), full=True)
+    waiting.ended(HUNG, 5, full=True)
+    assert turns(waiting) == ["b0"]
+    waiting.ended(HUNG, 5, full=True)
+    assert turns(waiting) == []
+    waiting.ended(HUNG, 5, full=False)
+    assert turns(waiting) == ["a0"]
+    waiting.ended(HUNG, 0, full=True)
+    assert turns(waiting) == ["c0"], "nothing else will end"
+    assert not waiting.passes_over
+
+
+def test_what_follows_a_large_command_that_is_withdrawn_has_another_turn() -> None:
+    waiting = Waiting(lambda one: str(one).startswith("large"))
+    waiting.add(nexus("a"), HUNG, task("large"), full=True)
+    waiting.add(nexus("a"), HUNG, task("small"), full=True)
+    assert waiting.withdraw(nexus("a"), lambda one: str(one) == "large") == ["large"]
+    assert (turns(waiting), waiting.passes_over) == (["a0"], False)
+
+
 def test_who_has_withdrawn_a_command_has_another_turn() -> None:
-    waiting = Waiting()
+    waiting = Waiting(never)
     for name in ("first", "second"):
         waiting.add(nexus("a"), HUNG, task(name), full=True)
     waiting.add(nexus("a"), OTHER, task("third"), full=False)

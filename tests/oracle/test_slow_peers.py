@@ -19,8 +19,7 @@ from oracle.served import Served
 
 _ROUNDS_MIN, _ROUNDS_MAX = 6, 48
 _ROUND_S = 1
-_SHARE = {"none": 0.9, "process": 0.7}
-"""By isolation: a driver process spends more on each command while others keep much of the ring for data that they do not send."""
+_SHARE = 0.9
 _AVERAGE = re.compile(r"iops average (\d+)")
 
 # The limits of the iSCSI plugin: what all connections may hold together, the share of the one that crosses that, and then for
@@ -81,7 +80,7 @@ def share_beside(daemon: Served, peers: Callable[[Served], AbstractContextManage
         with peers(daemon):
             beside.append(measure(daemon, pids))
         result = Measured(*map(truediv, undisturbed(beside), undisturbed(alone)))
-        if len(beside) >= _ROUNDS_MAX or (len(beside) >= _ROUNDS_MIN and min(result) >= _SHARE[daemon.isolation]):
+        if len(beside) >= _ROUNDS_MAX or (len(beside) >= _ROUNDS_MIN and min(result) >= _SHARE):
             print(f"{result.per_second:.2f} {result.per_cpu_second:.2f} in {len(beside)} rounds")
             return result
 
@@ -107,7 +106,7 @@ def undisturbed(rounds: list[Measured]) -> Measured:
 def test_others_keep_their_throughput(daemon: Served, peers: Callable[[Served], AbstractContextManager[None]]) -> None:
     measure(daemon, daemon.pids)
     before = resident(daemon.pid)
-    assert min(share_beside(daemon, peers)) >= _SHARE[daemon.isolation]
+    assert min(share_beside(daemon, peers)) >= _SHARE
     assert resident(daemon.pid, peak=True) - before < _GROWTH_BYTES_MAX
 
 

@@ -40,8 +40,9 @@ class Correspondent:
 
     def __init__(self, attached: Attached, loop: asyncio.AbstractEventLoop, events: dict[int, Handler]) -> None:
         self._flights: dict[int, Flight] = {}
-        self._queue = Waiting()
+        self._queue = Waiting(self._large)
         self._waiting = self._queue.lines
+        self._in_turn = self._queue.in_turn
         self._shares: Shares | None = None
         """Only while places are scarce."""
         self._last_id = 0
@@ -112,6 +113,11 @@ class Correspondent:
             shares.all_commands(lun, self._commands_max - self.end.unanswered)
             or shares.all_bytes(lun, self._places.free_bytes)
         )
+
+    def _large(self, task: Task) -> bool:
+        """Whether a command is too large for the places of small ones."""
+        present = 0 if task.data_out is None else len(task.data_out)
+        return _SMALL_BYTES < present <= self._room_max or task.expected_in > _SMALL_BYTES
 
     def _post(self, task: Task) -> bool:
         """Post a command; False: there is no place for it now."""
@@ -202,7 +208,7 @@ class Correspondent:
                     status, sense = Status.CHECK_CONDITION, _TOO_LONG
                 task.finish(status, sense)
         finally:
-            if self._data_places or self._waiting or self._enquiries_waiting:
+            if self._data_places or self._in_turn or self._enquiries_waiting:
                 self._go_on()  # also when the transport has failed at the end of this one
 
     def _give(self, flight: Flight) -> None:
@@ -217,7 +223,9 @@ class Correspondent:
     def _share_back(self, shares: Shares, flight: Flight) -> None:
         """A command has ended while shares were counted."""
         lun, size = held_by(flight)
-        self._queue.ended(lun, shares.subtract(lun, size))
+        others = shares.subtract(lun, size)
+        if self._waiting:
+            self._queue.ended(lun, others, full=self._full(lun))
         plenty = 2 * self.end.unanswered < self._few_commands and self._places.free_bytes > self._few_bytes
         if plenty and not self._queue.passes_over:
             self._shares = None
@@ -298,7 +306,7 @@ class Correspondent:
 
     def _answered(self, slots: memoryview, at: int) -> None:
         self.enquiries.answered(slots, at)
-        if self._enquiries_waiting or self._data_places or self._waiting:
+        if self._enquiries_waiting or self._data_places or self._in_turn:
             self._go_on()
 
     def _unknown(self, slots: memoryview, at: int) -> None:

@@ -62,19 +62,24 @@ class Waiting:
     """Commands for which there is no place now, in lines: one for each nexus and LUN, oldest first.
 
     Nexuses have turns, and at its turn a nexus has one for one of its lines.  A line for a LUN that has its share is passed over
-    until a command of that LUN ends.
+    until a command of that LUN ends; and one that begins with a large command, until the LUN has less than its share then.
+
+    :param large: whether a command has a place only where its LUN has less than its share.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, large: Callable[[Task], bool]) -> None:
         self.lines: dict[RemoteNexus, dict[Lun, dict[Task, None]]] = {}
         """The commands by nexus and LUN; only to be looked at."""
-        self._turns: dict[RemoteNexus, dict[Lun, None]] = {}
-        self._passed_over: dict[Lun, dict[RemoteNexus, None]] = {}
+        self.in_turn: dict[RemoteNexus, dict[Lun, None]] = {}
+        """The lines that are not passed over; only to be looked at."""
+        self._large = large
+        self._small_passed_over: dict[Lun, dict[RemoteNexus, None]] = {}
+        self._large_passed_over: dict[Lun, dict[RemoteNexus, None]] = {}
 
     @property
     def passes_over(self) -> bool:
         """Whether anybody waits for a LUN that has its share."""
-        return bool(self._passed_over)
+        return bool(self._small_passed_over or self._large_passed_over)
 
     def has_line(self, nexus: "RemoteNexus", lun: Lun) -> bool:
         """Whether any command of a nexus waits for a LUN."""
@@ -92,9 +97,10 @@ class Waiting:
         lines = self.lines.setdefault(nexus, {})
         line = lines.get(lun)
         if line is None:
-            line = lines[lun] = {}
+            lines[lun] = {task: None}
             self._line_up(nexus, lun, full=full)
-        line[task] = None
+        else:
+            line[task] = None
 
     def withdraw(self, nexus: "RemoteNexus", chosen: Callable[[Task], bool]) -> list[Task]:
         """Take out those of the commands of a nexus that are chosen; what is left of their lines has another turn."""
@@ -105,28 +111,36 @@ class Waiting:
                 del line[task]
             if of_line:
                 withdrawn += of_line
-                _discard(self._passed_over, lun, nexus)
-                _discard(self._turns, nexus, lun)
+                _discard(self._small_passed_over, lun, nexus)
+                _discard(self._large_passed_over, lun, nexus)
+                _discard(self.in_turn, nexus, lun)
                 self.again(nexus, lun, full=False)
         return withdrawn
 
-    def ended(self, lun: Lun, others: int) -> None:
-        """A command of a LUN has ended: one of the lines that were passed over because of it has a turn.
+    def ended(self, lun: Lun, others: int, *, full: bool) -> None:
+        """A command of a LUN has ended: of the lines that were passed over because of it, one of each kind has a turn.
 
         :param others: commands of the LUN that are under way, whose ends will bring further turns; with none, all have one.
+        :param full: whether the LUN still has its share.
         """
-        for nexus in list(self._passed_over.get(lun, ()))[: 1 if others else None]:
-            _discard(self._passed_over, lun, nexus)
-            self._line_up(nexus, lun, full=False)
+        self._turn_for(self._small_passed_over, lun, others)
+        if not full or not others:
+            self._turn_for(self._large_passed_over, lun, others)
+
+    def _turn_for(self, passed_over: "dict[Lun, dict[RemoteNexus, None]]", lun: Lun, others: int) -> None:
+        if lun in passed_over:
+            for nexus in list(passed_over[lun])[: 1 if others else None]:
+                _discard(passed_over, lun, nexus)
+                self._line_up(nexus, lun, full=False)
 
     def turns(self) -> "Iterator[tuple[RemoteNexus, Lun, dict[Task, None]]]":
         """Some of the lines whose turn it is; what is left of one waits again by :meth:`again`."""
-        for nexus in list(islice(self._turns, _TURNS)):
-            luns = self._turns.pop(nexus)
+        for nexus in list(islice(self.in_turn, _TURNS)):
+            luns = self.in_turn.pop(nexus)
             lun = next(iter(luns))
             del luns[lun]
             if luns:
-                self._turns[nexus] = luns  # behind the others
+                self.in_turn[nexus] = luns  # behind the others
             yield nexus, lun, self.lines[nexus][lun]
 
     def again(self, nexus: "RemoteNexus", lun: Lun, *, full: bool) -> None:
@@ -140,9 +154,11 @@ class Waiting:
 
     def _line_up(self, nexus: "RemoteNexus", lun: Lun, *, full: bool) -> None:
         if full:
-            self._passed_over.setdefault(lun, {})[nexus] = None
+            large = self._large(next(iter(self.lines[nexus][lun])))
+            passed_over = self._large_passed_over if large else self._small_passed_over
+            passed_over.setdefault(lun, {})[nexus] = None
         else:
-            self._turns.setdefault(nexus, {})[lun] = None
+            self.in_turn.setdefault(nexus, {})[lun] = None
 
 
 def _discard(sets: dict[_K, dict[_V, None]], key: _K, value: _V) -> None:
