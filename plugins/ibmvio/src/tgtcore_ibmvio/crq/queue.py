@@ -1,0 +1,195 @@
+"""One queue as it is kept in step with its partner: the table of :mod:`~tgtcore_ibmvio.crq.states` put into effect."""
+
+import logging
+from collections.abc import Callable
+from functools import partial
+from typing import Protocol
+
+from tgtcore_ibmvio.crq import elements
+from tgtcore_ibmvio.crq.elements import FIELDS, Format, Header
+from tgtcore_ibmvio.crq.outbox import Holder, Outbox
+from tgtcore_ibmvio.crq.retry import Later, Retry
+from tgtcore_ibmvio.crq.states import TRANSITIONS, Action, Event, State
+from tgtcore_ibmvio.platform import Adapter, Hcall
+
+_log = logging.getLogger(__name__)
+
+HELD_MAX = 4096
+"""Elements that are kept while the partner is suspended: as many as the largest queue of a client has."""
+
+_REGISTERED = (Hcall.SUCCESS, Hcall.CLOSED)
+_COMMAND, _SRP = int(Header.COMMAND), int(Format.SRP)
+
+
+class Owner(Protocol):
+    """Who works through a queue."""
+
+    def begin(self) -> None:
+        """The partner may log in now."""
+
+    def end(self, then: Callable[[], None]) -> None:
+        """The partner is lost: abort everything in silence and send nothing more; ``then`` when the last command has ended."""
+
+    def receive(self, address: int, length: int) -> None:
+        """An SRP information unit is in the client's memory."""
+
+    def answer_mad(self, address: int, length: int) -> None:
+        """A management datagram is in the client's memory."""
+
+
+class Queue:
+    """The queue of one adapter, a :class:`~tgtcore_ibmvio.platform.Listener`.
+
+    :param later: calls a function after some seconds.
+    """
+
+    def __init__(self, adapter: Adapter, owner: Owner, later: Later, name: str) -> None:
+        self.state = State.CLOSED
+        self.discarded = 0
+        """Elements that meant nothing when they came."""
+        self._adapter = adapter
+        self._owner = owner
+        self._later = later
+        self._name = name
+        self._outbox = Outbox(adapter.send, later, self.fail)
+        self._request: Retry | None = None
+        self._greeted = False
+        self._current = (Event.UNKNOWN, 0, 0)
+        """The element that is looked at: what it means, and address and length in it."""
+        self._held: list[tuple[Event, int, int]] = []
+        self._refusals = 0
+        self._actions: dict[Action, Callable[[], None]] = {
+            Action.REGISTER: partial(self._ask, lambda: adapter.register(self), self._registered),
+            Action.FREE: self._free,
+            Action.ENABLE: partial(self._ask, adapter.enable, self._enabled),
+            Action.SEND_INIT: self._send_init,
+            Action.SEND_INIT_COMPLETE: partial(self.send, elements.INIT_COMPLETE),
+            Action.SEND_PING_RESPONSE: partial(self._outbox.put_once, elements.PING_RESPONSE),
+            Action.BEGIN: owner.begin,
+            Action.END: self._end,
+            Action.RECEIVE: lambda: owner.receive(*self._current[1:]),
+            Action.ANSWER_MAD: lambda: owner.answer_mad(*self._current[1:]),
+            Action.HOLD: self._hold,
+            Action.RELEASE: self._release,
+            Action.REMEMBER_INIT: partial(setattr, self, "_greeted", True),
+            Action.FORGET_INIT: partial(setattr, self, "_greeted", False),
+            Action.REPLAY_INIT: self._replay_init,
+            Action.DISCARD: self._discard,
+        }
+
+    @property
+    def waiting(self) -> int:
+        """Elements that wait for room in the partner's queue."""
+        return len(self._outbox.waiting)
+
+    # ---- what others want ---------------------------------------------------------------------------------------------
+
+    def open(self) -> None:
+        """Have a queue; idempotent."""
+        self._happened(Event.OPEN)
+
+    def close(self) -> None:
+        """Have none: what is unfinished is aborted, and the partner hears of it; idempotent."""
+        self._happened(Event.CLOSE)
+
+    def fail(self, event: Event, why: str) -> None:
+        """The session can't go on.
+
+        :param event: VIOLATION or PARTNER_CLOSED.
+        """
+        if self.state in (State.CONNECTED, State.SUSPENDED):
+            _log.warning("%s: the session ends: %s", self._name, why)
+        self._happened(event)
+
+    def send(self, element: bytes, holder: Holder | None = None) -> None:
+        """Send an element behind all others."""
+        self._outbox.put(element, holder)
+
+    def ping(self) -> None:
+        """Find out whether the partner has a queue."""
+        if self.state is State.CONNECTED and not self._outbox.waiting:
+            self.send(elements.PING)
+
+    # ---- what happens -------------------------------------------------------------------------------------------------
+
+    def element(self, element: bytes) -> None:
+        """Take an element."""
+        header, format_, status, _, length, address = FIELDS.unpack(element)
+        if header == _COMMAND and format_ == _SRP and self.state is State.CONNECTED:
+            self._owner.receive(address, length)  # what the table says too, without a look at it for every command
+            return
+        event = elements.meaning(header, format_, status)
+        self._current = (event, address, length)
+        if event in (Event.UNKNOWN, Event.OVERRUN):
+            _log.warning("%s: %s: %s", self._name, event.value, element.hex())
+        self._happened(event)
+
+    def _happened(self, event: Event) -> None:
+        before = self.state
+        self.state, actions = TRANSITIONS[before, event]
+        if self.state is not before:
+            _log.info("%s: %s, for %s", self._name, self.state.value, event.value)
+        for action in actions:
+            self._actions[action]()
+
+    # ---- actions ------------------------------------------------------------------------------------------------------
+
+    def _ask(self, ask: Callable[[], Hcall], then: Callable[[Hcall], None]) -> None:
+        """Ask the platform something in the place of what it is being asked."""
+        if self._request is not None:
+            self._request.cancel()
+        self._request = Retry(self._later, ask, then)
+        self._request.start()
+
+    def _registered(self, answer: Hcall) -> None:
+        if answer in _REGISTERED:
+            self._refusals = 0
+            self._happened(Event.REGISTERED)
+            return
+        self._refusals += 1
+        if self._refusals == 1:
+            _log.error("%s: the platform gives no queue: %s; it is asked again", self._name, answer.name)
+        self._happened(Event.REFUSED)
+
+    def _free(self) -> None:
+        self._greeted = False
+        self._outbox.clear()
+        self._ask(self._adapter.free, self._freed)
+
+    def _freed(self, answer: Hcall) -> None:
+        if answer is not Hcall.SUCCESS:
+            _log.error("%s: the platform does not take the queue back: %s", self._name, answer.name)
+        self._happened(Event.FREED)
+
+    def _enabled(self, answer: Hcall) -> None:
+        if answer is not Hcall.SUCCESS:
+            self.fail(Event.VIOLATION, f"the platform does not enable the queue after a migration: {answer.name}")
+
+    def _send_init(self) -> None:
+        """Greet; a partner that is not there, or has no room, is going to greet by itself."""
+        self._adapter.send(elements.INIT)
+
+    def _end(self) -> None:
+        self._outbox.clear()
+        self._held.clear()
+        self._owner.end(partial(self._happened, Event.ENDED))
+
+    def _hold(self) -> None:
+        if len(self._held) < HELD_MAX:
+            self._held.append(self._current)
+        else:
+            self.fail(Event.VIOLATION, f"it has sent more than {HELD_MAX} elements while it is suspended")
+
+    def _release(self) -> None:
+        held, self._held = self._held, []
+        for one in held:
+            self._current = one
+            self._happened(one[0])
+
+    def _replay_init(self) -> None:
+        if self._greeted:
+            self._greeted = False
+            self._happened(Event.INIT)
+
+    def _discard(self) -> None:
+        self.discarded += 1

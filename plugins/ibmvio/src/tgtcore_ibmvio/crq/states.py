@@ -1,0 +1,166 @@
+"""The life of a queue as a table: what each event leads to in each state.
+
+A session with its commands may be there in CONNECTED and SUSPENDED, and until ENDED in the three states that end it.
+"""
+
+from collections.abc import Iterable, Mapping
+from enum import Enum
+from typing import NamedTuple
+
+
+class State(Enum):
+    """Where a queue is in its life; the values are for people."""
+
+    CLOSED = "closed"
+    OPENING = "opening"
+    """The platform is asked for a queue."""
+    WAITING = "waiting for the partner"
+    CONNECTED = "connected"
+    SUSPENDED = "suspended"
+    """The partner is about to move: what it sends is kept until it is there again."""
+    LEAVING = "partner gone"
+    """The partner has gone or begun again, and commands have not all ended; our own queue stays."""
+    RESETTING = "resetting"
+    """The session ends for what the partner did, or because somebody wants so; the partner hears of it by a new queue of ours."""
+    REOPENING = "reopening"
+    CLOSING = "closing"
+    FREEING = "freeing"
+
+
+class Event(Enum):
+    """What happens to a queue."""
+
+    OPEN = "somebody wants a queue"
+    CLOSE = "nobody wants a queue"
+    REGISTERED = "the platform has given the queue"
+    REFUSED = "the platform does not give a queue"
+    FREED = "the platform has taken the queue back"
+    INIT = "INIT"
+    INIT_COMPLETE = "INIT COMPLETE"
+    SRP = "an SRP information unit"
+    MAD = "a management datagram"
+    PING = "a ping"
+    PING_RESPONSE = "the answer to a ping"
+    UNKNOWN = "an element of an unknown kind"
+    PARTNER_GONE = "the partner has failed or given up its queue"
+    MIGRATED = "the partner has migrated"
+    SUSPEND = "the partner is going to be suspended"
+    RESUME = "the partner goes on"
+    OVERRUN = "an element was overwritten by an event"
+    PARTNER_CLOSED = "the partner has no queue"
+    VIOLATION = "the session can't go on"
+    ENDED = "the last command of the session has ended"
+
+
+class Action(Enum):
+    """What is done about it.  What may lead to another event at once comes last in a list."""
+
+    REGISTER = "ask for a queue"
+    FREE = "give the queue back"
+    ENABLE = "use the queue again after a migration"
+    SEND_INIT = "greet the partner"
+    SEND_INIT_COMPLETE = "answer its greeting"
+    SEND_PING_RESPONSE = "answer a ping"
+    BEGIN = "the partner may log in"
+    END = "abort what is unfinished, in silence"
+    RECEIVE = "take an SRP information unit"
+    ANSWER_MAD = "answer a management datagram"
+    HOLD = "keep an element for later"
+    RELEASE = "take what was kept"
+    REMEMBER_INIT = "the partner waits for an answer to its greeting"
+    FORGET_INIT = "it does not any more"
+    REPLAY_INIT = "answer the greeting that was remembered"
+    DISCARD = "count an element that means nothing now"
+
+
+class Transition(NamedTuple):
+    """What an event leads to."""
+
+    state: State
+    actions: tuple[Action, ...] = ()
+
+
+_S, _E, _A = State, Event, Action
+
+_ELEMENTS = (
+    _E.INIT,
+    _E.INIT_COMPLETE,
+    _E.SRP,
+    _E.MAD,
+    _E.PING,
+    _E.PING_RESPONSE,
+    _E.UNKNOWN,
+)
+"""What comes of the partner itself."""
+
+
+def _each(states: Iterable[State], event: Event, *actions: Action) -> dict[tuple[State, Event], Transition]:
+    """Transitions that stay where they are."""
+    return {(state, event): Transition(state, actions) for state in states}
+
+
+_DEFAULTS: dict[tuple[State, Event], Transition] = {
+    **{(state, event): Transition(state) for state in State for event in Event},
+    **{key: one for event in _ELEMENTS for key, one in _each(State, event, _A.DISCARD).items()},
+    **_each((_S.WAITING, _S.CONNECTED, _S.SUSPENDED), _E.PING, _A.SEND_PING_RESPONSE),
+    **_each((_S.WAITING, _S.CONNECTED, _S.SUSPENDED), _E.PING_RESPONSE),
+    **_each((_S.WAITING, _S.LEAVING), _E.MIGRATED, _A.ENABLE),
+}
+
+TRANSITIONS: Mapping[tuple[State, Event], Transition] = {
+    **_DEFAULTS,
+    # our own queue
+    (_S.CLOSED, _E.OPEN): Transition(_S.OPENING, (_A.REGISTER,)),
+    (_S.OPENING, _E.INIT): Transition(_S.OPENING, (_A.REMEMBER_INIT,)),
+    (_S.OPENING, _E.REGISTERED): Transition(_S.WAITING, (_A.SEND_INIT, _A.REPLAY_INIT)),
+    (_S.OPENING, _E.REFUSED): Transition(_S.FREEING, (_A.FREE,)),
+    (_S.OPENING, _E.CLOSE): Transition(_S.FREEING, (_A.FREE,)),
+    (_S.WAITING, _E.CLOSE): Transition(_S.FREEING, (_A.FREE,)),
+    (_S.WAITING, _E.VIOLATION): Transition(_S.REOPENING, (_A.FREE,)),
+    (_S.WAITING, _E.OVERRUN): Transition(_S.REOPENING, (_A.FREE,)),  # a greeting may be lost
+    (_S.CONNECTED, _E.CLOSE): Transition(_S.CLOSING, (_A.END,)),
+    (_S.SUSPENDED, _E.CLOSE): Transition(_S.CLOSING, (_A.END,)),
+    (_S.LEAVING, _E.CLOSE): Transition(_S.CLOSING),
+    (_S.RESETTING, _E.CLOSE): Transition(_S.CLOSING),
+    (_S.CLOSING, _E.OPEN): Transition(_S.RESETTING),
+    (_S.CLOSING, _E.ENDED): Transition(_S.FREEING, (_A.FREE,)),
+    (_S.FREEING, _E.FREED): Transition(_S.CLOSED),
+    (_S.FREEING, _E.OPEN): Transition(_S.REOPENING),
+    (_S.REOPENING, _E.FREED): Transition(_S.OPENING, (_A.REGISTER,)),
+    (_S.REOPENING, _E.CLOSE): Transition(_S.FREEING),
+    (_S.RESETTING, _E.ENDED): Transition(_S.REOPENING, (_A.FREE,)),
+    # the partner comes: whoever greets first
+    (_S.WAITING, _E.INIT): Transition(_S.CONNECTED, (_A.BEGIN, _A.SEND_INIT_COMPLETE)),
+    (_S.WAITING, _E.INIT_COMPLETE): Transition(_S.CONNECTED, (_A.BEGIN,)),
+    # it works
+    (_S.CONNECTED, _E.SRP): Transition(_S.CONNECTED, (_A.RECEIVE,)),
+    (_S.CONNECTED, _E.MAD): Transition(_S.CONNECTED, (_A.ANSWER_MAD,)),
+    (_S.CONNECTED, _E.INIT_COMPLETE): Transition(_S.CONNECTED),  # both have greeted at the same time
+    (_S.CONNECTED, _E.SUSPEND): Transition(_S.SUSPENDED),
+    (_S.SUSPENDED, _E.SRP): Transition(_S.SUSPENDED, (_A.HOLD,)),
+    (_S.SUSPENDED, _E.MAD): Transition(_S.SUSPENDED, (_A.HOLD,)),
+    (_S.SUSPENDED, _E.RESUME): Transition(_S.CONNECTED, (_A.RELEASE,)),
+    # it goes, and perhaps comes again before its commands have ended
+    **{
+        (state, event): Transition(_S.LEAVING, actions)
+        for state in (_S.CONNECTED, _S.SUSPENDED)
+        for event, actions in (
+            (_E.INIT, (_A.REMEMBER_INIT, _A.END)),
+            (_E.PARTNER_GONE, (_A.END,)),
+            (_E.PARTNER_CLOSED, (_A.END,)),
+            (_E.MIGRATED, (_A.ENABLE, _A.END)),
+        )
+    },
+    (_S.LEAVING, _E.INIT): Transition(_S.LEAVING, (_A.REMEMBER_INIT,)),
+    (_S.LEAVING, _E.PARTNER_GONE): Transition(_S.LEAVING, (_A.FORGET_INIT,)),
+    (_S.LEAVING, _E.MIGRATED): Transition(_S.LEAVING, (_A.FORGET_INIT, _A.ENABLE)),
+    (_S.LEAVING, _E.VIOLATION): Transition(_S.RESETTING),
+    (_S.LEAVING, _E.ENDED): Transition(_S.WAITING, (_A.REPLAY_INIT,)),
+    # it breaks the rules
+    **{
+        (state, event): Transition(_S.RESETTING, (_A.END,))
+        for state in (_S.CONNECTED, _S.SUSPENDED)
+        for event in (_E.UNKNOWN, _E.OVERRUN, _E.VIOLATION)
+    },
+}
+"""For every state and every event."""

@@ -1,0 +1,369 @@
+"""Playbooks: what comes to a queue, and what it does about it."""
+
+import pytest
+from tgtcore_ibmvio.crq import Event, Queue, State
+from tgtcore_ibmvio.crq.elements import INIT, INIT_COMPLETE, PING, PING_RESPONSE
+from tgtcore_ibmvio.crq.outbox import STALL_S
+from tgtcore_ibmvio.crq.queue import HELD_MAX
+from tgtcore_ibmvio.crq.retry import GIVE_UP_S
+from tgtcore_ibmvio.platform import Hcall
+
+FAILED, DEREGISTERED, MIGRATED = (bytes((0xFF, code)) + bytes(14) for code in (1, 2, 6))
+SUSPEND, RESUME = (bytes((0xFF, code)) + bytes(14) for code in (9, 10))
+OVERWRITTEN = bytes((0xFF, 10, 0, 0x20)) + bytes(12)
+SRP, MAD = (bytes((0x80, code, 0, 0, 0, 30, 1, 0)) + (0xC0DE).to_bytes(8, "big") for code in (1, 2))
+NONSENSE = bytes((0x80, 0x77)) + bytes(14)
+
+
+class Session:
+    """The owner of a queue; its commands end when the test says so."""
+
+    def __init__(self):
+        self.log = []
+        self.at_once = True
+        self._then = []
+
+    def begin(self):
+        self.log.append("begin")
+
+    def end(self, then):
+        self.log.append("end")
+        self._then.append(then)
+        if self.at_once:
+            self.ended()
+
+    def ended(self):
+        (then,) = self._then
+        self._then.clear()
+        then()
+
+    def receive(self, address, length):
+        self.log.append(("srp", address, length))
+
+    def answer_mad(self, address, length):
+        self.log.append(("mad", address, length))
+
+
+class Slot:
+    def __init__(self):
+        self.gone = 0
+
+    def sent(self):
+        self.gone += 1
+
+
+@pytest.fixture
+def session():
+    return Session()
+
+
+@pytest.fixture
+def queue(adapter, session, clock):
+    return Queue(adapter, session, clock.later, "adapter 30000003")
+
+
+@pytest.fixture
+def connected(queue, adapter):
+    queue.open()
+    queue.element(INIT)
+    adapter.sent.clear()
+    adapter.calls.clear()
+    assert queue.state is State.CONNECTED
+    return queue
+
+
+def kinds(session):
+    return [one if isinstance(one, str) else one[0] for one in session.log]
+
+
+# ---- the handshake ----------------------------------------------------------------------------------------------------
+
+
+def test_we_greet_and_the_partner_answers(queue, adapter, session):
+    queue.open()
+    assert (queue.state, adapter.sent) == (State.WAITING, [INIT])
+    queue.element(INIT_COMPLETE)
+    assert (queue.state, session.log) == (State.CONNECTED, ["begin"])
+    assert adapter.sent == [INIT]
+
+
+def test_the_partner_greets_and_we_answer(queue, adapter, session):
+    adapter.answers["register"] = [Hcall.CLOSED]
+    adapter.answers["send"] = [Hcall.CLOSED, Hcall.SUCCESS]
+    queue.open()
+    assert (queue.state, adapter.sent) == (State.WAITING, [])
+    queue.element(INIT)
+    assert (queue.state, session.log, adapter.sent) == (State.CONNECTED, ["begin"], [INIT_COMPLETE])
+
+
+def test_both_greet_at_the_same_time(queue, adapter, session):
+    queue.open()
+    queue.element(INIT)
+    queue.element(INIT_COMPLETE)
+    queue.element(MAD)
+    assert adapter.sent == [INIT, INIT_COMPLETE]
+    assert kinds(session) == ["begin", "mad"]
+
+
+def test_a_greeting_that_is_in_the_queue_already_is_answered(queue, adapter, session):
+    def register(listener):
+        listener.element(INIT)
+        return Hcall.SUCCESS
+
+    adapter.register = register
+    queue.open()
+    assert (queue.state, adapter.sent) == (State.CONNECTED, [INIT, INIT_COMPLETE])
+
+
+def test_what_comes_before_the_handshake_is_of_a_former_life(queue, session):
+    queue.open()
+    for stale in (SRP, MAD, NONSENSE):
+        queue.element(stale)
+    assert (queue.state, session.log, queue.discarded) == (State.WAITING, [], 3)
+
+
+def test_a_partner_that_has_gone_when_we_answer(queue, adapter, session):
+    queue.open()
+    adapter.answers["send"] = [Hcall.CLOSED]
+    queue.element(INIT)
+    assert (queue.state, session.log) == (State.WAITING, ["begin", "end"])
+
+
+# ---- work -------------------------------------------------------------------------------------------------------------
+
+
+def test_requests_reach_the_owner_in_order(connected, session):
+    for element in (MAD, SRP, SRP):
+        connected.element(element)
+    assert session.log == ["begin", ("mad", 0xC0DE, 256), ("srp", 0xC0DE, 256), ("srp", 0xC0DE, 256)]
+
+
+def test_a_ping_is_answered(connected, adapter):
+    connected.element(PING)
+    assert adapter.sent == [PING_RESPONSE]
+
+
+def test_many_pings_of_a_partner_that_takes_no_answer_cost_one_place(connected, adapter):
+    adapter.answers["send"] = [Hcall.DROPPED]
+    for _ in range(1000):
+        connected.element(PING)
+    assert connected.waiting == 1
+
+
+def test_our_ping_finds_out_that_the_partner_has_gone(connected, adapter, session):
+    connected.ping()
+    assert adapter.sent == [PING]
+    connected.element(PING_RESPONSE)
+    adapter.answers["send"] = [Hcall.CLOSED]
+    connected.ping()
+    assert (connected.state, session.log) == (State.WAITING, ["begin", "end"])
+
+
+def test_answers_wait_in_order_while_the_queue_of_the_partner_is_full(connected, adapter, clock):
+    adapter.answers["send"] = [Hcall.DROPPED, Hcall.DROPPED, Hcall.SUCCESS, Hcall.DROPPED, Hcall.SUCCESS]
+    elements = [bytes((0x80, 1)) + number.to_bytes(14, "big") for number in range(4)]
+    slots = [Slot() for _ in elements]
+    for element, slot in zip(elements, slots, strict=True):
+        connected.send(element, slot)
+    assert (adapter.sent, connected.waiting) == ([], 4)
+    clock.advance(1)
+    assert (adapter.sent, connected.waiting) == (elements, 0)
+    assert [slot.gone for slot in slots] == [1, 1, 1, 1]
+    assert clock.pending == 0
+
+
+def test_a_partner_that_never_empties_its_queue_is_reset(connected, adapter, session, clock):
+    adapter.answers["send"] = [Hcall.DROPPED]
+    slot = Slot()
+    connected.send(PING, slot)
+    clock.advance(STALL_S + 1)
+    assert (connected.state, kinds(session)) == (State.WAITING, ["begin", "end"])
+    assert (slot.gone, connected.waiting, clock.pending) == (0, 0, 0)
+    assert "free" in adapter.calls
+
+
+@pytest.mark.parametrize(("answer", "freed"), [(Hcall.CLOSED, False), (Hcall.HARDWARE, True), (Hcall.PARAMETER, True)])
+def test_a_send_that_fails_ends_the_session(connected, adapter, session, answer, freed):
+    adapter.answers["send"] = [answer]
+    slot = Slot()
+    connected.send(PING, slot)
+    assert (connected.state, session.log, slot.gone) == (State.WAITING, ["begin", "end"], 0)
+    assert ("free" in adapter.calls) == freed
+
+
+# ---- the partner goes and comes back ------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("event", [FAILED, DEREGISTERED, MIGRATED])
+def test_a_partner_that_goes_and_comes_back(connected, adapter, session, event):
+    connected.element(event)
+    assert (connected.state, session.log) == (State.WAITING, ["begin", "end"])
+    assert "free" not in adapter.calls, "both would close their queues for ever"
+    assert ("enable" in adapter.calls) == (event is MIGRATED)
+    connected.element(INIT)
+    assert (connected.state, session.log[2:], adapter.sent) == (State.CONNECTED, ["begin"], [INIT_COMPLETE])
+
+
+def test_a_partner_that_is_back_before_its_commands_have_ended(connected, adapter, session):
+    session.at_once = False
+    connected.element(DEREGISTERED)
+    connected.element(SRP)
+    connected.element(INIT)
+    assert (connected.state, adapter.sent, connected.discarded) == (State.LEAVING, [], 1)
+    session.ended()
+    assert (connected.state, adapter.sent) == (State.CONNECTED, [INIT_COMPLETE])
+    assert session.log == ["begin", "end", "begin"]
+
+
+def test_a_partner_that_was_back_and_has_gone_again(connected, adapter, session):
+    session.at_once = False
+    for element in (DEREGISTERED, INIT, FAILED):
+        connected.element(element)
+    session.ended()
+    assert (connected.state, adapter.sent, session.log) == (State.WAITING, [], ["begin", "end"])
+
+
+def test_a_partner_that_begins_again_without_a_word(connected, adapter, session):
+    """A kernel that was started by another one (kexec), or that has lost its patience."""
+    connected.element(INIT)
+    assert (connected.state, session.log, adapter.sent) == (State.CONNECTED, ["begin", "end", "begin"], [INIT_COMPLETE])
+
+
+def test_a_partner_that_pings_and_is_gone_stops_nobody_who_comes_later(queue, adapter):
+    queue.open()
+    adapter.answers["send"] = [Hcall.CLOSED, Hcall.SUCCESS]
+    queue.element(PING)
+    queue.element(INIT)
+    assert (queue.state, adapter.sent, queue.waiting) == (State.CONNECTED, [INIT, INIT_COMPLETE], 0)
+
+
+# ---- suspension -------------------------------------------------------------------------------------------------------
+
+
+def test_what_comes_while_the_partner_is_suspended_is_kept(connected, session):
+    for element in (SUSPEND, SRP, MAD, SRP):
+        connected.element(element)
+    assert (connected.state, session.log) == (State.SUSPENDED, ["begin"])
+    connected.element(RESUME)
+    assert (connected.state, kinds(session)) == (State.CONNECTED, ["begin", "srp", "mad", "srp"])
+
+
+def test_a_lost_element_ends_the_session(connected, adapter, session):
+    for element in (SUSPEND, OVERWRITTEN):
+        connected.element(element)
+    assert (connected.state, session.log) == (State.WAITING, ["begin", "end"])
+    assert ("free" in adapter.calls, adapter.sent) == (True, [INIT])
+
+
+def test_a_suspended_partner_that_migrates(connected, session):
+    for element in (SUSPEND, SRP, MIGRATED, INIT, RESUME):
+        connected.element(element)
+    assert (connected.state, kinds(session)) == (State.CONNECTED, ["begin", "end", "begin"])
+
+
+def test_no_more_is_kept_than_a_queue_can_have(connected, session):
+    connected.element(SUSPEND)
+    for _ in range(HELD_MAX):
+        connected.element(SRP)
+    assert connected.state is State.SUSPENDED
+    connected.element(SRP)
+    assert (connected.state, session.log) == (State.WAITING, ["begin", "end"])
+
+
+# ---- violations -------------------------------------------------------------------------------------------------------
+
+
+def test_nonsense_ends_the_session_and_the_partner_hears_of_it(connected, adapter, session):
+    session.at_once = False
+    connected.element(NONSENSE)
+    assert (connected.state, session.log, adapter.calls) == (State.RESETTING, ["begin", "end"], [])
+    connected.element(SRP)
+    session.ended()
+    assert (connected.state, adapter.calls, adapter.sent) == (State.WAITING, ["free", "register", "send"], [INIT])
+    assert kinds(session) == ["begin", "end"]
+
+
+def test_only_the_first_of_several_failures_ends_the_session(connected, session):
+    session.at_once = False
+    connected.fail(Event.VIOLATION, "as the test wants")
+    connected.fail(Event.PARTNER_CLOSED, "as the test wants")
+    connected.element(DEREGISTERED)
+    assert session.log == ["begin", "end"]
+
+
+# ---- the platform -----------------------------------------------------------------------------------------------------
+
+
+def test_a_busy_platform_is_asked_again(queue, adapter, clock):
+    adapter.answers["register"] = [Hcall.BUSY, Hcall.BUSY, Hcall.SUCCESS]
+    queue.open()
+    assert queue.state is State.OPENING
+    clock.advance(0.1)
+    assert queue.state is State.WAITING
+    adapter.answers["free"] = [Hcall.BUSY, Hcall.SUCCESS]
+    queue.close()
+    assert queue.state is State.FREEING
+    clock.advance(0.1)
+    assert (queue.state, clock.pending) == (State.CLOSED, 0)
+
+
+def test_a_platform_that_refuses_is_asked_when_somebody_wants_it_again(queue, adapter):
+    adapter.answers["register"] = [Hcall.RESOURCE, Hcall.SUCCESS]
+    queue.open()
+    assert (queue.state, adapter.calls) == (State.CLOSED, ["register", "free"])
+    queue.open()
+    assert queue.state is State.WAITING
+
+
+def test_a_queue_that_can_not_be_enabled_is_made_anew(connected, adapter, clock):
+    adapter.answers["enable"] = [Hcall.IN_PROGRESS]
+    connected.element(MIGRATED)
+    assert connected.state is State.WAITING
+    adapter.calls.clear()
+    clock.advance(GIVE_UP_S + 2)
+    assert "register" in adapter.calls
+
+
+def test_nobody_waits_for_ever_for_the_platform(queue, adapter, clock):
+    queue.open()
+    adapter.answers["free"] = [Hcall.BUSY]
+    queue.close()
+    clock.advance(GIVE_UP_S + 2)
+    assert (queue.state, clock.pending) == (State.CLOSED, 0)
+
+
+# ---- opened and closed from above ----------------------------------------------------------------------------------------
+
+
+def test_closing_waits_for_the_last_command(connected, adapter, session):
+    session.at_once = False
+    connected.close()
+    connected.close()
+    assert (connected.state, adapter.calls) == (State.CLOSING, [])
+    session.ended()
+    assert (connected.state, adapter.calls) == (State.CLOSED, ["free"])
+
+
+def test_opened_again_before_it_was_closed(connected, adapter, session):
+    session.at_once = False
+    connected.close()
+    connected.open()
+    session.ended()
+    assert (connected.state, adapter.calls) == (State.WAITING, ["free", "register", "send"])
+
+
+def test_closed_while_the_platform_is_asked(queue, adapter, clock):
+    adapter.answers["register"] = [Hcall.BUSY]
+    queue.open()
+    queue.close()
+    assert (queue.state, clock.pending) == (State.CLOSED, 0)
+
+
+def test_closed_and_opened_while_the_platform_takes_the_queue_back(queue, adapter, clock):
+    queue.open()
+    adapter.answers["free"] = [Hcall.BUSY, Hcall.SUCCESS]
+    queue.close()
+    queue.open()
+    assert queue.state is State.REOPENING
+    clock.advance(0.1)
+    assert queue.state is State.WAITING
