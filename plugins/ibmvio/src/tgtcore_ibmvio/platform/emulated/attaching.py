@@ -1,0 +1,106 @@
+"""How a client partition attaches to an adapter: it says hello, and gets memory and doorbells in return."""
+
+import asyncio
+import os
+import socket
+from contextlib import suppress
+from dataclasses import dataclass
+
+from tgtcore import hang_up, receive_packet
+from tgtcore_ibmvio.platform.emulated import doorbell
+from tgtcore_ibmvio.platform.emulated.memory import SharedMemory, create
+from tgtcore_ibmvio.platform.emulated.wire import HELLO, MAGIC, VERSION, WELCOME, Geometry, Hello, Refused, Status
+
+HELLO_S = 5.0
+"""How long the hello of a client partition may take."""
+
+
+@dataclass
+class Attached:
+    """What the machine has of a client partition.
+
+    :param link: the socket.
+    :param heard: the doorbell that the client rings.
+    :param rung: the doorbell that it hears.
+    """
+
+    link: socket.socket
+    hello: Hello
+    shared: SharedMemory
+    heard: int
+    rung: int
+
+
+async def attach(link: socket.socket, unit_address: int, memory_max: int) -> Attached:
+    """Wait for the hello of a client partition, and answer it.
+
+    :param link: the connection; it is closed when the partition does not attach.
+    :raises Refused: the partition was told why it may not.
+    :raises OSError: it is gone, or says nothing.
+    """
+    try:
+        hello = Hello.parse(await asyncio.wait_for(_first_packet(link), HELLO_S), memory_max)
+        return _welcomed(link, hello, unit_address)
+    except Refused as error:
+        refuse(link, str(error), error.status)
+        raise
+    except BaseException:
+        hang_up(link)
+        raise
+
+
+async def _first_packet(link: socket.socket) -> bytes:
+    """As much of it as shows that it is too long; what descriptors come with it is not wanted."""
+    loop = asyncio.get_running_loop()
+    there = asyncio.Event()
+    loop.add_reader(link, there.set)
+    try:
+        await there.wait()
+    finally:
+        loop.remove_reader(link)
+    packet = receive_packet(link, HELLO.size + 1)
+    if not packet:
+        raise ConnectionResetError("it has hung up without a hello")
+    return packet
+
+
+def _welcomed(link: socket.socket, hello: Hello, unit_address: int) -> Attached:
+    geometry = Geometry.of(hello)
+    fds: list[int] = []
+    try:
+        fds.append(create(geometry))
+        shared = SharedMemory(fds[0], geometry)
+        fds += doorbell.make()
+        fds += doorbell.make()
+        memory, heard, theirs_to_ring, theirs_to_hear, rung = fds
+        packet = _welcome(unit_address, geometry)
+        socket.send_fds(link, [packet], [memory, theirs_to_ring, theirs_to_hear])
+    except (OSError, ValueError) as error:
+        for fd in fds:
+            os.close(fd)
+        raise Refused(f"there is no memory for it: {error}") from None
+    for fd in (memory, theirs_to_ring, theirs_to_hear):
+        os.close(fd)
+    return Attached(link, hello, shared, heard, rung)
+
+
+def _welcome(unit_address: int, geometry: Geometry) -> bytes:
+    return WELCOME.pack(
+        MAGIC,
+        VERSION,
+        Status.WELCOME,
+        unit_address,
+        0,
+        geometry.total_bytes,
+        geometry.queue_offset,
+        geometry.table_offset,
+        geometry.memory_offset,
+        b"",
+    )
+
+
+def refuse(link: socket.socket, text: str, status: Status = Status.REFUSED) -> None:
+    """Tell a client partition why it may not attach, and hang up."""
+    with suppress(OSError):  # it does not want to know
+        link.send(WELCOME.pack(MAGIC, VERSION, status, 0, 0, 0, 0, 0, 0, text.encode()[:255]))
+    hang_up(link)

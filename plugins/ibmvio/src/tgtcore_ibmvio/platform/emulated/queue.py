@@ -1,0 +1,125 @@
+"""Command/response queues in shared memory: whoever sends writes into the next slot, whoever receives empties it.
+
+A slot of 16 bytes is free when its first byte is 0.  Bytes 8 to 15 of an element are written first, then bytes 0 to 7, at once; the
+receiver makes the first byte 0 when it has read the element.  Both sides go round the slots in turn, and each keeps its place to
+itself.  A receiver that is going to sleep says so in a word of the header page, and looks once more; a sender that finds it said so
+takes the word back and rings the doorbell.
+
+Nothing here believes the other side: whatever it writes, an element is 16 bytes, and a queue has an end.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from struct import Struct
+from typing import Any
+
+from tgtcore_ibmvio.platform.contract import ELEMENT_BYTES
+from tgtcore_ibmvio.platform.emulated.order import Barrier
+
+_HALVES = Struct("=QQ")
+
+
+@dataclass
+class Place:
+    """Where a queue is.
+
+    :param octets: the shared memory byte by byte; a slice is a copy.
+    :param words: the same in words of 8 bytes.
+    :param offset: where in it the queue begins, in bytes.
+    :param length: of the queue, in bytes: two slots or more.
+    :param waits: the word with which its receiver asks for the doorbell.
+    """
+
+    octets: Any
+    words: Any
+    offset: int
+    length: int
+    waits: int
+    order: Barrier = field(default_factory=Barrier)
+
+    @property
+    def slots(self) -> int:
+        """As many elements have room."""
+        return self.length // ELEMENT_BYTES
+
+    def after(self, at: int) -> int:
+        """The slot behind another one."""
+        at += ELEMENT_BYTES
+        return self.offset if at == self.offset + self.length else at
+
+
+class Outgoing:
+    """The sender's side of a queue.
+
+    :param ring: rings the receiver's doorbell.
+    """
+
+    def __init__(self, place: Place, ring: Callable[[], None]) -> None:
+        self._place = place
+        self._ring = ring
+        self._at = place.offset
+
+    def put(self, element: bytes) -> bool:
+        """Send an element; False: there is no free slot."""
+        if self._place.octets[self._at]:
+            return False
+        self._write(element)
+        return True
+
+    def put_but_one(self, element: bytes) -> bool:
+        """Send an element and leave a slot free for an event; False: there is only that one."""
+        if self._place.octets[self._place.after(self._at)]:
+            return False
+        self._write(element)
+        return True
+
+    def _write(self, element: bytes) -> None:
+        place = self._place
+        words = place.words
+        word = self._at >> 3
+        first, second = _HALVES.unpack(element)
+        words[word + 1] = second
+        words[word] = first
+        self._at = place.after(self._at)
+        with place.order:
+            pass  # the element is there before we look whether anybody sleeps
+        if words[place.waits]:
+            words[place.waits] = 0
+            self._ring()
+
+
+class Incoming:
+    """The receiver's side of a queue."""
+
+    def __init__(self, place: Place) -> None:
+        self.place = place
+        self._octets = place.octets
+        self._at = place.offset
+
+    def take(self) -> bytes | None:
+        """The next element, if there is one."""
+        at = self._at
+        octets = self._octets
+        if not octets[at]:
+            return None
+        element: bytes = octets[at : at + ELEMENT_BYTES]
+        octets[at] = 0
+        self._at = self.place.after(at)
+        return element
+
+    def ready(self) -> bool:
+        """Whether there is an element."""
+        return bool(self._octets[self._at])
+
+    def doze(self) -> bool:
+        """Ask for the doorbell; False: there is an element, so look again instead of waiting for it."""
+        self.place.words[self.place.waits] = 1
+        with self.place.order:
+            pass  # whoever sends now sees that we sleep, or we see what it has sent
+        return not self._octets[self._at]
+
+    def discard(self) -> None:
+        """Empty the queue, once round at most."""
+        for _ in range(self.place.slots):
+            if self.take() is None:
+                return

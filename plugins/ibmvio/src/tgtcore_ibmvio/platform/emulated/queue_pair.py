@@ -1,0 +1,188 @@
+"""The two queues between the server and an attached client partition, and what the hypervisor does with them.
+
+A partition is a stranger: it gets so many elements heard in a turn of the loop, and whatever is in its queue is 16 bytes each.
+"""
+
+import asyncio
+from collections.abc import Callable
+
+from tgtcore_ibmvio.platform.contract import ELEMENT_BYTES, Listener
+from tgtcore_ibmvio.platform.emulated.memory import SharedMemory
+from tgtcore_ibmvio.platform.emulated.queue import Incoming, Outgoing, Place
+from tgtcore_ibmvio.platform.emulated.window import Access, AccessError, OutsideError
+from tgtcore_ibmvio.platform.emulated.wire import (
+    CLIENT_WAITS,
+    PAGE_BYTES,
+    SERVER_OPEN,
+    SERVER_QUEUE_BYTES,
+    SERVER_WAITS,
+)
+from tgtcore_ibmvio.platform.hcall import Hcall
+from tgtcore_ibmvio.platform.transport_event import VALID, TransportEvent
+
+ELEMENTS_PER_TURN = 32
+"""After so many elements of one partition the loop turns to others."""
+
+TURNS_OF_A_FULL_QUEUE = SERVER_QUEUE_BYTES // ELEMENT_BYTES // ELEMENTS_PER_TURN
+"""In so many turns everything is heard that was in the queue before."""
+
+
+class QueuePair:
+    """The server's queue and the client's.
+
+    :param ring: rings the client's doorbell.
+    :param breach: called when the client has sent what no partition can send.
+    """
+
+    def __init__(
+        self,
+        shared: SharedMemory,
+        loop: asyncio.AbstractEventLoop,
+        ring: Callable[[], None],
+        breach: Callable[[str], None],
+    ) -> None:
+        self._shared = shared
+        self._loop = loop
+        self._ring = ring
+        self._breach = breach
+        self._listener: Listener | None = None
+        self._outgoing: Outgoing | None = None
+        self._frozen = False
+        self._turn: asyncio.Handle | None = None
+        queue_offset = shared.geometry.queue_offset
+        self._incoming = Incoming(Place(shared.octets, shared.words, queue_offset, SERVER_QUEUE_BYTES, SERVER_WAITS))
+
+    # ---- the server's side ------------------------------------------------------------------------------------------------
+
+    @property
+    def reaches_client(self) -> bool:
+        """Whether elements can be sent to the client."""
+        return self._outgoing is not None and not self._frozen
+
+    def open(self, listener: Listener) -> None:
+        """The server has a queue from now on; what is in it is from before."""
+        self._incoming.discard()
+        self._listener = listener
+        self._show()
+        self.wake()
+
+    def shut(self) -> None:
+        """The server has no queue any more, and the client hears of it."""
+        self._listener = None
+        self._show()
+        self._incoming.discard()
+        self._tell_client(TransportEvent.PARTNER_DEREGISTERED)
+
+    def send(self, element: bytes) -> Hcall:
+        """Put an element into the client's queue."""
+        outgoing = self._outgoing
+        if outgoing is None or self._frozen:
+            return Hcall.CLOSED
+        return Hcall.SUCCESS if outgoing.put_but_one(element) else Hcall.DROPPED
+
+    def close(self) -> None:
+        """The client has gone; the server hears of it if the client had a queue."""
+        if self._turn is not None:
+            self._turn.cancel()
+        listener, self._listener = self._listener, None
+        had_queue, self._outgoing = self._outgoing is not None, None
+        if listener is not None and had_queue:
+            listener.element(TransportEvent.PARTNER_FAILED.element)
+
+    # ---- elements -----------------------------------------------------------------------------------------------------------
+
+    def waiting(self) -> bool:
+        """Whether there is an element that the server is going to hear."""
+        return self._listener is not None and self._incoming.ready()
+
+    def wake(self) -> None:
+        """There may be elements: let the server hear them, in a later turn of the loop if others have been heard in this one."""
+        if self._turn is None:
+            self._turn = self._loop.call_soon(self._hear)
+
+    def _hear(self) -> None:
+        self._turn = None
+        for _ in range(ELEMENTS_PER_TURN):
+            listener = self._listener
+            if listener is None:
+                return
+            element = self._incoming.take()
+            if element is None:
+                if self._incoming.doze():
+                    return
+            elif element[0] == VALID:
+                self._breach("it has sent a transport event")
+                return
+            else:
+                listener.element(element)
+        self.wake()
+
+    def _tell_client(self, event: TransportEvent) -> None:
+        """A queue without room has an event already that the client has not seen, and that makes it begin anew."""
+        if self._outgoing is not None and not self._frozen:
+            self._outgoing.put(event.element)
+
+    def _tell_server(self, event: TransportEvent) -> Hcall:
+        if self._listener is None:
+            return Hcall.CLOSED
+        self._listener.element(event.element)
+        return Hcall.SUCCESS
+
+    def _show(self) -> None:
+        self._shared.words[SERVER_OPEN] = int(self._listener is not None and not self._frozen)
+
+    # ---- calls of the client ------------------------------------------------------------------------------------------------
+
+    def register(self, address: int, length: int) -> Hcall:
+        """H_REG_CRQ: whole pages in one piece, which the server may read and write."""
+        if self._outgoing is not None:
+            return Hcall.RESOURCE
+        if length % PAGE_BYTES or address % PAGE_BYTES:
+            return Hcall.PARAMETER
+        shared = self._shared
+        try:
+            (begin, end), *others = shared.window.places(address, length, Access.BOTH)
+        except (OutsideError, AccessError):
+            return Hcall.PARAMETER
+        if others:
+            return Hcall.PARAMETER
+        offset = shared.geometry.memory_offset + begin
+        self._outgoing = Outgoing(Place(shared.octets, shared.words, offset, end - begin, CLIENT_WAITS), self._ring)
+        self._thaw()
+        return Hcall.CLOSED if self._listener is None else Hcall.SUCCESS
+
+    def free(self) -> Hcall:
+        """H_FREE_CRQ."""
+        if self._outgoing is not None:
+            self._outgoing = None
+            self._thaw()
+            self._tell_server(TransportEvent.PARTNER_DEREGISTERED)
+        return Hcall.SUCCESS
+
+    def enable(self) -> Hcall:
+        """H_ENABLE_CRQ: elements go both ways again."""
+        if self._outgoing is None:
+            return Hcall.PARAMETER
+        self._thaw()
+        return Hcall.SUCCESS
+
+    def migrate(self) -> Hcall:
+        """The partition is on another machine: both sides are told, and nothing goes either way until it enables its queue."""
+        if not self.reaches_client:
+            return Hcall.CLOSED
+        self._tell_client(TransportEvent.MIGRATED)
+        self._frozen = True
+        self._show()
+        return self._tell_server(TransportEvent.MIGRATED)
+
+    def prepare_for_suspend(self) -> Hcall:
+        """The partition is about to be suspended: the server is told."""
+        return self._tell_server(TransportEvent.PREPARE_FOR_SUSPEND)
+
+    def resume(self) -> Hcall:
+        """The partition goes on: the server is told."""
+        return self._tell_server(TransportEvent.RESUME)
+
+    def _thaw(self) -> None:
+        self._frozen = False
+        self._show()
