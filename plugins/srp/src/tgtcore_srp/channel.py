@@ -1,9 +1,23 @@
-"""One RDMA channel from the target's side: what arrives becomes commands, what ends becomes answers."""
+"""One RDMA channel from the target's side: its states, and where what arrives goes."""
 
-from collections.abc import Callable
+import logging
+from collections import deque
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING
 
+from tgtcore import Tmf, TmfRequest, manage
+from tgtcore_srp import login
+from tgtcore_srp.commands import Commands
+from tgtcore_srp.credits import REQUEST_LIMIT_MIN, Credits
+from tgtcore_srp.errors import Rejected
+from tgtcore_srp.iu.errors import Malformed
+from tgtcore_srp.iu.header import HEADER_BYTES, opcode_and_tag
+from tgtcore_srp.iu.login import LoginReject, LoginRequest
+from tgtcore_srp.iu.opcodes import LogoutReason, Opcode, RejectReason
+from tgtcore_srp.requests import Requests
+from tgtcore_srp.slots import RESERVE, Slot, Slots
 from tgtcore_srp.states import State
+from tgtcore_srp.task_management import TaskManagement
 
 if TYPE_CHECKING:
     from tgtcore_srp.fabric import Fabric
@@ -11,10 +25,49 @@ if TYPE_CHECKING:
     from tgtcore_srp.port import SrpPort
     from tgtcore_srp.quirks import Quirks
     from tgtcore_srp.session import Session
-    from tgtcore_srp.slots import Slot
 
-REQUEST_LIMIT_MIN = 4
-"""Initiators keep two requests back for task management, and want one more."""
+_log = logging.getLogger(__name__)
+
+_CUT = -1
+"""Stands for the opcode of what is too short to have one."""
+
+Handler = Callable[[Slot, int], None]
+"""Takes an information unit: its slot and its length."""
+
+
+_TAKEN: dict[State, dict[int, str]] = {
+    State.NEW: {Opcode.LOGIN_REQ: "_log_in"},
+    State.LOGGING_IN: {Opcode.I_LOGOUT: "_log_out"},
+    State.LOGGED_IN: {
+        Opcode.LOGIN_REQ: "_log_in_again",
+        Opcode.TSK_MGMT: "_function",
+        Opcode.CMD: "_command",
+        Opcode.I_LOGOUT: "_log_out",
+        Opcode.CRED_RSP: "_credit_response",
+    },
+    State.ENDING: {},
+    State.GONE: {},
+}
+"""What a channel does with an information unit, by its state and the opcode."""
+_REST = {
+    State.NEW: "_out_of_place",
+    State.LOGGING_IN: "_out_of_place",
+    State.LOGGED_IN: "_out_of_place",
+    State.ENDING: "_ignore",
+    State.GONE: "_ignore",
+}
+"""What it does with all others."""
+
+
+class _Handlers(dict[int, Handler]):
+    """By opcode, with one for all that have none."""
+
+    def __init__(self, handlers: Mapping[int, Handler], others: Handler) -> None:
+        super().__init__(handlers)
+        self._others = others
+
+    def __missing__(self, opcode: int) -> Handler:
+        return self._others
 
 
 class Channel:
@@ -24,42 +77,83 @@ class Channel:
     channel.  None of them raises, whatever arrives, and all may be called from within calls of the fabric.
 
     :param name: for people, such as that of an adapter.
-    :param request_limit: how many requests the initiator may have unanswered, at least :data:`REQUEST_LIMIT_MIN`; there is memory
-        for all of them, and for a few more, before the initiator is told.
+    :param request_limit: how many requests the initiator may have unanswered, at least
+        :data:`~tgtcore_srp.credits.REQUEST_LIMIT_MIN`; there is memory for all of them, and for a few more, before the initiator is
+        told.
     :raises MemoryError: not even the memory for a login is there; the fabric turns its initiator away, or lets it wait.
     """
 
     def __init__(
         self, name: str, port: "SrpPort", fabric: "Fabric", memory: "Memory", quirks: "Quirks", request_limit: int
     ) -> None:
+        assert request_limit >= REQUEST_LIMIT_MIN
         self.name = name
         self.fabric = fabric
+        self.memory = memory
         self.quirks = quirks
         self.state = State.NEW
         self.session: Session | None = None
         """While it is logged in, and until its last command has ended."""
+        self.slots = Slots(memory, fabric.iu_bytes_max)
+        if not self.slots.ensure(RESERVE):
+            raise MemoryError(f"{name}: there is no memory for a login")
+        self.requests = Requests(self)
+        self.credits = Credits(request_limit, memory, self.requests.offer)
+        self.malformed = 0
+        """How many information units broke the standard."""
+        self._port = port
+        self._commands: Commands | None = None
+        self._login: tuple[Slot, LoginRequest] | None = None
+        self._command: Handler = self._out_of_place
+        self._function: Handler = self._out_of_place
+        self._held: deque[tuple[Slot, int]] = deque()
+        self._holds = False
+        """Whether what arrives has to wait for the command before it."""
+        self._enter(State.NEW)
+        self._is_lost = False
+        self._is_idle = False
+        """Whether its last command has ended, and none comes any more."""
+        self._told: list[Callable[[], None]] = []
+        port.channels.add(self)
 
     def __str__(self) -> str:
         return self.name
 
+    @property
+    def is_logged_in(self) -> bool:
+        """Whether commands are taken."""
+        return self.state is State.LOGGED_IN
+
+    @property
+    def is_logging_in(self) -> bool:
+        """Whether its login is to be answered."""
+        return self.state is State.LOGGING_IN
+
     # ---- what the fabric calls --------------------------------------------------------------------------------------
 
-    def slot(self) -> "Slot | None":
+    def slot(self) -> Slot | None:
         """Memory for an information unit that is about to be read in.
 
         A fabric that could not read it after all, and one that gets None, has lost what the initiator waits for: it calls
         :meth:`disconnect`, in the first case with :meth:`discard` before.  None means that the initiator has sent more than it may,
         and then the channel disconnects already.
         """
-        raise NotImplementedError
+        free = self.slots.free
+        if free:
+            return free.pop()
+        self.overrun()
+        return None
 
-    def discard(self, slot: "Slot") -> None:
+    def discard(self, slot: Slot) -> None:
         """Nothing was read into a slot of :meth:`slot`."""
-        raise NotImplementedError
+        self.slots.give(slot)
 
-    def receive(self, slot: "Slot", length: int) -> None:
+    def receive(self, slot: Slot, length: int) -> None:
         """An information unit is in the first ``length`` bytes of a slot."""
-        raise NotImplementedError
+        try:
+            self._handlers[slot.view[0] if length >= HEADER_BYTES else _CUT](slot, length)
+        except Exception:
+            self._failed()
 
     def lost(self) -> None:
         """The channel does not exist any more for the fabric; idempotent.
@@ -67,19 +161,218 @@ class Channel:
         No RDMA goes on, and the fabric calls neither ``then`` of what it had begun nor :meth:`Slot.sent`.  Commands are aborted in
         silence; see :meth:`when_gone`.
         """
-        raise NotImplementedError
+        if self._is_lost:
+            return
+        self._is_lost = True
+        self._end()
+        if self._commands is not None:
+            self._commands.lost()
+        self._look()
 
     # ---- what the transport calls -----------------------------------------------------------------------------------
 
-    def disconnect(self, why: str) -> None:
+    def disconnect(self, why: str, reason: int = LogoutReason.NONE) -> None:
         """End the channel from our side: the initiator is told with SRP_T_LOGOUT where that is possible; idempotent.
 
         Commands are aborted in silence.  It calls :meth:`Fabric.disconnect`, and it is over with :meth:`lost`.
 
         :param why: for the log.
+        :param reason: of :class:`~tgtcore_srp.iu.opcodes.LogoutReason`, for the initiator.
         """
-        raise NotImplementedError
+        if self.state in (State.ENDING, State.GONE):
+            return
+        _log.info("%s: disconnecting: %s", self, why)
+        if self._login is not None:
+            self.reject(Rejected(RejectReason.UNABLE_TO_ESTABLISH_CHANNEL, why))
+        self.requests.log_out(reason)
+        self._end()
+        self.fabric.disconnect()
 
     def when_gone(self, told: Callable[[], None]) -> None:
         """Call ``told`` when the fabric has lost the channel and its last command has ended, perhaps now."""
-        raise NotImplementedError
+        if self.state is State.GONE:
+            told()
+        else:
+            self._told.append(told)
+
+    # ---- login and logout -------------------------------------------------------------------------------------------
+
+    def _log_in(self, slot: Slot, length: int) -> None:
+        try:
+            request = LoginRequest.parse(slot.view[:length])
+            login.check(request, self)
+        except Malformed as error:
+            self.complain(error)
+            self._send_reject(slot, Rejected(RejectReason.UNABLE_TO_ESTABLISH_CHANNEL, str(error)))
+        except Rejected as rejected:
+            self._send_reject(slot, rejected)
+        else:
+            self._login = slot, request
+            self._enter(State.LOGGING_IN)
+            self._port.login(self, request)
+
+    def reserve(self) -> bool:
+        """Have memory for all requests of the limit; False when there is not enough."""
+        return self.slots.ensure(self.credits.limit + RESERVE)
+
+    def accept(self, session: "Session", result: int) -> None:
+        """Its login succeeds; its memory is reserved.
+
+        :param result: of :class:`~tgtcore_srp.iu.opcodes.MultiChannelResult`.
+        """
+        assert self._login is not None
+        (slot, request), self._login = self._login, None
+        self.session = session
+        self._commands = Commands(self, session, login.immediate_offset(request, self))
+        self._command, self._function = self._commands.arrived, TaskManagement(self._commands).arrived
+        self.requests.agree(request.flags)
+        self._enter(State.LOGGED_IN)
+        session.join(self)
+        _log.info("%s: logged in: %s", self, session)
+        self.fabric.send(login.response(request, self, result).build(), slot)
+
+    def reject(self, rejected: Rejected) -> None:
+        """Its login fails; the initiator may try again."""
+        assert self._login is not None
+        (slot, _), self._login = self._login, None
+        self._enter(State.NEW)
+        self._send_reject(slot, rejected)
+
+    def _send_reject(self, slot: Slot, rejected: Rejected) -> None:
+        _log.warning("%s: login rejected: %s", self, rejected)
+        _, tag = opcode_and_tag(slot.view)
+        self.fabric.send(LoginReject(tag, rejected.reason, login.FORMATS).build(), slot)
+
+    def _log_in_again(self, slot: Slot, length: int) -> None:
+        self._send_reject(slot, Rejected(RejectReason.CHANNEL_LIMIT_REACHED, "the channel is logged in already"))
+
+    def _log_out(self, slot: Slot, length: int) -> None:
+        self.slots.give(slot)
+        _log.info("%s: logged out", self)
+        session = self.session
+        if session is not None and session.channels == [self]:
+            session.nexus.logged_out = True
+        self._end()
+        self.fabric.disconnect()
+
+    # ---- what else arrives ----------------------------------------------------------------------------------------------
+
+    def _credit_response(self, slot: Slot, length: int) -> None:
+        _, tag = opcode_and_tag(slot.view)
+        self.slots.give(slot)
+        if not self.requests.answered(tag):
+            self.disconnect("an answer that nobody has asked for", LogoutReason.UNEXPECTED_RESPONSE)
+
+    def _out_of_place(self, slot: Slot, length: int) -> None:
+        opcode = slot.view[0]
+        self.slots.give(slot)
+        if length < HEADER_BYTES:
+            self.disconnect(f"an information unit of {length} bytes", LogoutReason.INVALID_LENGTH)
+        else:
+            self.disconnect(
+                f"an information unit with opcode {opcode:#04x} while {self.state.value}", LogoutReason.INVALID_TYPE
+            )
+
+    def _ignore(self, slot: Slot, length: int) -> None:
+        self.slots.give(slot)
+
+    def complain(self, error: Malformed) -> None:
+        """Count what breaks the standard; the first of it is logged."""
+        self.malformed += 1
+        if self.malformed == 1:
+            _log.warning("%s: %s; more of that is only counted", self, error)
+
+    def overrun(self) -> None:
+        """More has arrived than there are credits."""
+        self.disconnect("the initiator has sent more requests than its limit allows")
+
+    def _failed(self) -> None:
+        _log.exception("%s: failed at an information unit", self)
+        self.disconnect("it is not known any more what was done")
+
+    # ---- the order of commands --------------------------------------------------------------------------------------------
+
+    def hold(self) -> None:
+        """Let everything wait that arrives, until :meth:`go_on`."""
+        self._holds = True
+        self._handlers = _Handlers({}, self._keep)
+
+    def _keep(self, slot: Slot, length: int) -> None:
+        self._held.append((slot, length))
+
+    def go_on(self) -> None:
+        """Take what has had to wait, and then what arrives."""
+        self._holds = False
+        taken = self._table(State.LOGGED_IN)
+        while self._held and not self._holds:
+            slot, length = self._held.popleft()
+            try:
+                taken[slot.view[0] if length >= HEADER_BYTES else _CUT](slot, length)
+            except Exception:
+                self._failed()
+        if self.is_logged_in and not self._holds:
+            self._handlers = taken
+
+    # ---- its end ------------------------------------------------------------------------------------------------------
+
+    def _enter(self, state: State) -> None:
+        self.state = state
+        self._handlers = self._table(state)
+
+    def _table(self, state: State) -> _Handlers:
+        return _Handlers(
+            {opcode: getattr(self, handler) for opcode, handler in _TAKEN[state].items()}, getattr(self, _REST[state])
+        )
+
+    def _end(self) -> None:
+        """Take and answer nothing any more."""
+        if self.state in (State.ENDING, State.GONE):
+            return
+        self._enter(State.ENDING)
+        if self._login is not None:
+            self.slots.give(self._login[0])
+            self._login = None
+        while self._held:
+            self.slots.give(self._held.popleft()[0])
+        if self.session is None:
+            self._is_idle = True
+        else:
+            assert self._commands is not None
+            self._commands.close()
+            self.session.leave(self, self._idle)
+
+    def abort_commands(self, then: Callable[[], None]) -> None:
+        """Abort what has come through this channel, while its session goes on; ``then`` when the last has ended."""
+        session = self.session
+        assert session is not None
+        mine = [task for task in session.nexus.tasks.values() if getattr(task, "commands", None) is self._commands]
+        remaining = 1 + len(mine)
+
+        def one_ended() -> None:
+            nonlocal remaining
+            remaining -= 1
+            if not remaining:
+                then()
+
+        for task in mine:
+            task.when_ended(one_ended)
+        for task in reversed(mine):  # so that none of them lets another one start
+            manage(session.nexus, TmfRequest(Tmf.ABORT_TASK, task.lun, task.tag), lambda response: None)
+        one_ended()
+
+    def _idle(self) -> None:
+        self._is_idle = True
+        self._look()
+
+    def _look(self) -> None:
+        if not (self._is_lost and self._is_idle) or self.state is State.GONE:
+            return
+        self._enter(State.GONE)
+        self.slots.release()
+        self.memory.forget(self.requests.offer)
+        self._port.channels.discard(self)
+        if self.session is not None:
+            self.session.release()
+        told, self._told = self._told, []
+        for one in told:
+            one()

@@ -1,5 +1,6 @@
 """A session: one initiator port logged in to one target port, through one RDMA channel or several (SRP 4.1)."""
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from tgtcore_srp.identity import name_of
@@ -15,15 +16,23 @@ class Session:
 
     :param initiator_port_id: 16 bytes.
     :param target_port_id: 16 bytes.
+    :param gone: told when the nexus is closed and the last channel is gone.
     """
 
-    def __init__(self, initiator_port_id: bytes, target_port_id: bytes, nexus: "Nexus") -> None:
+    def __init__(
+        self, initiator_port_id: bytes, target_port_id: bytes, nexus: "Nexus", gone: "Callable[[Session], None]"
+    ) -> None:
         self.key = initiator_port_id, target_port_id
         self.nexus = nexus
         self.channels: list[Channel] = []
         """Those that are logged in."""
         self.moving: dict[int, SrpTask] = {}
         """By tag, the commands that RDMA is under way for: the initiator's memory is in use."""
+        self._waiting: list[tuple[set[int], Callable[[], None]]] = []
+        self._gone = gone
+        self._holders = 0
+        """Its channels that are not gone, and the nexus while it is being closed."""
+        self._awaited: list[Callable[[], None]] = []
 
     def __str__(self) -> str:
         initiator, target = self.key
@@ -33,3 +42,62 @@ class Session:
     def ending(self) -> bool:
         """Whether it only waits for its last command."""
         return self.nexus.leases.draining
+
+    # ---- RDMA ---------------------------------------------------------------------------------------------------------
+
+    def when_still(self, concerned: "Callable[[SrpTask], bool]", then: Callable[[], None]) -> None:
+        """Call ``then`` when no RDMA of these commands goes on any more and they have been answered, perhaps now.
+
+        RDMA that begins later does not count.
+        """
+        tags = {tag for tag, task in self.moving.items() if concerned(task)}
+        if tags:
+            self._waiting.append((tags, then))
+        else:
+            then()
+
+    def stopped(self, tag: int) -> None:
+        """RDMA for a command is over, and the command with it."""
+        del self.moving[tag]
+        ready = []
+        for tags, then in self._waiting:
+            tags.discard(tag)
+            if not tags:
+                ready.append(then)
+        if ready:
+            self._waiting = [one for one in self._waiting if one[0]]
+            for then in ready:
+                then()
+
+    # ---- its beginning and end ------------------------------------------------------------------------------------------
+
+    def join(self, channel: "Channel") -> None:
+        """A channel has logged in."""
+        self.channels.append(channel)
+        self._holders += 1
+
+    def leave(self, channel: "Channel", then: Callable[[], None]) -> None:
+        """A channel takes no more commands; ``then`` when its last has ended.  The nexus goes with the last channel."""
+        self.channels.remove(channel)
+        if self.channels:
+            channel.abort_commands(then)
+        else:
+            self._holders += 1
+            self.nexus.close(lambda: self._closed(then))
+
+    def _closed(self, then: Callable[[], None]) -> None:
+        then()
+        self.release()
+
+    def release(self) -> None:
+        """One of its channels is gone."""
+        self._holders -= 1
+        if self._holders == 0:
+            self._gone(self)
+            awaited, self._awaited = self._awaited, []
+            for told in awaited:
+                told()
+
+    def when_gone(self, told: Callable[[], None]) -> None:
+        """Call ``told`` when nothing is left of it."""
+        self._awaited.append(told)

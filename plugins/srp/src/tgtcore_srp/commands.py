@@ -1,0 +1,223 @@
+"""The commands of one channel: SRP_CMD in, tasks to the nexus, data and SRP_RSP out."""
+
+import logging
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from tgtcore import Attribute, Draining, Tmf, TmfRequest, TmfResponse, manage
+from tgtcore.scsi import asc
+from tgtcore.scsi.sense import Sense, SenseKey
+from tgtcore.scsi.status import Status
+from tgtcore_srp.answers import Answers
+from tgtcore_srp.iu.command import Command
+from tgtcore_srp.iu.errors import Malformed
+from tgtcore_srp.iu.header import opcode_and_tag
+from tgtcore_srp.iu.opcodes import TaskAttribute
+from tgtcore_srp.limits import DATA_IN_BYTES_MAX, DATA_OUT_BYTES_MAX
+from tgtcore_srp.quirks import as_written
+from tgtcore_srp.tables import Tables, table_bytes
+from tgtcore_srp.task import SrpTask
+from tgtcore_srp.transfers import Transfers
+
+if TYPE_CHECKING:
+    from tgtcore_srp.channel import Channel
+    from tgtcore_srp.session import Session
+    from tgtcore_srp.slots import Slot
+
+_log = logging.getLogger(__name__)
+_parse = Command.parse
+
+_ATTRIBUTES = {
+    int(TaskAttribute.SIMPLE): int(Attribute.SIMPLE),
+    int(TaskAttribute.HEAD_OF_QUEUE): int(Attribute.HEAD_OF_QUEUE),
+    int(TaskAttribute.ORDERED): int(Attribute.ORDERED),
+    int(TaskAttribute.ACA): int(Attribute.ACA),
+}
+_INVALID = Sense(SenseKey.ILLEGAL_REQUEST, asc.INVALID_INFORMATION_UNIT).fixed()
+_OVERLAPPED = Sense(SenseKey.ABORTED_COMMAND, asc.OVERLAPPED_COMMANDS_ATTEMPTED).fixed()
+
+
+class Commands:
+    """The commands of one channel that is logged in.
+
+    :param immediate_offset: where immediate data begins in a command, as agreed at login; 0: there is none.
+    """
+
+    def __init__(self, channel: "Channel", session: "Session", immediate_offset: int) -> None:
+        self.channel = channel
+        self.session = session
+        self.memory = channel.memory
+        self.answers = Answers(channel.quirks, channel.fabric.answer_bytes_max)
+        self.closed = False
+        """Whether nothing is sent any more."""
+        self.ended: Callable[[SrpTask], None] = self._ended
+        """Tell it that a task has ended."""
+        self.answer: Callable[[SrpTask], None] = self._answer
+        """Answer a task that has ended and whose data was moved."""
+        self.transfers = Transfers(self)
+        self.tables = Tables(self)
+        self._immediate_offset = immediate_offset
+        self._nexus = session.nexus
+        self._tasks = session.nexus.tasks
+        self._moving = session.moving
+        self._credits = channel.credits
+        self._give_slot = channel.slots.give
+        self._send = channel.fabric.send
+        self._accepts_region = channel.fabric.accepts_region
+        self._lun = None if channel.quirks.lun is as_written else channel.quirks.lun
+
+    # ---- what arrives -------------------------------------------------------------------------------------------------
+
+    def arrived(self, slot: "Slot", length: int) -> None:
+        """Take an SRP_CMD."""
+        limit = self._credits
+        if not limit.left:
+            self._one_too_many(slot)
+            return
+        limit.left -= 1
+        try:
+            command = _parse(slot.view, length, self._immediate_offset)
+        except Malformed as error:
+            self.malformed(slot, error)
+            return
+        out, in_ = command.data_out, command.data_in
+        held = 0
+        complete = True
+        if in_ is not None:
+            held = in_.length if in_.length < DATA_IN_BYTES_MAX else DATA_IN_BYTES_MAX
+            complete = in_.table is None or in_.complete
+        if out is not None and not out.offset:
+            held += out.length if out.length < DATA_OUT_BYTES_MAX else DATA_OUT_BYTES_MAX
+            complete = complete and out.complete
+        if not complete:
+            held += table_bytes(command)
+        if held and not self.memory.take(held):
+            self.refuse(slot, command.tag, self._full(), b"", command.solicited)
+        elif complete:
+            self.submit(slot, command, held)
+        else:
+            self.tables.fetch(slot, command, held)
+
+    def submit(self, slot: "Slot", command: Command, held: int) -> None:
+        """Make a task of a command, all of whose descriptors are there.
+
+        :param held: what it has taken of the memory.
+        """
+        tag, lun, attribute, cdb, solicited, out, in_ = command
+        if tag in self._tasks or tag in self._moving:
+            self.memory.give(held)
+            self._overlapped(slot, tag, solicited)
+            return
+        if self._lun is not None:
+            lun = self._lun(lun)
+        nexus = self._nexus
+        task = SrpTask(
+            nexus,
+            lun,
+            tag,
+            _ATTRIBUTES[attribute],
+            cdb,
+            0 if out is None else out.length,
+            0 if in_ is None else in_.length,
+        )
+        task.commands = self
+        task.slot = slot
+        task.held_bytes = held
+        if solicited:
+            task.solicited = solicited
+        if in_ is not None:
+            task.in_segments = in_.segments
+            task.accepts_region = self._accepts_region
+        if out is not None:
+            if out.offset:
+                task.data_out = slot.view[out.offset : out.offset + out.length]
+            else:
+                task.out_segments = out.segments
+        try:
+            nexus.submit(task)
+        except Draining as error:
+            self.ended(task)
+            self.channel.disconnect(str(error))
+
+    def _full(self) -> int:
+        """SAM-5 5.3.1: TASK SET FULL tells that something is going to end."""
+        return Status.TASK_SET_FULL if self._tasks else Status.BUSY
+
+    # ---- what is refused ----------------------------------------------------------------------------------------------
+
+    def refuse(self, slot: "Slot", tag: int, status: int, sense: bytes, solicited: int) -> None:
+        """Answer a command that was not accepted."""
+        if self.closed:
+            self._give_slot(slot)
+        else:
+            self._send(self.answers.refusal(tag, self._credits.delta(), status, sense, solicited), slot)
+
+    def malformed(self, slot: "Slot", error: Malformed) -> None:
+        """Answer a command that breaks the standard.
+
+        A response code would say that better than sense data, but Linux initiators would take it for success.
+        """
+        self.channel.complain(error)
+        _, tag = opcode_and_tag(slot.view)
+        self.refuse(slot, tag, Status.CHECK_CONDITION, _INVALID, slot.view[1])
+
+    def _one_too_many(self, slot: "Slot") -> None:
+        """The initiator may not send any; it gets an answer all the same, and then the channel ends."""
+        _, tag = opcode_and_tag(slot.view)
+        self._send(self.answers.refusal(tag, 0, Status.TASK_SET_FULL, b"", slot.view[1]), slot)
+        self.channel.overrun()
+
+    def _overlapped(self, slot: "Slot", tag: int, solicited: int) -> None:
+        """The tag is in use: everything of this nexus in that task set is aborted (SAM-5 5.9.3)."""
+        other = self._tasks[tag] if tag in self._tasks else self._moving[tag]
+
+        def still() -> None:
+            self.refuse(slot, tag, Status.CHECK_CONDITION, _OVERLAPPED, solicited)
+
+        def aborted(response: TmfResponse) -> None:
+            self.session.when_still(lambda task: task.lun == other.lun, still)
+
+        _log.warning("%s: %s is not finished, and its tag is used again", self.channel, other)
+        manage(self._nexus, TmfRequest(Tmf.ABORT_TASK_SET, other.lun), aborted)
+
+    # ---- what ends ----------------------------------------------------------------------------------------------------
+
+    def _ended(self, task: SrpTask) -> None:
+        if task.responds:
+            data = task.data_in
+            if data is not None and task.expected_in and not task.sense and not self.transfers.deliver(task, data):
+                return
+        elif task.refusal is None:
+            self._end_in_silence(task)
+            return
+        self.answer(task)
+
+    def _answer(self, task: SrpTask) -> None:
+        held = task.held_bytes
+        if held:
+            self.memory.give(held)
+        self._send(self.answers.of_task(task, self._credits.delta()), task.slot)
+
+    def _end_in_silence(self, task: SrpTask) -> None:
+        self._drop(task)
+        self.channel.requests.credits_withheld()
+
+    def _drop(self, task: SrpTask) -> None:
+        """Let a task go that gets no answer."""
+        if task.moving:
+            return  # its end is going to be told again
+        self.memory.give(task.held_bytes)
+        self._credits.ended_in_silence()
+        self._give_slot(task.slot)
+
+    # ---- its end --------------------------------------------------------------------------------------------------------
+
+    def close(self) -> None:
+        """Nothing is sent any more: tasks end in silence."""
+        self.closed = True
+        self.ended = self.answer = self._drop
+
+    def lost(self) -> None:
+        """No RDMA goes on any more."""
+        self.tables.lost()
+        self.transfers.lost()
