@@ -27,11 +27,14 @@ _WITH_SEGMENT_BYTES = COMMAND_BYTES + SEGMENT_BYTES
 
 _unpack_header = _HEADER.unpack_from
 _unpack_with_segment = struct.Struct(_FIELDS + "QII").unpack_from
+_pack_with_segment = struct.Struct(_FIELDS + "QII").pack
 _make = tuple.__new__
 _CMD = int(Opcode.CMD)
 _DIRECT = BufferFormat.DIRECT
 _DIRECT_IN = int(BufferFormat.DIRECT)
-_DIRECT_ONLY = (_DIRECT_IN, _DIRECT_IN << 4)
+_DIRECT_OUT = BufferFormat.DIRECT << 4
+_DIRECT_ONLY = (_DIRECT_IN, _DIRECT_OUT)
+_CDB_BYTES = 16
 _PLAIN_ATTRIBUTES = TaskAttribute.ORDERED
 _ATTRIBUTES = {int(attribute) for attribute in TaskAttribute}
 _ATTRIBUTE_MASK = 0x07
@@ -100,21 +103,13 @@ class Command(NamedTuple):
 
         :param immediate: the data of an immediate buffer.
         """
-        out, in_ = self.data_out, self.data_in
-        header = _HEADER.pack(
-            _CMD,
-            self.solicited,
-            (out.format << 4 if out else 0) | (in_.format if in_ else 0),
-            out.listed if out else 0,
-            in_.listed if in_ else 0,
-            self.tag,
-            self.lun,
-            self.attribute,
-            len(self.cdb) - 16,
-            self.cdb[:16],
-        )
-        unit = b"".join([header, self.cdb[16:], out.build() if out else b"", in_.build() if in_ else b""])
-        return unit.ljust(out.offset, b"\0") + immediate if out and out.offset else unit
+        tag, lun, attribute, cdb, solicited, out, in_ = self
+        one = in_ if out is None else out if in_ is None else None
+        if one is not None and one.format is _DIRECT and len(cdb) == _CDB_BYTES:
+            form = _DIRECT_IN if out is None else _DIRECT_OUT
+            segment = one.segments[0]
+            return _pack_with_segment(_CMD, solicited, form, 0, 0, tag, lun, attribute, 0, cdb, *segment)
+        return _build(self, immediate)
 
 
 def _parse(unit: Unit, length: int, immediate_offset: int) -> Command:
@@ -144,6 +139,17 @@ def _parse(unit: Unit, length: int, immediate_offset: int) -> Command:
     if out is not None and 0 < out.offset < at:
         raise Malformed("SRP_CMD", "immediate data offset", out.offset, f"{at} or more, behind the descriptors")
     return Command(tag, lun, attribute, cdb, solicited, out, in_)
+
+
+def _build(command: Command, immediate: bytes) -> bytes:
+    """The bytes of any command."""
+    tag, lun, attribute, cdb, solicited, out, in_ = command
+    form = (out.format << 4 if out else 0) | (in_.format if in_ else 0)
+    counts = out.listed if out else 0, in_.listed if in_ else 0
+    more = len(cdb) - _CDB_BYTES
+    header = _HEADER.pack(_CMD, solicited, form, *counts, tag, lun, attribute, more, cdb[:_CDB_BYTES])
+    unit = b"".join([header, cdb[_CDB_BYTES:], out.build() if out else b"", in_.build() if in_ else b""])
+    return unit.ljust(out.offset, b"\0") + immediate if out and out.offset else unit
 
 
 def _unsupported(side: str, found: int, reason: LogoutReason) -> Malformed:

@@ -20,6 +20,7 @@ _CONTRADICTIONS = (
     ("data-in residual flags", ResponseFlag.DIOVER | ResponseFlag.DIUNDER),
 )
 _pack = _HEADER.pack
+_make = tuple.__new__
 
 
 def build_response(
@@ -81,7 +82,7 @@ class Response(NamedTuple):
         check(unit, Opcode.RSP, RESPONSE_BYTES)
         _, solicited, delta, tag, flags, status, out, in_, sense_length, code_length = _HEADER.unpack_from(unit)
         if not flags:
-            return Response(tag, delta, status, 0, out, in_, b"", None, solicited)
+            return _make(Response, (tag, delta, status, 0, out, in_, b"", None, solicited))
         for field, both in _CONTRADICTIONS:
             if flags & both == both:
                 raise Malformed("SRP_RSP", field, "over and under", "one of them at most")
