@@ -1,1 +1,36 @@
-"""IBM pSeries virtual SCSI server (PAPR command/response queues with SRP), a transport of tgtcore."""
+"""Virtual SCSI of IBM pSeries (LoPAR 17.2): the server, a transport plugin of tgtcore."""
+
+from typing import TYPE_CHECKING, Any
+
+from tgtcore import CommandTable, hookimpl
+
+if TYPE_CHECKING:
+    from tgtcore.registry import Registry
+    from tgtcore_ibmvio.check import Problem
+
+_NAME = "ibmvio"
+
+
+@hookimpl
+def tgt_register_transports(registry: "Registry") -> None:
+    """Offer the transport ``ibmvio``."""
+    from tgtcore_ibmvio.transport import IbmvioTransport
+
+    registry.transport(_NAME, IbmvioTransport)
+
+
+@hookimpl
+def tgt_check_config(config: Any) -> "list[Problem]":
+    """Adapters that are named must be there, and lead to one target."""
+    from tgtcore_ibmvio.check import problems
+
+    return problems(config)
+
+
+@hookimpl
+def tgt_amend_commands(transport: str, commands: CommandTable) -> None:
+    """REPORT LUNS and INQUIRY as clients of virtual SCSI want them."""
+    if transport == _NAME:
+        from tgtcore_ibmvio.commands import amend
+
+        amend(commands)

@@ -40,6 +40,9 @@ class Session:
     def receive(self, address, length):
         self.log.append(("srp", address, length))
 
+    def closed(self):
+        self.log.append("closed")
+
     def answer_mad(self, address, length):
         self.log.append(("mad", address, length))
 
@@ -342,6 +345,7 @@ def test_closing_waits_for_the_last_command(connected, adapter, session):
     assert (connected.state, adapter.calls) == (State.CLOSING, [])
     session.ended()
     assert (connected.state, adapter.calls) == (State.CLOSED, ["free"])
+    assert session.log == ["begin", "end", "closed"]
 
 
 def test_opened_again_before_it_was_closed(connected, adapter, session):

@@ -4,6 +4,7 @@ from enum import IntEnum
 from struct import Struct
 
 from tgtcore_ibmvio.crq.states import Event
+from tgtcore_ibmvio.platform.transport_event import VALID, TransportEvent
 
 FIELDS = Struct(">BBxBHHQ")
 """Header, format, status, timeout in seconds, length and address of an information unit; for an answer its tag in the place of
@@ -17,7 +18,7 @@ class Header(IntEnum):
 
     COMMAND = 0x80
     INITIALIZATION = 0xC0
-    TRANSPORT_EVENT = 0xFF
+    TRANSPORT_EVENT = VALID
 
 
 class Format(IntEnum):
@@ -51,11 +52,11 @@ _MEANINGS: dict[tuple[int, int], Event] = {
     (Header.COMMAND, Format.OS400): Event.MAD,
     (Header.COMMAND, Format.AIX): Event.MAD,
     (Header.COMMAND, Format.LINUX): Event.MAD,
-    (Header.TRANSPORT_EVENT, 0x01): Event.PARTNER_GONE,  # failed
-    (Header.TRANSPORT_EVENT, 0x02): Event.PARTNER_GONE,  # has deregistered its queue
-    (Header.TRANSPORT_EVENT, 0x06): Event.MIGRATED,
-    (Header.TRANSPORT_EVENT, 0x09): Event.SUSPEND,
-    (Header.TRANSPORT_EVENT, 0x0A): Event.RESUME,
+    (Header.TRANSPORT_EVENT, TransportEvent.PARTNER_FAILED): Event.PARTNER_GONE,
+    (Header.TRANSPORT_EVENT, TransportEvent.PARTNER_DEREGISTERED): Event.PARTNER_GONE,
+    (Header.TRANSPORT_EVENT, TransportEvent.MIGRATED): Event.MIGRATED,
+    (Header.TRANSPORT_EVENT, TransportEvent.PREPARE_FOR_SUSPEND): Event.SUSPEND,
+    (Header.TRANSPORT_EVENT, TransportEvent.RESUME): Event.RESUME,
 }
 _MESSAGES: dict[int, Event] = {Message.PING: Event.PING, Message.PING_RESPONSE: Event.PING_RESPONSE}
 _WHERE_NOTHING_MAY_BE_LOST = (Event.SUSPEND, Event.RESUME)

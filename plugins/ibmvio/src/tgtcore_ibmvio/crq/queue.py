@@ -30,11 +30,15 @@ class Owner(Protocol):
     def end(self, then: Callable[[], None]) -> None:
         """The partner is lost: abort everything in silence and send nothing more; ``then`` when the last command has ended."""
 
-    def receive(self, address: int, length: int) -> None:
-        """An SRP information unit is in the client's memory."""
+    @property
+    def receive(self) -> Callable[[int, int], None]:
+        """Takes an SRP information unit: its address in the client's memory, and its length."""
 
     def answer_mad(self, address: int, length: int) -> None:
         """A management datagram is in the client's memory."""
+
+    def closed(self) -> None:
+        """There is no queue any more."""
 
 
 class Queue:
@@ -75,6 +79,7 @@ class Queue:
             Action.FORGET_INIT: partial(setattr, self, "_greeted", False),
             Action.REPLAY_INIT: self._replay_init,
             Action.DISCARD: self._discard,
+            Action.TELL_CLOSED: owner.closed,
         }
 
     @property
@@ -100,6 +105,10 @@ class Queue:
         if self.state in (State.CONNECTED, State.SUSPENDED):
             _log.warning("%s: the session ends: %s", self._name, why)
         self._happened(event)
+
+    def reset(self) -> None:
+        """End the session and have a new queue, so that the partner hears of it."""
+        self._happened(Event.VIOLATION)
 
     def send(self, element: bytes, holder: Holder | None = None) -> None:
         """Send an element behind all others."""

@@ -71,6 +71,7 @@ class Action(Enum):
     FORGET_INIT = "it does not any more"
     REPLAY_INIT = "answer the greeting that was remembered"
     DISCARD = "count an element that means nothing now"
+    TELL_CLOSED = "tell that there is no queue any more"
 
 
 class Transition(NamedTuple):
@@ -124,7 +125,7 @@ TRANSITIONS: Mapping[tuple[State, Event], Transition] = {
     (_S.RESETTING, _E.CLOSE): Transition(_S.CLOSING),
     (_S.CLOSING, _E.OPEN): Transition(_S.RESETTING),
     (_S.CLOSING, _E.ENDED): Transition(_S.FREEING, (_A.FREE,)),
-    (_S.FREEING, _E.FREED): Transition(_S.CLOSED),
+    (_S.FREEING, _E.FREED): Transition(_S.CLOSED, (_A.TELL_CLOSED,)),
     (_S.FREEING, _E.OPEN): Transition(_S.REOPENING),
     (_S.REOPENING, _E.FREED): Transition(_S.OPENING, (_A.REGISTER,)),
     (_S.REOPENING, _E.CLOSE): Transition(_S.FREEING),

@@ -1,0 +1,45 @@
+"""What kinds of clients there are, and how each wants to be served."""
+
+from dataclasses import dataclass
+from enum import Enum
+
+from tgtcore_ibmvio.mad import OsType
+
+
+class ReportLunsForm(Enum):
+    """How REPORT LUNS names logical units; values are those of the configuration."""
+
+    PERIPHERAL = "peripheral"
+    """Those of the virtual target that was asked, by their LUN there."""
+    LOGICAL_UNIT = "logical_unit"
+    """All, by bus, target and LUN."""
+
+
+class InquiryForm(Enum):
+    """What INQUIRY calls logical units; values are those of the configuration."""
+
+    OWN = "own"
+    """By their own vendor and product identification."""
+    AIX = "aix"
+    """By the names that AIX knows virtual devices by."""
+
+
+@dataclass(frozen=True)
+class ClientKind:
+    """How one kind of client wants to be served.
+
+    :param os_type: what the server says that it is: some clients do more with one of their own kind.
+    :param underrun_as_over: whether short transfers have to look like overruns, which are all that the client looks at.
+    """
+
+    os_type: OsType
+    report_luns: ReportLunsForm
+    inquiry: InquiryForm
+    underrun_as_over: bool
+
+
+CLIENTS = {
+    "linux": ClientKind(OsType.LINUX, ReportLunsForm.PERIPHERAL, InquiryForm.OWN, underrun_as_over=False),
+    "aix": ClientKind(OsType.AIX, ReportLunsForm.LOGICAL_UNIT, InquiryForm.AIX, underrun_as_over=False),
+}
+"""By the name that the configuration has for them."""

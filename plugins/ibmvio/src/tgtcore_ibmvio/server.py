@@ -1,0 +1,219 @@
+"""One adapter at work: its queue, its datagrams, and the SRP channel of the client at its other end."""
+
+import logging
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from tgtcore_srp.channel import Channel
+from tgtcore_srp.iu.opcodes import RejectReason
+from tgtcore_srp.memory import Memory
+from tgtcore_srp.port import Rejected, SrpPort
+from tgtcore_srp.quirks import Quirks
+
+from tgtcore import Host, InitiatorPort, Nexus, Target
+from tgtcore_ibmvio.addressing import LunFields, VirtualDevices
+from tgtcore_ibmvio.clients import CLIENTS
+from tgtcore_ibmvio.crq import Event, Format, Queue, State, command_element
+from tgtcore_ibmvio.fabric import VioFabric
+from tgtcore_ibmvio.identity import client_transport_id, own_options, target_port
+from tgtcore_ibmvio.mad import BadDatagram, MadService
+from tgtcore_ibmvio.options import AdapterOptions, IbmvioOptions
+from tgtcore_ibmvio.platform import Adapter
+
+if TYPE_CHECKING:
+    from tgtcore_srp.session import Session
+
+_log = logging.getLogger(__name__)
+
+SENSE_BYTES_MAX = 96
+"""Clients copy sense data without a look at its length."""
+
+
+@dataclass(frozen=True)
+class Surroundings:
+    """What all adapters of the transport share.
+
+    :param options: asks for the options in force.
+    :param bounce: memory that is used within a call only.
+    """
+
+    host: Host
+    memory: Memory
+    options: Callable[[], IbmvioOptions]
+    bounce: memoryview
+
+
+class DatagramTurn:
+    """Whether a client still waits for the answer to a management datagram: it may have one at a time."""
+
+    taken = False
+
+    def sent(self) -> None:
+        """The answer is on its way."""
+        self.taken = False
+
+
+class AdapterServer:
+    """Serves one adapter: the owner of its queue, and who admits its client.
+
+    :param options: the adapter as the configuration has it.
+    """
+
+    def __init__(self, adapter: Adapter, options: AdapterOptions, surroundings: Surroundings) -> None:
+        self.adapter = adapter
+        self.options = options
+        self.port = SrpPort(self)
+        self.queue = Queue(adapter, self, surroundings.host.loop.call_later, str(self))
+        self.mads: MadService | None = None
+        """While a client is connected."""
+        self.receive: Callable[[int, int], None] = self._turn_away
+        """Takes an information unit: that of the present connection's fabric."""
+        self.connections = 0
+        """How many there have been."""
+        self._surroundings = surroundings
+        self._host = surroundings.host
+        self._channel: Channel | None = None
+        self._turn = DatagramTurn()
+        self._short = False
+        self._closed: list[Callable[[], None]] = []
+
+    def __str__(self) -> str:
+        return f"adapter {self.options.address}"
+
+    # ---- what the transport asks ----------------------------------------------------------------------------------------
+
+    @property
+    def session(self) -> "Session | None":
+        """The session of its client."""
+        return None if self._channel is None else self._channel.session
+
+    @property
+    def connected(self) -> bool:
+        """Whether a client is there."""
+        return self._channel is not None
+
+    @property
+    def idle(self) -> bool:
+        """Whether it has nothing, and wants nothing, of its adapter."""
+        return self.queue.state is State.CLOSED
+
+    def find_target(self) -> Target | None:
+        """The target that it leads to, if that takes logins."""
+        for target in self._host.targets():
+            if any(map(self.options.has, own_options(target).adapters)):
+                return None if target.leases.draining else target
+        return None
+
+    def keep(self) -> None:
+        """Have a queue as long as it leads somewhere, and a session may begin or is there; called time and again."""
+        if self.session is not None:
+            return
+        if self.port.listening and self.find_target() is not None:
+            self.queue.open()
+        else:
+            self.queue.close()
+
+    def drop(self, why: str, then: Callable[[], None]) -> None:
+        """End the session; the client may come again."""
+        self.port.drop(self.port.sessions(), why, then)
+
+    def close(self, then: Callable[[], None]) -> None:
+        """Have no queue; ``then`` when the last command has ended and the platform has the queue back."""
+        self._closed.append(then)
+        self.queue.close()
+        if self.queue.state is State.CLOSED:
+            self.closed()
+
+    # ---- what the queue tells -------------------------------------------------------------------------------------------
+
+    def begin(self) -> None:
+        """A client is there: have a channel for it, or shut the door until there is memory for one."""
+        self._turn = DatagramTurn()
+        self.connections += 1
+        options, target = self._surroundings.options(), self.find_target()
+        kind = CLIENTS["linux"] if target is None else own_options(target).kind
+        self.mads = MadService(
+            self.adapter,
+            options.partition,
+            options.partition_number,
+            kind.os_type,
+            options.transfer_max,
+            lambda: self.session is not None,
+        )
+        fabric = VioFabric(self.adapter, self.queue, self._surroundings.bounce)
+        devices = VirtualDevices({} if target is None else own_options(target).devices)
+        quirks = Quirks(
+            lun=LunFields(devices).__getitem__,
+            underrun_as_over=kind.underrun_as_over,
+            sense_bytes_max=SENSE_BYTES_MAX,
+            notifies=False,
+        )
+        try:
+            channel = Channel(str(self), self.port, fabric, self._surroundings.memory, quirks, options.credits)
+        except MemoryError:
+            self._no_memory()
+            return
+        self._short = False
+        self._channel = fabric.channel = channel
+        self.receive = fabric.receive
+
+    def end(self, then: Callable[[], None]) -> None:
+        """The client is lost."""
+        channel, self._channel = self._channel, None
+        self.receive = self._turn_away
+        self.mads = None
+        if channel is None:
+            then()
+            return
+        channel.lost()
+        channel.when_gone(then)
+
+    def closed(self) -> None:
+        """The queue is closed."""
+        told, self._closed = self._closed, []
+        for then in told:
+            then()
+
+    def answer_mad(self, address: int, length: int) -> None:
+        """Answer a management datagram."""
+        assert self.mads is not None
+        try:
+            if self._turn.taken:
+                raise BadDatagram("another datagram before the answer to the last")
+            answer_length, tag = self.mads.answer(address, length)
+        except BadDatagram as error:
+            self.queue.fail(Event.VIOLATION, str(error))
+            return
+        self._turn.taken = True
+        self.queue.send(command_element(Format.MAD, answer_length, tag), self._turn)
+
+    def _no_memory(self) -> None:
+        if not self._short:
+            _log.warning("%s: there is no memory for the requests of a client now; it has to wait", self)
+        self._short = True
+        self._host.loop.call_soon(self.queue.close)
+
+    def _turn_away(self, address: int, length: int) -> None:
+        """Nobody is here to take an information unit: the queue is about to close."""
+
+    # ---- logins ---------------------------------------------------------------------------------------------------------
+
+    def open(self, initiator_port_id: bytes, target_port_id: bytes) -> Nexus:
+        """Open the nexus of a login.
+
+        The port identifiers are what a client likes, mostly zero; who it is, the platform knows.
+
+        :raises Rejected: the client is told why.
+        :raises TgtError: the nexus can't be opened.
+        """
+        partner, target = self.adapter.partner, self.find_target()
+        if target is None:
+            raise Rejected(RejectReason.UNABLE_TO_ASSOCIATE, f"{self} leads to no target that takes logins")
+        if partner is None:
+            raise Rejected(RejectReason.UNABLE_TO_ESTABLISH_CHANNEL, f"{self} has no partner any more")
+        unit_address = self.adapter.unit_address
+        port = InitiatorPort(partner.name, client_transport_id(partner.number, unit_address))
+        if not self._host.admits(target, port, self.options.address):
+            raise Rejected(RejectReason.UNABLE_TO_ASSOCIATE, f"{target} does not admit {partner.name}")
+        return self._host.open_nexus(target, port, target_port(target, self.options))

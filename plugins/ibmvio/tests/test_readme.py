@@ -1,0 +1,34 @@
+"""The manual page says what there is, and its example is accepted."""
+
+import re
+from pathlib import Path
+
+import pytest
+from tgtcore_ibmvio.options import AdapterOptions, IbmvioOptions, IbmvioTargetOptions
+
+from tgtcore.config import parse
+from tgtcore.daemon import load_source
+
+PAGE = (Path(__file__).parents[1] / "README.md").read_text()
+SECTIONS = dict(re.findall(r"^## (\w+)\n(.*?)(?=^## |\Z)", PAGE, re.MULTILINE | re.DOTALL))
+KEYS = [
+    (section, key)
+    for section, model in (
+        ("Adapters", IbmvioOptions),
+        ("Adapters", AdapterOptions),
+        ("Targets", IbmvioTargetOptions),
+    )
+    for key in model.model_fields
+]
+
+
+@pytest.mark.parametrize(("section", "key"), KEYS)
+def test_every_key_is_explained(section, key):
+    assert f"| `{key}` | " in SECTIONS[section]
+
+
+def test_the_example_is_accepted(tmp_path):
+    (example,) = re.findall(r"^```toml\n(.*?)^```", PAGE, re.MULTILINE | re.DOTALL)
+    _, config = load_source(parse(example.encode(), tmp_path))
+    assert config.targets["lpar2"].options.devices == {"0:1:0": 0, "0:2:0": 1}
+    assert [adapter.address for adapter in config.transports["ibmvio"].options.portals] == ["30000003", "30000004"]
