@@ -1,8 +1,9 @@
 from typing import Any
 
 import pytest
-from pydantic import Field, ValidationError
+from pydantic import Field, StrictInt, StrictStr, ValidationError
 
+from tgtcore import Size
 from tgtcore.options import Options
 
 
@@ -10,6 +11,13 @@ class Example(Options):
     truth: bool = False
     perhaps: bool | None = None
     number: int = Field(default=1, ge=1)
+    seconds: float | None = None
+    sizes: tuple[Size, ...] = ()
+    shares: dict[str, float] = {}
+    words: tuple[StrictStr | StrictInt, ...] = ()
+    either: int | bool = 0
+    anything: dict[str, Any] = {}
+    inner: "Example | int" = 0
 
 
 @pytest.mark.parametrize("key", ["truth", "perhaps"])
@@ -17,6 +25,30 @@ class Example(Options):
 def test_only_true_and_false_are_truth(key: str, value: Any) -> None:
     with pytest.raises(ValidationError, match="valid boolean"):
         Example.model_validate({key: value})
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [
+        ("number", True),
+        ("seconds", True),
+        ("sizes", [1, True]),
+        ("shares", {"a": 0.5, "b": True}),
+        ("words", [True]),
+        ("words", True),
+    ],
+)
+def test_true_is_no_number(key: str, value: Any) -> None:
+    with pytest.raises(ValidationError, match=r"valid (number|integer)") as caught:
+        Example.model_validate({key: value})
+    assert caught.value.error_count() == 1
+
+
+@pytest.mark.parametrize(
+    ("key", "value"), [("either", True), ("anything", {"a": True}), ("inner", {"truth": True}), ("seconds", 1)]
+)
+def test_truth_and_numbers_are_taken_where_they_belong(key: str, value: Any) -> None:
+    assert getattr(Example.model_validate({key: value}), key) == (Example(truth=True) if key == "inner" else value)
 
 
 def test_right_values_are_taken() -> None:

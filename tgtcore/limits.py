@@ -64,6 +64,9 @@ DRIVER_LOG_BURST_BYTES_MAX = 256 * 1024
 CONFIG_BYTES_MAX = 8 * 1024 * 1024
 """Longest configuration: 16384 logical units with long paths fit."""
 
+CONFIG_KEY_PARTS_MAX = 16
+"""Parts of one key or table header in TOML, with dots between them: they cost the cube of their number in time."""
+
 MANAGEMENT_REQUEST_BYTES_MAX = 2 * CONFIG_BYTES_MAX
 """One management request: a whole configuration fits, in JSON, a flood does not."""
 

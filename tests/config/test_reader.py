@@ -37,6 +37,11 @@ BROKEN = {
     "an open string": (b'a = "x', r"^c.toml:1: not TOML: unterminated string \(the text ends\)$"),
     "no text": (b"a = 1\nb = '\xff'\n", r"^c.toml:2: byte FFh is not UTF-8"),
     "nested too deeply": (b"a = " + b"[" * 100_000, r"^c.toml: the values are nested too deeply"),
+    "a key of 20 000 parts": (
+        b"a = 1\nb" + b".b" * 19_999 + b" = 1\n",
+        r"^c.toml:2: a key of 20000 parts, .* at most 16$",
+    ),
+    "a number of 5000 digits": (b"a = " + b"1" * 5000, r"^c.toml: not TOML: .*digits"),
     "too long": (b"#" * (CONFIG_BYTES_MAX + 1), r"^c.toml: 8388609 bytes are too long"),
 }
 

@@ -37,10 +37,17 @@ def test_assignments_make_a_table() -> None:
     }
 
 
-@pytest.mark.parametrize("texts", [["a"], ["=1"], ["a..b=1"], ["a=1", "a=2"], ["a=1", "a.b=2"], ["a.b=1", "a=2"]])
+@pytest.mark.parametrize(
+    "texts",
+    [["a"], ["=1"], ["a..b=1"], ["a=1", "a=2"], ["a=1", "a.b=2"], ["a.b=1", "a=2"], ["a={b" + ".c" * 5000 + "=1}"]],
+)
 def test_what_is_no_assignment_is_refused(texts: list[str]) -> None:
     with pytest.raises(ConfigError):
         assign(texts)
+
+
+def test_what_is_no_toml_is_text() -> None:
+    assert assign(["a=" + "1" * 5000]) == {"a": "1" * 5000}
 
 
 def test_a_value_can_not_smuggle_in_other_keys() -> None:

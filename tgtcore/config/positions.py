@@ -121,9 +121,9 @@ class _Scanner:
         self._value(path)
 
     def _mark(self, path: Place, line: int) -> None:
-        self._found.setdefault(path, line)
-        for depth in range(1, len(path)):
-            self._found.setdefault(path[:depth], line)
+        while path not in self._found:  # where a place is known, all around it are
+            self._found[path] = line
+            path = path[:-1]
 
     # ---- values -----------------------------------------------------------------------------------------------------
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from tgtcore.config.key_parts import check_key_parts
 from tgtcore.config.positions import Place, Positions, describe
 from tgtcore.config.problems import Problems
 from tgtcore.errors import ConfigError
@@ -76,6 +77,7 @@ def parse(data: bytes, base: Path, name: str = "") -> Source:
         raise ConfigError(f"{prefix}{len(data)} bytes are too long for a configuration (at most {CONFIG_BYTES_MAX})")
     try:
         text = data.decode().replace("\r\n", "\n")
+        check_key_parts(text, name)
         document = tomllib.loads(text)
         return Source(document, base, name, Positions(text))
     except UnicodeDecodeError as error:
@@ -87,6 +89,8 @@ def parse(data: bytes, base: Path, name: str = "") -> Source:
         raise ConfigError(_syntax(str(error), name, text.rstrip().count("\n") + 1)) from None
     except RecursionError:
         raise ConfigError(f"{prefix}the values are nested too deeply") from None
+    except ValueError as error:  # a whole number of thousands of digits
+        raise ConfigError(f"{prefix}not TOML: {error}") from None
 
 
 def _syntax(message: str, name: str, last_line: int) -> str:

@@ -4,6 +4,7 @@ import tomllib
 from collections.abc import Iterable
 from typing import Any
 
+from tgtcore.config.key_parts import check_key_parts
 from tgtcore.errors import ConfigError
 from tgtcore.management.protocol import Code, VerbError
 from tgtcore.registry import Registry, nearest
@@ -176,7 +177,7 @@ def _media_of(unit: dict[str, Any]) -> set[str]:
 def assign(assignments: Iterable[str]) -> dict[str, Any]:
     """A table of ``key.inner=value`` texts; values are TOML where they can be read as such, else strings.
 
-    :raises ConfigError: one is no assignment, or two contradict each other.
+    :raises ConfigError: one is no assignment, or two contradict each other, or a value has a key of too many parts.
     """
     made: dict[str, Any] = {}
     for text in assignments:
@@ -197,8 +198,9 @@ def assign(assignments: Iterable[str]) -> dict[str, Any]:
 
 def _value(written: str) -> Any:
     if "\n" not in written:
+        check_key_parts(written)
         try:
             return tomllib.loads(f"value = {written}")["value"]
-        except (tomllib.TOMLDecodeError, RecursionError):
+        except (ValueError, RecursionError):  # no TOML, or a whole number of thousands of digits
             pass
     return written
