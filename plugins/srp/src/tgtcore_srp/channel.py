@@ -5,15 +5,13 @@ from collections import deque
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING
 
-from tgtcore import Tmf, TmfRequest, manage
-from tgtcore_srp import login
 from tgtcore_srp.commands import Commands
 from tgtcore_srp.credits import REQUEST_LIMIT_MIN, Credits
 from tgtcore_srp.errors import Rejected
 from tgtcore_srp.iu.errors import Malformed
 from tgtcore_srp.iu.header import HEADER_BYTES, opcode_and_tag
-from tgtcore_srp.iu.login import LoginReject, LoginRequest
 from tgtcore_srp.iu.opcodes import LogoutReason, Opcode, RejectReason
+from tgtcore_srp.login import Login
 from tgtcore_srp.requests import Requests
 from tgtcore_srp.slots import RESERVE, Slot, Slots
 from tgtcore_srp.states import State
@@ -44,6 +42,7 @@ _TAKEN: dict[State, dict[int, str]] = {
         Opcode.CMD: "_command",
         Opcode.I_LOGOUT: "_log_out",
         Opcode.CRED_RSP: "_credit_response",
+        Opcode.AER_RSP: "_unasked",
     },
     State.ENDING: {},
     State.GONE: {},
@@ -103,7 +102,9 @@ class Channel:
         """How many information units broke the standard."""
         self._port = port
         self._commands: Commands | None = None
-        self._login: tuple[Slot, LoginRequest] | None = None
+        self.login = Login(self, port)
+        self._log_in: Handler = self.login.arrived
+        self._log_in_again: Handler = self.login.arrived_again
         self._command: Handler = self._out_of_place
         self._function: Handler = self._out_of_place
         self._held: deque[tuple[Slot, int]] = deque()
@@ -123,11 +124,6 @@ class Channel:
     def is_logged_in(self) -> bool:
         """Whether commands are taken."""
         return self.state is State.LOGGED_IN
-
-    @property
-    def is_logging_in(self) -> bool:
-        """Whether its login is to be answered."""
-        return self.state is State.LOGGING_IN
 
     # ---- what the fabric calls --------------------------------------------------------------------------------------
 
@@ -182,8 +178,8 @@ class Channel:
         if self.state in (State.ENDING, State.GONE):
             return
         _log.info("%s: disconnecting: %s", self, why)
-        if self._login is not None:
-            self.reject(Rejected(RejectReason.UNABLE_TO_ESTABLISH_CHANNEL, why))
+        if self.login.is_pending:
+            self.login.reject(Rejected(RejectReason.UNABLE_TO_ESTABLISH_CHANNEL, why))
         self.requests.log_out(reason)
         self._end()
         self.fabric.disconnect()
@@ -197,54 +193,31 @@ class Channel:
 
     # ---- login and logout -------------------------------------------------------------------------------------------
 
-    def _log_in(self, slot: Slot, length: int) -> None:
-        try:
-            request = LoginRequest.parse(slot.view[:length])
-            login.check(request, self)
-        except Malformed as error:
-            self.complain(error)
-            self._send_reject(slot, Rejected(RejectReason.UNABLE_TO_ESTABLISH_CHANNEL, str(error)))
-        except Rejected as rejected:
-            self._send_reject(slot, rejected)
-        else:
-            self._login = slot, request
-            self._enter(State.LOGGING_IN)
-            self._port.login(self, request)
-
     def reserve(self) -> bool:
         """Have memory for all requests of the limit; False when there is not enough."""
         return self.slots.ensure(self.credits.limit + RESERVE)
 
-    def accept(self, session: "Session", result: int) -> None:
-        """Its login succeeds; its memory is reserved.
+    def logging_in(self) -> None:
+        """A login has come, and is going to be answered."""
+        self._enter(State.LOGGING_IN)
 
-        :param result: of :class:`~tgtcore_srp.iu.opcodes.MultiChannelResult`.
+    def logged_in(self, session: "Session", flags: int, immediate_offset: int) -> None:
+        """The login succeeds.
+
+        :param flags: of :class:`~tgtcore_srp.iu.opcodes.LoginRequestFlag`.
+        :param immediate_offset: see :class:`~tgtcore_srp.commands.Commands`.
         """
-        assert self._login is not None
-        (slot, request), self._login = self._login, None
         self.session = session
-        self._commands = Commands(self, session, login.immediate_offset(request, self))
+        self._commands = Commands(self, session, immediate_offset)
         self._command, self._function = self._commands.arrived, TaskManagement(self._commands).arrived
-        self.requests.agree(request.flags)
+        self.requests.agree(flags)
         self._enter(State.LOGGED_IN)
         session.join(self)
         _log.info("%s: logged in: %s", self, session)
-        self.fabric.send(login.response(request, self, result).build(), slot)
 
-    def reject(self, rejected: Rejected) -> None:
-        """Its login fails; the initiator may try again."""
-        assert self._login is not None
-        (slot, _), self._login = self._login, None
+    def logged_out(self) -> None:
+        """The login fails."""
         self._enter(State.NEW)
-        self._send_reject(slot, rejected)
-
-    def _send_reject(self, slot: Slot, rejected: Rejected) -> None:
-        _log.warning("%s: login rejected: %s", self, rejected)
-        _, tag = opcode_and_tag(slot.view)
-        self.fabric.send(LoginReject(tag, rejected.reason, login.FORMATS).build(), slot)
-
-    def _log_in_again(self, slot: Slot, length: int) -> None:
-        self._send_reject(slot, Rejected(RejectReason.CHANNEL_LIMIT_REACHED, "the channel is logged in already"))
 
     def _log_out(self, slot: Slot, length: int) -> None:
         self.slots.give(slot)
@@ -259,9 +232,14 @@ class Channel:
 
     def _credit_response(self, slot: Slot, length: int) -> None:
         _, tag = opcode_and_tag(slot.view)
+        if self.requests.answered(tag):
+            self.slots.give(slot)
+        else:
+            self._unasked(slot, length)
+
+    def _unasked(self, slot: Slot, length: int) -> None:
         self.slots.give(slot)
-        if not self.requests.answered(tag):
-            self.disconnect("an answer that nobody has asked for", LogoutReason.UNEXPECTED_RESPONSE)
+        self.disconnect("an answer that nobody has asked for", LogoutReason.UNEXPECTED_RESPONSE)
 
     def _out_of_place(self, slot: Slot, length: int) -> None:
         opcode = slot.view[0]
@@ -329,9 +307,7 @@ class Channel:
         if self.state in (State.ENDING, State.GONE):
             return
         self._enter(State.ENDING)
-        if self._login is not None:
-            self.slots.give(self._login[0])
-            self._login = None
+        self.login.give_up()
         while self._held:
             self.slots.give(self._held.popleft()[0])
         if self.session is None:
@@ -340,25 +316,6 @@ class Channel:
             assert self._commands is not None
             self._commands.close()
             self.session.leave(self, self._idle)
-
-    def abort_commands(self, then: Callable[[], None]) -> None:
-        """Abort what has come through this channel, while its session goes on; ``then`` when the last has ended."""
-        session = self.session
-        assert session is not None
-        mine = [task for task in session.nexus.tasks.values() if getattr(task, "commands", None) is self._commands]
-        remaining = 1 + len(mine)
-
-        def one_ended() -> None:
-            nonlocal remaining
-            remaining -= 1
-            if not remaining:
-                then()
-
-        for task in mine:
-            task.when_ended(one_ended)
-        for task in reversed(mine):  # so that none of them lets another one start
-            manage(session.nexus, TmfRequest(Tmf.ABORT_TASK, task.lun, task.tag), lambda response: None)
-        one_ended()
 
     def _idle(self) -> None:
         self._is_idle = True

@@ -136,7 +136,7 @@ class Commands:
         try:
             nexus.submit(task)
         except Draining as error:
-            self.ended(task)
+            self._drop(task)
             self.channel.disconnect(str(error))
 
     def _full(self) -> int:

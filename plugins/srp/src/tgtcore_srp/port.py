@@ -54,7 +54,7 @@ class SrpPort:
 
         :param result: what has happened to other channels of this I_T nexus.
         """
-        if not channel.is_logging_in:
+        if not channel.login.is_pending:
             return  # it was lost while it waited
         session = self._sessions.get((request.initiator_port, request.target_port))
         try:
@@ -66,7 +66,7 @@ class SrpPort:
             else:
                 self._join(session, channel)
         except Rejected as rejected:
-            channel.reject(rejected)
+            channel.login.reject(rejected)
 
     def _check(self, request: LoginRequest) -> None:
         if not self.listening:
@@ -89,11 +89,12 @@ class SrpPort:
             raise Rejected(RejectReason.INSUFFICIENT_RESOURCES, str(error)) from error
         session = Session(request.initiator_port, request.target_port, nexus, self._gone)
         self._sessions[session.key] = session
-        channel.accept(session, result)
+        channel.login.accept(session, result)
 
     def _replace(self, session: Session, channel: "Channel", request: LoginRequest) -> None:
         """The session that is there ends first, so that none of its commands is performed after one of the new one."""
-        session.when_gone(lambda: self.login(channel, request, MultiChannelResult.TERMINATED))
+        result = MultiChannelResult.TERMINATED if session.channels else MultiChannelResult.NO_CHANNELS
+        session.when_gone(lambda: self.login(channel, request, result))
         for one in list(session.channels):
             one.disconnect("the initiator has logged in anew", LogoutReason.MULTI_CHANNEL_ACTION)
 
@@ -104,7 +105,7 @@ class SrpPort:
                 RejectReason.CHANNEL_LIMIT_REACHED, f"{session} has {len(session.channels)} channels already"
             )
         _reserve(channel)
-        channel.accept(session, MultiChannelResult.MAINTAINED)
+        channel.login.accept(session, MultiChannelResult.MAINTAINED)
 
     def _gone(self, session: Session) -> None:
         del self._sessions[session.key]

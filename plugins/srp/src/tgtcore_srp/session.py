@@ -3,12 +3,13 @@
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
+from tgtcore import Tmf, TmfRequest, manage
 from tgtcore_srp.identity import name_of
+from tgtcore_srp.task import SrpTask
 
 if TYPE_CHECKING:
     from tgtcore import Nexus
     from tgtcore_srp.channel import Channel
-    from tgtcore_srp.task import SrpTask
 
 
 class Session:
@@ -80,10 +81,27 @@ class Session:
         """A channel takes no more commands; ``then`` when its last has ended.  The nexus goes with the last channel."""
         self.channels.remove(channel)
         if self.channels:
-            channel.abort_commands(then)
+            self._abort(channel, then)
         else:
             self._holders += 1
             self.nexus.close(lambda: self._closed(then))
+
+    def _abort(self, channel: "Channel", then: Callable[[], None]) -> None:
+        """Abort what has come through a channel while the nexus goes on; ``then`` when the last has ended."""
+        mine = [task for task in self.nexus.tasks.values() if isinstance(task, SrpTask) and task.channel is channel]
+        remaining = 1 + len(mine)
+
+        def one_ended() -> None:
+            nonlocal remaining
+            remaining -= 1
+            if not remaining:
+                then()
+
+        for task in mine:
+            task.when_ended(one_ended)
+        for task in reversed(mine):  # so that none of them lets another one start
+            manage(self.nexus, TmfRequest(Tmf.ABORT_TASK, task.lun, task.tag), lambda response: None)
+        one_ended()
 
     def _closed(self, then: Callable[[], None]) -> None:
         then()
@@ -99,5 +117,8 @@ class Session:
                 told()
 
     def when_gone(self, told: Callable[[], None]) -> None:
-        """Call ``told`` when nothing is left of it."""
-        self._awaited.append(told)
+        """Call ``told`` when nothing is left of it, perhaps now."""
+        if self._holders:
+            self._awaited.append(told)
+        else:
+            told()

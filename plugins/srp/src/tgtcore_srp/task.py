@@ -7,6 +7,7 @@ from tgtcore import Task
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from tgtcore_srp.channel import Channel
     from tgtcore_srp.commands import Commands
     from tgtcore_srp.fabric import Segment
     from tgtcore_srp.slots import Slot
@@ -29,6 +30,11 @@ class SrpTask(Task):
     """Whether RDMA for it goes on: its slot and buffers are in use, even when it has ended."""
     refusal: tuple[int, bytes] | None = None
     """Status and sense data that the initiator is told, because its data could not be moved."""
+
+    @property
+    def channel(self) -> "Channel":
+        """Which it came through."""
+        return self.commands.channel
 
     def done(self) -> None:
         """Move data-in and send the answer."""

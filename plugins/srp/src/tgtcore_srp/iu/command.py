@@ -39,6 +39,8 @@ _PLAIN_ATTRIBUTES = TaskAttribute.ORDERED
 _ATTRIBUTES = {int(attribute) for attribute in TaskAttribute}
 _ATTRIBUTE_MASK = 0x07
 _LENGTH_MASK = 0xFC
+_ADDITIONAL_BYTES_MAX = 260 - 16
+"""The longest variable length CDB (SPC-5 4.2) without its first 16 bytes."""
 
 _OUT_PARSERS = {
     int(BufferFormat.NONE): parse_none,
@@ -125,6 +127,8 @@ def _parse(unit: Unit, length: int, immediate_offset: int) -> Command:
     at = COMMAND_BYTES + (more & _LENGTH_MASK)
     if more & ~_LENGTH_MASK:
         raise Malformed("SRP_CMD", "additional CDB length", more, "a multiple of 4 bytes")
+    if more > _ADDITIONAL_BYTES_MAX:
+        raise Malformed("SRP_CMD", "additional CDB length", more, f"{_ADDITIONAL_BYTES_MAX} bytes at most")
     if at > length:
         raise Malformed("SRP_CMD", "additional CDB length", more, f"{length - COMMAND_BYTES} bytes at most")
     out_parsers = _OUT_PARSERS_IMMEDIATE if immediate_offset else _OUT_PARSERS
