@@ -137,6 +137,20 @@ class TestCredits:
             bench.answer(tag, 2)
         assert bench.ended == [Response(tag, 2)]
 
+    def test_that_of_a_command_which_may_have_ended_in_silence(self, new_bench: Any) -> None:
+        """Its credit may come before the function that has ended it is answered."""
+        bench = new_bench(Rules(requests_max=8))
+        task = bench.command()
+        function = bench.manage(TaskManagementFunction.ABORT_TASK, task_tag=task)
+        bench.channel.receive(CreditRequest(1, 1).build())
+        with pytest.raises(
+            Violation, match="delta 1 makes 8 beside 1 unanswered requests, expected 8 together at most"
+        ):
+            bench.channel.receive(CreditRequest(2, 1).build())
+        bench.channel.receive(CreditRequest(3, -1).build())
+        bench.answer(function, code=ResponseCode.COMPLETE)
+        assert (bench.channel.credits, bench.channel.promised) == (8, 8)
+
 
 class TestTaskManagement:
     """What a complete function has ended gets no answer after it."""
@@ -187,6 +201,14 @@ class TestTaskManagement:
         bench.answer(other)
         bench.answer(later)
         assert bench.channel.unanswered == (0 if ends else 1)
+
+    @pytest.mark.parametrize("lun", [LUN, OTHER_LUN])
+    def test_a_task_is_known_by_its_logical_unit_too(self, bench: Any, lun: int) -> None:
+        task = bench.command(lun=OTHER_LUN)
+        bench.answer(
+            bench.manage(TaskManagementFunction.ABORT_TASK, task_tag=task, lun=lun), code=ResponseCode.COMPLETE
+        )
+        assert bench.channel.unanswered == (1 if lun == LUN else 0)
 
     @pytest.mark.parametrize(
         "code", [ResponseCode.FAILED, ResponseCode.NOT_SUPPORTED, ResponseCode.REQUEST_FIELDS_INVALID]

@@ -1,7 +1,7 @@
 """The requests of an initiator that have no answer yet, and how many more it may send."""
 
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 from tgtcore_srp.initiator.rules import Rules, check_command_response, check_management_response
 from tgtcore_srp.initiator.violation import Violation
@@ -13,11 +13,27 @@ from tgtcore_srp.iu.response import Response
 Done = Callable[[Response | None], None]
 """Told how a request ended; None: without an answer, by a task management function or with the channel."""
 
-_WHOLE_TASK_SET = {
-    TaskManagementFunction.ABORT_TASK_SET,
-    TaskManagementFunction.CLEAR_TASK_SET,
-    TaskManagementFunction.LOGICAL_UNIT_RESET,
+
+def _covers_task(request: TaskManagement, command: Command) -> bool:
+    return (command.lun, command.tag) == (request.lun, request.task_tag)
+
+
+def _covers_task_set(request: TaskManagement, command: Command) -> bool:
+    return command.lun == request.lun
+
+
+def _covers_none(request: TaskManagement, command: Command) -> bool:
+    return False
+
+
+_COVERS: Mapping[int, Callable[[TaskManagement, Command], bool]] = {
+    TaskManagementFunction.ABORT_TASK: _covers_task,
+    TaskManagementFunction.ABORT_TASK_SET: _covers_task_set,
+    TaskManagementFunction.CLEAR_TASK_SET: _covers_task_set,
+    TaskManagementFunction.LOGICAL_UNIT_RESET: _covers_task_set,
 }
+"""Whether a function, when it is complete, has ended a command that was sent before it."""
+
 _REMEMBERED = 1024
 _GOOD = Response(0, 0)[2:]
 
@@ -48,11 +64,8 @@ class Unanswered:
 
     def function(self, request: TaskManagement, done: Done) -> None:
         """A task management function is sent; the commands that it ends, if it is complete, are those sent before."""
-        covered: list[int] = []
-        if request.function == TaskManagementFunction.ABORT_TASK:
-            covered = [request.task_tag]
-        elif request.function in _WHOLE_TASK_SET:
-            covered = [tag for tag, (command, _) in self._commands.items() if command.lun == request.lun]
+        covers = _COVERS.get(request.function, _covers_none)
+        covered = [tag for tag, (command, _) in self._commands.items() if covers(request, command)]
         self.credits -= 1
         self._functions[request.tag] = request, done, covered
 
@@ -63,8 +76,15 @@ class Unanswered:
         """
         self.credits += delta
         if self.credits + len(self._commands) + len(self._functions) > self._rules.requests_max:
+            self._check_limit(delta)
+
+    def _check_limit(self, delta: int) -> None:
+        """A command may have ended in silence already when the function that has ended it has no answer yet."""
+        covered = {tag for _, _, tags in self._functions.values() for tag in tags}
+        unanswered = len(self) - len(covered & self._commands.keys())
+        if self.credits + unanswered > self._rules.requests_max:
             raise Violation(
-                f"request limit delta {delta} makes {self.credits} beside {len(self)} unanswered requests, "
+                f"request limit delta {delta} makes {self.credits} beside {unanswered} unanswered requests, "
                 f"expected {self._rules.requests_max} together at most"
             )
 
