@@ -3,7 +3,7 @@
 import asyncio
 import os
 import socket
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 
 from tgtcore import hang_up, receive_packet
@@ -32,21 +32,13 @@ class Attached:
 
 
 async def attach(link: socket.socket, unit_address: int, memory_max: int) -> Attached:
-    """Wait for the hello of a client partition, and answer it.
+    """Wait for the hello of a client partition, and welcome it.
 
-    :param link: the connection; it is closed when the partition does not attach.
-    :raises Refused: the partition was told why it may not.
+    :raises Refused: it may not attach.
     :raises OSError: it is gone, or says nothing.
     """
-    try:
-        hello = Hello.parse(await asyncio.wait_for(_first_packet(link), HELLO_S), memory_max)
-        return _welcomed(link, hello, unit_address)
-    except Refused as error:
-        refuse(link, str(error), error.status)
-        raise
-    except BaseException:
-        hang_up(link)
-        raise
+    packet = await asyncio.wait_for(_first_packet(link), HELLO_S)
+    return _welcomed(link, Hello.parse(packet, memory_max), unit_address)
 
 
 async def _first_packet(link: socket.socket) -> bytes:
@@ -66,21 +58,21 @@ async def _first_packet(link: socket.socket) -> bytes:
 
 def _welcomed(link: socket.socket, hello: Hello, unit_address: int) -> Attached:
     geometry = Geometry.of(hello)
-    fds: list[int] = []
-    try:
-        fds.append(create(geometry))
-        shared = SharedMemory(fds[0], geometry)
-        fds += doorbell.make()
-        fds += doorbell.make()
-        memory, heard, theirs_to_ring, theirs_to_hear, rung = fds
-        packet = _welcome(unit_address, geometry)
-        socket.send_fds(link, [packet], [memory, theirs_to_ring, theirs_to_hear])
-    except (OSError, ValueError) as error:
-        for fd in fds:
-            os.close(fd)
-        raise Refused(f"there is no memory for it: {error}") from None
-    for fd in (memory, theirs_to_ring, theirs_to_hear):
-        os.close(fd)
+    with ExitStack() as ours, ExitStack() as theirs:
+        try:
+            memory = create(geometry)
+            theirs.callback(os.close, memory)
+            shared = SharedMemory(memory, geometry)
+            heard, to_ring = doorbell.make()
+            ours.callback(os.close, heard)
+            theirs.callback(os.close, to_ring)
+            to_hear, rung = doorbell.make()
+            theirs.callback(os.close, to_hear)
+            ours.callback(os.close, rung)
+        except (OSError, ValueError) as error:
+            raise Refused(f"there is no memory for it: {error}") from None
+        socket.send_fds(link, [_welcome(unit_address, geometry)], [memory, to_ring, to_hear])
+        ours.pop_all()
     return Attached(link, hello, shared, heard, rung)
 
 

@@ -3,10 +3,11 @@
 import asyncio
 import logging
 import socket
+from functools import partial
 from typing import TYPE_CHECKING
 
-from tgtcore import ConfigError, bind_private
-from tgtcore_ibmvio.platform.emulated.attaching import attach, refuse
+from tgtcore import ConfigError, bind_private, hang_up
+from tgtcore_ibmvio.platform.emulated.attaching import Attached, attach, refuse
 from tgtcore_ibmvio.platform.emulated.wire import Refused
 
 if TYPE_CHECKING:
@@ -30,7 +31,7 @@ class Port:
         self._adapter = adapter
         self._memory_max = options.memory_max
         self._loop = loop
-        self._greeting: asyncio.Task[None] | None = None
+        self._greeting: asyncio.Task[Attached] | None = None
         self._pause: asyncio.TimerHandle | None = None
         options.directory.mkdir(mode=0o755, parents=True, exist_ok=True)
         self._path = options.directory / f"{adapter.unit_address:x}.sock"
@@ -69,19 +70,25 @@ class Port:
             self._pause = self._loop.call_later(_PAUSE_S, self._resume)
             return
         link.setblocking(False)
-        if connection is not None or self._greeting is not None:
+        if connection is not None:
             refuse(link, f"{self._adapter} has another client partition")
             return
-        self._greeting = self._loop.create_task(self._greet(link))
+        self._loop.remove_reader(self._listening)  # others wait
+        self._greeting = self._loop.create_task(attach(link, self._adapter.unit_address, self._memory_max))
+        self._greeting.add_done_callback(partial(self._greeted, link))
 
-    async def _greet(self, link: socket.socket) -> None:
-        try:
-            attached = await attach(link, self._adapter.unit_address, self._memory_max)
-        except Refused as error:
+    def _greeted(self, link: socket.socket, greeting: asyncio.Task[Attached]) -> None:
+        if greeting.cancelled():
+            hang_up(link)
+            return
+        self._greeting = None
+        self._resume()
+        error = greeting.exception()  # not raised: its traceback would keep the memory that was made
+        if error is None:
+            self._adapter.attached(greeting.result())
+        elif isinstance(error, Refused):
             _log.warning("%s: a partition may not attach: %s", self._adapter, error)
-        except OSError as error:
-            _log.info("%s: nobody has attached: %s", self._adapter, str(error) or "it said nothing")
+            refuse(link, str(error), error.status)
         else:
-            self._adapter.attached(attached)
-        finally:
-            self._greeting = None
+            _log.info("%s: nobody has attached: %s", self._adapter, str(error) or "it said nothing")
+            hang_up(link)

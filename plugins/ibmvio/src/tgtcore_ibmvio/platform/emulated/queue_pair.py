@@ -84,6 +84,7 @@ class QueuePair:
         """The client has gone; the server hears of it if the client had a queue."""
         if self._turn is not None:
             self._turn.cancel()
+        del self._breach  # whose owner has this pair: without it, the memory goes when the last view of it does
         listener, self._listener = self._listener, None
         had_queue, self._outgoing = self._outgoing is not None, None
         if listener is not None and had_queue:

@@ -6,15 +6,15 @@ for what it says when it is read, and for nothing beyond the partition's memory.
 """
 
 from array import array
-from enum import IntFlag
+from enum import IntEnum
 
 from tgtcore_ibmvio.platform.emulated.wire import PAGE_BYTES
 
 _PAGE = ~(PAGE_BYTES - 1)
 
 
-class Access(IntFlag):
-    """What the server may do with a page: the low bits of its entry."""
+class Access(IntEnum):
+    """What the server may do with a page: the low bits of its entry.  No IntFlag, whose operators take their time."""
 
     NONE = 0
     READ = 1
@@ -68,6 +68,9 @@ class Window:
     def _pieces(self, entries: list[int], within: int, length: int, access: Access) -> list[tuple[int, int]]:
         found: list[tuple[int, int]] = []
         begin = self._page(entries[0], access) + within
+        if entries == list(range(entries[0], entries[0] + len(entries) * PAGE_BYTES, PAGE_BYTES)):
+            self._page(entries[-1], access)
+            return [(begin, begin + length)]
         end = begin - within + PAGE_BYTES
         left = length - (end - begin)
         for entry in entries[1:]:
