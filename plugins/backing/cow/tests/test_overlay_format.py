@@ -193,6 +193,53 @@ class TestLimit:
         assert os.fstat(region.fd).st_blocks * 512 <= one.used_bytes == BLOCK
 
 
+class TestSize:
+    def test_what_is_beyond_the_base_reads_as_zeroes(self) -> None:
+        base = RamStore(3 * BLOCK + 512)
+        base.content[:] = pattern(0, base.size_bytes)
+        one = overlay(base)
+        one.resize(6 * BLOCK)
+        assert bytes(one.read(0, 6 * BLOCK)) == base.content + bytes(6 * BLOCK - base.size_bytes)
+        assert [tuple(extent) for extent in one.extents(4 * BLOCK, 2 * BLOCK)] == [(4 * BLOCK, 2 * BLOCK, False)]
+        one.write(6 * BLOCK - 3, b"end")
+        assert bytes(one.read(5 * BLOCK, BLOCK)) == bytes(BLOCK - 3) + b"end"
+        assert (one.used_bytes, one.limit_bytes) == (2 * BLOCK, 6 * BLOCK)
+
+    def test_what_was_cut_off_does_not_come_back(self, base: RamStore) -> None:
+        one = overlay(base)
+        one.write(2 * BLOCK, b"x" * BLOCK)
+        one.resize(BLOCK + 512)
+        one.resize(4 * BLOCK)
+        assert bytes(one.read(0, 4 * BLOCK)) == base.content[: BLOCK + 512] + bytes(3 * BLOCK - 512)
+        assert one.used_bytes == BLOCK
+
+    def test_a_reset_makes_it_as_long_as_the_base(self, base: RamStore) -> None:
+        one = overlay(base)
+        one.resize(2 << 20)
+        one.reset(NoOptions())
+        assert bytes(one.read(0, one.size_bytes)) == base.content
+
+    def test_there_are_no_more_blocks_than_the_map_may_have(self, base: RamStore) -> None:
+        one = overlay(base)
+        one.resize(1 << 21)
+        with pytest.raises(StoreError, match=r"can't have 274877906945 bytes; expected at most 274877906944, which is"):
+            one.resize((1 << 38) + 1)
+        assert one.size_bytes == 1 << 21
+
+    def test_a_limit_stays(self, base: RamStore) -> None:
+        one = overlay(base, limit=2 * BLOCK)
+        one.resize(2 << 20)
+        assert one.limit_bytes == 2 * BLOCK
+
+    def test_it_is_what_another_base_is(self, base: RamStore) -> None:
+        one = overlay(base)
+        one.write(0, b"mine")
+        base.resize(2 * BLOCK)
+        base.content[:] = b"y" * base.size_bytes
+        one.base_changed()
+        assert bytes(one.read(0, one.size_bytes)) == b"y" * 2 * BLOCK
+
+
 class TestSpace:
     def test_what_is_left_of_the_limit_is_told(self, base: RamStore) -> None:
         one = overlay(base, limit=10 * BLOCK)

@@ -46,6 +46,10 @@ class Overlay(Layer, Format, CommandFilter):
         self._resets += 1
         return {"forgotten_bytes": forgotten_bytes}
 
+    def base_changed(self) -> None:
+        """As in the contract: what was written belongs to what is gone, so it is forgotten."""
+        self.empty()
+
     def nexus_lost(self, nexus: "Nexus") -> None:
         """Reset if that was the last initiator, it has logged out, and that is wanted.
 

@@ -40,6 +40,17 @@ def test_blocks_of_its_own_are_counted_once(states: BlockMap) -> None:
     assert (states.own, states.count_own(0, 16)) == (7, 7)
 
 
+def test_more_blocks_are_zeroes_and_less_are_counted_no_more(states: BlockMap) -> None:
+    states.set(OWN, 2, 7)
+    states.resize(20)
+    assert merged(states, 0, 20) == [Run(BASE, 0, 2), Run(OWN, 2, 7), Run(BASE, 7, 16), Run(ZERO, 16, 20)]
+    states.resize(4)
+    assert merged(states, 0, 4) == [Run(BASE, 0, 2), Run(OWN, 2, 4)]
+    assert states.own == 2
+    states.resize(8)
+    assert merged(states, 0, 8) == [Run(BASE, 0, 2), Run(OWN, 2, 4), Run(ZERO, 4, 8)]
+
+
 @pytest.mark.parametrize(
     ("size_bytes", "least", "expected"),
     [

@@ -8,7 +8,7 @@ from typing import NamedTuple
 BASE, OWN, ZERO = b"\0", b"\1", b"\2"
 """The states of a block: never written, so it is that of the store beneath; in the overlay; all zeroes, and takes no space."""
 
-_BLOCKS_MAX = 1 << 26
+BLOCKS_MAX = 1 << 26
 """A map takes a byte for each block: at most 64 MiB, of which only the parts that were changed take memory."""
 
 _PIECE_BLOCKS = 1 << 20
@@ -26,7 +26,7 @@ class Run(NamedTuple):
 def block_bytes_for(size_bytes: int, least: int) -> int:
     """The size of the blocks of a disk: the smallest power of two of which there are not too many."""
     block_bytes = least
-    while -(-size_bytes // block_bytes) > _BLOCKS_MAX:
+    while -(-size_bytes // block_bytes) > BLOCKS_MAX:
         block_bytes *= 2
     return block_bytes
 
@@ -40,9 +40,23 @@ class BlockMap:
     """
 
     def __init__(self, blocks: int) -> None:
-        self._states = mmap.mmap(-1, blocks, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
+        self._blocks = blocks
+        self._states = _made(blocks)
         self.own = 0
         """How many blocks are in the overlay."""
+
+    def resize(self, blocks: int) -> None:
+        """Have more blocks, which are all zeroes, or less."""
+        kept = min(blocks, self._blocks)
+        states = _made(blocks)
+        for start, stop in _pieces(0, kept):
+            piece = self._states[start:stop]
+            if piece.strip(BASE):  # what is not touched takes no memory
+                states[start:stop] = piece
+        for start, stop in _pieces(kept, blocks):
+            states[start:stop] = ZERO * (stop - start)
+        self.own -= self.count_own(kept, self._blocks)
+        self._blocks, self._states = blocks, states
 
     def states(self, first: int, beyond: int) -> bytes:
         """The states of some blocks, a byte each."""
@@ -64,6 +78,10 @@ class BlockMap:
         for start, stop in _pieces(first, beyond):
             self._states[start:stop] = state * (stop - start)
         self.own += own
+
+
+def _made(blocks: int) -> mmap.mmap:
+    return mmap.mmap(-1, max(blocks, 1), flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
 
 
 def _pieces(first: int, beyond: int) -> Iterator[tuple[int, int]]:

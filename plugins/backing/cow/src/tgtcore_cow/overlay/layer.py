@@ -5,8 +5,8 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from threading import Lock, Thread
 
-from tgtcore import Buffer, Concurrency, Extent, Features, Region, Space, Store
-from tgtcore_cow.overlay.block_map import BASE, OWN, ZERO, BlockMap, Run, block_bytes_for
+from tgtcore import Buffer, Concurrency, Extent, Features, Region, Space, Store, StoreError
+from tgtcore_cow.overlay.block_map import BASE, BLOCKS_MAX, OWN, ZERO, BlockMap, Run, block_bytes_for
 from tgtcore_cow.overlay.scratch import Scratch
 
 _BLOCK_BYTES_MIN = 4096
@@ -31,28 +31,36 @@ class Layer(Store):
     concurrency = Concurrency.PARALLEL
 
     def __init__(self, base: Store, limit_bytes: int | None, folder: Path | None) -> None:
-        self.size_bytes = base.size_bytes
         self.block_bytes = base.block_bytes
-        self.preferred_bytes = block_bytes_for(base.size_bytes, max(_BLOCK_BYTES_MIN, base.block_bytes))
         self.rotational = base.rotational
-        self._blocks = -(-base.size_bytes // self.preferred_bytes)
-        self.limit_bytes = self._blocks * self.preferred_bytes if limit_bytes is None else limit_bytes
         self._beneath = base
         self._beneath_extents = Features.EXTENTS in base.features()
+        self._limit_bytes = limit_bytes
         self._folder = folder
         self._changing = Lock()
-        self._scratch = Scratch(self.size_bytes, folder)
+        self._begin(Scratch(base.size_bytes, folder))
+
+    def _begin(self, scratch: Scratch) -> None:
+        """Be what the store beneath is."""
+        size_bytes = self._beneath.size_bytes
+        self.preferred_bytes = block_bytes_for(size_bytes, max(_BLOCK_BYTES_MIN, self.block_bytes))
+        self._scratch = scratch
+        self._take_size(size_bytes)
         self._map = BlockMap(self._blocks)
 
+    def _take_size(self, size_bytes: int) -> None:
+        self.size_bytes = size_bytes
+        self._blocks = -(-size_bytes // self.preferred_bytes)
+        self.limit_bytes = self._blocks * self.preferred_bytes if self._limit_bytes is None else self._limit_bytes
+
     def empty(self) -> None:
-        """Have no blocks any more; nothing else is under way.
+        """Have no blocks any more, and the size of the store beneath; nothing else is under way.
 
         :raises StoreError: there can be no file for what will be written; nothing has changed.
         """
-        scratch = Scratch(self.size_bytes, self._folder)
+        scratch = Scratch(self._beneath.size_bytes, self._folder)
         former = [self._scratch]
-        self._scratch = scratch
-        self._map = BlockMap(self._blocks)
+        self._begin(scratch)
         _let_go(former)
 
     def close(self) -> None:
@@ -225,6 +233,30 @@ class Layer(Store):
 
     def flush(self) -> None:
         """Nothing to do: what is written is not made to last."""
+
+    # ---- its size ---------------------------------------------------------------------------------------------------
+
+    def resize(self, size_bytes: int) -> None:
+        """As in the contract; what was cut off never comes back, not even from the store beneath, before all is forgotten.
+
+        :raises StoreError: it would have too many blocks.
+        :raises OSError: there can be no file so long, or no room is left for the block in which the disk ends or ended.
+        """
+        if size_bytes > BLOCKS_MAX * self.preferred_bytes:
+            raise StoreError(
+                f"the overlay can't have {size_bytes} bytes; expected at most {BLOCKS_MAX * self.preferred_bytes}, which is "
+                f"{BLOCKS_MAX} blocks of {self.preferred_bytes} bytes"
+            )
+        if size_bytes < self.size_bytes:
+            self.unmap(size_bytes, self.size_bytes - size_bytes)
+        elif within := self.size_bytes % self.preferred_bytes:
+            last = self.size_bytes - within
+            if self._is_base(last):  # there is no more of it beneath
+                self.write(last, self._beneath.read(last, within))
+        with self._changing:
+            self._scratch.resize(size_bytes)
+            self._take_size(size_bytes)
+            self._map.resize(self._blocks)
 
     # ---- clearing ---------------------------------------------------------------------------------------------------
 

@@ -71,6 +71,10 @@ class Scratch:
         """Whether so many bytes are written without waiting."""
         return self._in_memory and length <= _INLINE_WRITE_BYTES_MAX
 
+    def resize(self, size_bytes: int) -> None:
+        """Be longer, with zeroes, or shorter."""
+        os.ftruncate(self._file.fd, size_bytes)
+
     def region(self, offset: int, length: int) -> Region | None:
         """A long range that is in memory."""
         if self._in_memory and length >= _REGION_BYTES_MIN:
