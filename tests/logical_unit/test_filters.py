@@ -8,7 +8,7 @@ from tgtcore_disk import Disk, DiskOptions
 
 from tgtcore.command_filter import CommandFilter
 from tgtcore.device import command
-from tgtcore.errors import CheckCondition
+from tgtcore.errors import CheckCondition, StoreError
 from tgtcore.logical_unit import LogicalUnit, Pause
 from tgtcore.nexus import Nexus, Tmf, TmfRequest, TmfResponse, manage
 from tgtcore.options import NoOptions
@@ -269,6 +269,7 @@ def test_an_answer(made: Bench, initiator: Initiator) -> None:
     [
         (CheckCondition(SenseKey.NOT_READY, asc.MEDIUM_NOT_PRESENT), (SenseKey.NOT_READY, *asc.MEDIUM_NOT_PRESENT)),
         (OSError(28, "full"), (SenseKey.DATA_PROTECT, *asc.SPACE_ALLOCATION_FAILED_WRITE_PROTECT)),
+        (StoreError("damaged"), (SenseKey.MEDIUM_ERROR, *asc.WRITE_ERROR)),
         (ZeroDivisionError(), (SenseKey.HARDWARE_ERROR, *asc.INTERNAL_TARGET_FAILURE)),
     ],
 )

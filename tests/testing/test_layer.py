@@ -159,6 +159,25 @@ class WritesWhatIsLost(Keeps):
         super().flush()
 
 
+class KeepsForItself(Shifted):
+    """Never writes to its base, and does not hear that this is another one now."""
+
+    writes_base = False
+
+    def __init__(self, base: Store, options: Any) -> None:
+        super().__init__(base, options)
+        self.own = bytearray(base.read(len(HEADER), self.size_bytes))
+
+    def read(self, offset: int, length: int) -> Buffer:
+        return self.own[offset : offset + length]
+
+    def write(self, offset: int, data: Buffer) -> None:
+        self.own[offset : offset + len(data)] = data
+
+    def base_changed(self) -> None:
+        return
+
+
 CAUGHT: list[tuple[type[Shifted], Any, str]] = [
     (Forwards, LayerConformance.test_what_it_does_not_know_it_does_not_forward, "forwards what it does not know"),
     (ClosesItsBase, LayerConformance.test_the_base_is_the_cores_to_close, "the core does that"),
@@ -168,6 +187,7 @@ CAUGHT: list[tuple[type[Shifted], Any, str]] = [
     (SwallowsWriteErrors, LayerConformance.test_an_error_of_the_base_is_an_error, "DID NOT RAISE"),
     (OffersMoreThanItsBase, LayerConformance.test_on_a_base_that_takes_no_writes_it_takes_none, "takes no writes"),
     (RemembersWhatIsLost, LayerConformance.test_it_forgets_what_its_base_has_no_more, "it reads what its base"),
+    (KeepsForItself, LayerConformance.test_it_forgets_what_its_base_has_no_more, "it has what belongs to what is gone"),
     (WritesWhatIsLost, LayerConformance.test_it_forgets_what_its_base_has_no_more, "it writes what was lost"),
     (ReadsBeyondItsBase, LayerConformance.test_an_error_of_the_base_is_an_error, "do not lie in the base"),
 ]
@@ -185,5 +205,6 @@ def test_one_that_forgets_is_sound() -> None:
 def test_a_careless_layer_is_caught(careless: type[Shifted], test: Any, message: str) -> None:
     kit = LayerConformance()
     kit.make_layer = lambda base: careless(base, NoOptions())  # type: ignore[method-assign]
+    kit.writes_base = careless.writes_base  # type: ignore[misc]
     with pytest.raises((AssertionError, pytest.fail.Exception), match=message):
         test(kit)

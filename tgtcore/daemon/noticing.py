@@ -31,6 +31,15 @@ def check_notices(unit: Unit, store: Store, what: str) -> None:
 
 
 def tell_above(stack: Stack, store: Store) -> None:
-    """Tell everything that stands on a store that its content is another one; runs on a worker thread."""
+    """Tell everything that stands on a store that its content is another one; runs on a worker thread.
+
+    :raises Exception: what the lowest one has raised that could not make anything of it; the others were told all the same.
+    """
+    failures = []
     for one in stack.above(store):
-        one.base_changed()
+        try:
+            one.base_changed()
+        except Exception as error:
+            failures.append(error)
+    if failures:
+        raise failures[0]

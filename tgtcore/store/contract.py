@@ -293,10 +293,12 @@ class Store(Operable, ABC):
 
     def base_changed(self) -> None:
         """What this stands on holds other content now, and perhaps more or less of it: a snapshot was gone back to, or the power
-        was cut.  Forget what is known of it, and what was not written to it yet; write nothing.
+        was cut.  Forget what is known of it, and what was not written to it yet; write nothing of that.
 
         Called on a worker thread while no other call is under way, for each store that stands on the changed one, the lowest
         first.  Where it is missing such a change is refused while this store stands there.
+
+        :raises StoreError: nothing can be made of what is there now.  Every access fails then, until it is called again.
         """
         raise NotImplementedError
 

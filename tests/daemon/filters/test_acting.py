@@ -112,16 +112,19 @@ async def test_what_stands_above_is_told(running: Running, host: Host, unit: Uni
 async def test_initiators_are_told_also_when_what_stands_above_fails(
     running: Running, host: Host, unit: Unit, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    await have(running, '{ type = "power", name = "upper" }', '{ type = "power", name = "lower" }')
+    layers = ("top", "upper", "lower")
+    await have(running, *(f'{{ type = "power", name = "{name}" }}' for name in layers))
 
     def fail() -> None:
         raise OSError(5, "Input/output error")
 
     monkeypatch.setattr(named(unit)["upper"], "base_changed", fail)
+    await host.write(X)
     with pytest.raises(StoreError, match="cut of filter lower of logical unit a: input/output error"):
         await do(running, "lower", "cut")
     assert attentions(host) == [asc.POWER_ON_OCCURRED]
     assert unit.lu.pause is None
+    assert named(unit)["top"].kept == {}, "what stands above that was told all the same"
 
 
 async def test_what_would_not_notice_keeps_it_from_being_done(running: Running, host: Host, unit: Unit) -> None:

@@ -12,6 +12,7 @@ from tgtcore_cow.names import located
 from tgtcore_cow.qcow2.copying import clone
 from tgtcore_cow.qcow2.errors import ImageError
 from tgtcore_cow.qcow2.image import Image
+from tgtcore_cow.qcow2.volume import Volume
 
 _NO_ROOM = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 """Only the copy is written, so these are about its file."""
@@ -24,11 +25,12 @@ def clone_into_file(image: Image, source: Path | None, id_or_name: str, path: Pa
     Who closes the generator before leaves nothing behind.
 
     :param source: the name by which the image was opened: a relative name of its backing file begins in that folder.
-    :raises StoreError: there is no such snapshot, there is such a file, or it can't be made.
+    :raises StoreError: there is no such snapshot, there is such a file, or it can't be made; or the image is gone meanwhile.
     :raises OSError: of the system; where the copy finds no room it names the path.
     """
     with ExitStack() as stack:
         frozen = stack.enter_context(image.frozen(id_or_name))
+        volume = image.volume
         if os.path.lexists(path):
             raise ImageError(f"{path} can't be made: there is such a file already")
         backing_file = _backing_file(image.header.backing_file, source, path)
@@ -37,12 +39,20 @@ def clone_into_file(image: Image, source: Path | None, id_or_name: str, path: Pa
         stack.callback(file.close)
         stack.callback(file.unmake)
         try:
-            yield from clone(frozen, file, backing_file, backing_format if backing_file else "")
+            for done in clone(frozen, file, backing_file, backing_format if backing_file else ""):
+                _check_there(volume)
+                yield done
         except OSError as error:
             if error.errno in _NO_ROOM:
                 raise OSError(error.errno, error.strerror, str(path)) from error
             raise
+        _check_there(volume)
         file.give_name(path)
+
+
+def _check_there(volume: Volume) -> None:
+    if volume.gone:
+        raise ImageError("what the image is in holds something else now, so its snapshot can't be copied to the end")
 
 
 def _backing_file(name: str, source: Path | None, path: Path) -> str:

@@ -3,6 +3,7 @@
 from collections.abc import Generator
 from contextlib import ExitStack
 from pathlib import Path
+from typing import Any, NamedTuple
 
 from pydantic import BaseModel
 
@@ -19,6 +20,22 @@ from tgtcore_cow.qcow2.image import Image, read_header
 from tgtcore_cow.qcow2.repair import repair
 
 
+class _Parts(NamedTuple):
+    """What an image refers to.
+
+    :param names: how it does; None: nothing was opened.
+    :param chain: None: it refers to nothing.
+    """
+
+    names: tuple[str, str, str, bool] | None = None
+    chain: Chain | None = None
+
+    @property
+    def opened(self) -> dict[str, Any]:
+        """As images take it."""
+        return {"backing": self.chain.backing, "data_file": self.chain.data_file} if self.chain is not None else {}
+
+
 class Qcow2(Image, Format):
     """A qcow2 image in a store, which is a file as a rule.
 
@@ -28,23 +45,45 @@ class Qcow2(Image, Format):
 
     Options = Qcow2Options
 
+    options: Qcow2Options
+
     def __init__(self, base: Store, options: BaseModel) -> None:
         assert isinstance(options, Qcow2Options)
         Format.__init__(self, base, options)
-        read_only = options.read_only or Features.WRITE not in base.features()
-        header = _made(base, options) if options.create and not read_only else None
+        self._writes = not options.read_only and Features.WRITE in base.features()
+        header = _made(base, options) if options.create and self._writes else None
         self._made = header is not None
-        if header is None:
-            header = read_header(base)
-            if options.repair and not read_only:
-                header = _repaired(base, header)
-        self._chain = _opened_chain(base, header, options, read_only=read_only)
-        backing, data_file = (self._chain.backing, self._chain.data_file) if self._chain else (None, None)
+        self._parts = _Parts()
         with ExitStack() as undo:
-            undo.callback(self._close_chain)
-            Image.__init__(self, base, backing=backing, data_file=data_file, read_only=read_only)
+            undo.callback(self._close_parts)
+            self._find_parts(header or self._header())
+            Image.__init__(self, base, read_only=not self._writes, **self._parts.opened)
             base.admit_readers()
             undo.pop_all()
+
+    def _header(self) -> Header:
+        """That of an image that is fit to be opened, as far as it may be made so."""
+        header = read_header(self.base)
+        return _repaired(self.base, header) if self.options.repair and self._writes else header
+
+    def _find_parts(self, header: Header) -> None:
+        """Have open what an image refers to: what it is already, if that is the same."""
+        names = header.backing_file, header.backing_format, header.data_file, header.has_data_file
+        if names != self._parts.names:
+            self._close_parts()
+            self._parts = _Parts(names, _opened_chain(self.base, header, self.options, read_only=not self._writes))
+
+    def base_changed(self) -> None:
+        """As in the contract: the image is opened as it is now; also repaired before, if it was to be.
+
+        :raises StoreError: it can't be, and so does everything else from now on, until what is beneath changes again.
+        """
+        try:
+            self._find_parts(self._header())
+            self.begin_again(**self._parts.opened)
+        except Exception as error:
+            self.lose(str(error))
+            raise
 
     def clone_snapshot(self, id_or_name: str, path: Path) -> Generator[int, None, None]:
         """As in the contract: a qcow2 image with the same options, on the same backing file."""
@@ -55,11 +94,12 @@ class Qcow2(Image, Format):
         try:
             Image.close(self)
         finally:
-            self._close_chain()
+            self._close_parts()
 
-    def _close_chain(self) -> None:
-        if self._chain is not None:
-            self._chain.close()
+    def _close_parts(self) -> None:
+        parts, self._parts = self._parts, _Parts()
+        if parts.chain is not None:
+            parts.chain.close()
 
     def unmake(self) -> None:
         """Leave zeroes where an image was made."""

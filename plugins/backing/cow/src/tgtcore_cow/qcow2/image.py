@@ -11,6 +11,7 @@ from tgtcore_cow.qcow2.errors import Corrupt, ImageError, printable
 from tgtcore_cow.qcow2.frozen import Frozen
 from tgtcore_cow.qcow2.header import Header, Incompatible
 from tgtcore_cow.qcow2.layout import CLUSTER_BITS_MAX
+from tgtcore_cow.qcow2.lost import LostReading, LostSnapshots
 from tgtcore_cow.qcow2.places import SECTOR_BYTES
 from tgtcore_cow.qcow2.reading import Reading
 from tgtcore_cow.qcow2.sizing import Sizing
@@ -37,6 +38,7 @@ class Image(Store):
 
     __slots__ = (
         "_clearing",
+        "_features",
         "_read_only",
         "_reading",
         "_sizing",
@@ -59,20 +61,45 @@ class Image(Store):
         data_file: Store | None = None,
         read_only: bool = False,
     ) -> None:
-        header = read_header(file)
         self._read_only = read_only or Features.WRITE not in file.features()
-        _check_parts(header, backing, data_file)
-        if not self._read_only:
-            _check_sound(header)
-            header = _taken_over(file, header)
-        volume = self._volume = Volume(file, header, backing, data_file)
+        volume = _opened(file, backing, data_file, read_only=self._read_only)
+        self._features = _features(volume, read_only=self._read_only)
+        self.preferred_bytes = volume.layout.subcluster_bytes
+        self._begin(volume)
+
+    def _begin(self, volume: Volume) -> None:
+        self._volume = volume
         self._write_back = WriteBack(volume)
         self._reading = Reading(volume)
         self._writing = Writing(volume, self._reading, self._write_back.flush)
         self._clearing = Clearing(volume, self._reading, self._writing, self._write_back.flush)
         self._sizing = Sizing(volume, self._write_back, self._clearing)
         self._snapshots = Snapshots(volume, self._write_back)
-        self.preferred_bytes = volume.layout.subcluster_bytes
+
+    # ---- when its file holds something else -------------------------------------------------------------------------
+
+    def begin_again(self, *, backing: Store | None = None, data_file: Store | None = None) -> None:
+        """Open what the file holds now; what is in memory of the image, written back or not, is forgotten.
+
+        Nobody uses the image meanwhile.
+
+        :raises ImageError: there is no image that can stand in for the one before.
+        """
+        volume = _opened(self._volume.file, backing, data_file, read_only=self._read_only)
+        if (
+            _features(volume, read_only=self._read_only) != self._features
+            or volume.layout.subcluster_bytes != self.preferred_bytes
+        ):
+            raise ImageError("there is an image of another kind now: open it anew")
+        self._volume.gone = True
+        self._begin(volume)
+
+    def lose(self, why: str) -> None:
+        """Forget what is in memory, and let everything fail from now on, until it begins again."""
+        volume = self._volume
+        volume.gone, volume.failure = True, why
+        self._reading = LostReading(volume, why)
+        self._snapshots = LostSnapshots(volume, self._write_back, why)
 
     # ---- the disk ---------------------------------------------------------------------------------------------------
 
@@ -88,15 +115,7 @@ class Image(Store):
 
     def features(self) -> Features:
         """What the image and the file that it is in can do."""
-        found = Features.EXTENTS
-        if self._read_only:
-            return found
-        found |= Features.WRITE | Features.WRITE_THROUGH | Features.RESIZE | Features.SNAPSHOTS
-        if self.header.version > 2:
-            found |= Features.UNMAP | Features.WRITE_ZEROES
-        elif self._volume.backing is None:
-            found |= Features.UNMAP
-        return found | self._volume.data.features() & Features.SPACE
+        return self._features
 
     def read(self, offset: int, length: int) -> Buffer:
         """As in the contract."""
@@ -169,7 +188,7 @@ class Image(Store):
     @property
     def snapshots(self) -> tuple[Snapshot, ...]:
         """The internal snapshots, the oldest first."""
-        return self._volume.snapshots
+        return self._snapshots.every
 
     def list_snapshots(self) -> list[SnapshotInfo]:
         """As in the contract."""
@@ -213,6 +232,27 @@ class Image(Store):
         :raises StoreError: there is no such snapshot.
         """
         return self._snapshots.frozen(id_or_name)
+
+
+def _opened(file: Store, backing: Store | None, data_file: Store | None, *, read_only: bool) -> Volume:
+    header = read_header(file)
+    _check_parts(header, backing, data_file)
+    if not read_only:
+        _check_sound(header)
+        header = _taken_over(file, header)
+    return Volume(file, header, backing, data_file)
+
+
+def _features(volume: Volume, *, read_only: bool) -> Features:
+    found = Features.EXTENTS
+    if read_only:
+        return found
+    found |= Features.WRITE | Features.WRITE_THROUGH | Features.RESIZE | Features.SNAPSHOTS
+    if volume.header.version > 2:
+        found |= Features.UNMAP | Features.WRITE_ZEROES
+    elif volume.backing is None:
+        found |= Features.UNMAP
+    return found | volume.data.features() & Features.SPACE
 
 
 def _info(snapshot: Snapshot) -> SnapshotInfo:

@@ -41,12 +41,17 @@ class Snapshots:
         self._left: list[Leftovers] = []
         """What deleted snapshots have left that is still to be given back."""
 
+    @property
+    def every(self) -> tuple[Snapshot, ...]:
+        """All of them, the oldest first."""
+        return self._volume.snapshots
+
     def find(self, id_or_name: str) -> Snapshot:
         """A snapshot by its id, else by its name, as they are or as they are shown.
 
         :raises StoreError: there is none, or several have the name.
         """
-        snapshots = self._volume.snapshots
+        snapshots = self.every
         wanted = printable(id_or_name)
         found = [one for one in snapshots if printable(one.id) == wanted] or [
             one for one in snapshots if printable(one.name) == wanted

@@ -64,6 +64,8 @@ class Volume:
         """Clusters that nothing refers to, with the era whose uses may still be in them."""
         self.failure: str | None = None
         """Why nothing can be written any more."""
+        self.gone = False
+        """Whether the file holds something else now: nothing that was found here counts any more."""
         self.load(header)
 
     def load(self, header: Header) -> None:
