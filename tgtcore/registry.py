@@ -243,13 +243,15 @@ class AdminCommand:
     :param verb: its words, such as ``xen attach``.
     :param handler: called with an instance of ``arguments`` on the loop's thread; what it returns is shown (JSON types).
     :param arguments: the verb's arguments.
+    :param transport: the name of a transport whose :class:`~tgtcore.transport.Driver` the handler gets too; empty: it gets none.
     """
 
     verb: str
-    handler: Callable[[Any], Any]
+    handler: Callable[..., Any]
     help: str
     arguments: type[BaseModel]
     owner: Owner
+    transport: str = ""
 
 
 class AdminCommands(_Owned):
@@ -260,10 +262,17 @@ class AdminCommands(_Owned):
         self._found: dict[str, AdminCommand] = {}
 
     def add(
-        self, verb: str, handler: Callable[[Any], Any], *, help: str, arguments: type[BaseModel] = NoOptions
+        self,
+        verb: str,
+        handler: Callable[..., Any],
+        *,
+        help: str,
+        arguments: type[BaseModel] = NoOptions,
+        transport: str = "",
     ) -> None:
         """Offer a verb.
 
+        :param transport: see :class:`AdminCommand`: for what a transport has to say, wherever it runs.
         :raises PluginError: the verb is taken or malformed.
         """
         words = verb.split()
@@ -272,7 +281,7 @@ class AdminCommands(_Owned):
         verb = " ".join(words)
         if verb in self._found:
             raise PluginError(f'{self._found[verb].owner} and {self._owner} both offer the verb "{verb}"')
-        self._found[verb] = AdminCommand(verb, handler, help, arguments, self._owner)
+        self._found[verb] = AdminCommand(verb, handler, help, arguments, self._owner, transport)
 
     def take(self, other: "AdminCommands", plugin: str) -> None:
         """Offer the verbs that one plugin offers elsewhere.
@@ -282,7 +291,13 @@ class AdminCommands(_Owned):
         for found in other._found.values():
             if found.owner.plugin == plugin:
                 with self.owned_by(found.owner):
-                    self.add(found.verb, found.handler, help=found.help, arguments=found.arguments)
+                    self.add(
+                        found.verb,
+                        found.handler,
+                        help=found.help,
+                        arguments=found.arguments,
+                        transport=found.transport,
+                    )
 
     def found(self) -> Mapping[str, AdminCommand]:
         """Every verb that plugins brought."""

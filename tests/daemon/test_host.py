@@ -10,7 +10,7 @@ from daemon.conftest import CONFIG, Running, Start
 from tgtcore import Account, hookimpl
 from tgtcore.daemon import Inheritance, InheritedSocket
 from tgtcore.errors import Draining, PluginError
-from tgtcore.nexus import InitiatorPort
+from tgtcore.nexus import InitiatorPort, TargetPort
 
 
 def plugin(**hooks: Any) -> ModuleType:
@@ -155,3 +155,23 @@ async def test_a_transport_gets_no_socket_that_another_one_had(running: Running)
     inventory.inheritance.close()
     for sock in sockets:
         sock.close()
+
+
+@pytest.mark.asyncio
+async def test_a_transport_says_how_report_luns_names_logical_units(
+    running: Running, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    host = running.transport.host
+    target = host.find_target("t.one")
+    assert target is not None
+    assert host.open_nexus(target, PORT, TargetPort("one", 1, 1, 5)).reported_luns(7)[:1] == [bytes(8)]
+    asked = []
+
+    def reported_luns(*about: Any) -> list[bytes]:
+        asked.append((about[0], list(about[1]), about[2]))
+        return [b"own form"]
+
+    monkeypatch.setattr(type(running.transport), "reported_luns", reported_luns)
+    nexus = host.open_nexus(target, PORT, TargetPort("one", 1, 1, 5))
+    assert nexus.reported_luns(7) == [b"own form"]
+    assert asked == [(target, list(target.luns.luns()), 7)]

@@ -13,7 +13,7 @@ from tgtcore.logical_unit import LogicalUnit
 from tgtcore.nexus import InitiatorPort, Nexus, TargetPort
 from tgtcore.plugins import Record
 from tgtcore.target import Target
-from tgtcore.transport import Account
+from tgtcore.transport import Account, Transport
 
 _log = logging.getLogger(__name__)
 
@@ -87,9 +87,15 @@ class TransportHost:
         if self._inventory.plugins.amends_commands():
             for lu in target.map_for(initiator_port.name).luns().values():
                 self._commands_for(lu)
-        nexus = Nexus(target, initiator_port, target_port, self._commands_for, answer_absent, self._inventory.census)
+        census, reported = self._inventory.census, self._transport_class().reported_luns
+        nexus = Nexus(target, initiator_port, target_port, self._commands_for, answer_absent, census, reported)
         target.nexus_opened(nexus)
         return nexus
+
+    def _transport_class(self) -> type[Transport]:
+        found = self._inventory.plugins.registry.transports.get(self._name)
+        assert found is not None, f"{self} was made from it"
+        return found
 
     def inherited(self, address: str) -> socket.socket | None:
         """A socket that listens at an address already; none that another transport had."""

@@ -6,7 +6,7 @@ from tgtcore.device.command import command
 from tgtcore.device.contract import DeviceType
 from tgtcore.device.refusals import invalid_cdb_field
 from tgtcore.scsi import asc
-from tgtcore.scsi.lun import REPORT_LUNS_WELL_KNOWN, encode_lun
+from tgtcore.scsi.lun import REPORT_LUNS_WELL_KNOWN
 from tgtcore.scsi.report_luns import SelectReport, report_luns_data
 from tgtcore.task import Task
 
@@ -31,18 +31,18 @@ def answer_report_luns(task: Task) -> None:
     :raises CheckCondition: SELECT REPORT asks for something that there is not.
     """
     cdb, nexus = task.cdb, task.nexus
-    fields = _fields(nexus, cdb[2])
+    fields = _fields(nexus, task.lun, cdb[2])
     task.data_in = report_luns_data(fields)[: int.from_bytes(cdb[6:10], "big")]
     nexus.clear_attention(asc.REPORTED_LUNS_DATA_HAS_CHANGED)
 
 
-def _fields(nexus: "Nexus", select: int) -> list[bytes]:
+def _fields(nexus: "Nexus", asked: int, select: int) -> list[bytes]:
     """No logical unit belongs to a conglomerate, so there are no administrative ones, and no subsidiary ones to ask about."""
     if select == SelectReport.WELL_KNOWN:
         return [REPORT_LUNS_WELL_KNOWN]
     if select == SelectReport.ADMINISTRATIVE:
         return []
-    fields = [encode_lun(lun) for lun in nexus.luns()]
+    fields = nexus.reported_luns(asked)
     if select in (SelectReport.ADDRESSABLE, SelectReport.ALL_ADMINISTRATIVE):
         return fields
     if select == SelectReport.ALL:

@@ -1,6 +1,6 @@
 """The I_T nexus: one initiator port logged in to one target port, with its unfinished tasks."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from time import monotonic
 from typing import TYPE_CHECKING
 
@@ -26,6 +26,12 @@ if TYPE_CHECKING:
 
 CommandsFor = Callable[["LogicalUnit"], "CommandTable"]
 Absent = Callable[["Task"], None]
+ReportedLuns = Callable[["Target", Iterable[int], int], list[bytes]]
+"""The LUN fields that REPORT LUNS names: :meth:`tgtcore.transport.Transport.reported_luns`."""
+
+
+def _canonical(target: "Target", luns: Iterable[int], asked: int) -> list[bytes]:
+    return [encode_lun(lun) for lun in luns]
 
 
 class Nexus:
@@ -34,6 +40,7 @@ class Nexus:
     :param commands_for: the opcode table of a logical unit for this nexus's transport.
     :param absent: answers tasks for LUNs that have no logical unit.
     :param census: counts what the logical units remember of it, together with that of others.
+    :param reported: how REPORT LUNS names logical units on this transport.
 
     What a logical unit remembers of the nexus, an :class:`~tgtcore.nexus.itl.ITLNexus`, is made when the initiator first addresses
     it: many sessions may see many logical units, and each uses few.  Until then power on is pending there, and what
@@ -48,6 +55,7 @@ class Nexus:
         commands_for: CommandsFor,
         absent: Absent,
         census: Census | None = None,
+        reported: ReportedLuns = _canonical,
     ) -> None:
         self.target = target
         self.initiator_port = initiator_port
@@ -66,6 +74,7 @@ class Nexus:
         self._news = News()
         self.commands_for = commands_for
         self._absent = absent
+        self._reported = reported
         self._census = Census() if census is None else census
 
     def __str__(self) -> str:
@@ -175,6 +184,13 @@ class Nexus:
     def luns(self) -> Mapping[int, "LogicalUnit"]:
         """What this nexus has mapped, in order of LUN."""
         return {} if self.closed else self.lun_map.luns()
+
+    def reported_luns(self, asked: int) -> list[bytes]:
+        """The LUN fields that REPORT LUNS names.
+
+        :param asked: the LUN field that the command is for.
+        """
+        return self._reported(self.target, self.luns(), asked)
 
     def has(self, lu: "LogicalUnit") -> bool:
         """Whether it has a logical unit mapped, under whatever LUN."""

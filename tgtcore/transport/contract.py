@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 from pydantic import BaseModel
 
 from tgtcore.options import NoOptions
+from tgtcore.scsi.lun import encode_lun
 
 if TYPE_CHECKING:
     from tgtcore.nexus import InitiatorPort, Nexus, TargetPort
@@ -131,6 +132,17 @@ class Transport(ABC):
     def check_target_name(cls, name: str) -> str | None:
         """What is wrong with a target's name, with an example of a right one; None when it is right."""
         return None
+
+    @classmethod
+    def reported_luns(cls, target: "Target", luns: Iterable[int], asked: int) -> list[bytes]:
+        """The LUN fields that REPORT LUNS names, for a transport whose initiators address logical units in a way of their own.
+
+        Asked where the logical units are, wherever the transport runs.
+
+        :param luns: the LUNs that the nexus has, in order.
+        :param asked: the LUN field that the command is for, as the transport has given it to the task.
+        """
+        return [encode_lun(lun) for lun in luns]
 
     def target_ports(self, target: "Target") -> list["TargetPort"]:
         """The target ports through which a target can be reached."""

@@ -66,7 +66,8 @@ def test_with_a_mapping_only_what_is_mapped_is_there():
     fields = LunFields(devices)
     assert fields[field("8100")] == field("0003")
     assert fields[field("8200")] == field("4190")
-    assert fields[field("8003")] == NO_LUN
+    assert fields[field("8003")] == field("8003")
+    assert fields[field("0003")] == field("8003")
     assert (devices.device_of(3), devices.device_of(0)) == (VirtualDevice(0, 1, 0), None)
 
 

@@ -46,6 +46,19 @@ async def test_verbs_of_plugins_run_too_whether_they_wait_or_not(manage: Managed
         await manage("acme now")
 
 
+@pytest.mark.asyncio
+async def test_a_verb_about_a_transport_gets_it(manage: Managed) -> None:
+    async def show(_: Any, driver: Any) -> Any:
+        return await driver.sessions()
+
+    manage.daemon.plugins.admin.add("acme show", show, help="show", transport="fake")
+    manage.daemon.plugins.admin.add("acme miss", show, help="miss", transport="acme")
+    assert await manage("acme show") == []
+    with pytest.raises(VerbError, match='there is no transport called "acme"') as caught:
+        await manage("acme miss")
+    assert caught.value.code is Code.NOT_FOUND
+
+
 def test_every_argument_of_every_verb_is_explained() -> None:
     for verb in VERBS.values():
         assert verb.help.endswith(".")

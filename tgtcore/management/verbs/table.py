@@ -11,7 +11,8 @@ from tgtcore.config.problems import Problems
 from tgtcore.daemon import Daemon, Step
 from tgtcore.management.protocol import Code, VerbError
 from tgtcore.options import NoOptions
-from tgtcore.registry import nearest
+from tgtcore.registry import AdminCommand, nearest
+from tgtcore.transport import Driver
 
 _A = TypeVar("_A", bound=BaseModel)
 Handler = Callable[[Daemon, Any], Coroutine[Any, Any, Any]]
@@ -81,8 +82,21 @@ async def run(daemon: Daemon, name: str, arguments: dict[str, Any]) -> Any:
     offered = found.get(name)
     if offered is None:
         raise VerbError(Code.NOT_FOUND, f'there is no verb "{name}"{nearest(name, [*VERBS, *found])}')
-    result = offered.handler(checked(name, offered.arguments, arguments))
+    result = offered.handler(checked(name, offered.arguments, arguments), *_driver_for(daemon, offered))
     return await result if inspect.isawaitable(result) else result
+
+
+def _driver_for(daemon: Daemon, offered: AdminCommand) -> tuple[Driver, ...]:
+    """The transport at work that a verb is about, or none if it is about none.
+
+    :raises VerbError: the transport is not there.
+    """
+    if not offered.transport:
+        return ()
+    driver = daemon.inventory.transports.get(offered.transport)
+    if driver is None:
+        raise missing("transport", offered.transport, daemon.inventory.transports)
+    return (driver,)
 
 
 def checked(name: str, model: type[_A], arguments: dict[str, Any]) -> _A:

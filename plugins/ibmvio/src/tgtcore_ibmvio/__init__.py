@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any
 from tgtcore import CommandTable, hookimpl
 
 if TYPE_CHECKING:
-    from tgtcore.registry import Registry
+    from tgtcore.registry import AdminCommands, Registry
     from tgtcore_ibmvio.check import Problem
 
 _NAME = "ibmvio"
@@ -29,8 +29,22 @@ def tgt_check_config(config: Any) -> "list[Problem]":
 
 @hookimpl
 def tgt_amend_commands(transport: str, commands: CommandTable) -> None:
-    """REPORT LUNS and INQUIRY as clients of virtual SCSI want them."""
+    """INQUIRY by the names that clients of virtual SCSI know."""
     if transport == _NAME:
-        from tgtcore_ibmvio.commands import amend
+        from tgtcore_ibmvio.naming import amend
 
         amend(commands)
+
+
+@hookimpl
+def tgt_register_admin(commands: "AdminCommands") -> None:
+    """Offer ``ibmvio show``."""
+    from tgtcore_ibmvio.verbs import ShownAdapter, show
+
+    commands.add(
+        "ibmvio show",
+        show,
+        help="Show the virtual SCSI adapters and their partners.",
+        arguments=ShownAdapter,
+        transport=_NAME,
+    )

@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 from tgtcore_srp.quirks import NO_LUN
 
-from tgtcore.scsi.lun import InvalidLun, Method, encode_lun
+from tgtcore.scsi.lun import InvalidLun, Method, decode_lun, encode_lun
 
 _LEVEL_SHIFT = 48
 _METHOD_SHIFT = 14
@@ -77,6 +77,16 @@ class VirtualDevices:
         """The LUN that a virtual device is; None: there can be none."""
         return self._luns.get(number) if self._luns else number
 
+    def addressed(self, field: int) -> VirtualDevice | None:
+        """The virtual device that a field means which was made by :class:`LunFields`; None: none, but a well known logical unit."""
+        first = field >> _LEVEL_SHIFT
+        if first >> _METHOD_SHIFT == Method.LOGICAL_UNIT:
+            return VirtualDevice.numbered(first & _NUMBER)
+        try:
+            return self.device_of(decode_lun(field.to_bytes(8, "big")))
+        except InvalidLun:
+            return None
+
     def device_of(self, lun: int) -> VirtualDevice | None:
         """The virtual device that a LUN is; None: clients can't address it."""
         number = self._numbers.get(lun) if self._luns else lun
@@ -86,7 +96,8 @@ class VirtualDevices:
 class LunFields(dict[int, int]):
     """LUN field as clients write it → field as the core understands it: look up with ``[]``, every field has an answer.
 
-    Clients write the logical unit addressing method; the others are understood too, for tools and for firmware.
+    Clients write the logical unit addressing method; the others are understood too, for tools and for firmware.  A virtual device
+    that is not there keeps that method, in which the core finds nothing.
     """
 
     def __init__(self, devices: VirtualDevices) -> None:
@@ -106,8 +117,6 @@ class LunFields(dict[int, int]):
             return field  # well known logical units
         if field & (1 << _LEVEL_SHIFT) - 1:
             return NO_LUN
-        lun = self._devices.lun_of(first & _NUMBER)
-        try:
-            return NO_LUN if lun is None else int.from_bytes(encode_lun(lun), "big")
-        except InvalidLun:
-            return NO_LUN
+        number = first & _NUMBER
+        lun = self._devices.lun_of(number)
+        return int.from_bytes(VirtualDevice.numbered(number).field if lun is None else encode_lun(lun), "big")

@@ -15,6 +15,7 @@ from tgtcore_ibmvio.identity import PROTOCOL, own_options, target_ports
 from tgtcore_ibmvio.options import AdapterOptions, IbmvioOptions, IbmvioTargetOptions
 from tgtcore_ibmvio.platform import Adapter
 from tgtcore_ibmvio.platforms import make_platform
+from tgtcore_ibmvio.reporting import reported_luns
 from tgtcore_ibmvio.server import AdapterServer, Surroundings
 from tgtcore_ibmvio.servers import Servers
 from tgtcore_ibmvio.show import adapter_figures, session_info
@@ -42,6 +43,11 @@ class IbmvioTransport(Transport):
         )
         self._servers: Servers | None = None
         self._keeper: asyncio.Task[None] | None = None
+
+    @classmethod
+    def reported_luns(cls, target: Target, luns: Iterable[int], asked: int) -> list[bytes]:
+        """In the form that the target's clients accept."""
+        return reported_luns(target, luns, asked)
 
     def target_ports(self, target: Target) -> list[TargetPort]:
         """One port for each adapter that leads to the target."""
