@@ -1,26 +1,27 @@
-"""What a guest is made of: Debian packages, the files taken from them, kernel modules."""
+"""What the usual guest is made of: Debian packages, the files taken from them, kernel modules."""
+
+from guest.lab import qemu
+from guest.lab.kind import Kind
 
 
 def _words(text: str) -> tuple[str, ...]:
     return tuple(text.split())
 
 
-KERNEL_PACKAGE = "linux-image-amd64"
-
-PACKAGES = _words("""
+_PACKAGES = _words("""
 bash busybox-static coreutils dash dmsetup e2fsprogs eject kmod kpartx lsscsi mount multipath-tools open-iscsi
 sg3-utils sg3-utils-udev udev util-linux xfsprogs
 """)
 
 # Brought in by dependencies, needed by nothing that runs in the guest.
-UNWANTED_PACKAGES = (
+_UNWANTED = (
     r"(debconf|cdebconf|adduser|dpkg|perl.*|libperl.*|libicu.*|init-system-helpers|sysvinit-utils|lsb-base|usrmerge|"
     r"media-types|gcc-\d+-base|passwd|login|libboost.*|libgnutls.*|xfslibs.*|debianutils|libpam.*|libsemanage.*|"
     r"readline-common|libgdbm.*|finalrd|tzdata|netbase|mailcap)"
 )
 
 # Glob patterns below the unpacked packages; shared libraries follow by themselves.
-FILES = _words("""
+_FILES = _words("""
 usr/bin/busybox
 usr/bin/bash
 usr/bin/dash
@@ -80,21 +81,36 @@ usr/lib/*/libgcc_s.so.1
 """)
 
 # Empty folders that programs expect.
-FOLDERS = _words("proc sys dev run tmp mnt root var/lib var/log etc/iscsi/nodes etc/iscsi/send_targets etc/multipath")
+_FOLDERS = _words("proc sys dev run tmp mnt root var/lib var/log etc/iscsi/nodes etc/iscsi/send_targets etc/multipath")
 
 # Modules of the initramfs; what they depend on is added.
-MODULES = _words("""
+_MODULES = _words("""
 virtio_pci virtio_console virtio_net virtio_rng
 scsi_mod sd_mod sg scsi_transport_iscsi libiscsi iscsi_tcp scsi_dh_alua
 dm_mod dm_multipath dm_service_time dm_round_robin
 ext4 xfs loop crc32c_generic crc32c_intel crc32_pclmul
 """)
 
-# Loaded before the agent starts; the rest by modprobe or udev.
-MODULES_AT_BOOT = ("virtio_pci", "virtio_console", "virtio_net")
-
 # Commands that are another program under a second name.
-LINKS = {
+_LINKS = {
     "usr/bin/sh": "dash",
     **{f"usr/sbin/{name}": "/usr/bin/kmod" for name in ("modprobe", "insmod", "rmmod", "lsmod", "depmod", "modinfo")},
 }
+
+USUAL = Kind(
+    name="guest",
+    architecture=None,
+    program="qemu-system-x86_64",
+    qemu_package="qemu-system-x86",
+    command=qemu.command,
+    restorable=True,
+    work_parent=None,
+    kernel_package="linux-image-amd64",
+    packages=_PACKAGES,
+    unwanted=_UNWANTED,
+    files=_FILES,
+    folders=_FOLDERS,
+    modules=_MODULES,
+    modules_at_boot=("virtio_pci", "virtio_console", "virtio_net"),  # the rest by modprobe or udev
+    links=_LINKS,
+)

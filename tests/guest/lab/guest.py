@@ -14,7 +14,10 @@ from pathlib import Path
 from typing import Self
 
 from guest.lab import initramfs, kernel, qemu
+from guest.lab.apt import Apt
+from guest.lab.catalogue import USUAL
 from guest.lab.console import Console, GuestDied
+from guest.lab.kind import Kind
 from guest.lab.packages import Packages, default_cache, key_of, locked, prune
 
 _BOOT_S = 120
@@ -36,9 +39,11 @@ class Result:
 class Guest:
     """One running guest; use it as a context manager."""
 
-    def __init__(self, cache: Path | None = None) -> None:
-        self._packages = Packages(cache or default_cache())
-        self._work = Path(tempfile.mkdtemp(prefix="guest-"))
+    def __init__(self, kind: Kind = USUAL) -> None:
+        self._kind = kind
+        cache = default_cache(kind.name)
+        self._packages = Packages(cache, Apt(cache, kind.architecture), kind.unwanted)
+        self.work = Path(tempfile.mkdtemp(prefix="guest-", dir=kind.work_parent))
         self._machine: qemu.Qemu | None = None
 
     def __enter__(self) -> Self:
@@ -56,7 +61,7 @@ class Guest:
         """End the guest and remove its folder."""
         if self._machine:
             self._machine.kill()
-        shutil.rmtree(self._work, ignore_errors=True)
+        shutil.rmtree(self.work, ignore_errors=True)
 
     def run(self, script: str, *, stdin: bytes = b"", timeout_s: float = 60, check: bool = True) -> Result:
         """Run a shell script (the functions of lab.sh are there); AssertionError where it fails and check is set."""
@@ -82,25 +87,34 @@ class Guest:
     @property
     def console(self) -> str:
         """What the kernel wrote to its console."""
-        return (self._work / "console.log").read_text(errors="replace")
+        return (self.work / "console.log").read_text(errors="replace")
 
     def _start(self) -> None:
-        version = qemu.version()
+        kind = self._kind
+        version = qemu.version(kind.program, kind.qemu_package)
         with locked(self._packages.cache / "lock"):
-            system = kernel.fetch(self._packages)
-            root = initramfs.build(self._packages, system)
-            command = qemu.command(system.image, root, self._work)
-            recipe = [part.replace(str(self._work), "") for part in command]
-            snapshot = self._packages.cache / f"snapshot-{key_of(version, *recipe)}.bin"
-            if not snapshot.exists():
-                self._save(command, snapshot)
-        self._boot([*command, "-incoming", f"exec:cat '{snapshot}'"])
+            self.kernel = kernel.fetch(self._packages, kind.kernel_package)
+            root = initramfs.build(self._packages, self.kernel, kind)
+            command = [kind.program, *kind.command(self.kernel.image, root, self.work)]
+            if kind.restorable:
+                command += self._restored(command, version)
+        self._boot(command)
+        if not kind.restorable:
+            self._console.wait_ready(_BOOT_S)
         # A restored guest is where it was saved: give it the time of day and randomness of its own.
         self.run(f"date -s @{int(time.time())} >/dev/null; cat >/dev/urandom", stdin=os.urandom(64), timeout_s=_BOOT_S)
 
     def _boot(self, command: list[str]) -> None:
-        self._machine = qemu.Qemu(command, self._work)
+        self._machine = qemu.Qemu(command, self.work)
         self._console = Console(self._machine.agent)
+
+    def _restored(self, command: list[str], version: str) -> list[str]:
+        """Arguments that start from the snapshot of a booted guest, which is in the cache or made now."""
+        recipe = [part.replace(str(self.work), "") for part in command]
+        snapshot = self._packages.cache / f"snapshot-{key_of(version, *recipe)}.bin"
+        if not snapshot.exists():
+            self._save(command, snapshot)
+        return ["-incoming", f"exec:cat '{snapshot}'"]
 
     def _save(self, command: list[str], snapshot: Path) -> None:
         self._boot(command)

@@ -10,39 +10,40 @@ import tempfile
 from collections.abc import Iterable
 from pathlib import Path
 
-from guest.lab import catalogue
 from guest.lab.cpio import CpioWriter
 from guest.lab.elf import needed
 from guest.lab.kernel import Kernel, module_files
-from guest.lab.packages import LabError, Packages, key_of, prune, run
+from guest.lab.kind import Kind
+from guest.lab.packages import Packages, key_of, prune
+from guest.lab.program import LabError, run
 
 _OWN_FILES = Path(__file__).parent / "root"
 _MERGED = re.compile(r"^(?=(?:bin|sbin|lib|lib64)/)")
 _KERNEL_INDEXES = ("modules.builtin", "modules.order", "modules.builtin.modinfo")
 
 
-def build(packages: Packages, kernel: Kernel) -> Path:
-    """The initramfs for this kernel, from the cache or made now."""
-    tree = packages.tree(catalogue.PACKAGES)
+def build(packages: Packages, kernel: Kernel, kind: Kind) -> Path:
+    """The initramfs of a kind of guest for this kernel, from the cache or made now."""
+    tree = packages.tree(kind.packages)
     recipe = [
         path.read_text()
         for path in sorted([*_OWN_FILES.rglob("*"), *Path(__file__).parent.glob("*.py")])
         if path.is_file()
     ]
-    image = packages.cache / f"initramfs-{key_of(tree.name, kernel.image, *recipe)}.cpio"
+    image = packages.cache / f"initramfs-{key_of(tree.name, kernel.image, kind, *recipe)}.cpio"
     if not image.exists():
         part = packages.cache / "initramfs.part"
         with part.open("wb") as file:
             archive = CpioWriter(file)
-            _add_all(archive, tree, kernel)
+            _add_all(archive, tree, kernel, kind)
             archive.close()
         part.rename(image)
         prune(packages.cache, "initramfs-*.cpio", keep=2)
     return image
 
 
-def _add_all(archive: CpioWriter, tree: Path, kernel: Kernel) -> None:
-    for folder in catalogue.FOLDERS:
+def _add_all(archive: CpioWriter, tree: Path, kernel: Kernel, kind: Kind) -> None:
+    for folder in kind.folders:
         archive.folder(folder)
     for name in ("bin", "sbin", "lib", "lib64"):
         archive.folder(f"usr/{name}")
@@ -54,16 +55,17 @@ def _add_all(archive: CpioWriter, tree: Path, kernel: Kernel) -> None:
     archive.character_device("dev/null", 1, 3)
     archive.character_device("dev/kmsg", 1, 11)
     chosen = Selection(tree)
-    chosen.add_patterns(catalogue.FILES)
+    chosen.add_patterns(kind.files)
     chosen.write(archive)
-    for name, target in catalogue.LINKS.items():
+    for name, target in kind.links.items():
         archive.link(name, target)
-    _add_applets(archive, tree, {Path(name).name for name in [*chosen.names, *catalogue.LINKS]})
+    if kind.architecture is None:
+        _add_applets(archive, tree, {Path(name).name for name in [*chosen.names, *kind.links]})
     for path in sorted(path for path in _OWN_FILES.rglob("*") if path.is_file()):
         name = str(path.relative_to(_OWN_FILES))
         archive.file(name, path.read_bytes(), 0o755 if name == "init" else 0o644)
-    archive.file("etc/lab-modules", " ".join(catalogue.MODULES_AT_BOOT).encode())
-    _add_modules(archive, tree, kernel)
+    archive.file("etc/lab-modules", " ".join(kind.modules_at_boot).encode())
+    _add_modules(archive, tree, kernel, kind)
 
 
 class Selection:
@@ -119,17 +121,18 @@ def _add_applets(archive: CpioWriter, tree: Path, taken: set[str]) -> None:
             archive.link(f"usr/{'sbin' if 'sbin' in applet else 'bin'}/{name}", "/usr/bin/busybox")
 
 
-def _add_modules(archive: CpioWriter, tree: Path, kernel: Kernel) -> None:
+def _add_modules(archive: CpioWriter, tree: Path, kernel: Kernel, kind: Kind) -> None:
     with tempfile.TemporaryDirectory() as work:
         target = Path(work) / "lib/modules" / kernel.release
-        for path in module_files(kernel, catalogue.MODULES):
+        for path in module_files(kernel, kind.modules):
             copy = target / path.relative_to(kernel.modules)
             copy.parent.mkdir(parents=True, exist_ok=True)
             shutil.copy(path, copy)
         for name in _KERNEL_INDEXES:
             if (kernel.modules / name).exists():
                 shutil.copy(kernel.modules / name, target)
-        _depmod(tree, Path(work), kernel.release)
+        if kind.architecture is None:
+            _depmod(tree, Path(work), kernel.release)
         for path in sorted(path for path in target.rglob("*") if path.is_file()):
             archive.file(f"usr/{path.relative_to(work)}", path.read_bytes())
 

@@ -8,8 +8,9 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-from guest.lab.catalogue import KERNEL_PACKAGE
-from guest.lab.packages import LabError, Packages, remembered, run, unpack
+from guest.lab.apt import Apt
+from guest.lab.packages import Packages, remembered, unpack
+from guest.lab.program import LabError
 
 _META = re.compile(r"^Depends: (linux-image-\S+) \(= (\S+)\)", re.M)
 _DEPENDS = re.compile(rb"\0depends=([^\0]*)\0")
@@ -25,16 +26,19 @@ class Kernel:
     modules: Path
 
 
-def fetch(packages: Packages) -> Kernel:
-    """The kernel that the archive offers now, or the one in the cache."""
-    return remembered(packages.cache / "kernel.json", _newest, lambda found: _unpacked(packages, *found))
+def fetch(packages: Packages, package: str) -> Kernel:
+    """The kernel that the archive offers now behind a package that always means the newest, or the one in the cache."""
+    return remembered(
+        packages.cache / "kernel.json", lambda: _newest(packages.apt, package), lambda found: _unpacked(packages, *found)
+    )
 
 
-def _newest() -> list[str]:
-    """Name and version of the package behind the one that always means the newest kernel."""
-    found = _META.search(run("apt-cache", "show", "--no-all-versions", KERNEL_PACKAGE))
+def _newest(apt: Apt, package: str) -> list[str]:
+    """Name and version of the package behind another."""
+    apt.refresh()
+    found = _META.search(apt.show(package))
     if not found:
-        raise LabError(f"apt knows no kernel behind {KERNEL_PACKAGE}; has 'apt-get update' been run?")
+        raise LabError(f"there is no kernel behind {package}")
     return list(found.groups())
 
 
@@ -47,8 +51,8 @@ def _unpacked(packages: Packages, name: str, version: str) -> Kernel:
         shutil.rmtree(work, ignore_errors=True)
         work.mkdir()
         unpack(package, work)
-        compressed = (work / "boot" / f"vmlinuz-{release}").read_bytes()
-        (work / "image").write_bytes(elf_of(compressed) or compressed)
+        image = next((work / "boot").glob("vmlinu[xz]-*")).read_bytes()
+        (work / "image").write_bytes(elf_of(image) or image)
         work.rename(root)
     return Kernel(release, root / "image", root / "lib/modules" / release)
 

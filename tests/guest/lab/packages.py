@@ -12,25 +12,20 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TypeVar
 
-from guest.lab.catalogue import UNWANTED_PACKAGES
+from guest.lab.apt import Apt
+from guest.lab.program import LabError
 
 _INSTALL = re.compile(r"^Inst (\S+) \((\S+) ", re.M)
-_UNWANTED = re.compile(UNWANTED_PACKAGES)
 _MERGED = ("bin", "sbin", "lib", "lib64")
 _LEFT_OUT = tuple(f"--exclude=./usr/share/{name}" for name in ("doc", "man", "locale", "info"))
 _Found = TypeVar("_Found")
 _Made = TypeVar("_Made")
-_APT_HINT = "has 'apt-get update' been run?"
 
 
-class LabError(Exception):
-    """The guest cannot be built, started or talked to; the message says why."""
-
-
-def default_cache() -> Path:
-    """The folder that keeps packages, images and snapshots between runs."""
+def default_cache(name: str) -> Path:
+    """The folder that keeps packages, images and snapshots of a kind of guest between runs."""
     home = os.environ.get("TGTCORE_CACHE")
-    return (Path(home) if home else Path(__file__).parents[3] / ".cache") / "guest"
+    return (Path(home) if home else Path(__file__).parents[3] / ".cache") / name
 
 
 @contextmanager
@@ -67,45 +62,32 @@ def remembered(memo: Path, ask: Callable[[], _Found], use: Callable[[_Found], _M
     return made
 
 
-def run(*command: str | Path, cwd: Path | None = None, what: str = "") -> str:
-    """Run a program to its end and return its output; LabError with its last words where it fails."""
-    done = subprocess.run(
-        command, cwd=cwd, stdin=subprocess.DEVNULL, capture_output=True, errors="replace", check=False, timeout=600
-    )
-    if done.returncode:
-        raise LabError(f"{what or command[0]}: exit status {done.returncode}: {done.stderr.strip()[-1500:]}")
-    return done.stdout
-
-
 class Packages:
     """A cache of downloaded packages and of the trees unpacked from them."""
 
-    def __init__(self, cache: Path) -> None:
+    def __init__(self, cache: Path, apt: Apt, unwanted: str) -> None:
         self.cache = cache
+        self.apt = apt
+        self._unwanted = unwanted
         self.archive = cache / "debs"
         self.archive.mkdir(parents=True, exist_ok=True)
 
     def tree(self, names: Iterable[str]) -> Path:
         """The folder into which the named packages and all that they depend on are unpacked."""
-        memo = self.cache / f"versions-{key_of(*sorted(names), UNWANTED_PACKAGES)}.json"
+        memo = self.cache / f"versions-{key_of(*sorted(names), self._unwanted)}.json"
         return remembered(memo, lambda: self._resolve(names), self._unpacked)
 
     def _resolve(self, names: Iterable[str]) -> dict[str, str]:
-        # Against an empty package status, so that the answer doesn't depend on what this machine has installed.
-        empty = self.cache / "empty.status"
-        empty.touch()
-        options = ("-o", f"Dir::State::status={empty}", "-o", "Debug::NoLocking=1")
-        plan = run(
-            "apt-get", "-s", "-qq", "--no-install-recommends", *options, "install", *names, what=f"apt-get, {_APT_HINT}"
-        )
+        self.apt.refresh()
+        plan = self.apt.plan(list(names))
         found = {name.split(":")[0]: version for name, version in _INSTALL.findall(plan)}
-        return {name: version for name, version in found.items() if not _UNWANTED.fullmatch(name)}
+        return {name: version for name, version in found.items() if not re.fullmatch(self._unwanted, name)}
 
     def download(self, versions: dict[str, str]) -> list[Path]:
         """Fetch exact versions; what is in the cache already is not asked for."""
         need = [f"{name}={version}" for name, version in versions.items() if not self._file(name, version)]
         if need:
-            run("apt-get", "download", "-q", *need, cwd=self.archive, what=f"apt-get download, {_APT_HINT}")
+            self.apt.download(need, self.archive)
         files = {name: self._file(name, version) for name, version in versions.items()}
         missing = [name for name, file in files.items() if file is None]
         if missing:

@@ -8,9 +8,8 @@ import time
 from pathlib import Path
 from typing import Any
 
-from guest.lab.packages import LabError
+from guest.lab.program import LabError
 
-_PROGRAM = "qemu-system-x86_64"
 _KERNEL_ARGUMENTS = (
     "console=ttyS0 panic=-1 quiet mitigations=off nokaslr tsc=reliable random.trust_cpu=1"
     " sysctl.kernel.hung_task_timeout_secs=20"
@@ -19,9 +18,9 @@ _START_S = 20
 
 
 def command(kernel: Path, initramfs: Path, work: Path) -> list[str]:
-    """The command line of a guest whose sockets and console log are in the work folder."""
+    """The arguments of a guest whose sockets and console log are in the work folder."""
     return [
-        _PROGRAM, "-nodefaults", "-no-user-config", "-nographic", "-no-reboot",
+        "-nodefaults", "-no-user-config", "-nographic", "-no-reboot",
         # Few processor features are quick to emulate; this model still has the CRC32C instruction.
         "-M", "q35", "-accel", "tcg", "-cpu", "Nehalem", "-m", "640", "-smp", "1",
         "-kernel", str(kernel), "-initrd", str(initramfs), "-append", _KERNEL_ARGUMENTS,
@@ -34,11 +33,11 @@ def command(kernel: Path, initramfs: Path, work: Path) -> list[str]:
     ]  # fmt: skip
 
 
-def version() -> str:
+def version(program: str, package: str) -> str:
     """QEMU's own words about its version."""
-    if not shutil.which(_PROGRAM):
-        raise LabError(f"{_PROGRAM} is not installed (Debian package qemu-system-x86)")
-    return subprocess.run([_PROGRAM, "--version"], capture_output=True, text=True, check=True, timeout=20).stdout
+    if not shutil.which(program):
+        raise LabError(f"{program} is not installed (Debian package {package})")
+    return subprocess.run([program, "--version"], capture_output=True, text=True, check=True, timeout=20).stdout
 
 
 class Qemu:

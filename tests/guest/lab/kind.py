@@ -1,0 +1,43 @@
+"""What tells one kind of guest from another: its machine, its packages, what is taken from them."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+
+@dataclass(frozen=True)
+class Kind:
+    """A kind of guest.
+
+    :param name: also of its folder in the cache.
+    :param architecture: Debian's name of it; None: this machine's own, whose programs can be run here.
+    :param program: the QEMU that runs it.
+    :param qemu_package: the Debian package of that.
+    :param command: QEMU's arguments from kernel, initramfs and work folder.
+    :param restorable: whether QEMU restores all of it from a snapshot.
+    :param work_parent: where work folders are made, where it matters.
+    :param kernel_package: the one that always means the newest kernel.
+    :param packages: those whose files are used; what they depend on follows.
+    :param unwanted: pattern of packages that dependencies bring in and nothing in the guest needs.
+    :param files: glob patterns below the unpacked packages; shared libraries follow.
+    :param folders: empty folders that programs expect.
+    :param modules: kernel modules; what they depend on follows.
+    :param modules_at_boot: those loaded before the agent starts.
+    :param links: commands that are another program under a second name.
+    """
+
+    name: str
+    architecture: str | None
+    program: str
+    qemu_package: str
+    command: Callable[[Path, Path, Path], list[str]] = field(repr=False)
+    restorable: bool
+    work_parent: Path | None
+    kernel_package: str
+    packages: tuple[str, ...]
+    unwanted: str
+    files: tuple[str, ...]
+    folders: tuple[str, ...]
+    modules: tuple[str, ...]
+    modules_at_boot: tuple[str, ...]
+    links: Mapping[str, str]

@@ -1,0 +1,82 @@
+"""A pSeries guest: an unmodified Debian kernel for little-endian POWER with its own client of virtual SCSI."""
+
+from pathlib import Path
+
+from guest.lab.kind import Kind
+
+UNIT_ADDRESS = 0x71000003
+"""Of the guest's virtual SCSI adapter."""
+
+_MEMORY_MIB = 512
+_KERNEL_ARGUMENTS = (
+    # The kernel stays where its symbols say, and wakes up for each tick, which bounds how long an interrupt of ours may wait.
+    "console=hvc0 panic=-1 quiet mitigations=off nokaslr nohz=off random.trust_cpu=1"
+    " sysctl.kernel.hung_task_timeout_secs=20"
+)
+_MACHINE = "pseries,cap-cfpc=broken,cap-sbbc=broken,cap-ibs=broken,cap-ccf-assist=off,memory-backend=ram"
+
+
+def _words(text: str) -> tuple[str, ...]:
+    return tuple(text.split())
+
+
+def command(kernel: Path, initramfs: Path, work: Path) -> list[str]:
+    """QEMU's arguments; the guest's memory, the debugger's socket and the console log are in the work folder too."""
+    return [
+        "-nodefaults", "-no-user-config", "-nographic", "-no-reboot",
+        "-M", _MACHINE, "-accel", "tcg,thread=single", "-cpu", "POWER9", "-m", str(_MEMORY_MIB), "-smp", "1",
+        "-object", f"memory-backend-file,id=ram,size={_MEMORY_MIB}M,mem-path={work}/ram,share=on",
+        "-kernel", str(kernel), "-initrd", str(initramfs), "-append", _KERNEL_ARGUMENTS,
+        "-serial", f"file:{work}/console.log",
+        "-qmp", f"unix:{work}/qmp,server=on,wait=off",
+        "-chardev", f"socket,id=gdb,path={work}/gdb,server=on,wait=off", "-gdb", "chardev:gdb",
+        "-device", f"spapr-vscsi,id=vscsi,reg={UNIT_ADDRESS:#x}",
+        "-device", "virtio-serial-pci,id=serial",
+        "-chardev", f"socket,id=agent,path={work}/agent",
+        "-device", "virtserialport,bus=serial.0,nr=1,chardev=agent,name=agent",
+    ]  # fmt: skip
+
+
+PSERIES = Kind(
+    name="pseries",
+    architecture="ppc64el",
+    program="qemu-system-ppc64",
+    qemu_package="qemu-system-ppc",
+    command=command,
+    restorable=False,  # the emulated processor loses its decrementer, and with it the time
+    work_parent=Path("/dev/shm"),  # the guest's memory is a file there, which no disk should see
+    kernel_package="linux-image-powerpc64le",
+    packages=_words("busybox-static coreutils dash e2fsprogs kmod sg3-utils util-linux"),
+    unwanted=(
+        r"(debconf|cdebconf|dpkg|perl.*|libperl.*|init-system-helpers|gcc-\d+-base|passwd|login|debianutils|libpam.*|"
+        r"libsemanage.*|readline-common|tzdata|tar|adduser)"
+    ),
+    files=_words("""
+    usr/bin/busybox
+    usr/bin/dash
+    usr/bin/kmod
+    usr/bin/sg_*
+    usr/bin/base64
+    usr/bin/dd
+    usr/bin/sha256sum
+    usr/bin/stat
+    usr/bin/timeout
+    usr/sbin/blockdev
+    usr/sbin/mke2fs
+    usr/sbin/mkfs.ext4
+    usr/sbin/e2fsck
+    usr/sbin/fsck.ext4
+    etc/mke2fs.conf
+    """),
+    folders=_words("proc sys dev run tmp mnt root var/lib var/log"),
+    modules=_words("""
+    virtio_pci virtio_console
+    scsi_mod sd_mod sg ibmvscsi
+    ext4 crc32c_generic
+    """),
+    modules_at_boot=("virtio_pci", "virtio_console"),
+    links={
+        "usr/bin/sh": "dash",
+        **{f"usr/sbin/{name}": "/usr/bin/kmod" for name in ("modprobe", "insmod", "rmmod", "lsmod", "depmod", "modinfo")},
+    },
+)
