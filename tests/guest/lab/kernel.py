@@ -29,7 +29,9 @@ class Kernel:
 def fetch(packages: Packages, package: str) -> Kernel:
     """The kernel that the archive offers now behind a package that always means the newest, or the one in the cache."""
     return remembered(
-        packages.cache / "kernel.json", lambda: _newest(packages.apt, package), lambda found: _unpacked(packages, *found)
+        packages.cache / "kernel.json",
+        lambda: _newest(packages.apt, package),
+        lambda found: _unpacked(packages, *found),
     )
 
 

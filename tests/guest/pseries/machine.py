@@ -77,6 +77,9 @@ PSERIES = Kind(
     modules_at_boot=("virtio_pci", "virtio_console"),
     links={
         "usr/bin/sh": "dash",
-        **{f"usr/sbin/{name}": "/usr/bin/kmod" for name in ("modprobe", "insmod", "rmmod", "lsmod", "depmod", "modinfo")},
+        **{
+            f"usr/sbin/{name}": "/usr/bin/kmod"
+            for name in ("modprobe", "insmod", "rmmod", "lsmod", "depmod", "modinfo")
+        },
     },
 )

@@ -2,6 +2,7 @@
 
 import errno
 import mmap
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from struct import Struct, error
@@ -45,9 +46,10 @@ def find_wrapper(path: Path) -> Wrapper:
 
     :raises OSError: there is no such file, or it isn't such a kernel; the message says which.
     """
-    with path.open("rb") as file, mmap.mmap(file.fileno(), 0, prot=mmap.PROT_READ) as image:
+    with path.open("rb") as file:
         try:
-            return _find(image)
+            with mmap.mmap(file.fileno(), 0, prot=mmap.PROT_READ) as image:
+                return _find(image)
         except (ValueError, error) as problem:
             raise OSError(errno.ENOEXEC, f"no kernel that can be used: {problem}", str(path)) from None
 
@@ -72,12 +74,20 @@ def _symbol(image: mmap.mmap, sections: list[tuple[int, ...]]) -> tuple[int, int
         if kind != _SHT_SYMTAB:
             continue
         _, _, _, _, strings, strings_length, *_ = sections[link]
-        place = image.find(b"\0" + WRAPPER.encode() + b"\0", strings, strings + strings_length)
-        name = place + 1 - strings
-        for entry_name, _, other, _, value, _ in _SYMBOL.iter_unpack(image[begin : begin + length]):
-            if place >= 0 and entry_name == name:
+        names = set(_names(image[strings : strings + strings_length]))
+        for name, _, other, _, value, _ in _SYMBOL.iter_unpack(image[begin : begin + length]):
+            if name in names:
                 return value, other
     raise ValueError(f"no symbol {WRAPPER}")
+
+
+def _names(strings: bytes) -> Iterator[int]:
+    """Where the wrapper's name is; a linker lets it be the end of a longer one."""
+    wanted = WRAPPER.encode() + b"\0"
+    at = strings.find(wanted)
+    while at >= 0:
+        yield at
+        at = strings.find(wanted, at + 1)
 
 
 def _wrapper(image: mmap.mmap, entry: int, start: int) -> Wrapper:

@@ -59,7 +59,7 @@ class ClientQueue:
 
     @contextmanager
     def reserved(self) -> Iterator[None]:
-        """While the guest stands still: QEMU's next slot is free for an element of its own, of which nothing is left afterwards."""
+        """While the guest stands still: QEMU's next slot is free for one element of its own, of which nothing is left then."""
         slot = self._slot(self._qemu_count)
         kept = bytes(slot) if slot is not None else b""
         if slot is not None:
@@ -68,8 +68,9 @@ class ClientQueue:
             yield
         finally:
             if slot is not None:
+                if slot[0]:
+                    self._qemu_count += 1
                 slot[:] = kept
-        self._qemu_count += 1
 
     def _slot(self, number: int) -> memoryview | None:
         address = self._address + number % self._slots * ELEMENT_BYTES

@@ -9,6 +9,8 @@ _ALL = Struct("<34QIQQI")
 """General registers, PC, MSR; CR; LR, CTR; XER."""
 
 _SIXTY_FOUR_BITS = 1 << 63
+_SIXTY_FOUR_ONES = (1 << 64) - 1
+_INTERRUPTS = 1 << 15
 _USER = 1 << 14
 _TRANSLATED = 0x30
 _LITTLE_ENDIAN = 1
@@ -33,7 +35,7 @@ class Registers:
 
     @property
     def in_linux(self) -> bool:
-        """Whether a little-endian 64-bit operating system has its address space, rather than firmware or an exception's first steps."""
+        """Whether Linux has its address space; it has none in firmware and at the first steps of an exception."""
         needed = _SIXTY_FOUR_BITS | _TRANSLATED | _LITTLE_ENDIAN
         return self.msr & needed == needed
 
@@ -42,7 +44,12 @@ class Registers:
         """Whether a user program runs, which may not call the hypervisor."""
         return bool(self.msr & _USER)
 
+    @property
+    def without_interrupts(self) -> int:
+        """The machine state register, but without leave for interrupts."""
+        return self.msr & ~_INTERRUPTS
+
 
 def assign(register: int, value: int) -> bytes:
-    """GDB's request to change a register."""
-    return b"P%x=%b" % (register, value.to_bytes(8, "little").hex().encode())
+    """GDB's request to change a register; a value may be negative."""
+    return b"P%x=%b" % (register, (value & _SIXTY_FOUR_ONES).to_bytes(8, "little").hex().encode())

@@ -29,7 +29,7 @@ class Window:
         self._memory = memory
         self._entries = array("Q", bytes(8 * _PAGES))
 
-    # ---- the guest's calls ----------------------------------------------------------------------------------------------
+    # ---- the guest's calls -----------------------------------------------------------------------------------------------
 
     def put(self, address: int, entry: int) -> None:
         """H_PUT_TCE."""
@@ -52,7 +52,7 @@ class Window:
             if page < _PAGES:
                 self._entries[page] = entry
 
-    # ---- the memory -------------------------------------------------------------------------------------------------------
+    # ---- the memory ------------------------------------------------------------------------------------------------------
 
     def views(self, address: int, length: int, access: Access) -> Sequence[memoryview] | None:
         """The memory at an I/O address in as few pieces as it has; None: not all of it may be used like this."""

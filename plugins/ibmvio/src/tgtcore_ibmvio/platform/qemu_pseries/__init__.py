@@ -1,0 +1,6 @@
+"""QEMU's pSeries guests as partners: their own unmodified client of virtual SCSI, through QEMU's debugger stub."""
+
+from tgtcore_ibmvio.platform.qemu_pseries.options import QemuPseriesOptions
+from tgtcore_ibmvio.platform.qemu_pseries.platform import QemuPseries
+
+__all__ = ["QemuPseries", "QemuPseriesOptions"]
