@@ -21,6 +21,7 @@ _ONCE = {
     "commands",  # of the logical unit, which is the core's both ways; file systems use them behind a ring too
     "media",  # as before
     "crashes",  # as before
+    "platform",  # of one transport, without a daemon
 }
 
 __all__ = ["isolation"]

@@ -106,7 +106,9 @@ class Qemu:
 
     async def until(self, true):
         async with asyncio.timeout(5):
-            while not true():
+            while True:
+                if true():
+                    return
                 await asyncio.sleep(0)
 
     async def interrupted(self, times):

@@ -269,7 +269,7 @@ class TestAttaching:
     async def test_a_device_that_is_not_there_or_in_use(self, options, qemu):
         async with qemu() as guest:
             platform = QemuPseries(options, asyncio.get_running_loop())
-            with pytest.raises(OSError, match="no spapr-vscsi at 0x71000009 .it has 0x71000003"):
+            with pytest.raises(OSError, match=r"no spapr-vscsi at 0x71000009 \(it has 0x71000003\)"):
                 await platform.open(0x71000009)
             adapter = await platform.open(guest.unit_address)
             with pytest.raises(OSError, match="0x71000003 is in use"):
