@@ -71,7 +71,7 @@ async def test_the_client_shakes_hands_and_introduces_itself_and_again_after_a_l
     await loading
     await asyncio.to_thread(guest.run, "rmmod ibmvscsi")
     assert (await partner.next())[:2] == b"\xff\x02"
-    assert adapter.partner is None
+    assert adapter.send(INIT) == Hcall.CLOSED
     adapter.free()
     await platform.release(adapter)
     await platform.close()

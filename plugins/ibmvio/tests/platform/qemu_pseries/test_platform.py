@@ -20,7 +20,6 @@ pytestmark = pytest.mark.asyncio
 class TestTheQueues:
     async def test_a_client_without_a_server_finds_it_closed(self, attached):
         async with attached() as (guest, adapter):
-            assert adapter.partner is None
             assert await guest.register() == CLOSED
             assert await guest.call(Opcode.SEND_CRQ, HIGH, LOW) == CLOSED
             assert adapter.partner == Partner(1, "guest")
@@ -42,7 +41,7 @@ class TestTheQueues:
         async with attached() as (guest, adapter):
             adapter.register(listener)
             assert await guest.call(Opcode.REG_CRQ, 0x123, 0x1000) == PARAMETER
-            assert adapter.partner is None
+            assert adapter.send(INIT) == Hcall.CLOSED
 
     async def test_an_element_goes_to_the_server_and_its_answer_comes_with_an_interrupt(self, attached, listener):
         async with attached() as (guest, adapter):
@@ -175,6 +174,7 @@ class TestLoss:
             guest.end()
             await guest.until(lambda: listener.elements == [FAILED])
             assert adapter.send(INIT) == Hcall.CLOSED
+            assert adapter.write(0x4000, b"late") == Hcall.PERMISSION
             assert adapter.partner is None
 
     async def test_a_listener_that_raises_does_not_stop_the_guest(self, attached, listener, caplog):

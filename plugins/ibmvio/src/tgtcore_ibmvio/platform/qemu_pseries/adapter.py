@@ -5,8 +5,9 @@ from typing import TYPE_CHECKING
 
 from tgtcore_ibmvio.platform.contract import Adapter, Listener, Partner
 from tgtcore_ibmvio.platform.hcall import Hcall
-from tgtcore_ibmvio.platform.qemu_pseries.client import DEREGISTERED, Client
+from tgtcore_ibmvio.platform.qemu_pseries.client import Client
 from tgtcore_ibmvio.platform.qemu_pseries.window import Access
+from tgtcore_ibmvio.platform.transport_event import TransportEvent
 
 if TYPE_CHECKING:
     from tgtcore import Buffer
@@ -18,7 +19,7 @@ COPY_BYTES_MAX = 1 << 20
 class QemuAdapter(Adapter):
     """Calls of the server, which are done at once: the guest's memory is here, and only its interrupt comes later.
 
-    :param partner: what to say of a guest that has a queue.
+    :param partner: what to say of the guest.
     """
 
     def __init__(self, client: Client, partner: Partner) -> None:
@@ -37,7 +38,7 @@ class QemuAdapter(Adapter):
         """Be gone; a guest with a queue finds a transport event in it."""
         if self._client.listener is not None:
             self._client.listener = None
-            self._client.put_event(DEREGISTERED)
+            self._client.put_event(TransportEvent.PARTNER_DEREGISTERED)
         return Hcall.SUCCESS
 
     def send(self, element: bytes) -> Hcall:
@@ -73,9 +74,11 @@ class QemuAdapter(Adapter):
 
     def views(self, address: int, length: int, *, writable: bool) -> Sequence[memoryview] | None:
         """The guest's memory in as few pieces as it has."""
+        if not self._client.alive:
+            return None
         return self._client.window.views(address, length, Access.WRITE if writable else Access.READ)
 
     @property
     def partner(self) -> Partner | None:
-        """The guest, while it has a queue."""
-        return None if self._client.queue is None else self._partner
+        """The guest, as long as it runs."""
+        return self._partner if self._client.alive else None

@@ -7,18 +7,9 @@ from tgtcore_ibmvio.platform.contract import Listener
 from tgtcore_ibmvio.platform.hcall import Hcall
 from tgtcore_ibmvio.platform.qemu_pseries.queue import ClientQueue
 from tgtcore_ibmvio.platform.qemu_pseries.window import Window
+from tgtcore_ibmvio.platform.transport_event import TransportEvent
 
 _log = logging.getLogger(__name__)
-
-
-def _event(code: int) -> bytes:
-    return bytes([0xFF, code]).ljust(16, b"\0")
-
-
-FAILED = _event(0x01)
-"""Transport event: the partner has failed."""
-DEREGISTERED = _event(0x02)
-"""Transport event: the partner has deregistered its queue."""
 
 
 class Client:
@@ -32,6 +23,7 @@ class Client:
     def __init__(self, unit_address: int, memory: memoryview, wake: Callable[[], None]) -> None:
         self.unit_address = unit_address
         self.window = Window(memory)
+        self.alive = True
         self.queue: ClientQueue | None = None
         self.listener: Listener | None = None
         """The server's end; None: it has no queue."""
@@ -44,14 +36,14 @@ class Client:
         """H_REG_CRQ, which QEMU has done already."""
         if self.queue is not None:
             # It was reset without a word.
-            self._lose_queue(FAILED)
+            self._lose_queue(TransportEvent.PARTNER_FAILED)
         self.queue = ClientQueue(self.window, address, length)
         return Hcall.SUCCESS if self.listener is not None else Hcall.CLOSED
 
     def free(self) -> Hcall:
         """H_FREE_CRQ, which QEMU has done already."""
         if self.queue is not None:
-            self._lose_queue(DEREGISTERED)
+            self._lose_queue(TransportEvent.PARTNER_DEREGISTERED)
         return Hcall.SUCCESS
 
     def send(self, high: int, low: int) -> Hcall:
@@ -81,10 +73,10 @@ class Client:
         self._announce()
         return Hcall.SUCCESS
 
-    def put_event(self, event: bytes) -> None:
+    def put_event(self, event: TransportEvent) -> None:
         """A transport event for the guest, if it has a queue."""
         if self.queue is not None:
-            self.queue.put_event(event)
+            self.queue.put_event(event.element)
             self._announce()
 
     @property
@@ -101,13 +93,14 @@ class Client:
 
     def fail(self) -> None:
         """The guest is no more."""
+        self.alive = False
         if self.queue is not None:
-            self._lose_queue(FAILED)
+            self._lose_queue(TransportEvent.PARTNER_FAILED)
 
-    def _lose_queue(self, event: bytes) -> None:
+    def _lose_queue(self, event: TransportEvent) -> None:
         self.queue = None
         self._wants_interrupts = False
-        self._tell(event)
+        self._tell(event.element)
 
     def _tell(self, element: bytes) -> None:
         if self.listener is None:
