@@ -93,6 +93,7 @@ FAILURES = [
     (["lun", "add", TARGET, "0", "a"], 2, "config"),
     (["session", "remove", "77"], 4, "not-found"),
     (["run", "no", "such", "verb"], 4, "not-found"),
+    (["acme", "show", "all=1"], 4, "not-found"),
     (["portal", "add", "203.0.113.1:1"], 2, "config"),
     (["lu", "add", "c", "store.type=nothing"], 2, "config"),
 ]

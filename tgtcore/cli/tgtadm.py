@@ -36,6 +36,14 @@ class _Anywhere(click.Group):
             args.insert(0, "--json")
         return super().parse_args(context, args)
 
+    def resolve_command(
+        self, context: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """Leave to the daemon what may be a verb of a plugin: several words, of which the first is no command's."""
+        if len(args) > 1 and args[0] not in self.commands:
+            return run.name, run, args
+        return super().resolve_command(context, args)
+
 
 @click.group(cls=_Anywhere, context_settings=_CONTEXT)
 @click.option("--socket", type=click.Path(path_type=Path), metavar="PATH", help="The management socket of the daemon.")
@@ -140,10 +148,13 @@ def save(file: Path) -> None:
     show({"saved": str(file)}, as_json=settings.as_json)
 
 
-@main.command()
+@main.command(short_help="Run any verb, those of plugins included.")
 @click.argument("words", nargs=-1, required=True, metavar="VERB... [KEY=VALUE...]")
 def run(words: tuple[str, ...]) -> None:
-    """Run any verb, those of plugins included: tgtadm verbs lists them."""
+    """Run any verb, those of plugins included: tgtadm verbs lists them.
+
+    For those of plugins the word run may be left out.
+    """
     from tgtcore.management.edits import assign
 
     settings = _settings()

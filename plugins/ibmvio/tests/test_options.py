@@ -9,7 +9,7 @@ from tgtcore_ibmvio.options import AdapterOptions, IbmvioOptions, IbmvioTargetOp
 EMULATED = {"directory": "/run/tgtcore/ibmvio"}
 
 
-@pytest.mark.parametrize("written", ["30000003", "0x30000003", "0X30000003", 0x30000003])
+@pytest.mark.parametrize("written", ["30000003", "0x30000003", "0X30000003"])
 def test_a_unit_address_has_one_form(written):
     adapter = AdapterOptions(address=written, location="U9117.MMA.1023456-V1-C3")
     assert adapter.address == "30000003"
@@ -19,7 +19,7 @@ def test_a_unit_address_has_one_form(written):
     assert not adapter.has("30000004")
 
 
-@pytest.mark.parametrize("written", ["", "123456789", "30 00", "slot3", -1, 1 << 32, True, 1.5, None])
+@pytest.mark.parametrize("written", ["", "123456789", "30 00", "slot3", 30000003, True, 1.5, None])
 def test_what_is_no_unit_address(written):
     with pytest.raises(ValidationError, match="unit address"):
         AdapterOptions(address=written)
@@ -68,9 +68,9 @@ def test_the_kind_of_a_client_sets_what_is_not_said():
 
 
 def test_they_are_the_same_after_a_way_as_json():
-    options = IbmvioOptions(portals=({"address": 0x30000003, "location": "U1-V1-C3"},), emulated=EMULATED)
+    options = IbmvioOptions(portals=({"address": "0x30000003", "location": "U1-V1-C3"},), emulated=EMULATED)
     assert IbmvioOptions.model_validate_json(options.model_dump_json(round_trip=True)) == options
-    target = IbmvioTargetOptions(adapters=(0x30000003,), devices={"0:1:0": 3}, report_luns="logical_unit")
+    target = IbmvioTargetOptions(adapters=("0x30000003",), devices={"0:1:0": 3}, report_luns="logical_unit")
     assert IbmvioTargetOptions.model_validate_json(target.model_dump_json(round_trip=True)) == target
 
 
@@ -96,7 +96,9 @@ def test_adapters_that_are_not_there_or_lead_to_two_targets():
 
 
 def test_adapters_that_are_there_twice():
-    config = Config([{"address": "30000003", "location": "U1-V1-C3"}, {"address": 0x30000003, "location": "U1-V1-C3"}])
+    config = Config(
+        [{"address": "30000003", "location": "U1-V1-C3"}, {"address": "0x30000003", "location": "U1-V1-C3"}]
+    )
     assert [message for _, message in problems(config)] == [
         "adapter 30000003 is there already; name it once",
         "adapter U1-V1-C3 is there already; name it once",

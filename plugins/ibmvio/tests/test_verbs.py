@@ -32,7 +32,7 @@ def test_every_adapter_is_shown():
     assert shown() == FIGURES
 
 
-@pytest.mark.parametrize("name", ["30000003", "U1-V1-C3"])
+@pytest.mark.parametrize("name", ["30000003", 30000003, "U1-V1-C3"])
 def test_one_adapter_by_either_name(name):
     assert list(shown(name)) == ["30000003"]
 

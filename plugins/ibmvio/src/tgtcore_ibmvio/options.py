@@ -19,15 +19,16 @@ _UNIT_ADDRESS = re.compile(r"(?:0[xX])?([0-9a-fA-F]{1,8})")
 
 
 def unit_address(value: Any) -> str:
-    """A unit address as 8 hexadecimal digits, from a number or from hexadecimal digits.
+    """A unit address as 8 hexadecimal digits.
 
-    :raises ValueError: it is none.
+    :raises ValueError: it is none.  A number is none: it could be meant in hexadecimal, and would be read as decimal.
     """
     found = _UNIT_ADDRESS.fullmatch(value) if isinstance(value, str) else None
-    number = int(found[1], 16) if found else value
-    if isinstance(number, bool) or not isinstance(number, int) or not 0 <= number <= 0xFFFFFFFF:
-        raise ValueError(f'{value!r:.40} is no unit address, expected up to 8 hexadecimal digits, such as "30000003"')
-    return f"{number:08x}"
+    if found is None:
+        raise ValueError(
+            f'{value!r:.40} is no unit address, expected up to 8 hexadecimal digits in quotes, such as "30000003"'
+        )
+    return found[1].lower().rjust(8, "0")
 
 
 def _adapter_name(value: Any) -> Any:

@@ -1,8 +1,8 @@
 """The verbs of virtual SCSI in ``tgtadm``."""
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
-from pydantic import Field
+from pydantic import BeforeValidator, Field
 
 from tgtcore import Options, TgtError
 
@@ -13,7 +13,9 @@ if TYPE_CHECKING:
 class ShownAdapter(Options):
     """Arguments of ``ibmvio show``."""
 
-    adapter: str | None = Field(default=None, description="only this adapter, by unit address or location code")
+    adapter: Annotated[str | None, BeforeValidator(lambda value: None if value is None else str(value))] = Field(
+        default=None, description="only this adapter, by unit address or location code"
+    )
 
 
 async def show(wanted: ShownAdapter, driver: "Driver") -> dict[str, Any]:
