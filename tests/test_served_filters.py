@@ -225,6 +225,26 @@ def test_an_initiator_that_goes_away_takes_its_commands_with_it(site: Site) -> N
     assert read(other, 207).data == bytes(512)
 
 
+@pytest.mark.parametrize("kind", ["cache", "crash"])
+def test_what_is_volatile_outlives_a_filter_beneath_it_that_tears_every_write(site: Site, kind: str) -> None:
+    site.ask("filter add", type=kind, name="volatile")
+    client = site.client()
+    assert write(client, 208, b"4" * 512).status == Status.GOOD
+    before = site.figures("volatile")
+    site.ask("filter add", type="torn", keys=[])
+    assert write(client, 209, b"5" * 512).status == Status.GOOD
+    after = site.figures("volatile")
+    if kind == "crash":
+        assert after["initiators"][INITIATOR]["writes"] == before["initiators"][INITIATOR]["writes"] + 1 == 2
+    else:
+        assert after["written_back_bytes"] == before["volatile_bytes"] == 512
+    flush = bytes((0x35,)).ljust(10, b"\0")
+    assert client.execute(flush).status == Status.CHECK_CONDITION
+    site.ask("filter remove", name="torn")
+    site.ask("filter remove", name="volatile")
+    assert read(client, 208, 2).data == b"4" * 512 + b"5" * 512
+
+
 def test_every_command_is_logged_and_counted(site: Site) -> None:
     client = site.client()
     site.use('type = "log", path = "commands.jsonl"', 'type = "stats"')

@@ -85,6 +85,8 @@ class Layer(Noted, Filter):
 
     Options: ClassVar[type[BaseModel]] = FakeOptions
 
+    options: FakeOptions
+
     def __init__(self, base: Store, options: Any) -> None:
         super().__init__(base, options)
         self.note(options)
@@ -148,6 +150,32 @@ class Power(Layer):
         raise OSError(28, "No space left on device")
 
 
+class Mover(Layer):
+    """Stands on what comes or goes beneath it, unless that has had enough of it."""
+
+    def stand_on(self, base: Store) -> None:
+        """Another one."""
+        if isinstance(base, Layer) and base.options.tag == "alone":
+            raise OSError(16, "Device or resource busy")
+        self.base = base
+
+
+class Stuck(Layer):
+    """Fails every write, until it stands aside."""
+
+    aside = False
+
+    def stand_aside(self, aside: bool) -> None:
+        """Or stay."""
+        self.aside = aside
+
+    def write(self, offset: int, data: Buffer) -> None:
+        """Fail."""
+        if not self.aside:
+            raise OSError(5, "Input/output error")
+        self.base.write(offset, data)
+
+
 class Fewer(Layer):
     """Takes no writes."""
 
@@ -170,7 +198,15 @@ class Both(Power, CommandFilter):
             self.request("cut")
 
 
-FILTERS = {"hold": Hold, "layer": Layer, "power": Power, "fewer": Fewer, "both": Both}
+FILTERS = {
+    "hold": Hold,
+    "layer": Layer,
+    "power": Power,
+    "fewer": Fewer,
+    "both": Both,
+    "mover": Mover,
+    "stuck": Stuck,
+}
 
 
 def filtering(name: str = "filtering", **others: Any) -> ModuleType:

@@ -5,11 +5,12 @@ import asyncio
 from tgtcore.daemon.fitting import Fitted, Fitting
 from tgtcore.daemon.flushing import flush
 from tgtcore.daemon.inventory import Inventory, Unit
-from tgtcore.daemon.refit import Make, opened, refit, see_off, take
+from tgtcore.daemon.refit import Make, give_up, opened, refit, see_off, take
 from tgtcore.daemon.stores import explain
 from tgtcore.errors import DrainTimeout, StoreError, TgtError
 from tgtcore.leases import Job
 from tgtcore.logical_unit import Pause
+from tgtcore.store import Filter
 
 
 async def change_filters(inventory: Inventory, unit: Unit, make: Make, why: str, timeout_s: float) -> float:
@@ -36,13 +37,18 @@ async def change_filters(inventory: Inventory, unit: Unit, make: Make, why: str,
         await asyncio.shield(asyncio.ensure_future(change.beside()))
         return 0.0
     check_movable(unit)
+    pause = Pause(unit.lu, why)
+    change.stand_aside(True)
     try:
         async with asyncio.timeout(timeout_s):
             await flush(unit)  # so that little is left to do while it is paused
+        await pause.begin(timeout_s)
     except TimeoutError:
+        change.stand_aside(False)
         raise DrainTimeout(f"{why} has not begun after {timeout_s:g} s: the store takes long to flush") from None
-    pause = Pause(unit.lu, why)
-    await pause.begin(timeout_s)
+    except BaseException:
+        change.stand_aside(False)
+        raise
     return await asyncio.shield(asyncio.ensure_future(change.beneath(pause)))
 
 
@@ -67,6 +73,12 @@ class _Change:
         self._make = make
         self._fitting = fitting
 
+    def stand_aside(self, aside: bool) -> None:
+        """Let those that go do nothing any more, all of them before anything is flushed: what one keeps goes through the others."""
+        for part in self._fitting.gone:
+            if isinstance(part.filter, Filter):
+                part.filter.stand_aside(aside)
+
     async def beside(self) -> None:
         """Only filters on commands change: commands go on meanwhile.  Whoever calls this has the lock of who changes something."""
         try:
@@ -87,10 +99,13 @@ class _Change:
                 store = opened(self._inventory, self._make.config, fitted.stack)
                 refit(self._inventory, unit, pause, self._make, fitted, store)
             except Exception as error:
-                await see_off(self._inventory, unit, fitted.fresh)
+                await give_up(self._inventory, unit, fitted)
                 if isinstance(error, TgtError):
                     raise
                 raise StoreError(explain(f"{unit.lu} can't work with these filters", error)) from error
+        except BaseException:
+            self.stand_aside(False)
+            raise
         finally:
             pause.end()
         await see_off(self._inventory, unit, fitted.gone)

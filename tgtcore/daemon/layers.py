@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 from pydantic import BaseModel
 
@@ -12,7 +13,7 @@ from tgtcore.daemon.inventory import Unit
 from tgtcore.daemon.stores import layers_of
 from tgtcore.errors import NotThere
 from tgtcore.registry import nearest
-from tgtcore.store import Store
+from tgtcore.store import Features, Store
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,3 +77,19 @@ def layer_called(unit: Unit, name: str) -> Layer:
             f'{unit.lu} has no filter called "{name}"{nearest(name, found)}; see: tgtadm filter list {unit.lu.name}'
         )
     return found[name]
+
+
+def keeping_back(unit: Unit, feature: Features) -> Layer | None:
+    """The lowest of those because of which initiators do not get what the store could do; None: that can't do it either.
+
+    :param feature: what the stack does not offer.
+    """
+    layers = [layer for layer in layers_of_unit(unit) if isinstance(layer.object, Store)]
+    for layer, beneath in pairwise(layers):
+        assert isinstance(layer.object, Store)
+        assert isinstance(beneath.object, Store)
+        if feature in layer.object.features():
+            return None
+        if feature in beneath.object.features():
+            return layer
+    return None

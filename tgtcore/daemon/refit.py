@@ -72,6 +72,15 @@ def take(inventory: Inventory, unit: Unit, make: Make, fitted: Fitted) -> None:
     filter_commands(inventory, unit)
 
 
+async def give_up(inventory: Inventory, unit: Unit, fitted: Fitted) -> None:
+    """What was made for a logical unit is not used after all: everything is as it was."""
+    try:
+        await inventory.workers.call(fitted.move_back)
+    except Exception:
+        _log.exception("%s: a filter can't stand where it stood before", unit.lu)
+    await see_off(inventory, unit, fitted.fresh)
+
+
 async def see_off(inventory: Inventory, unit: Unit, filters: Sequence[Part]) -> None:
     """Close filters that are used no more: they hold nothing that their base has not, so an error here loses nothing."""
     if not filters:

@@ -93,8 +93,7 @@ class _Swap:
     async def _fit(self, make: Make) -> None:
         """Open the stores, make the filters and the device; or raise, with nothing open that was not before."""
         unit, config, call = self._unit, make.config, self._inventory.workers.call
-        registry, present = make.plugins.registry, beside_the_stack(unit.filters)
-        fitted: Fitted = await call(open_all, registry, config, str(unit.lu), present)
+        fitted: Fitted = await call(open_all, make.plugins.registry, config, str(unit.lu), unit.filters)
         try:
             store = None
             if fitted.stack is not None:

@@ -10,6 +10,7 @@ from tgtcore.daemon.filters import change_filters
 from tgtcore.daemon.fitting import Fitted, beside_the_stack, close_parts, open_all
 from tgtcore.daemon.inventory import Inventory, Unit
 from tgtcore.daemon.lasting import to_the_end
+from tgtcore.daemon.layers import keeping_back
 from tgtcore.daemon.patience import Patience, end_tasks
 from tgtcore.daemon.plugin_sets import makers_of_unit
 from tgtcore.daemon.refit import Make, claim, filter_commands, opened
@@ -18,9 +19,9 @@ from tgtcore.daemon.schedule import follow
 from tgtcore.daemon.snapshots import check_changeable, check_keeps
 from tgtcore.daemon.stores import explain
 from tgtcore.daemon.things import lun_thing
-from tgtcore.errors import ConfigError, StoreError, TgtError, describe
+from tgtcore.errors import ConfigError, StoreError, TgtError, Unsupported, describe
 from tgtcore.logical_unit import Identity, LogicalUnit
-from tgtcore.store import OpenStore
+from tgtcore.store import Features, OpenStore
 
 _log = logging.getLogger(__name__)
 
@@ -168,13 +169,15 @@ async def resize_unit(inventory: Inventory, name: str, size_bytes: int, timeout_
     """Change the size of a logical unit's store; initiators are told.  Returns the size that it has now.
 
     :raises DrainTimeout: it takes longer than ``timeout_s``; it goes on by itself.
-    :raises StoreError: the store can't, or won't.
+    :raises StoreError: the store can't, or won't, or what stands on it does not let that through.
     :raises ConfigError: the device can't have that size.
     """
     unit = usable_unit(inventory, name)
     store = unit.store
     if store is None:
         raise StoreError(f"{unit.lu} has no store")
+    if Features.RESIZE not in store.features and (layer := keeping_back(unit, Features.RESIZE)):
+        raise Unsupported(f"{unit.lu} can't change its size beneath {layer.name}, which does not let that through")
     what = f"the resize of {unit.lu} to {size_bytes} bytes"
     try:
         await to_the_end(unit.lu.resize(size_bytes), what, unit.lu, timeout_s)

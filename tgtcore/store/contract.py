@@ -15,6 +15,8 @@ method                    if it is missing
 ``space``                 initiators hear nothing of space that runs out
 ``list_snapshots`` ...    it keeps no snapshots; all four of them are there or none
 ``base_changed``          no snapshot beneath can be gone back to, and no power cut beneath be played
+``stand_on``              a filter is made anew, and forgets what it knows, when one comes or goes beneath it
+``stand_aside``           a filter does its work until it is gone, also to what is flushed because it goes
 ``clone_snapshot``        snapshots can't be copied into files of their own
 ``read_nowait`` ...       the core calls the blocking form on a worker thread
 ``region``                data is copied through the daemon
@@ -405,3 +407,21 @@ class Filter(Store):
     def __init__(self, base: Store, options: BaseModel) -> None:
         self.base = base
         self.options = options
+
+    def stand_on(self, base: Store) -> None:
+        """Stand on another base from now on, which holds the same bytes: another filter has come or gone beneath.
+
+        Called on a worker thread while no other call is under way, after a flush.  What the base offers, and how its blocks are
+        aligned, may be different.  Where this is missing the filter is made anew instead, and what it knows is lost.
+
+        :raises StoreError: it can't stand on that; it stands where it stood.
+        """
+        raise NotImplementedError
+
+    def stand_aside(self, aside: bool) -> None:
+        """Let everything through as it is, because the filter is about to go; or do its work again: it stays after all.
+
+        What it and those above it keep can be flushed then, whatever it would have done to that.  Called on the loop's thread,
+        while other calls are under way.
+        """
+        return

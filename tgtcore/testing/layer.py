@@ -23,7 +23,7 @@ except ModuleNotFoundError as missing:
     ) from missing
 
 from tgtcore.errors import StoreError
-from tgtcore.store import Buffer, Features, Store
+from tgtcore.store import Buffer, Features, Filter, Store
 from tgtcore.testing.ram import RamStore
 
 _CHANGES: dict[str, tuple[Callable[[int], Any], ...]] = {
@@ -214,6 +214,44 @@ class LayerConformance(StoreConformance):
         check_same(
             "it has what belongs to what is gone", layer.read(0, layer.size_bytes), base.content[: layer.size_bytes]
         )
+
+    def test_it_moves_to_another_base(self) -> None:
+        """As when a filter comes or goes beneath: it reads and writes there what it did before; if it can."""
+        base, other = WatchedBase(self.base_bytes), WatchedBase(self.base_bytes)
+        layer = self.make_layer(base)
+        if isinstance(layer, Filter) and type(layer).stand_on is not Filter.stand_on:
+            writes = Features.WRITE in layer.features()
+            if writes:
+                layer.write(0, b"\x55" * layer.block_bytes)
+                layer.flush()
+            other.content[:] = base.content
+            content = bytes(layer.read(0, layer.size_bytes))
+            base.opened = False
+            layer.stand_on(other)
+            check_same("it reads something else on another base", layer.read(0, layer.size_bytes), content)
+            if writes:
+                layer.write(0, b"\xaa" * layer.block_bytes)
+                layer.flush()
+                assert other.flushes, "flush() returned, but the base that it stands on was not flushed"
+                layer.stand_on(read_only := ReadOnlyBase(self.base_bytes))
+                offered = layer.features() & ~Features.EXTENTS & ~read_only.features()
+                assert offered is Features.NONE, f"it offers {offered} on a base that takes no writes"
+                layer.stand_on(other)
+        layer.close()
+
+    def test_on_its_way_out_it_lets_everything_through(self) -> None:
+        """What is flushed because it goes reaches its base as it is."""
+        base = WatchedBase(self.base_bytes)
+        layer = self.make_layer(base)
+        if isinstance(layer, Filter) and Features.WRITE in layer.features():
+            layer.stand_aside(True)
+            layer.write(0, b"\x55" * layer.block_bytes)
+            layer.flush()
+            found = layer.read(0, layer.block_bytes)
+            check_same("it reads something else than what was written", found, b"\x55" * layer.block_bytes)
+            check_same("the base is not what was written", base.content[: layer.block_bytes], found)
+            layer.stand_aside(False)
+        layer.close()
 
     def test_on_a_base_that_takes_no_writes_it_takes_none(self) -> None:
         """It opens, reads and offers no more than its base can do, unless it keeps what is written elsewhere."""

@@ -88,6 +88,109 @@ async def test_a_filter_that_is_not_changed_stays_with_what_it_has(running: Runn
     assert [one.closed for one in (*before.values(), *after.values())].count(1) == 5
 
 
+MOVER, TOP = '{ type = "mover" }', '{ type = "mover", name = "top" }'
+
+
+async def test_filters_that_can_move_stay_when_others_come_and_go_beneath(
+    running: Running, host: Host, unit: Unit
+) -> None:
+    await have(running, TOP, MOVER)
+    top, mover = named(unit).values()
+    await host.write(X)
+    await have(running, TOP, MOVER, "layer")
+    layer = named(unit)["layer"]
+    assert list(named(unit).values()) == [top, mover, layer]
+    assert (top.base, mover.base, layer.base) == (mover, layer, unit.stack and unit.stack.stores[0])
+    assert await host.read() == X
+    await host.write(Y)
+    await have(running, MOVER, TOP)
+    assert list(named(unit).values()) == [mover, top]
+    assert (mover.base, top.base) == (top, unit.stack and unit.stack.stores[0])
+    assert (top.closed, mover.closed, layer.closed) == (0, 0, 1)
+    assert bytes(memory(unit)[:512]) == Y
+
+
+@pytest.mark.parametrize(
+    "failing",
+    ['{ type = "layer", fails = true }', '{ type = "layer", tag = "alone" }, { type = "layer", name = "low" }'],
+)
+async def test_filters_that_have_moved_move_back_after_a_failure(
+    running: Running, host: Host, unit: Unit, failing: str
+) -> None:
+    await have(running, MOVER, '{ type = "layer", name = "low" }')
+    mover, low = named(unit).values()
+    with pytest.raises(StoreError, match=r"a: filter (layer|mover): (input/output error|device or resource busy)"):
+        await have(running, MOVER, failing)
+    assert named(unit) == {"mover": mover, "low": low}
+    assert (mover.base, low.base) == (low, unit.stack and unit.stack.stores[0])
+    await host.write(X)
+    await have(running)
+    assert bytes(memory(unit)[:512]) == X
+
+
+async def test_one_that_can_not_move_back_is_a_defect_that_is_logged(
+    running: Running, unit: Unit, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    await have(running, MOVER)
+
+    def refuse(*_: Any) -> None:
+        monkeypatch.setattr("support.fake_filters.Mover.stand_on", lambda self, base: 1 / 0)
+        raise ValueError("not on this")
+
+    monkeypatch.setattr("tgtcore_disk.Disk.take_over", refuse)
+    with pytest.raises(StoreError, match="not on this"):
+        await have(running, MOVER, "layer")
+    assert "logical unit a: a filter can't stand where it stood before" in caplog.text
+    assert Noted.made[-1].closed
+
+
+async def test_filters_that_have_moved_move_back_when_the_device_refuses(
+    running: Running, unit: Unit, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await have(running, MOVER)
+    (mover,) = named(unit).values()
+
+    def refuse(*_: Any) -> None:
+        raise ValueError("not on this")
+
+    monkeypatch.setattr("tgtcore_disk.Disk.take_over", refuse)
+    with pytest.raises(StoreError, match="not on this"):
+        await have(running, MOVER, "layer")
+    assert mover.base is (unit.stack and unit.stack.stores[0])
+    assert Noted.made[-1].closed
+
+
+@pytest.mark.parametrize("wanted", [["layer"], [], ['{ type = "stuck", tag = "less" }']])
+async def test_a_filter_that_goes_does_nothing_to_what_is_flushed_before(
+    running: Running, host: Host, unit: Unit, wanted: list[str]
+) -> None:
+    await have(running, "layer", "stuck")
+    await host.write(X)
+    await have(running, *wanted)
+    assert bytes(memory(unit)[:512]) == X
+
+
+async def test_a_filter_that_can_not_go_after_all_does_its_work(
+    running: Running, host: Host, unit: Unit, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await have(running, "layer", "stuck")
+    await host.write(X)
+    stuck = named(unit)["stuck"]
+    async with unit.lu.changing:
+        with pytest.raises(TgtError, match="still busy after"):
+            await have(running)
+    assert not stuck.aside
+    with pytest.raises(StoreError, match=r"filter layer: input/output error"):
+        await have(running, '{ type = "layer", fails = true }')
+    assert not stuck.aside
+    await host.write(Y)
+    monkeypatch.setattr(stuck, "flush", lambda: stuck.write(0, Y))
+    monkeypatch.setattr(stuck, "stand_aside", lambda aside: None)
+    with pytest.raises(StoreError, match="stays as it is, its store can't be flushed"):
+        await have(running)
+    assert named(unit)["stuck"] is stuck
+
+
 async def test_content_outlives_filters_on_storage_calls(running: Running, host: Host, unit: Unit) -> None:
     store = memory(unit)
     await host.write(X)
@@ -253,3 +356,11 @@ async def test_offline_lasts_over_a_change(running: Running, host: Host, unit: U
     assert (await host.run(READ)).status == Status.CHECK_CONDITION
     unit.lu.set_online(True)
     assert (await host.run(READ)).status == Status.GOOD
+
+
+async def test_a_resize_names_the_filter_that_does_not_let_it_through(running: Running, unit: Unit) -> None:
+    await have(running, "layer", '{ type = "fewer", name = "shut" }', "power")
+    with pytest.raises(StoreError, match="logical unit a can't change its size beneath shut, which"):
+        await running.daemon.resize("a", 8192)
+    await have(running, "layer", "power")
+    assert await running.daemon.resize("a", 8192) == 8192

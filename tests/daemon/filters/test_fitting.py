@@ -76,6 +76,21 @@ def test_it_is_known_whether_the_stack_changes(registry: Registry, wanted: list[
     assert Fitting("a", registry, wanted, present).moves_storage is moves
 
 
+def test_one_that_nobody_has_asked_for_anew_keeps_its_number(registry: Registry) -> None:
+    before = fitted(registry, config("layer"), config("hold"))
+    numbers = [part.number for part in before.parts]
+    assert len(set(numbers)) == 2
+    beneath = fitted(registry, config("layer"), config("hold"), config("power"), on=before)
+    assert beneath.parts[0].filter is not before.parts[0].filter
+    assert [part.number for part in beneath.parts[:2]] == numbers
+    anew = Fitting("a", registry, [config("layer"), config("hold")], before.parts, anew=True).make(stack())
+    assert [part.number for part in anew.parts] == numbers
+    assert anew.gone == ()
+    assert anew.parts[1] is before.parts[1]
+    other = fitted(registry, config("layer", tag="x"), config("hold", "power"), on=before)
+    assert not set(numbers) & {part.number for part in other.parts}
+
+
 def test_other_code_of_the_same_name_is_another_filter(registry: Registry) -> None:
     present = fitted(registry, config("hold")).parts
     other = Registry()

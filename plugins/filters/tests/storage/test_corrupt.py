@@ -26,6 +26,25 @@ class TestCorruptElsewhere(LayerConformance):
         return Corrupt(base, CorruptOptions(ranges=("1G+",)))
 
 
+def test_it_does_not_move_where_it_can_do_nothing() -> None:
+    base = RamStore()
+    made = Corrupt(base, CorruptOptions(mode="medium"))
+    with pytest.raises(StoreError, match="takes no writes"):
+        made.stand_on(ReadOnlyBase(4096))
+    assert made.base is base
+    made.stand_on(other := RamStore())
+    assert made.base is other
+
+
+@pytest.mark.parametrize("mode", ["reads", "medium"])
+def test_one_that_goes_damages_nothing(mode: Literal["reads", "medium"]) -> None:
+    base = _written()
+    before = bytes(base.content)
+    made = Corrupt(base, CorruptOptions(mode=mode))
+    made.stand_aside(True)
+    assert made.read(0, len(before)) == before == base.content
+
+
 def _written() -> RamStore:
     base = RamStore()
     base.write(0, bytes(range(256)) * 4 * KIB)

@@ -21,6 +21,10 @@ def test_it_offers_nothing_that_changes_its_base() -> None:
     assert not any(base.content)
 
 
+def test_in_a_store_what_it_stands_on_is_opened_for_reading_only() -> None:
+    assert ReadOnlyFilter.writes_base is False
+
+
 def test_what_was_written_before_it_came_can_still_be_flushed() -> None:
     base = RamStore()
     base.write(0, b"x")

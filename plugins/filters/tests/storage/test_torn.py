@@ -17,6 +17,19 @@ class TestTornThatTearsNothing(LayerConformance):
         return Torn(base, TornOptions(probability=0))
 
 
+def test_one_that_goes_lets_everything_through_until_it_stays_after_all() -> None:
+    base = RamStore()
+    made = Torn(base, TornOptions())
+    made.stand_aside(True)
+    made.write(0, b"x" * 512)
+    made.write_through(512, b"x" * 512)
+    assert base.content[:1024] == b"x" * 1024
+    assert made.figures() == {"matched": 0, "chosen": 0, "ledger_entries": 0}
+    made.stand_aside(False)
+    with pytest.raises(OSError, match="filter torn has stopped a write"):
+        made.write(0, b"y" * 512)
+
+
 @pytest.mark.parametrize("how", ["write", "write_through"])
 def test_a_chosen_write_stops_at_a_sector_and_fails(how: str) -> None:
     found = set()

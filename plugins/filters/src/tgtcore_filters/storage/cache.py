@@ -35,8 +35,12 @@ class Cache(Volatile):
     def __init__(self, base: Store, options: CacheOptions) -> None:
         super().__init__(base, options)
         self._numbers = count()
-        self._piece_bytes = max(_PIECE_BYTES, base.block_bytes)
         self._written_back = 0
+
+    def stand_on(self, base: Store) -> None:
+        """As in the contract: all that there was has been flushed."""
+        super().stand_on(base)
+        self._piece_bytes = max(_PIECE_BYTES, base.block_bytes)
 
     def write(self, offset: int, data: Buffer) -> None:
         """As in the contract; one that finds no room waits until all has been written back.

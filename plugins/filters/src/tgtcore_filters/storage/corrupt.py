@@ -40,14 +40,22 @@ class Corrupt(Faulty):
     options: CorruptOptions
 
     def __init__(self, base: Store, options: CorruptOptions) -> None:
-        super().__init__(base, options)
         self._on_medium = options.mode == "medium"
         if self._on_medium:
-            self._need_writes()
             self.concurrency = Concurrency.SERIAL
+        super().__init__(base, options)
 
-    def _need_writes(self) -> None:
-        if Features.WRITE not in self.base.features():
+    def stand_on(self, base: Store) -> None:
+        """As in the contract.
+
+        :raises StoreError: it is to damage a medium that takes no writes.
+        """
+        if self._on_medium:
+            self._need_writes(base)
+        super().stand_on(base)
+
+    def _need_writes(self, base: Store) -> None:
+        if Features.WRITE not in base.features():
             raise StoreError("the filter corrupt can't damage a medium that takes no writes")
 
     def read(self, offset: int, length: int) -> Buffer:
@@ -81,7 +89,7 @@ class Corrupt(Faulty):
     @action("Flip bits on the medium now, wherever the filter may.", Rot, pauses=True)
     def rot(self, rot: Rot) -> dict[str, Any]:
         """How many bytes were damaged."""
-        self._need_writes()
+        self._need_writes(self.base)
         masks = dict(self._flips(0, self.size_bytes, rot.bits, Random(rot.seed)))
         self._damage(masks, 0)
         self.base.flush()

@@ -39,10 +39,17 @@ class Faulty(Through):
         self.ranges = ByteRanges(options.ranges)
         self.occasions = Occasions(options)
         self.entries = Ledger(options.ledger)
+        self._stands_aside = False
+
+    def stand_aside(self, aside: bool) -> None:
+        """As in the contract: what comes meanwhile is not even counted."""
+        self._stands_aside = aside
 
     def strike(self, offset: int, length: int) -> int:
         """Whether a call is chosen: the number of the strike, or 0; asked once for each call, where it may block."""
-        return self.occasions.strike() if self.ranges.touch(offset, length) else 0
+        if self._stands_aside or not self.ranges.touch(offset, length):
+            return 0
+        return self.occasions.strike()
 
     @action("Show what was done, the oldest first.")
     def ledger(self, arguments: Any) -> dict[str, Any]:

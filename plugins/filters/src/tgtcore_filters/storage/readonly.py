@@ -7,6 +7,8 @@ from tgtcore_filters.storage.through import Through
 class ReadOnlyFilter(Through):
     """Lets reads through, and flushes: what was written before this filter came is made durable as ever."""
 
+    writes_base = False
+
     def features(self) -> Features:
         """Only what has to do with reading."""
         return super().features() & Features.EXTENTS

@@ -14,6 +14,11 @@ class Through(Filter):
 
     def __init__(self, base: Store, options: BaseModel) -> None:
         super().__init__(base, options)
+        self.stand_on(base)
+
+    def stand_on(self, base: Store) -> None:
+        """As in the contract: nothing is known of the base but what it is like."""
+        self.base = base
         self.block_bytes = base.block_bytes
         self.preferred_bytes = base.preferred_bytes
         self.rotational = base.rotational

@@ -5,7 +5,7 @@ from typing import Literal
 
 from pydantic import Field, field_validator
 
-from tgtcore import Buffer, Size, Store
+from tgtcore import Buffer, Size
 from tgtcore_filters.storage.faulty import FaultyOptions
 from tgtcore_filters.storage.faulty_writes import FaultyWrites, How
 from tgtcore_filters.storage.sectors import power_of_two
@@ -26,9 +26,9 @@ class Torn(FaultyWrites):
     Options = TornOptions
     options: TornOptions
 
-    def __init__(self, base: Store, options: TornOptions) -> None:
-        super().__init__(base, options)
-        self._sector_bytes = max(options.sector, base.block_bytes)
+    @property
+    def _sector_bytes(self) -> int:
+        return max(self.options.sector, self.block_bytes)
 
     def mistreat(self, strike: int, how: How, offset: int, data: Buffer) -> None:
         """Write a part.
