@@ -34,6 +34,7 @@ def test_what_is_no_unit_address(written):
         ({"partition": "with space", "emulated": EMULATED}, "partition"),
         ({"partition_number": 0, "emulated": EMULATED}, "partition_number"),
         ({}, r"expected a table \[transports.ibmvio.emulated\]"),
+        ({"platform": "qemu_pseries", "emulated": EMULATED}, r"expected a table \[transports.ibmvio.qemu_pseries\]"),
         ({"platform": "powervm", "emulated": EMULATED}, "platform"),
     ],
 )

@@ -10,6 +10,7 @@ from tgtcore import Options, Size
 from tgtcore_ibmvio.addressing import VirtualDevice
 from tgtcore_ibmvio.clients import CLIENTS, ClientKind, InquiryForm, ReportLunsForm
 from tgtcore_ibmvio.platform.emulated.options import EmulatedOptions
+from tgtcore_ibmvio.platform.qemu_pseries.options import QemuPseriesOptions
 
 IU_BYTES_MAX = 256
 """The longest information unit: what every client asks for."""
@@ -62,11 +63,14 @@ class IbmvioOptions(Options):
     portals: tuple[AdapterOptions, ...] = ()
     """The adapters that are served."""
 
-    platform: Literal["emulated"] = "emulated"
+    platform: Literal["emulated", "qemu_pseries"] = "emulated"
     """The machine that the adapters are of; its own keys are in the table of its name."""
 
     emulated: EmulatedOptions | None = None
     """Keys of emulated partitions."""
+
+    qemu_pseries: QemuPseriesOptions | None = None
+    """Keys of a pSeries guest of QEMU."""
 
     partition: str = Field(default="tgtcore", min_length=1, max_length=95, pattern=r"^[!-~]+$")
     """Name of this partition, which clients are told."""
@@ -89,7 +93,7 @@ class IbmvioOptions(Options):
     @property
     def platform_options(self) -> BaseModel:
         """The keys of the chosen platform."""
-        found: BaseModel | None = getattr(self, self.platform.replace("-", "_"))
+        found: BaseModel | None = getattr(self, self.platform)
         assert found is not None, "they were checked"
         return found
 
@@ -100,7 +104,7 @@ class IbmvioOptions(Options):
 
     @model_validator(mode="after")
     def _keys_of_the_platform(self) -> "IbmvioOptions":
-        if getattr(self, self.platform.replace("-", "_")) is None:
+        if getattr(self, self.platform) is None:
             raise ValueError(
                 f"platform {self.platform} needs its keys, expected a table [transports.ibmvio.{self.platform}]"
             )

@@ -2,13 +2,12 @@
 
 import asyncio
 from collections.abc import Callable
-
-from pydantic import BaseModel
+from typing import Any
 
 from tgtcore_ibmvio.options import IbmvioOptions
 from tgtcore_ibmvio.platform import Platform
 
-Made = Callable[[BaseModel, asyncio.AbstractEventLoop], Platform]
+Made = Callable[[Any, asyncio.AbstractEventLoop], Platform]
 
 
 def _emulated() -> Made:
@@ -17,7 +16,13 @@ def _emulated() -> Made:
     return Emulated
 
 
-_PLATFORMS: dict[str, Callable[[], Made]] = {"emulated": _emulated}
+def _qemu_pseries() -> Made:
+    from tgtcore_ibmvio.platform.qemu_pseries import QemuPseries
+
+    return QemuPseries
+
+
+_PLATFORMS: dict[str, Callable[[], Made]] = {"emulated": _emulated, "qemu_pseries": _qemu_pseries}
 
 
 def make_platform(options: IbmvioOptions, loop: asyncio.AbstractEventLoop) -> Platform:
