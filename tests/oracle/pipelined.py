@@ -34,11 +34,11 @@ class PipelinedSession(Session):
     """A session whose commands don't wait for one another; call :meth:`serve` over and over."""
 
     def __init__(self, url: str, **options: Any) -> None:
-        super().__init__(url, **options)
         self._keys = itertools.count(1)
         self._pending: dict[int, _Pending] = {}
         self._over: list[tuple[_Pending, Answer | None]] = []
         self._function_over: int | None = None
+        super().__init__(url, **options)  # drops what it has begun when it fails
         # kept here: libiscsi calls them as long as the context lives
         self._command_callback = COMMAND_CALLBACK(self._command_over)
         self._function_callback = COMMAND_CALLBACK(self._take_function_status)
