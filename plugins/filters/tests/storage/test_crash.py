@@ -106,15 +106,32 @@ def test_an_older_write_may_be_kept_where_a_newer_one_is_lost() -> None:
     assert found == {bytes(SECTOR), b"a" * SECTOR, b"b" * SECTOR}
 
 
-def test_a_device_of_larger_blocks_tears_none_of_them() -> None:
+@pytest.mark.parametrize(
+    ("block_bytes", "preferred_bytes", "options", "torn_at"),
+    [
+        (1, 4096, CrashOptions(), 4096),  # the physical block of a disk on such a store
+        (1, 512, CrashOptions(), 512),
+        (1, 64 * KIB, CrashOptions(), 4096),
+        (4096, 512, CrashOptions(), 4096),
+        (1, 4096, CrashOptions(sector=512), 512),
+        (1, 512, CrashOptions(sector=8192), 8192),
+        (2048, 4096, CrashOptions(sector=512), 2048),
+    ],
+)
+def test_what_a_device_writes_whole_is_not_torn(
+    block_bytes: int, preferred_bytes: int, options: CrashOptions, torn_at: int
+) -> None:
+    pieces = set()
     for seed in range(30):
         base = RamStore()
-        base.block_bytes = 4096
-        made = crash(base)
+        base.block_bytes, base.preferred_bytes = block_bytes, preferred_bytes
+        made = Crash(base, options)
         made.write(0, b"a" * 64 * KIB)
         made.crash(Cut(keep="some", seed=seed))
-        blocks = {bytes(base.content[at : at + 4096]) for at in range(0, 64 * KIB, 4096)}
-        assert blocks <= {bytes(4096), b"a" * 4096}
+        content = bytes(base.content[: 64 * KIB])
+        assert {content[at : at + torn_at] for at in range(0, 64 * KIB, torn_at)} <= {bytes(torn_at), b"a" * torn_at}
+        pieces |= {len(piece) for piece in content.replace(b"\0", b" ").split()}
+    assert min(pieces) == torn_at
 
 
 _operations = st.lists(

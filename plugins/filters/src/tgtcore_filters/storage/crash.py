@@ -12,12 +12,15 @@ from tgtcore_filters.storage.power_cut import Cut, Report, kept
 from tgtcore_filters.storage.sectors import power_of_two
 from tgtcore_filters.storage.volatile import Volatile
 
+_PHYSICAL_BYTES_MAX = 4096
+"""No disk says of itself that its physical blocks are larger, unless it is told to."""
+
 
 class CrashOptions(Options):
     """Keys of the filter ``crash``."""
 
     memory: Size = Field(64 * 1024 * 1024, ge=1024 * 1024, validate_default=True)
-    sector: Size = Field(512, validate_default=True)
+    sector: Size | None = None
 
     _is_one = field_validator("sector")(power_of_two)
 
@@ -151,7 +154,8 @@ class Crash(Volatile, CommandFilter):
 
     @property
     def _sector_bytes(self) -> int:
-        return max(self.options.sector, self.block_bytes)
+        """By default a disk's physical block: file systems rely on it that one is written whole or not at all."""
+        return max(self.options.sector or min(self.preferred_bytes, _PHYSICAL_BYTES_MAX), self.block_bytes)
 
     def figures(self) -> dict[str, Any]:
         """What a crash would cost now, and who has never flushed."""
