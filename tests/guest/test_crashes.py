@@ -20,7 +20,11 @@ _CRASHES = int(os.environ.get("TGTCORE_CRASHES", "10")) // 2
 _BATCH = 25
 _FILE_SYSTEMS = {"ext4": ("mkfs.ext4 -q -F", "fsck.ext4 -f -n"), "xfs": ("mkfs.xfs -q -f", "xfs_repair -n")}
 _CARELESS = "iqn.2025-01.example.guest:careless"
-_WITHOUT_POWER = r"I/O error|rejecting I/O|Sense Key|EXT4-fs|XFS|log I/O|async page write"
+_WITHOUT_POWER = (
+    r"I/O [eE]rror|rejecting I/O|Sense Key|EXT4-fs|async page write|"
+    # what XFS calls it when it can't end a transaction any more; what it finds damaged on the disk it calls otherwise
+    r"XFS .*(shut down due to log error|Corruption of in-memory data)"
+)
 _CONFIGURATION = """
 [logical_units.disk]
 device_type = "disk"

@@ -151,6 +151,11 @@ class Served:
         """What the daemon wrote to its standard error."""
         return self._log.read_text(errors="replace")
 
+    @staticmethod
+    def logs(work: Path) -> str:
+        """The same of every daemon of a folder, in the order in which they were started."""
+        return "".join(f"{log.name}:\n{log.read_text(errors='replace')}\n" for log in sorted(work.glob("tgtd-*.log")))
+
     def admin(self, *words: str) -> Any:
         """The answer of a management verb; AssertionError with its message where it fails."""
         done = subprocess.run(
