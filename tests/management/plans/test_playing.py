@@ -1,6 +1,7 @@
 """Plans are played in time, and what they have added is gone at the end, however that comes."""
 
 import asyncio
+import logging
 from collections.abc import Callable
 from typing import Any
 
@@ -9,6 +10,7 @@ from management.conftest import Managed
 
 from tgtcore.daemon.audience import Audience, heard_by
 from tgtcore.errors import ConfigError, TgtError
+from tgtcore.management.plans.added import Added
 from tgtcore.management.plans.news import PlanNews
 from tgtcore.management.protocol import Code, code_of
 
@@ -37,7 +39,7 @@ def filters(manage: Managed) -> list[str]:
 
 
 async def played(
-    manage: Managed, more: str, gone: Callable[[], bool] = lambda: False
+    manage: Managed, more: str, gone: Callable[[], bool] = lambda: False, plan: str = PLAN
 ) -> "asyncio.Future[list[dict[str, Any]]]":
     """Play the plan with more steps, until those of it are done."""
     there = asyncio.Event()
@@ -47,7 +49,7 @@ async def played(
             there.set()
 
     with heard_by(Audience(tell, gone)):
-        playing = asyncio.ensure_future(manage("filter play", text=PLAN + more))
+        playing = asyncio.ensure_future(manage("filter play", text=plan + more))
     await asyncio.wait_for(there.wait(), 10)
     assert filters(manage) == ["layer"]
     return playing
@@ -129,10 +131,97 @@ async def test_it_is_cancelled(manage: Managed) -> None:
     assert filters(manage) == []
 
 
+WAITS = "[[step]]\nat = 0.3\n"
+OTHERS = [
+    ("filter add", {"type": "layer", "keys": ["tag=other"]}),
+    ("filter add", {"type": "layer"}),
+    ("filter add", {"type": "hold", "name": "layer"}),
+]
+
+
 async def test_what_others_have_removed_meanwhile_is_no_failure(manage: Managed) -> None:
-    playing = await played(manage, "[[step]]\nat = 0.3\n")
+    playing = await played(manage, WAITS)
     await manage("filter remove", unit="a", name="layer")
-    assert [row["what"] for row in await playing][-1] == "wait"
+    assert [row["what"] for row in await playing][-1] == "removed by somebody else before: layer"
+
+
+@pytest.mark.parametrize(("verb", "arguments"), OTHERS)
+async def test_what_others_have_put_in_its_place_stays(
+    manage: Managed, caplog: pytest.LogCaptureFixture, verb: str, arguments: dict[str, Any]
+) -> None:
+    caplog.set_level(logging.INFO)
+    playing = await played(manage, WAITS)
+    await manage("filter remove", unit="a", name="layer")
+    await manage(verb, unit="a", **arguments)
+    ended = "left there, since somebody else has changed or replaced it: layer"
+    assert [row["what"] for row in await playing][-1] == ended
+    assert f"plan plan has ended; {ended} of a" in caplog.text
+    assert filters(manage) == ["layer"]
+
+
+async def test_what_others_have_changed_stays(manage: Managed) -> None:
+    playing = await played(manage, WAITS)
+    await manage("filter change", unit="a", name="layer", keys=["tag=other"])
+    assert (await playing)[-1]["what"].startswith("left there")
+    assert filters(manage) == ["layer"]
+
+
+@pytest.mark.parametrize(
+    "step", ['remove = "layer"', 'change = { name = "layer", tag = "x" }', 'do = { filter = "layer", action = "cut" }']
+)
+async def test_a_step_does_nothing_to_what_others_have_put_in_its_place(manage: Managed, step: str) -> None:
+    plan = PLAN.replace('"layer"', '"power", name = "layer"')
+    playing = await played(manage, f"[[step]]\nat = 0.3\n{step}\n", plan=plan)
+    await manage("filter remove", unit="a", name="layer")
+    await manage("filter add", unit="a", type="power", name="layer")
+    with pytest.raises(
+        TgtError, match=r"step 5 .* is not the filter that this plan has added.*; left there, .*: layer of a"
+    ):
+        await playing
+    assert filters(manage) == ["layer"]
+
+
+async def test_what_it_has_changed_itself_and_what_was_made_anew_is_its_own(manage: Managed) -> None:
+    playing = await played(manage, '[[step]]\nat = 0.1\nchange = { name = "layer", tag = "x" }\n' + WAITS)
+    part = manage.daemon.inventory.units["a"].filters[0]
+    await manage("filter add", unit="a", type="power")  # beneath it, and it can't move
+    assert manage.daemon.inventory.units["a"].filters[0].filter is not part.filter
+    assert (await playing)[-1]["what"] == "removed again: layer"
+    assert filters(manage) == ["power"]
+
+
+@pytest.mark.parametrize("step", ["", 'do = { filter = "layer", action = "cut" }', 'remove = "layer"'])
+async def test_it_ends_with_the_daemon(manage: Managed, caplog: pytest.LogCaptureFixture, step: str) -> None:
+    caplog.set_level(logging.INFO)
+    plan = PLAN.replace('"layer"', '"power", name = "layer"')
+    playing = await played(manage, f"[[step]]\nat = 0.3\n{step}\n[[step]]\nat = 100\n", plan=plan)
+    await manage.daemon.stop()
+    with pytest.raises(TgtError, match=r"plan plan has ended with the daemon, after . of 6 steps") as caught:
+        await asyncio.wait_for(playing, 5)
+    assert code_of(caught.value) is Code.INTERRUPTED
+    told = [record for record in caplog.records if record.name.startswith("tgtcore.management")]
+    assert [record.levelname for record in told[-1:]] == ["INFO"]
+    assert [record.getMessage() for record in told if "ended" in record.getMessage()] == [str(caught.value)]
+    assert not [record for record in caplog.records if record.levelno > logging.INFO]
+
+
+async def test_it_ends_with_the_daemon_when_it_cleans_up(
+    manage: Managed, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    caplog.set_level(logging.INFO)
+    cleaned = Added.remove_from
+
+    def stop_first(added: Added, document: dict[str, Any]) -> Any:
+        manage.daemon.stopping = True
+        if document:
+            raise ConfigError("the daemon is stopping; no changes any more")
+        return cleaned(added, document)
+
+    monkeypatch.setattr(Added, "remove_from", stop_first)
+    with pytest.raises(TgtError, match="plan plan has ended with the daemon, after 4 of 4 steps"):
+        await manage("filter play", text=PLAN)
+    assert not [record for record in caplog.records if record.levelno > logging.INFO]
+    manage.daemon.stopping = False
 
 
 async def test_a_client_hears_of_it_between_steps(manage: Managed, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -63,7 +63,7 @@ async def test_steps_are_told_in_words(manage: Managed) -> None:
 
 async def test_layers_of_the_store_can_be_asked(manage: Managed) -> None:
     plan = rehearsed(manage, '[[step]]\nat = 0\nunit = "b"\ndo = { filter = "power", action = "cut" }\n')
-    assert plan.steps[0].asks == ("power", "cut", {})
+    assert (plan.steps[0].filter, plan.steps[0].asks) == ("power", ("cut", {}))
 
 
 @pytest.mark.parametrize(

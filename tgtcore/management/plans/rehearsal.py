@@ -1,7 +1,7 @@
 """Checking all of a plan before anything happens: it is gone through on a copy of what the configuration says of filters."""
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any
 
@@ -28,16 +28,20 @@ class Step:
 
     :param what: it does, in words.
     :param edit: the change of the configuration that it is, if it is one.
-    :param asks: the filter, the action and its arguments, if it asks for one.
-    :param adds: the name of the filter that comes, if one does.
+    :param filter: the name of the filter that it is about, if it is about one.
+    :param asks: the action and its arguments, if it asks for one.
+    :param comes: whether the filter comes.
+    :param goes: whether it goes.
     """
 
     at_s: float
     unit: str
     what: str
     edit: Edit | None = None
-    asks: tuple[str, str, dict[str, Any]] | None = None
-    adds: str | None = None
+    filter: str = ""
+    asks: tuple[str, dict[str, Any]] | None = None
+    comes: bool = False
+    goes: bool = False
 
 
 @dataclass(frozen=True)
@@ -128,7 +132,7 @@ class _Rehearsal:
             return Step(keys.at, unit, keys.note or "wait")
         step = self._deeds[deed]((*place, deed), scene, keys)
         if step is not None and keys.note:
-            return Step(step.at_s, step.unit, f"{step.what}: {keys.note}", step.edit, step.asks, step.adds)
+            return replace(step, what=f"{step.what}: {keys.note}")
         return step
 
     def _scene(self, place: Place, unit: str) -> _Scene | None:
@@ -173,7 +177,7 @@ class _Rehearsal:
         scene.configs[name] = config
         if len(scene.tables) > FILTERS_PER_LOGICAL_UNIT_MAX:
             self._problems.add(place, f"{scene.name} has more than {FILTERS_PER_LOGICAL_UNIT_MAX} filters at that time")
-        return Step(keys.at, scene.name, f"add {config or name}", edit, adds=name)
+        return Step(keys.at, scene.name, f"add {config or name}", edit, name, comes=True)
 
     def _remove(self, place: Place, scene: _Scene, keys: StepKeys) -> Step | None:
         assert keys.remove is not None
@@ -181,7 +185,7 @@ class _Rehearsal:
         if not self._edited(place, scene, edit):
             return None
         scene.configs.pop(keys.remove, None)
-        return Step(keys.at, scene.name, f"remove {keys.remove}", edit)
+        return Step(keys.at, scene.name, f"remove {keys.remove}", edit, keys.remove, goes=True)
 
     def _change(self, place: Place, scene: _Scene, keys: StepKeys) -> Step | None:
         assert keys.change is not None
@@ -196,7 +200,7 @@ class _Rehearsal:
             return None
         table = next(table for table in scene.tables if filter_name(table) == own.name)
         scene.configs[own.name] = self._checked(place, scene, table)
-        return Step(keys.at, scene.name, f"change {own.name}", edit)
+        return Step(keys.at, scene.name, f"change {own.name}", edit, own.name)
 
     def _do(self, place: Place, scene: _Scene, keys: StepKeys) -> Step | None:
         assert keys.do is not None
@@ -216,7 +220,8 @@ class _Rehearsal:
         arguments = absolute(action.arguments, values, self._source.base)
         if self._problems.check(place, action.arguments, arguments) is None:
             return None
-        return Step(keys.at, scene.name, f"{own.filter} does {own.action}", asks=(own.filter, own.action, arguments))
+        what = f"{own.filter} does {own.action}"
+        return Step(keys.at, scene.name, what, filter=own.filter, asks=(own.action, arguments))
 
     def _parted(self, place: Place, model: type[BaseModel], table: dict[str, Any]) -> tuple[Any, dict[str, Any]]:
         """The core's keys of a table, checked, and the others."""
