@@ -61,8 +61,12 @@ class Bench:
     def connect(self) -> socket.socket:
         """A raw connection."""
         link = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-        link.connect(str(self.path))
         link.setblocking(False)
+        try:
+            link.connect(str(self.path))
+        except BaseException:
+            link.close()
+            raise
         return link
 
     async def answer(self, link: socket.socket, length: int = 4096) -> bytes:

@@ -45,9 +45,9 @@ class EmulatedAdapter(Adapter):
     def _gone(self) -> None:
         self.connection = None
 
-    def close(self) -> None:
+    async def close(self) -> None:
         """End the attachment, and take no other."""
-        self._port.close()
+        await self._port.close()
         if self.connection is not None:
             self.connection.end("the adapter is released")
 

@@ -37,7 +37,7 @@ class Emulated(Platform):
 
     async def release(self, adapter: Adapter) -> None:
         """Remove the adapter's socket; a client that is attached learns that its partner has failed."""
-        self._adapters.pop(adapter).close()
+        await self._adapters.pop(adapter).close()
 
     async def close(self) -> None:
         """Nothing is left when every adapter has been released."""

@@ -42,15 +42,16 @@ class Port:
         self._listening.listen(_BACKLOG)
         self._resume()
 
-    def close(self) -> None:
-        """Take nobody any more."""
+    async def close(self) -> None:
+        """Take nobody any more; who was about to attach has attached afterwards, or has been hung up on."""
         self._loop.remove_reader(self._listening)
+        self._path.unlink(missing_ok=True)
+        self._listening.close()
         if self._pause is not None:
             self._pause.cancel()
         if self._greeting is not None:
             self._greeting.cancel()
-        self._path.unlink(missing_ok=True)
-        self._listening.close()
+            await asyncio.wait([self._greeting])
 
     def _resume(self) -> None:
         self._pause = None
@@ -82,7 +83,8 @@ class Port:
             hang_up(link)
             return
         self._greeting = None
-        self._resume()
+        if self._listening.fileno() >= 0:
+            self._resume()
         error = greeting.exception()  # not raised: its traceback would keep the memory that was made
         if error is None:
             self._adapter.attached(greeting.result())

@@ -12,6 +12,8 @@ from tgtcore_ibmvio.platform.emulated.order import require_order
 from tgtcore_ibmvio.platform.emulated.wire import RETURN, WELCOME, Call, Hello
 from tgtcore_ibmvio.platform.hcall import Hcall
 
+_AGAIN_S = 0.01
+
 
 class AsyncClientPartition(Partition):
     """A client partition whose calls are awaited; :meth:`attach` makes one.
@@ -42,7 +44,7 @@ class AsyncClientPartition(Partition):
         link = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET | socket.SOCK_NONBLOCK)
         try:
             async with asyncio.timeout(ANSWER_S):
-                await loop.sock_connect(link, str(path))
+                await _connect(link, path)
                 await loop.sock_sendall(link, hello.packet())
                 await _readable(link)
             packet, descriptors, _, _ = socket.recv_fds(link, WELCOME.size, DESCRIPTORS, socket.MSG_CMSG_CLOEXEC)
@@ -107,6 +109,16 @@ class AsyncClientPartition(Partition):
             self._rings.set()
         if self._returned is not None and not self._returned.done():
             self._returned.set_result(packet)
+
+
+async def _connect(link: socket.socket, path: Path) -> None:
+    while True:
+        try:
+            link.connect(str(path))
+        except BlockingIOError:  # as many as can be wait there already, and nothing tells when there is room
+            await asyncio.sleep(_AGAIN_S)
+        else:
+            return
 
 
 async def _readable(link: socket.socket) -> None:
