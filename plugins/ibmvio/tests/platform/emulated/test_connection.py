@@ -248,6 +248,28 @@ async def test_what_was_sent_while_the_server_was_away_is_not_heard_later(bench:
 
 
 @pytest.mark.asyncio
+async def test_a_listener_that_fails_hears_the_next_element(bench: Any) -> None:
+    class Failing:
+        elements = 0
+
+        def element(self, element: bytes) -> None:
+            self.elements += 1
+            raise ValueError("as the test wants")
+
+    failing = Failing()
+    client = await bench.attach()
+    bench.adapter.free()
+    bench.adapter.register(failing)
+    client.send(ELEMENT)
+    client.send(ELEMENT)
+    await bench.until(lambda: failing.elements == 2, "the second element")
+    assert [str(context["exception"]) for context in bench.mishaps] == ["as the test wants"] * 2
+    bench.mishaps.clear()
+    bench.adapter.free()
+    bench.adapter.register(bench.heard)
+
+
+@pytest.mark.asyncio
 async def test_memory_outlives_its_partition_while_somebody_has_a_view_of_it(bench: Any) -> None:
     def mappings() -> int:
         with open("/proc/self/maps") as maps:
