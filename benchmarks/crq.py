@@ -1,7 +1,7 @@
 """What the queues and the copies of emulated partitions cost: ``python -m benchmarks.crq``.
 
-A client partition in a process of its own keeps 32 elements under way; the server sends each of them back, and before that it copies data
-to where the element says.
+A client partition in a process of its own keeps 32 elements under way.  The server copies data to where an element says, and sends
+the element back.
 """
 
 import argparse
