@@ -45,6 +45,13 @@ class ReadOnly(StoreError):
     """The store takes no writes."""
 
 
+class ProvokedError(OSError):
+    """An error of the system that a filter makes up: commands end with it as with any other one, and nobody logs each of them.
+
+    Who makes them up counts them, and may log the first.
+    """
+
+
 class NotThere(TgtError):
     """There is no such thing, or not any more."""
 

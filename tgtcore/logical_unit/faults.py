@@ -4,7 +4,7 @@ import errno
 import logging
 from typing import TYPE_CHECKING
 
-from tgtcore.errors import CheckCondition, ReadOnly, ReservationConflict, StoreError, Unsupported
+from tgtcore.errors import CheckCondition, ProvokedError, ReadOnly, ReservationConflict, StoreError, Unsupported
 from tgtcore.reservations import ReservationClass
 from tgtcore.scsi import asc
 from tgtcore.scsi.cdb import describe_cdb
@@ -56,11 +56,13 @@ def _sense(task: "Task", error: BaseException) -> Sense:
     if isinstance(error, MemoryError):
         return Sense(SenseKey.ABORTED_COMMAND, asc.INSUFFICIENT_RESOURCES)
     if isinstance(error, OSError):
-        _log.warning("%s: %s", task, error)
+        if not isinstance(error, ProvokedError):
+            _log.warning("%s: %s", task, error)
         key, code = _BY_ERRNO.get(error.errno or 0, _medium_error(task))
         return Sense(key, code)
     if isinstance(error, StoreError):
-        _log.warning("%s: %s", task, error)
+        if not isinstance(error, ProvokedError):
+            _log.warning("%s: %s", task, error)
         return Sense(*_medium_error(task))
     _log.error("%s failed inside the target: %s", task, describe_cdb(task.cdb), exc_info=error)
     return Sense(SenseKey.HARDWARE_ERROR, asc.INTERNAL_TARGET_FAILURE)

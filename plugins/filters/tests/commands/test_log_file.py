@@ -151,11 +151,40 @@ def test_a_full_disk_costs_whole_lines_only(
     assert warnings == [f"{path} can't be written, so commands are not logged: [Errno 28] No space left on device"]
 
 
+def test_a_name_that_became_something_else_is_not_written_to(
+    path: Path, opened: LogFile, caplog: pytest.LogCaptureFixture
+) -> None:
+    other = path.with_name("other")
+    other.write_bytes(b"precious")
+    path.unlink()
+    path.symlink_to(other)
+    opened.put(record(1))
+    wait_until(lambda: opened.figures()["dropped"] == 1)
+    path.unlink()
+    opened.put(record(2))
+    opened.close()
+    assert other.read_bytes() == b"precious"
+    assert [line.get("number") for line in lines(path)] == [2, None]
+    assert "it is a symbolic link" in caplog.text
+
+
+def test_no_file_is_renamed_over_something_else(path: Path, opened: LogFile, caplog: pytest.LogCaptureFixture) -> None:
+    other = path.with_name("log.2")
+    other.write_bytes(b"precious")
+    for number in range(200):
+        opened.put(record(number, 1000))
+    opened.close()
+    assert other.read_bytes() == b"precious"
+    assert sorted(path.parent.iterdir()) == [path, other]
+    written = [line["number"] for line in lines(path) if "number" in line]
+    assert len(written) > 10
+    assert len(written) + opened.figures()["dropped"] == 200
+    assert "log.2" in caplog.text
+
+
 def test_what_is_no_file_is_refused(path: Path) -> None:
-    os.mkfifo(path)
-    with pytest.raises(StoreError, match="log can't be opened: "):
-        LogFile(path, SMALL, 2)
+    path.touch()
     with pytest.raises(StoreError, match="log can't be opened: Not a directory"):
         LogFile(path / "log", SMALL, 2)
-    with pytest.raises(StoreError, match="can't be opened: Is a directory"):
+    with pytest.raises(StoreError, match="can't be opened: it is no regular file"):
         LogFile(path.parent, SMALL, 2)

@@ -4,7 +4,7 @@ import pytest
 from pydantic import ValidationError
 from tgtcore_filters.storage.torn import Torn, TornOptions
 
-from tgtcore import NoOptions, Store
+from tgtcore import NoOptions, ProvokedError, Store
 from tgtcore.testing.layer import LayerConformance
 from tgtcore.testing.ram import RamStore
 
@@ -15,6 +15,14 @@ class TestTornThatTearsNothing(LayerConformance):
 
     def make_layer(self, base: Store) -> Store:
         return Torn(base, TornOptions(probability=0))
+
+
+def test_only_the_first_is_logged(caplog: pytest.LogCaptureFixture) -> None:
+    made = Torn(RamStore(), TornOptions())
+    for _ in range(3):
+        with pytest.raises(ProvokedError):
+            made.write(512, b"x" * 512)
+    assert caplog.messages == ["[Errno 5] the filter torn has stopped a write at byte 512; its ledger has the others"]
 
 
 def test_one_that_goes_lets_everything_through_until_it_stays_after_all() -> None:

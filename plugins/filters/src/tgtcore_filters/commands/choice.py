@@ -70,6 +70,11 @@ class Choice:
                 return False
         return bool(self._occasions.strike())
 
+    @property
+    def chosen(self) -> int:
+        """How many were."""
+        return self._occasions.strikes
+
     def first_block(self, task: Task) -> int | None:
         """The lowest address of the blocks that a command and this choice are about; None: the command is about none."""
         return self._blocks.first(_addressed(task))

@@ -1,6 +1,7 @@
 """The filter ``error``: commands fail."""
 
 import errno
+import logging
 import os
 from collections.abc import Callable
 from functools import partial
@@ -8,12 +9,14 @@ from typing import Any, Self
 
 from pydantic import Field, field_validator, model_validator
 
-from tgtcore import CheckCondition, Task
+from tgtcore import CheckCondition, ProvokedError, Task
 from tgtcore.scsi.sense import SenseKey
 from tgtcore.scsi.status import Status
 from tgtcore_filters.commands.choice import ChoiceOptions, ChoosingFilter
 from tgtcore_filters.commands.sense_words import parse_code
 from tgtcore_filters.commands.similar import nearest
+
+_log = logging.getLogger(__name__)
 
 _STATUSES = {
     status.name.replace("_", " "): status
@@ -98,7 +101,10 @@ class Error(ChoosingFilter):
         raise CheckCondition(key, code, information=self.choice.first_block(task) if key in _TELL_THE_BLOCK else None)
 
     def _raise(self, number: int, task: Task) -> Any:
-        raise OSError(number, os.strerror(number))
+        error = ProvokedError(number, os.strerror(number))
+        if self.choice.chosen == 1:
+            _log.warning("%s: %s, made up by the filter error; it tells how many more there are", task, error)
+        raise error
 
 
 def _folded(name: str) -> str:

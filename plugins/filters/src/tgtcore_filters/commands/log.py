@@ -22,7 +22,7 @@ class LogOptions(Options):
     """``type = "log"``."""
 
     path: Path = Field(
-        description="the file; lines are appended to one that is there, a new one is private to its user"
+        description="the file; lines are appended to a log that is there, a new one is private to its user"
     )
     max_bytes: Size = Field(64 * _MIB, ge=64 * 1024, description="size at which a new file is begun")
     keep: int = Field(

@@ -1,10 +1,8 @@
 """A file of JSON lines that a thread of its own writes, and that takes a limited part of the disk."""
 
-import errno
 import json
 import logging
 import os
-import stat
 import threading
 import time
 from collections import deque
@@ -14,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from tgtcore import StoreError
+from tgtcore_filters.commands.own_files import check_log, open_log
 
 _log = logging.getLogger(__name__)
 
@@ -29,10 +28,10 @@ _END_S = 10.0
 class LogFile:
     """One log.  Everything but :meth:`close` may be called on the loop's thread: nothing waits for the file.
 
-    :param path: appended to, or made for this user alone.
+    :param path: appended to if it is a log of this user, or made for this user alone.
     :param max_bytes: a file becomes no longer than this; then it is renamed, and a new one is begun.
     :param keep: how many that were renamed are kept.
-    :raises StoreError: the file can't be opened, or is no file.
+    :raises StoreError: the file can't be opened, or is none that may be written to.
     """
 
     def __init__(self, path: Path, max_bytes: int, keep: int) -> None:
@@ -46,7 +45,7 @@ class LogFile:
         self._dropped = self._dropped_told = self._written = 0
         self._failed = False
         try:
-            self._fd = _opened(path)
+            self._fd = open_log(path)
         except OSError as error:
             raise StoreError(f"{path} can't be opened: {error.strerror}") from error
         self._thread = threading.Thread(target=self._run, name=f"log {path.name}", daemon=True)
@@ -129,11 +128,15 @@ class LogFile:
         self._written += len(some)
 
     def _begin_new(self) -> None:
-        """Rename the file, and those before it, and open a new one."""
+        """Rename the file, and those before it, and open a new one.
+
+        :raises OSError: that fails, or one of the names is that of something else than a log; nothing is renamed then.
+        """
         self._follow()
-        for number in range(self._keep - 1, 0, -1):
-            if (earlier := self._earlier(number)).exists():
-                earlier.replace(self._earlier(number + 1))
+        there = [number for number in range(self._keep, 0, -1) if check_log(self._earlier(number))]
+        for number in there:
+            if number < self._keep:
+                self._earlier(number).replace(self._earlier(number + 1))
         if self._keep:
             self._path.replace(self._earlier(1))
         else:
@@ -146,22 +149,13 @@ class LogFile:
     def _follow(self) -> None:
         """Open the file again if somebody has renamed or removed it: another log that writes to it, or another program."""
         try:
-            same = os.path.samestat(self._path.stat(), os.fstat(self._fd))
+            same = os.path.samestat(self._path.lstat(), os.fstat(self._fd))
         except FileNotFoundError:
             same = False
         if not same:
-            opened = _opened(self._path)
+            opened = open_log(self._path)
             os.close(self._fd)
             self._fd = opened
-
-
-def _opened(path: Path) -> int:
-    """Open for appending; whatever it is, this does not wait for anybody."""
-    fd = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC | os.O_NONBLOCK | os.O_NOCTTY, 0o600)
-    if not stat.S_ISREG(os.fstat(fd).st_mode):
-        os.close(fd)
-        raise OSError(errno.EINVAL, "it is no regular file", str(path))
-    return fd
 
 
 def _fitting(lines: Iterable[bytes], room: int) -> list[bytes]:

@@ -1,14 +1,17 @@
 """The filter ``torn``: some writes stop on their way."""
 
 import errno
+import logging
 from typing import Literal
 
 from pydantic import Field, field_validator
 
-from tgtcore import Buffer, Size
+from tgtcore import Buffer, ProvokedError, Size
 from tgtcore_filters.storage.faulty import FaultyOptions
 from tgtcore_filters.storage.faulty_writes import FaultyWrites, How
 from tgtcore_filters.storage.sectors import power_of_two
+
+_log = logging.getLogger(__name__)
 
 
 class TornOptions(FaultyOptions):
@@ -41,4 +44,7 @@ class Torn(FaultyWrites):
         if written:
             getattr(self.base, how)(offset, memoryview(data)[:written])
         if self.options.outcome == "error":
-            raise OSError(errno.EIO, f"the filter torn has stopped a write at byte {offset + written}")
+            error = ProvokedError(errno.EIO, f"the filter torn has stopped a write at byte {offset + written}")
+            if strike == 1:
+                _log.warning("%s; its ledger has the others", error)
+            raise error
