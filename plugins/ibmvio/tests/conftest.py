@@ -4,7 +4,18 @@ import heapq
 import itertools
 
 import pytest
+from tgtcore_ibmvio.crq.elements import FIELDS, INIT
+from tgtcore_ibmvio.crq.states import State
+from tgtcore_ibmvio.options import AdapterOptions, IbmvioOptions, IbmvioTargetOptions
 from tgtcore_ibmvio.platform import Adapter, Hcall, Partner
+from tgtcore_ibmvio.server import AdapterServer, Surroundings
+from tgtcore_srp.iu.command import Command
+from tgtcore_srp.iu.login import LoginRequest, LoginResponse
+from tgtcore_srp.iu.opcodes import Opcode
+from tgtcore_srp.iu.response import Response
+from tgtcore_srp.memory import Memory
+
+from tgtcore.testing.host import READY, TestHost
 
 COPY_BYTES_MAX = 1000
 """Less than most transfers, so that copying in pieces is tested by all of them."""
@@ -118,3 +129,106 @@ def clock():
 @pytest.fixture
 def adapter():
     return FakeAdapter()
+
+
+class Loop:
+    """What a host needs of an event loop, with the clock's time."""
+
+    def __init__(self, clock):
+        self.time = lambda: clock.now_s
+        self.call_later = clock.later
+        self.call_soon = lambda function: clock.later(0, function)
+
+
+class Scene:
+    """One adapter at work, its client's memory, and the core behind it."""
+
+    ADDRESS = "30000003"
+
+    def __init__(self, clock, adapter, *, memory=None, **target):
+        self.clock = clock
+        self.adapter = adapter
+        self.options = IbmvioOptions(emulated={"directory": "/none"}, credits=16, partition="vios1")
+        target_options = IbmvioTargetOptions(adapters=(self.ADDRESS,), **target)
+        self.host = TestHost(Loop(clock), "ibmvio", "lpars", target_options)
+        self.memory = memory or Memory(4 << 20)
+        bounce = memoryview(bytearray(COPY_BYTES_MAX))
+        surroundings = Surroundings(self.host, self.memory, lambda: self.options, bounce)
+        self.server = AdapterServer(adapter, AdapterOptions(address=self.ADDRESS), surroundings)
+        self.server.keep()
+
+    @property
+    def state(self):
+        return self.server.queue.state
+
+    def element(self, element):
+        self.server.queue.element(element)
+
+    def ask(self, iu, address=0x1000, *, format_=1, length=256):
+        """Send a request; the answers that come at once, as elements."""
+        before = len(self.adapter.sent)
+        self.adapter.memory[address : address + 256] = iu.ljust(256, b"\0")
+        self.element(FIELDS.pack(0x80, format_, 0, 30, length, address))
+        return self.adapter.sent[before:]
+
+    def answer(self, iu, address=0x1000, **how):
+        """The only answer to a request, in its place."""
+        (element,) = self.ask(iu, address, **how)
+        header, format_, status, _, length, tag = FIELDS.unpack(element)
+        assert (header, format_, status) == (0x80, 1, 0)
+        answer = bytes(self.adapter.memory[address : address + length])
+        assert tag == int.from_bytes(answer[8:16], "big")
+        return answer
+
+    def connect(self):
+        self.element(INIT)
+        assert self.state is State.CONNECTED
+
+    def log_in(self):
+        """Shake hands and log in; what was granted."""
+        self.connect()
+        answer = self.answer(LOGIN)
+        assert answer[0] == Opcode.LOGIN_RSP
+        return LoginResponse.parse(answer)
+
+    def command(self, cdb, tag, **how):
+        return Response.parse(self.answer(command(cdb, tag), **how))
+
+    def works(self):
+        """Whether a client that begins now is served."""
+        self.adapter.answers.clear()
+        self.element(INIT)
+        self.clock.advance(1)
+        return self.answer(LOGIN)[0] == Opcode.LOGIN_RSP and self.command(READY, 5).status == 0
+
+    def check_quiet(self):
+        """The client has gone, and nothing is left of it."""
+        self.element(bytes((0xFF, 2)) + bytes(14))
+        for lun in range(2):
+            self.host.device(lun).release()
+        self.host.check_quiet()
+        assert self.memory.held_bytes == 0
+        assert self.host.target.nexuses == []
+        assert self.server.port.sessions() == []
+
+
+LOGIN = LoginRequest(1, 256, 6, bytes(16), bytes(16)).build()
+
+
+def command(cdb, tag, *, lun=0x8000 << 48):
+    return Command(tag, lun, 0, cdb.ljust(16, b"\0")).build()
+
+
+@pytest.fixture
+def scene(clock, adapter):
+    scene = Scene(clock, adapter)
+    yield scene
+    scene.check_quiet()
+
+
+@pytest.fixture
+def make_scene(clock):
+    def make(memory_bytes=1 << 20, **how):
+        return Scene(clock, FakeAdapter(memory_bytes), **how)
+
+    return make
