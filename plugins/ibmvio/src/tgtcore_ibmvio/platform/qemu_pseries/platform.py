@@ -2,7 +2,7 @@
 
 import asyncio
 import errno
-from typing import cast
+from typing import TYPE_CHECKING
 
 from tgtcore_ibmvio.platform.contract import Adapter, Partner, Platform
 from tgtcore_ibmvio.platform.qemu_pseries.adapter import QemuAdapter
@@ -10,6 +10,9 @@ from tgtcore_ibmvio.platform.qemu_pseries.attach import attach
 from tgtcore_ibmvio.platform.qemu_pseries.machine import Machine
 from tgtcore_ibmvio.platform.qemu_pseries.memory import GuestMemory
 from tgtcore_ibmvio.platform.qemu_pseries.options import QemuPseriesOptions
+
+if TYPE_CHECKING:
+    from pydantic import BaseModel
 
 
 class QemuPseries(Platform):
@@ -22,8 +25,9 @@ class QemuPseries(Platform):
     """
 
     Options = QemuPseriesOptions
+    options: QemuPseriesOptions
 
-    def __init__(self, options: QemuPseriesOptions, loop: asyncio.AbstractEventLoop) -> None:
+    def __init__(self, options: "BaseModel", loop: asyncio.AbstractEventLoop) -> None:
         super().__init__(options, loop)
         self._lock = asyncio.Lock()
         self._memory: GuestMemory | None = None
@@ -32,8 +36,7 @@ class QemuPseries(Platform):
 
     async def open(self, unit_address: int) -> Adapter:
         """Make use of a device; the first call attaches to the guest."""
-        options = cast(QemuPseriesOptions, self.options)
-        machine = await self._attached(options)
+        machine = await self._attached()
         client = machine.clients.get(unit_address)
         if client is None:
             known = ", ".join(f"{unit:#x}" for unit in machine.clients) or "none"
@@ -41,7 +44,7 @@ class QemuPseries(Platform):
         if unit_address in self._opened:
             raise OSError(errno.EBUSY, f"the adapter at {unit_address:#x} is in use")
         self._opened.add(unit_address)
-        return QemuAdapter(client, Partner(options.partition_number, options.partition_name))
+        return QemuAdapter(client, Partner(self.options.partition_number, self.options.partition_name))
 
     async def release(self, adapter: Adapter) -> None:
         """Make no more use of a device."""
@@ -56,12 +59,12 @@ class QemuPseries(Platform):
         if memory is not None:
             memory.close()
 
-    async def _attached(self, options: QemuPseriesOptions) -> Machine:
+    async def _attached(self) -> Machine:
         async with self._lock:
             if self._machine is None:
-                memory = GuestMemory(options.ram)
+                memory = GuestMemory(self.options.ram)
                 try:
-                    self._machine = await attach(options, memory, self.loop)
+                    self._machine = await attach(self.options, memory, self.loop)
                 except BaseException:
                     memory.close()
                     raise
