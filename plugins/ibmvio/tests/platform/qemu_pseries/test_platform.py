@@ -104,6 +104,15 @@ class TestTheQueues:
             adapter.send(ELEMENT)
             await guest.interrupted(1)
 
+    async def test_a_new_queue_interrupts_as_the_old_one_did(self, attached, listener):
+        async with attached() as (guest, adapter):
+            adapter.register(listener)
+            await guest.register()
+            await guest.call(Opcode.FREE_CRQ)
+            await guest.call(Opcode.REG_CRQ, 0x4000, 0x100)
+            adapter.send(ELEMENT)
+            await guest.interrupted(1)
+
 
 class TestInterruptions:
     @pytest.mark.parametrize("msr", [USER_MSR, 0x8000000000009033])

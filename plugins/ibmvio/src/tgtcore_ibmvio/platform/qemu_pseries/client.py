@@ -56,7 +56,8 @@ class Client:
     def signal(self, mode: int) -> None:
         """H_VIO_SIGNAL, which QEMU is about to do.
 
-        A guest that wants no interrupts looks at its queue by itself, and once more when it wants them again.
+        A guest that wants no interrupts looks at its queue by itself, and once more when it wants them again.  A new queue changes
+        nothing about what it wants.
         """
         self._wants_interrupts = bool(mode & 1)
         if self.queue is not None:
@@ -99,7 +100,6 @@ class Client:
 
     def _lose_queue(self, event: TransportEvent) -> None:
         self.queue = None
-        self._wants_interrupts = False
         self._tell(event.element)
 
     def _tell(self, element: bytes) -> None:
