@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 from tgtcore_ibmvio.platform.emulated.client import Access, Call, ClientPartition, Hello, Refused
+from tgtcore_ibmvio.platform.emulated.wire import RETURN
 from tgtcore_ibmvio.platform.hcall import Hcall
 
 FAILED, DEREGISTERED = (bytes((0xFF, code)) + bytes(14) for code in (1, 2))
@@ -79,6 +80,22 @@ async def test_refusals_are_told(bench: Any) -> None:
 def test_there_may_be_no_machine(tmp_path: Any) -> None:
     with pytest.raises(FileNotFoundError):
         ClientPartition.attach(tmp_path / "none.sock", Hello(1, "one", 4096, 0, 4096))
+
+
+@pytest.mark.asyncio
+@pytest.mark.parametrize(
+    ("packet", "problem"),
+    [
+        (b"what", "4 bytes that nobody has asked for"),
+        (RETURN.pack(Call.RESUME, 0), "has answered call 0xf003, expected"),
+    ],
+)
+async def test_a_machine_that_answers_something_else(bench: Any, packet: bytes, problem: str) -> None:
+    client = await bench.attach()
+    asked = asyncio.create_task(client.call(Call.H_ENABLE_CRQ))
+    bench.adapter.connection._link.send(packet)
+    with pytest.raises(ConnectionError, match=problem):
+        await asked
 
 
 @pytest.mark.asyncio

@@ -11,7 +11,7 @@ from tgtcore_ibmvio.platform.hcall import Hcall
 SOURCE = Path(__file__).with_name("echo_partition.c")
 WINDOW = 0x7000_0000_0000
 UNDER_WAY_MAX = 512
-ELEMENTS = 200_000
+ELEMENTS = 100_000
 WARNINGS = ("-Wall", "-Wextra", "-Werror")
 
 

@@ -9,7 +9,8 @@ import errno
 import platform
 from threading import Lock
 
-_ORDERLY = {"x86_64", "AMD64", "i386", "i686", "s390x"}
+_ORDERLY = {"x86_64", "AMD64"}
+"""Machines that keep the order, store 8 bytes at once, and are little-endian as the words in the memory are."""
 
 
 def require_order() -> None:
@@ -21,7 +22,7 @@ def require_order() -> None:
     if machine not in _ORDERLY:
         raise OSError(
             errno.ENOTSUP,
-            f"emulated partitions need a machine that keeps the order of stores, such as x86_64; this is {machine}",
+            f"emulated partitions need a machine that keeps the order of stores, which is x86_64; this is {machine}",
         )
 
 

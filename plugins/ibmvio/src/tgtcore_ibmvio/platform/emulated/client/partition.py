@@ -121,7 +121,10 @@ class Partition:
         if begun is None or len(packet) != RETURN.size:
             raise ConnectionError(f"the machine has sent {len(packet)} bytes that nobody has asked for")
         call, incoming = begun
-        code = Hcall(RETURN.unpack(packet)[1])
+        number, returned = RETURN.unpack(packet)
+        if number != call:
+            raise ConnectionError(f"the machine has answered call {number:#x}, expected {call:#x}")
+        code = Hcall(returned)
         if call is Call.H_FREE_CRQ:
             self._incoming = None
         elif incoming is not None and code in (Hcall.SUCCESS, Hcall.CLOSED):
