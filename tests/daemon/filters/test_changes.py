@@ -137,7 +137,7 @@ async def test_one_that_can_not_move_back_is_a_defect_that_is_logged(
         monkeypatch.setattr("support.fake_filters.Mover.stand_on", lambda self, base: 1 / 0)
         raise ValueError("not on this")
 
-    monkeypatch.setattr("tgtcore_disk.Disk.take_over", refuse)
+    monkeypatch.setattr(type(unit.lu.device), "take_over", refuse)
     with pytest.raises(StoreError, match="not on this"):
         await have(running, MOVER, "layer")
     assert "logical unit a: a filter can't stand where it stood before" in caplog.text
@@ -153,7 +153,7 @@ async def test_filters_that_have_moved_move_back_when_the_device_refuses(
     def refuse(*_: Any) -> None:
         raise ValueError("not on this")
 
-    monkeypatch.setattr("tgtcore_disk.Disk.take_over", refuse)
+    monkeypatch.setattr(type(unit.lu.device), "take_over", refuse)
     with pytest.raises(StoreError, match="not on this"):
         await have(running, MOVER, "layer")
     assert mover.base is (unit.stack and unit.stack.stores[0])
@@ -247,7 +247,7 @@ async def test_what_a_device_refuses_changes_nothing(
         raise ValueError("not on this")
 
     before = unit.store
-    monkeypatch.setattr("tgtcore_disk.Disk.take_over", refuse)
+    monkeypatch.setattr(type(unit.lu.device), "take_over", refuse)
     with pytest.raises(StoreError, match="logical unit a can't work with these filters: not on this"):
         await have(running, "layer")
     assert (unit.store, unit.filters) == (before, ())
