@@ -77,6 +77,8 @@ class VioFabric(Fabric):
     def read(self, segments: Sequence[Segment], into: memoryview, then: Callable[[bool], None]) -> Moved:
         """Copy from the client's memory."""
         copy = self._adapter.read
+        if len(segments) == 1 and len(into) <= self._most:
+            return copy(segments[0].address, into) is _SUCCESS
         return all(
             copy(address, into[start:end]) is _SUCCESS
             for address, start, end in _pieces(segments, len(into), self._most)
@@ -84,9 +86,12 @@ class VioFabric(Fabric):
 
     def write(self, segments: Sequence[Segment], data: "Buffer | Region", then: Callable[[bool], None]) -> Moved:
         """Copy into the client's memory; a region of a file is read there, where the platform has that memory mapped."""
-        if type(data) is Region:
+        if isinstance(data, Region):
             return all(self._fill(segment.address, part) for segment, part in _parts(segments, data))
-        copy, view = self._adapter.write, memoryview(data)  # type: ignore[arg-type]
+        copy = self._adapter.write
+        if len(segments) == 1 and len(data) <= self._most:
+            return copy(segments[0].address, data) is _SUCCESS
+        view = memoryview(data)
         return all(
             copy(address, view[start:end]) is _SUCCESS
             for address, start, end in _pieces(segments, len(view), self._most)

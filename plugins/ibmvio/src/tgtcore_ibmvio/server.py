@@ -128,12 +128,23 @@ class AdapterServer:
     # ---- what the queue tells -------------------------------------------------------------------------------------------
 
     def begin(self) -> None:
-        """A client is there: have a channel for it, or shut the door until there is memory for one."""
-        self._turn = DatagramTurn()
+        """A client is there: have what it needs, or shut the door until there is memory for that."""
         self.connections += 1
+        try:
+            self._begin()
+        except MemoryError:
+            if not self._short:
+                _log.warning("%s: there is no memory for a client now; it has to wait", self)
+            self._short = True
+            self._host.loop.call_soon(self.queue.close)
+        else:
+            self._short = False
+
+    def _begin(self) -> None:
         options, target = self._surroundings.options(), self.find_target()
-        kind = CLIENTS["linux"] if target is None else own_options(target).kind
-        self.mads = MadService(
+        own = None if target is None else own_options(target)
+        kind = CLIENTS["linux"] if own is None else own.kind
+        mads = MadService(
             self.adapter,
             options.partition,
             options.partition_number,
@@ -142,20 +153,14 @@ class AdapterServer:
             lambda: self.session is not None,
         )
         fabric = VioFabric(self.adapter, self.queue, self._surroundings.bounce)
-        devices = VirtualDevices({} if target is None else own_options(target).devices)
         quirks = Quirks(
-            lun=LunFields(devices).__getitem__,
+            lun=LunFields(VirtualDevices({} if own is None else own.devices)).__getitem__,
             underrun_as_over=kind.underrun_as_over,
             sense_bytes_max=SENSE_BYTES_MAX,
             notifies=False,
         )
-        try:
-            channel = Channel(str(self), self.port, fabric, self._surroundings.memory, quirks, options.credits)
-        except MemoryError:
-            self._no_memory()
-            return
-        self._short = False
-        self._channel = fabric.channel = channel
+        fabric.channel = Channel(str(self), self.port, fabric, self._surroundings.memory, quirks, options.credits)
+        self._channel, self.mads, self._turn = fabric.channel, mads, DatagramTurn()
         self.receive = fabric.receive
 
     def end(self, then: Callable[[], None]) -> None:
@@ -177,7 +182,8 @@ class AdapterServer:
 
     def answer_mad(self, address: int, length: int) -> None:
         """Answer a management datagram."""
-        assert self.mads is not None
+        if self.mads is None:
+            return  # the queue is about to close
         try:
             if self._turn.taken:
                 raise BadDatagram("another datagram before the answer to the last")
@@ -187,12 +193,6 @@ class AdapterServer:
             return
         self._turn.taken = True
         self.queue.send(command_element(Format.MAD, answer_length, tag), self._turn)
-
-    def _no_memory(self) -> None:
-        if not self._short:
-            _log.warning("%s: there is no memory for the requests of a client now; it has to wait", self)
-        self._short = True
-        self._host.loop.call_soon(self.queue.close)
 
     def _turn_away(self, address: int, length: int) -> None:
         """Nobody is here to take an information unit: the queue is about to close."""
