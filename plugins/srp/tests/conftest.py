@@ -37,8 +37,8 @@ Moving = tuple[Callable[[], None], Callable[[bool], None]]
 class WireFabric(Fabric):
     """A channel of an initiator with memory; RDMA and sending happen at once, or when the test says so."""
 
-    def __init__(self, may_request: bool) -> None:
-        super().__init__(IU_BYTES_MAX, 256, may_request=may_request)
+    def __init__(self, may_request: bool, iu_bytes_max: int = IU_BYTES_MAX) -> None:
+        super().__init__(iu_bytes_max, 256, may_request=may_request)
         self.ram = bytearray(RAM_BYTES)
         """The initiator's memory, from address 0."""
         self.sent: list[bytes] = []
@@ -282,6 +282,12 @@ def make_bench() -> "Callable[..., Bench]":
         return Bench(memory or Memory(budget_bytes), channels_max)
 
     return make
+
+
+@pytest.fixture
+def make_fabric() -> type[WireFabric]:
+    """Makes a fabric without a channel."""
+    return WireFabric
 
 
 @pytest.fixture

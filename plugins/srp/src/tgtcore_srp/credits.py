@@ -19,7 +19,7 @@ class Credits:
     :param eased: called when withheld credits may be given back again.
     """
 
-    __slots__ = ("_eased", "_memory", "left", "limit", "withheld")
+    __slots__ = ("_eased", "_functions", "_memory", "_owed", "left", "limit", "withheld")
 
     def __init__(self, limit: int, memory: Memory, eased: Callable[[], None]) -> None:
         self.limit = limit
@@ -27,6 +27,10 @@ class Credits:
         """How many more requests the initiator may send, once it has seen all answers."""
         self.withheld = 0
         """Those of requests that have ended, but not come back to the initiator: the memory was short, or there was no answer."""
+        self._functions = 0
+        """Task management functions that have no answer yet."""
+        self._owed = 0
+        """What of the withheld ones their answers are to bring: for the initiator those requests have not ended before."""
         self._memory = memory
         self._eased = eased
 
@@ -41,12 +45,24 @@ class Credits:
     def ended_in_silence(self) -> None:
         """A request has ended without an answer."""
         self.withheld += 1
+        if self._functions:
+            self._owed += 1
+
+    def function_begins(self) -> None:
+        """A task management function begins; requests that it ends in silence come back with its answer, not before."""
+        self._functions += 1
+
+    def function_ends(self) -> None:
+        """It is about to be answered."""
+        self._functions -= 1
+        if not self._functions:
+            self._owed = 0
 
     def give_back(self) -> int:
         """What was withheld and may go back now; the initiator is going to be told."""
-        delta = self.withheld
+        delta = self.withheld - self._owed
         if self._memory.short:
-            delta = max(0, min(delta, REQUEST_LIMIT_MIN - (self.limit - delta)))
+            delta = max(0, min(delta, REQUEST_LIMIT_MIN - (self.limit - self.withheld)))
             self._memory.when_eased(self._eased)
         self.withheld -= delta
         self.left += delta

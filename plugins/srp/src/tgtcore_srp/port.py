@@ -93,7 +93,8 @@ class SrpPort:
 
     def _replace(self, session: Session, channel: "Channel", request: LoginRequest) -> None:
         """The session that is there ends first, so that none of its commands is performed after one of the new one."""
-        result = MultiChannelResult.TERMINATED if session.channels else MultiChannelResult.NO_CHANNELS
+        terminates = request.channels == MultiChannelAction.SINGLE and session.channels
+        result = MultiChannelResult.TERMINATED if terminates else MultiChannelResult.NO_CHANNELS
         session.when_gone(lambda: self.login(channel, request, result))
         for one in list(session.channels):
             one.disconnect("the initiator has logged in anew", LogoutReason.MULTI_CHANNEL_ACTION)

@@ -72,8 +72,15 @@ class TaskManagement:
 
         def answered(response: TmfResponse) -> None:
             code = _CODES[response]
-            session.when_still(concerned, lambda: self._respond(slot, request.tag, code, request.solicited))
+            if response is TmfResponse.TASK_DOES_NOT_EXIST and request.task_tag in session.nexus.tasks:
+                code = ResponseCode.FAILED  # it has another LUN, and goes on
+            session.when_still(concerned, lambda: ended(code))
 
+        def ended(code: ResponseCode) -> None:
+            self._credits.function_ends()
+            self._respond(slot, request.tag, code, request.solicited)
+
+        self._credits.function_begins()
         manage(session.nexus, TmfRequest(function, self._lun(request.lun), request.task_tag), answered)
 
     def _respond(self, slot: "Slot", tag: int, code: ResponseCode, solicited: int) -> None:
