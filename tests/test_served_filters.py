@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from support.one_disk import TARGET, WAIT_S, one_disk, until
 from support.process import Tgtd
 from tgtcore_iscsi.addresses import Address
 from tgtcore_iscsi.initiator.client import Client, Outcome
@@ -16,27 +17,7 @@ from tgtcore.management.client import Client as Manager
 from tgtcore.scsi.sense import SenseKey, parse_sense
 from tgtcore.scsi.status import Status
 
-TARGET = "iqn.2025-01.example:disk"
 INITIATOR, OTHER = "iqn.2025-01.example:host", "iqn.2025-01.example:other"
-CONFIG = """
-plugins = ["iscsi", "disk", "file", "filters"]
-[daemon]
-socket = "tgtd.socket"
-state_directory = "state"
-drain_s = 1
-[logical_units.disk]
-device_type = "disk"
-store = { type = "memory", size = "1M" }
-filters = []
-[transports.iscsi]
-portals = [{ address = "127.0.0.1:0" }]
-isolation = "none"
-[targets."iqn.2025-01.example:disk"]
-transport = "iscsi"
-luns = ["disk"]
-allow = { initiators = ["*"] }
-"""
-_WAIT_S = 20
 
 
 class Site:
@@ -44,7 +25,7 @@ class Site:
 
     def __init__(self, folder: Path, isolation: str) -> None:
         self.folder = folder
-        self._config = CONFIG.replace('"none"', f'"{isolation}"')
+        self._isolation = isolation
         self._path = folder / "tgtd.toml"
         self._write("")
         self.tgtd = Tgtd("--config", self._path, "--json", cwd=folder)
@@ -52,7 +33,16 @@ class Site:
         self._clients: list[Client] = []
 
     def _write(self, filters: str) -> None:
-        self._path.write_text(self._config.replace("filters = []", f"filters = [{filters}]"))
+        self._path.write_text(
+            one_disk(
+                '{ type = "memory", size = "1M" }',
+                "file",
+                "filters",
+                drain_s=1,
+                unit=f"filters = [{filters}]",
+                transport=f'isolation = "{self._isolation}"',
+            )
+        )
 
     def use(self, *filters: str) -> None:
         """Have other filters."""
@@ -61,7 +51,7 @@ class Site:
 
     def ask(self, verb: str, **arguments: Any) -> Any:
         """A management verb on the disk."""
-        return self._manager.call(verb, {"unit": "disk", **arguments})
+        return self._manager.call(verb, {"unit": "data", **arguments})
 
     def figures(self, name: str) -> Any:
         """What a filter tells."""
@@ -70,7 +60,7 @@ class Site:
     def client(self, name: str = INITIATOR) -> Client:
         """An initiator that has heard of the power on."""
         host, port = self.tgtd.ready["urls"][0].split("/")[2].rsplit(":", 1)
-        client = Client(Address(host, int(port)), TARGET, name, timeout_s=_WAIT_S)
+        client = Client(Address(host, int(port)), TARGET, name, timeout_s=WAIT_S)
         self._clients.append(client)
         while client.execute(bytes(6)).status:
             continue
@@ -139,16 +129,9 @@ class Aside:
         return not self._thread.is_alive()
 
     def wait(self) -> Any:
-        self._thread.join(_WAIT_S)
+        self._thread.join(WAIT_S)
         assert self.ended
         return self.result
-
-
-def wait_until(true: Callable[[], bool]) -> None:
-    end = time.monotonic() + _WAIT_S
-    while not true():
-        assert time.monotonic() < end, f"it did not come true in {_WAIT_S} s"
-        time.sleep(0.01)
 
 
 def test_errors_delays_and_rates_for_chosen_commands(site: Site) -> None:
@@ -192,7 +175,7 @@ def test_a_command_in_a_black_hole_until_it_is_released(site: Site) -> None:
     site.ask("filter add", type="black-hole", keys=["commands=WRITE (10)"], name="hole")
     client, other = site.client(), site.client(OTHER)
     writing = Aside(lambda: write(client, 205, b"1" * 512))
-    wait_until(lambda: site.figures("hole")["held"] == 1)
+    until(lambda: site.figures("hole")["held"] == 1)
     assert read(other, 205).data[:1] == bytes(1)
     assert not writing.ended
     assert site.ask("filter do", name="hole", action="release", keys=["count=1"])["result"] == {
@@ -207,7 +190,7 @@ def test_what_is_held_goes_on_when_its_filter_goes(site: Site) -> None:
     site.use('type = "black-hole", commands = "writes"')
     client = site.client()
     writing = Aside(lambda: write(client, 206, b"2" * 512))
-    wait_until(lambda: site.figures("black-hole")["held"] == 1)
+    until(lambda: site.figures("black-hole")["held"] == 1)
     site.ask("filter remove", name="black-hole")
     assert writing.wait().status == Status.GOOD
     assert read(client, 206).data == b"2" * 512
@@ -217,10 +200,10 @@ def test_an_initiator_that_goes_away_takes_its_commands_with_it(site: Site) -> N
     site.use('type = "black-hole", commands = "writes"')
     client, other = site.client(), site.client(OTHER)
     writing = Aside(lambda: write(client, 207, b"3" * 512))
-    wait_until(lambda: site.figures("black-hole")["held"] == 1)
+    until(lambda: site.figures("black-hole")["held"] == 1)
     client.abort()
     assert isinstance(writing.wait(), OSError)
-    wait_until(lambda: site.figures("black-hole")["held"] == 0)
+    until(lambda: site.figures("black-hole")["held"] == 0)
     site.use()
     assert read(other, 207).data == bytes(512)
 
@@ -268,7 +251,7 @@ def test_a_daemon_stops_although_commands_are_held(tmp_path: Path) -> None:
         site.use('type = "black-hole", commands = "writes"')
         client = site.client()
         writing = Aside(lambda: write(client, 5, b"x" * 512))
-        wait_until(lambda: site.figures("black-hole")["held"] == 1)
+        until(lambda: site.figures("black-hole")["held"] == 1)
     finally:
         site.close()
     assert isinstance(writing.wait(), Outcome | OSError)

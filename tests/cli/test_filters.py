@@ -3,43 +3,22 @@
 import json
 import signal
 import subprocess
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from support.one_disk import WAIT_S, one_disk, until
+from support.plans import plan, step
 from support.process import BIN, Tgtd, run
 
-CONFIG = """
-plugins = ["iscsi", "disk", "file", "filters"]
-[daemon]
-socket = "tgtd.sock"
-state_directory = "state"
-drain_s = 5
-[transports.iscsi]
-portals = [{ address = "127.0.0.1:0" }]
-[logical_units.data]
-device_type = "disk"
-store = { type = "memory", size = "1M" }
-[targets."iqn.2025-01.example.tgtcore:disk"]
-transport = "iscsi"
-luns = ["data"]
-allow = { initiators = ["*"] }
-"""
-PLAN = """
-unit = "data"
-[[step]]
-at = 0
-add = { type = "log", path = "data.jsonl" }
-[[step]]
-at = 0
-add = { type = "crash" }
-[[step]]
-at = 0.1
-do = { filter = "crash", action = "crash", seed = 3 }
-"""
-LONG = PLAN + "[[step]]\nat = 100\n"
-WAIT_S = 20
+CONFIG = one_disk('{ type = "memory", size = "1M" }', "file", "filters")
+PLAN = plan(
+    "data",
+    (0, 'add = { type = "log", path = "data.jsonl" }'),
+    (0, 'add = { type = "crash" }'),
+    (0.1, 'do = { filter = "crash", action = "crash", seed = 3 }'),
+)
+LONG = PLAN + step(100)
 
 
 @pytest.fixture
@@ -57,13 +36,6 @@ def elsewhere(tmp_path: Path) -> Path:
     (folder / "p.toml").write_text(PLAN)
     (folder / "long.toml").write_text(LONG)
     return folder
-
-
-def until(true: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + WAIT_S
-    while not true():
-        assert time.monotonic() < deadline
-        time.sleep(0.02)
 
 
 def names(tgtd: Tgtd) -> list[str]:
@@ -92,16 +64,16 @@ def test_filters_are_managed(tgtd: Tgtd, elsewhere: Path) -> None:
 
 
 def test_mistakes_have_their_statuses(tgtd: Tgtd, elsewhere: Path) -> None:
-    (elsewhere / "bad.toml").write_text(PLAN + '[[step]]\nat = 0\nremove = "crsh"\n')
+    (elsewhere / "bad.toml").write_text(PLAN + step(0, 'remove = "crsh"'))
     for words, status, said in [
         (["filter", "add", "data", "dealy"], 2, 'there is no filter called "dealy"; did you mean "delay"?'),
         (["filter", "remove", "data", "x"], 4, 'logical unit data has no filter called "x"'),
         (["filter", "play", "p.tml"], 1, "p.tml: no such file or directory"),
-        (["filter", "play", "bad.toml"], 2, "bad.toml:13: step[3].at: 0 s is before the step above, which is at 0.1 s"),
+        (["filter", "play", "bad.toml"], 2, "bad.toml:12: step[3].at: 0 s is before the step above, which is at 0.1 s"),
         (
             ["filter", "play", "bad.toml"],
             2,
-            'bad.toml:14: step[3].remove: at that time, logical_units.data has no filter called "crsh"',
+            'bad.toml:13: step[3].remove: at that time, logical_units.data has no filter called "crsh"',
         ),
     ]:
         done = run("tgtadm", "--socket", tgtd.ready["socket"], *words, cwd=elsewhere)
@@ -151,3 +123,13 @@ def test_a_plan_ends_with_its_client(tgtd: Tgtd, elsewhere: Path, how: int) -> N
     until(lambda: names(tgtd) == [])
     if how == signal.SIGINT:
         assert "interrupted; the daemon ends the plan and removes what it has added" in said
+
+
+def test_a_plan_ends_with_the_daemon(tgtd: Tgtd, elsewhere: Path) -> None:
+    words = [BIN / "tgtadm", "--socket", tgtd.ready["socket"], "filter", "play", "long.toml"]
+    with subprocess.Popen(words, cwd=elsewhere, stderr=subprocess.PIPE, text=True) as client:
+        until(lambda: names(tgtd) == ["log", "crash"])
+        assert tgtd.stop() == 0
+        assert client.wait(WAIT_S) != 0
+    assert [word for word in ("WARNING", "ERROR", "Traceback") if word in tgtd.log] == []
+    assert tgtd.log.count("plan long.toml has ended with the daemon") == 1

@@ -3,32 +3,17 @@
 import json
 import signal
 import subprocess
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 from oracle.harsh_stores import environment
 from support import keeping_file
+from support.one_disk import WAIT_S, one_disk, until
 from support.process import BIN, Tgtd, run
 
-CONFIG = """
-plugins = ["iscsi", "disk", "keeping"]
-[daemon]
-socket = "tgtd.sock"
-state_directory = "state"
-drain_s = 5
-[transports.iscsi]
-portals = [{ address = "127.0.0.1:0" }]
-[logical_units.data]
-device_type = "disk"
-store = { type = "keeping-file", path = "data.img", held_up_by = "held" }
-[targets."iqn.2025-01.example.tgtcore:disk"]
-transport = "iscsi"
-luns = ["data"]
-allow = { initiators = ["*"] }
-"""
-WAIT_S = 20
+CONFIG = one_disk('{ type = "keeping-file", path = "data.img", held_up_by = "held" }', "keeping")
 
 
 @pytest.fixture
@@ -37,13 +22,6 @@ def tgtd(tmp_path: Path) -> Iterator[Tgtd]:
     environ = environment(tmp_path, {keeping_file.NAME: keeping_file.__name__})
     with Tgtd("--config", "c.toml", "--json", cwd=tmp_path, env=environ) as tgtd:
         yield tgtd
-
-
-def until(true: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + WAIT_S
-    while not true():
-        assert time.monotonic() < deadline
-        time.sleep(0.02)
 
 
 def refused(tgtd: Tgtd, status: int, *words: str) -> str:
@@ -137,46 +115,30 @@ def test_a_copy_of_a_snapshot_is_a_file_of_its_own(tgtd: Tgtd, tmp_path: Path) -
     assert "file exists" in refused(tgtd, 1, "snapshot", "clone", "data", "one", str(tmp_path / "copy.img"))
 
 
-def test_who_interrupts_tgtadm_gives_a_copy_up(tgtd: Tgtd, tmp_path: Path) -> None:
+@contextmanager
+def copying(tgtd: Tgtd, tmp_path: Path) -> Iterator["subprocess.Popen[str]"]:
+    """Somebody copies a snapshot, and is held up half-way; at the end nothing is left of the copy."""
     tgtd.admin("snapshot", "create", "data", "one")
     (tmp_path / "held").touch()
-    words = [
-        BIN / "tgtadm",
-        "--socket",
-        tgtd.ready["socket"],
-        "snapshot",
-        "clone",
-        "data",
-        "one",
-        tmp_path / "copy.img",
-    ]
+    copy, part = tmp_path / "copy.img", tmp_path / "copy.img.part"
+    words = [BIN / "tgtadm", "--socket", tgtd.ready["socket"], "snapshot", "clone", "data", "one", copy]
     with subprocess.Popen(words, stderr=subprocess.PIPE, text=True) as tgtadm:
+        until(part.exists)
+        yield tgtadm
+    until(lambda: not part.exists())
+    assert not copy.exists()
+
+
+def test_who_interrupts_tgtadm_gives_a_copy_up(tgtd: Tgtd, tmp_path: Path) -> None:
+    with copying(tgtd, tmp_path) as tgtadm:
         assert tgtadm.stderr is not None
         assert tgtadm.stderr.readline().startswith("[##########..........] 50% of 0.0 GiB, about ")
-        assert (tmp_path / "copy.img.part").exists()
         tgtadm.send_signal(signal.SIGINT)
         assert tgtadm.wait(WAIT_S) == 130
         assert "interrupted; the daemon gives it up" in tgtadm.stderr.read()
-    until(lambda: not (tmp_path / "copy.img.part").exists())
-    assert not (tmp_path / "copy.img").exists()
 
 
 def test_a_stop_gives_a_copy_up(tgtd: Tgtd, tmp_path: Path) -> None:
-    tgtd.admin("snapshot", "create", "data", "one")
-    (tmp_path / "held").touch()
-    words = [
-        BIN / "tgtadm",
-        "--socket",
-        tgtd.ready["socket"],
-        "snapshot",
-        "clone",
-        "data",
-        "one",
-        tmp_path / "copy.img",
-    ]
-    with subprocess.Popen(words, stderr=subprocess.DEVNULL) as tgtadm:
-        until(lambda: (tmp_path / "copy.img.part").exists())
+    with copying(tgtd, tmp_path) as tgtadm:
         assert tgtd.stop() == 0
         assert tgtadm.wait(WAIT_S) != 0
-    assert not (tmp_path / "copy.img.part").exists()
-    assert not (tmp_path / "copy.img").exists()

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 from management.conftest import Managed
+from support.plans import plan, step
 
 from tgtcore.daemon.audience import Audience, heard_by
 from tgtcore.errors import ConfigError, TgtError
@@ -16,22 +17,15 @@ from tgtcore.management.protocol import Code, code_of
 
 pytestmark = pytest.mark.asyncio
 
-PLAN = """
-unit = "a"
-[[step]]
-at = 0
-add = { type = "hold", name = "h" }
-[[step]]
-at = 0.05
-do = { filter = "h", action = "add-up", of = 3 }
-[[step]]
-at = 0.1
-add = { type = "layer" }
-[[step]]
-at = 0.1
-remove = "h"
-"""
-FAILS = '[[step]]\nat = 0.1\ndo = { filter = "layer", action = "x" }\n'
+PLAN = plan(
+    "a",
+    (0, 'add = { type = "hold", name = "h" }'),
+    (0.05, 'do = { filter = "h", action = "add-up", of = 3 }'),
+    (0.1, 'add = { type = "layer" }'),
+    (0.1, 'remove = "h"'),
+)
+FAILS = step(0.1, 'do = { filter = "layer", action = "x" }')
+WAITS, WAITS_LONG = step(0.3), step(100)
 
 
 def filters(manage: Managed) -> list[str]:
@@ -39,7 +33,7 @@ def filters(manage: Managed) -> list[str]:
 
 
 async def played(
-    manage: Managed, more: str, gone: Callable[[], bool] = lambda: False, plan: str = PLAN
+    manage: Managed, more: str, gone: Callable[[], bool] = lambda: False, text: str = PLAN
 ) -> "asyncio.Future[list[dict[str, Any]]]":
     """Play the plan with more steps, until those of it are done."""
     there = asyncio.Event()
@@ -49,7 +43,7 @@ async def played(
             there.set()
 
     with heard_by(Audience(tell, gone)):
-        playing = asyncio.ensure_future(manage("filter play", text=plan + more))
+        playing = asyncio.ensure_future(manage("filter play", text=text + more))
     await asyncio.wait_for(there.wait(), 10)
     assert filters(manage) == ["layer"]
     return playing
@@ -75,7 +69,7 @@ async def test_steps_are_done_in_time_and_told(manage: Managed) -> None:
     assert filters(manage) == []
 
 
-@pytest.mark.parametrize("arguments", [{"text": "keep = true" + PLAN}, {"text": PLAN, "keep": True}])
+@pytest.mark.parametrize("arguments", [{"text": "keep = true\n" + PLAN}, {"text": PLAN, "keep": True}])
 async def test_what_it_has_added_can_stay(manage: Managed, arguments: dict[str, Any]) -> None:
     assert len(await manage("filter play", **arguments)) == 4
     assert filters(manage) == ["layer"]
@@ -88,7 +82,7 @@ async def test_what_was_there_before_stays(manage: Managed) -> None:
 
 
 async def test_nothing_happens_if_anything_is_wrong(manage: Managed) -> None:
-    with pytest.raises(ConfigError, match=r"p.toml:17: step\[4\].do.action"):
+    with pytest.raises(ConfigError, match=r"p.toml:16: step\[4\].do.action"):
         await manage("filter play", text=PLAN + FAILS, name="p.toml")
     assert filters(manage) == []
     rows = await manage("filter play", text=PLAN, dry_run=True)
@@ -115,7 +109,7 @@ async def test_an_action_that_fails_ends_it(manage: Managed) -> None:
 
 async def test_it_ends_when_nobody_waits_any_more(manage: Managed) -> None:
     gone = False
-    playing = await played(manage, "[[step]]\nat = 100\n", lambda: gone)
+    playing = await played(manage, WAITS_LONG, lambda: gone)
     gone = True
     with pytest.raises(TgtError, match="was interrupted before step 5; removed again: layer of a") as caught:
         await asyncio.wait_for(playing, 5)
@@ -124,14 +118,13 @@ async def test_it_ends_when_nobody_waits_any_more(manage: Managed) -> None:
 
 
 async def test_it_is_cancelled(manage: Managed) -> None:
-    playing = await played(manage, "[[step]]\nat = 100\n")
+    playing = await played(manage, WAITS_LONG)
     playing.cancel()
     with pytest.raises(asyncio.CancelledError):
         await playing
     assert filters(manage) == []
 
 
-WAITS = "[[step]]\nat = 0.3\n"
 OTHERS = [
     ("filter add", {"type": "layer", "keys": ["tag=other"]}),
     ("filter add", {"type": "layer"}),
@@ -167,11 +160,11 @@ async def test_what_others_have_changed_stays(manage: Managed) -> None:
 
 
 @pytest.mark.parametrize(
-    "step", ['remove = "layer"', 'change = { name = "layer", tag = "x" }', 'do = { filter = "layer", action = "cut" }']
+    "keys", ['remove = "layer"', 'change = { name = "layer", tag = "x" }', 'do = { filter = "layer", action = "cut" }']
 )
-async def test_a_step_does_nothing_to_what_others_have_put_in_its_place(manage: Managed, step: str) -> None:
-    plan = PLAN.replace('"layer"', '"power", name = "layer"')
-    playing = await played(manage, f"[[step]]\nat = 0.3\n{step}\n", plan=plan)
+async def test_a_step_does_nothing_to_what_others_have_put_in_its_place(manage: Managed, keys: str) -> None:
+    text = PLAN.replace('"layer"', '"power", name = "layer"')
+    playing = await played(manage, step(0.3, keys), text=text)
     await manage("filter remove", unit="a", name="layer")
     await manage("filter add", unit="a", type="power", name="layer")
     with pytest.raises(
@@ -182,7 +175,7 @@ async def test_a_step_does_nothing_to_what_others_have_put_in_its_place(manage: 
 
 
 async def test_what_it_has_changed_itself_and_what_was_made_anew_is_its_own(manage: Managed) -> None:
-    playing = await played(manage, '[[step]]\nat = 0.1\nchange = { name = "layer", tag = "x" }\n' + WAITS)
+    playing = await played(manage, step(0.1, 'change = { name = "layer", tag = "x" }') + WAITS)
     part = manage.daemon.inventory.units["a"].filters[0]
     await manage("filter add", unit="a", type="power")  # beneath it, and it can't move
     assert manage.daemon.inventory.units["a"].filters[0].filter is not part.filter
@@ -190,11 +183,11 @@ async def test_what_it_has_changed_itself_and_what_was_made_anew_is_its_own(mana
     assert filters(manage) == ["power"]
 
 
-@pytest.mark.parametrize("step", ["", 'do = { filter = "layer", action = "cut" }', 'remove = "layer"'])
-async def test_it_ends_with_the_daemon(manage: Managed, caplog: pytest.LogCaptureFixture, step: str) -> None:
+@pytest.mark.parametrize("keys", ["", 'do = { filter = "layer", action = "cut" }', 'remove = "layer"'])
+async def test_it_ends_with_the_daemon(manage: Managed, caplog: pytest.LogCaptureFixture, keys: str) -> None:
     caplog.set_level(logging.INFO)
-    plan = PLAN.replace('"layer"', '"power", name = "layer"')
-    playing = await played(manage, f"[[step]]\nat = 0.3\n{step}\n[[step]]\nat = 100\n", plan=plan)
+    text = PLAN.replace('"layer"', '"power", name = "layer"')
+    playing = await played(manage, step(0.3, keys) + WAITS_LONG, text=text)
     await manage.daemon.stop()
     with pytest.raises(TgtError, match=r"plan plan has ended with the daemon, after . of 6 steps") as caught:
         await asyncio.wait_for(playing, 5)
@@ -229,6 +222,6 @@ async def test_a_client_hears_of_it_between_steps(manage: Managed, monkeypatch: 
     monkeypatch.setattr("tgtcore.management.plans.playing._LOOK_S", 0.01)
     told: list[Any] = []
     with heard_by(Audience(told.append)):
-        await manage("filter play", text='[[step]]\nat = 1\nnote = "done"\n')
+        await manage("filter play", text=step(1, 'note = "done"'))
     assert told[0].next_in_s > 0
     assert (told[0].what, told[-1].what, told[-1].next_in_s) == ("", "done", None)

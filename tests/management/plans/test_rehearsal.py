@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 from management.conftest import Managed
+from support.plans import plan
 
 from tgtcore.config import parse
 from tgtcore.errors import ConfigError
@@ -13,32 +14,16 @@ pytestmark = pytest.mark.asyncio
 
 A, B = (f'unit = "{unit}"\n[[step]]\nat = 0\n' for unit in "ab")
 NEXT = "\n[[step]]\nat = 1\n"
-GOOD = """
-unit = "a"
-[[step]]
-at = 0
-add = { type = "hold", name = "h" }
-[[step]]
-at = 1.5
-unit = "b"
-add = { type = "power" }
-note = "power may be cut"
-[[step]]
-at = 1.5
-change = { name = "h", tag = "x" }
-[[step]]
-at = 2
-do = { filter = "h", action = "add-up", of = 3 }
-[[step]]
-at = 3
-add = { type = "layer" }
-before = "h"
-[[step]]
-at = 4
-remove = "h"
-[[step]]
-at = 5
-"""
+GOOD = plan(
+    "a",
+    (0, 'add = { type = "hold", name = "h" }'),
+    (1.5, 'unit = "b"\nadd = { type = "power" }\nnote = "power may be cut"'),
+    (1.5, 'change = { name = "h", tag = "x" }'),
+    (2, 'do = { filter = "h", action = "add-up", of = 3 }'),
+    (3, 'add = { type = "layer" }\nbefore = "h"'),
+    (4, 'remove = "h"'),
+    (5, ""),
+)
 
 
 def rehearsed(manage: Managed, text: str) -> Plan:
@@ -47,8 +32,8 @@ def rehearsed(manage: Managed, text: str) -> Plan:
 
 
 async def test_steps_are_told_in_words(manage: Managed) -> None:
-    plan = rehearsed(manage, GOOD)
-    assert [(step.at_s, step.unit, step.what) for step in plan.steps] == [
+    found = rehearsed(manage, GOOD)
+    assert [(step.at_s, step.unit, step.what) for step in found.steps] == [
         (0, "a", "add h (hold)"),
         (1.5, "b", "add power: power may be cut"),
         (1.5, "a", "change h"),
@@ -57,13 +42,13 @@ async def test_steps_are_told_in_words(manage: Managed) -> None:
         (4, "a", "remove h"),
         (5, "a", "wait"),
     ]
-    assert not plan.keep
+    assert not found.keep
     assert manage.daemon.inventory.units["a"].filters == ()
 
 
 async def test_layers_of_the_store_can_be_asked(manage: Managed) -> None:
-    plan = rehearsed(manage, '[[step]]\nat = 0\nunit = "b"\ndo = { filter = "power", action = "cut" }\n')
-    assert (plan.steps[0].filter, plan.steps[0].asks) == ("power", ("cut", {}))
+    found = rehearsed(manage, '[[step]]\nat = 0\nunit = "b"\ndo = { filter = "power", action = "cut" }\n')
+    assert (found.steps[0].filter, found.steps[0].asks) == ("power", ("cut", {}))
 
 
 @pytest.mark.parametrize(
