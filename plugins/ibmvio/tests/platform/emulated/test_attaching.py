@@ -179,6 +179,16 @@ async def test_without_memory_a_partition_is_refused(bench: Any, monkeypatch: py
 
 
 @pytest.mark.asyncio
+async def test_memory_that_can_not_be_sealed_is_not_kept(bench: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refused(*_: Any) -> int:
+        raise PermissionError(errno.EPERM, "Operation not permitted")
+
+    monkeypatch.setattr(fcntl, "fcntl", refused)
+    with pytest.raises(Refused, match="Operation not permitted"):
+        await bench.attach()
+
+
+@pytest.mark.asyncio
 async def test_without_descriptors_attaching_waits(bench: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(port, "_PAUSE_S", 0.01)
     full = bench.adapter._port._listening

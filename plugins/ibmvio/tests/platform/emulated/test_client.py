@@ -1,6 +1,8 @@
 """Client partitions in Python: one that waits, in a thread and in a process of its own, and one for event loops."""
 
 import asyncio
+import os
+import socket
 import subprocess
 import sys
 import threading
@@ -9,10 +11,11 @@ from typing import Any
 
 import pytest
 from tgtcore_ibmvio.platform.emulated.client import Access, Call, ClientPartition, Hello, Refused
-from tgtcore_ibmvio.platform.emulated.wire import RETURN
+from tgtcore_ibmvio.platform.emulated.wire import MAGIC, RETURN, WELCOME
 from tgtcore_ibmvio.platform.hcall import Hcall
 
 FAILED, DEREGISTERED = (bytes((0xFF, code)) + bytes(14) for code in (1, 2))
+HELLO = Hello(1, "one", 4096, 0, 4096)
 ELEMENT = b"\x80" * 16
 
 
@@ -96,6 +99,31 @@ async def test_a_machine_that_answers_something_else(bench: Any, packet: bytes, 
     bench.adapter.connection._link.send(packet)
     with pytest.raises(ConnectionError, match=problem):
         await asked
+
+
+GOOD = WELCOME.pack(MAGIC, 1, 0, 7, 0, 5 * 4096, 4096, 8192, 12288, b"")
+FALSE_WELCOMES = {
+    "nothing": (b"", 0, "the machine has gone without an answer"),
+    "short": (GOOD[:-1], 3, "the machine has gone without an answer"),
+    "other": (b"WHATEVER" + GOOD[8:], 3, "whoever answers is no machine with partitions"),
+    "no descriptors": (GOOD, 0, "the machine gave 0 descriptors, expected 3"),
+    "no memory": (GOOD, 3, "Permission denied"),
+}
+
+
+@pytest.mark.parametrize(("welcome", "count", "problem"), FALSE_WELCOMES.values(), ids=FALSE_WELCOMES)
+def test_who_is_no_machine(welcome: bytes, count: int, problem: str) -> None:
+    before = len(os.listdir("/proc/self/fd"))
+    reading, writing = os.pipe()
+    ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    with ours, theirs:
+        socket.send_fds(theirs, [welcome], [reading] * count)
+        theirs.shutdown(socket.SHUT_WR)
+        with pytest.raises((OSError, ValueError), match=problem):
+            ClientPartition(ours, HELLO)
+    os.close(reading)
+    os.close(writing)
+    assert len(os.listdir("/proc/self/fd")) == before
 
 
 @pytest.mark.asyncio
