@@ -181,6 +181,7 @@ print("all", got)
 """
 
 
+@pytest.mark.slow
 @pytest.mark.asyncio
 async def test_a_process_and_the_server_at_the_same_time(bench: Any) -> None:
     """Both processors write and read the queues at once, and everything comes once and in order."""
