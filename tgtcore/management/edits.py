@@ -198,7 +198,8 @@ def assign(assignments: Iterable[str]) -> dict[str, Any]:
 
 def _value(written: str) -> Any:
     if "\n" not in written:
-        check_key_parts(written)
+        if written.lstrip().startswith(("{", "[")):  # else there are no keys in it, and dots are those of a name or a number
+            check_key_parts(written)
         try:
             return tomllib.loads(f"value = {written}")["value"]
         except (ValueError, RecursionError):  # no TOML, or a whole number of thousands of digits

@@ -87,6 +87,9 @@ def test_one_that_nobody_has_asked_for_anew_keeps_its_number(registry: Registry)
     assert [part.number for part in anew.parts] == numbers
     assert anew.gone == ()
     assert anew.parts[1] is before.parts[1]
+    reloaded = FilterConfig("layer", "layer", type("FakeOptions", (FakeOptions,), {})())
+    assert reloaded != before.parts[0].config
+    assert fitted(registry, reloaded, on=before).parts[0].number == numbers[0]
     other = fitted(registry, config("layer", tag="x"), config("hold", "power"), on=before)
     assert not set(numbers) & {part.number for part in other.parts}
 
