@@ -198,7 +198,9 @@ def assign(assignments: Iterable[str]) -> dict[str, Any]:
 
 def _value(written: str) -> Any:
     if "\n" not in written:
-        if written.lstrip().startswith(("{", "[")):  # else there are no keys in it, and dots are those of a name or a number
+        if written.lstrip().startswith(
+            ("{", "[")
+        ):  # else there are no keys in it, and dots are those of a name or a number
             check_key_parts(written)
         try:
             return tomllib.loads(f"value = {written}")["value"]
