@@ -77,7 +77,7 @@ class Connection:
     def _on_bell(self) -> None:
         if not doorbell.hear(self._heard):
             self._loop.remove_reader(self._heard)  # if it has gone, its socket tells
-        self.queues.wake()
+        self.queues.rung()
 
     def _on_link(self) -> None:
         """A call, or the end: what was sent before goes before it, but a queue that never gets empty does not put it off."""

@@ -96,8 +96,13 @@ class QueuePair:
         """Whether there is an element that the server is going to hear."""
         return self._listener is not None and self._incoming.ready()
 
+    def rung(self) -> None:
+        """There may be elements: let the server hear them at once, unless others have been heard in this turn of the loop."""
+        if self._turn is None:
+            self._hear()
+
     def wake(self) -> None:
-        """There may be elements: let the server hear them, in a later turn of the loop if others have been heard in this one."""
+        """There may be elements: let the server hear them in the next turn of the loop."""
         if self._turn is None:
             self._turn = self._loop.call_soon(self._hear)
 
