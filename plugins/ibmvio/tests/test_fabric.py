@@ -170,6 +170,16 @@ def test_a_region_goes_into_the_memory_of_the_client(fabric, adapter, region, se
     assert ("write" in adapter.calls) == (not mapped), "where memory is mapped, reading the file is the only copy"
 
 
+def test_memory_in_more_pieces_than_one_system_call_takes(fabric, adapter, region, monkeypatch):
+    memory = memoryview(adapter.memory)
+    pieces = [memory[at : at + 3] for at in range(0x8000, 0x8000 + len(DATA) - 2, 3)]
+    pieces.append(memory[0x8000 + 3 * len(pieces) : 0x8000 + len(DATA)])
+    assert len(pieces) > 2 * os.sysconf("SC_IOV_MAX")
+    monkeypatch.setattr(adapter, "views", lambda address, length, *, writable: pieces)
+    assert fabric.write(SEGMENTS[0], region, never) is True
+    assert client_memory(adapter, SEGMENTS[0], len(DATA)) == DATA
+
+
 @pytest.mark.parametrize("mapped", [False, True])
 def test_a_file_that_has_become_shorter(fabric, adapter, region, tmp_path, mapped):
     adapter.maps_memory = mapped

@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 
 _SUCCESS = Hcall.SUCCESS
 _SRP = Format.SRP
+_VIEWS_MAX = os.sysconf("SC_IOV_MAX")
+"""For one system call."""
 
 
 class VioFabric(Fabric):
@@ -137,7 +139,7 @@ def _read_in(region: Region, views: Sequence[memoryview]) -> bool:
     fd, at, remaining = region.fd, region.offset, [view for view in views if len(view)]
     try:
         while remaining:
-            count = os.preadv(fd, remaining, at)
+            count = os.preadv(fd, remaining[:_VIEWS_MAX], at)
             if count == 0:
                 return False
             at += count
