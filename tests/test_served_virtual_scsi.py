@@ -1,0 +1,182 @@
+"""Virtual SCSI as a daemon serves it by its configuration: what client partitions meet, from a scan to a daemon that comes back."""
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from support.process import Tgtd
+from tgtcore_ibmvio.addressing import VirtualDevice
+from tgtcore_ibmvio.client import Rejected, VioClient
+
+from tgtcore.scsi.status import Status
+
+CONFIG = """
+plugins = ["ibmvio", "disk", "file"]
+[daemon]
+socket = "tgtd.socket"
+state_directory = "state"
+drain_s = 1
+[transports.ibmvio]
+isolation = "none"
+portals = [{ address = "30000003", location = "U9117.MMA.1023456-V1-C3" }]
+[transports.ibmvio.emulated]
+directory = "DIRECTORY"
+[logical_units.root]
+device_type = "disk"
+store = { type = "file", path = "root.img", create = true, size = "1M" }
+[logical_units.data]
+device_type = "disk"
+store = { type = "memory", size = "2M" }
+[targets.lpar2]
+transport = "ibmvio"
+adapters = ["U9117.MMA.1023456-V1-C3"]
+luns = ["root", "data"]
+devices = { "0:1:0" = 0, "0:2:0" = 1 }
+allow = { initiators = ["lpar2"] }
+"""
+INQUIRY, READY, CAPACITY = bytes.fromhex("120000006000"), bytes(6), b"\x25" + bytes(9)
+REPORT_LUNS = bytes.fromhex("a00000000000000010000000")
+BLOCK = 512
+
+
+class Site:
+    """A daemon and its client partitions."""
+
+    def __init__(self, folder: Path, isolation: str) -> None:
+        self.folder = folder
+        self.clients: list[VioClient] = []
+        user = '"process"\nuser = "root"' if isolation == "process" and os.geteuid() == 0 else f'"{isolation}"'
+        text = CONFIG.replace("DIRECTORY", str(folder / "vio")).replace('"none"', user)
+        (folder / "tgtd.toml").write_text(text)
+        self.start()
+
+    def start(self) -> None:
+        """Start the daemon."""
+        self.tgtd = Tgtd("--config", self.folder / "tgtd.toml", "--json", cwd=self.folder)
+
+    def stop(self) -> None:
+        """Stop it in an orderly way."""
+        with self.tgtd:
+            assert self.tgtd.stop() == 0, self.tgtd.log
+
+    def client(self, name: str = "lpar2", adapter: str = "30000003") -> VioClient:
+        """A client partition that has shaken hands."""
+        client = VioClient.attach(self.folder / "vio" / f"{adapter}.sock", name, 2, requests=8)
+        self.clients.append(client)
+        client.connect()
+        return client
+
+    def shown(self, adapter: str = "30000003") -> Any:
+        """What ``tgtadm ibmvio show`` tells of an adapter."""
+        return self.tgtd.admin("ibmvio", "show")[adapter]
+
+
+@pytest.fixture(scope="module", params=["none", pytest.param("process", marks=pytest.mark.slow)])
+def served(tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureRequest) -> Iterator[Site]:
+    """One daemon for all tests: it takes most of their time to start."""
+    site = Site(tmp_path_factory.mktemp("site"), request.param)
+    yield site
+    site.stop()
+
+
+@pytest.fixture
+def site(served: Site) -> Iterator[Site]:
+    yield served
+    for client in served.clients:
+        client.close()
+    served.clients.clear()
+
+
+def lun(device: str) -> int:
+    return int.from_bytes(VirtualDevice.parse(device).field, "big")
+
+
+def run(client: VioClient, cdb: bytes, device: str, **how: Any) -> bytes:
+    """Data of a command, which is repeated until all unit attentions are told."""
+    while True:
+        response, data = client.execute(cdb, lun(device), **how)
+        if response.status == Status.CHECK_CONDITION and response.sense[2] == 6:
+            continue
+        assert response.status == Status.GOOD, response
+        return data
+
+
+def transfer(opcode: int, block: int, blocks: int) -> bytes:
+    return bytes((opcode, 0)) + block.to_bytes(4, "big") + b"\0" + blocks.to_bytes(2, "big") + b"\0"
+
+
+def scan(client: VioClient) -> list[str]:
+    """The virtual devices of bus 0 that a client finds as Linux looks for them."""
+    found = []
+    for target in range(4):
+        run(client, INQUIRY, f"0:{target}:0", room=96)
+        data = run(client, REPORT_LUNS, f"0:{target}:0", room=4096)
+        for at in range(8, 8 + int.from_bytes(data[:4], "big"), 8):
+            device = f"0:{target}:{data[at + 1]}"
+            if run(client, INQUIRY, device, room=96)[0] == 0:
+                found.append(device)
+    return found
+
+
+def test_a_client_finds_its_devices_and_uses_them(site: Site) -> None:
+    client = site.client()
+    client.log_in()
+    assert scan(client) == ["0:1:0", "0:2:0"]
+    for device, size in (("0:1:0", 1 << 20), ("0:2:0", 2 << 20)):
+        capacity = run(client, CAPACITY, device, room=8)
+        assert int.from_bytes(capacity[:4], "big") == size // BLOCK - 1
+        for pieces, blocks in ((1, 1), (3, 8), (5, 300)):
+            data = os.urandom(blocks * BLOCK)
+            run(client, transfer(0x2A, 7, blocks), device, data_out=data, pieces=pieces)
+            assert (
+                run(client, transfer(0x28, 7, blocks), device, room=len(data), pieces=pieces, table_only=True) == data
+            )
+    shown = site.shown()
+    assert (shown["state"], shown["partner"], shown["sessions"]) == ("connected", "lpar2 (2)", 1)
+    (session,) = site.tgtd.admin("session", "list")
+    assert (session["id"], session["initiator"], session["portal"]) == ("30000003", "lpar2", "30000003")
+
+
+def test_who_is_not_allowed_stays_outside(site: Site) -> None:
+    with pytest.raises(Rejected):
+        site.client("lpar3").log_in()
+    assert site.tgtd.admin("session", "list") == []
+
+
+def test_an_adapter_is_added_and_removed_while_the_daemon_runs(site: Site) -> None:
+    client = site.client()
+    client.log_in()
+    site.tgtd.admin("portal", "add", "30000004", "--transport", "ibmvio")
+    assert [portal["address"] for portal in site.tgtd.admin("portal", "list")] == ["30000003", "30000004"]
+    assert site.shown("30000004")["state"] == "closed", "it leads to no target"
+    site.tgtd.admin("portal", "remove", "30000004", "--transport", "ibmvio")
+    assert list(site.tgtd.admin("ibmvio", "show")) == ["30000003"]
+    assert run(client, READY, "0:1:0") == b""
+
+
+def test_a_session_that_is_removed_may_come_again(site: Site) -> None:
+    client = site.client()
+    client.log_in()
+    site.tgtd.admin("session", "remove", "30000003", "--transport", "ibmvio")
+    with pytest.raises(ConnectionError):
+        client.execute(READY, lun("0:1:0"))
+    client.close()
+    again = site.client()
+    again.log_in()
+    assert run(again, READY, "0:1:0") == b""
+
+
+def test_a_daemon_that_comes_back_has_what_was_written(site: Site) -> None:
+    client = site.client()
+    client.log_in()
+    data = os.urandom(64 * BLOCK)
+    run(client, transfer(0x2A, 9, 64), "0:1:0", data_out=data)
+    site.stop()
+    with pytest.raises(ConnectionError):
+        client.execute(READY, lun("0:1:0"))
+    site.start()
+    again = site.client()
+    again.log_in()
+    assert run(again, transfer(0x28, 9, 64), "0:1:0", room=len(data)) == data
