@@ -22,6 +22,9 @@ from tgtcore.store import OpenStore, SnapshotInfo, Store
 _STORE_S = 5.0
 """What a store may take where nobody says, besides the commands that run."""
 
+_FLUSHES_BEFORE = 2
+"""So that little is left to do while the logical unit is paused: the last one has only what came during the one before."""
+
 
 class Done(NamedTuple):
     """What was done to a snapshot, and how long its logical unit was paused for it."""
@@ -212,7 +215,8 @@ async def _paused(unit: Unit, what: str, act: Callable[[], Awaitable[SnapshotInf
     ends_at = loop.time() + timeout_s
     try:
         async with asyncio.timeout_at(ends_at):
-            await flush(unit)  # so that little is left to do while it is paused
+            for _ in range(_FLUSHES_BEFORE):
+                await flush(unit)
     except TimeoutError:
         raise DrainTimeout(f"{why} has not begun after {timeout_s:g} s: its store takes long to flush") from None
     pause = Pause(unit.lu, why)
@@ -222,7 +226,8 @@ async def _paused(unit: Unit, what: str, act: Callable[[], Awaitable[SnapshotInf
 
 async def _act(unit: Unit, pause: Pause, act: Callable[[], Awaitable[SnapshotInfo]]) -> Done:
     try:
-        await flush(unit)
+        if unit.stack is not None and unit.stack.top is not keeper_of(unit):
+            await flush(unit)  # the keeper itself makes durable what it keeps
         snapshot = await act()
     finally:
         pause.end()

@@ -266,7 +266,7 @@ class Store(Operable, ABC):
         """Keep the content as it is now: with every write that has returned, and with no later one.
 
         When it returns the snapshot is durable, and so is what it holds.  Called, as ``revert_snapshot``, while no other call is
-        under way, so the shorter it takes the better, and after a flush of all that stands on this store.
+        under way, so the shorter it takes the better, and after a flush of all that stands on this store, if anything does.
 
         :raises StoreError: the name can't be, or is the name or the id of another snapshot; nothing has changed.
         """

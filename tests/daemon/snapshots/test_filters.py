@@ -30,7 +30,9 @@ async def test_what_a_filter_keeps_is_in_a_snapshot(start: Start) -> None:
     assert unit.stack is not None
     assert isinstance(unit.stack.top, Layer)
     assert unit.stack.top.kept
+    store_of(running).calls.clear()
     await create_snapshot(unit, lambda _: "one", 5)
+    assert store_of(running).calls == ["write", "flush", "flush", "flush", "create"], "the last one while it is paused"
     assert store_of(running).content[:512] == X
     with pytest.raises(
         StoreError,

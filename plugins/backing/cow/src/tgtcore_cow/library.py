@@ -6,7 +6,7 @@ from os import PathLike
 from pathlib import Path
 from typing import Any, Self
 
-from tgtcore import Buffer, Extent, StoreError
+from tgtcore import Buffer, Extent, SnapshotInfo, StoreError
 from tgtcore_cow.chain import Chain
 from tgtcore_cow.cloning import clone_into_file
 from tgtcore_cow.files import HostFile
@@ -208,6 +208,11 @@ class Qcow2Image(Image):
             raise StoreError(
                 f"{length} bytes at {offset} are not all within the disk; expected a range within {self.size_bytes} bytes"
             )
+
+    def create_snapshot(self, name: str) -> SnapshotInfo:
+        """Keep the disk as it is at some moment of this call, durably; others wait for a part of it only."""
+        self.flush()
+        return super().create_snapshot(name)
 
     # ---- its end ----------------------------------------------------------------------------------------------------
 

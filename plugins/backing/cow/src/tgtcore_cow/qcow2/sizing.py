@@ -6,7 +6,7 @@ from tgtcore import StoreError
 from tgtcore_cow.qcow2.clearing import Clearing
 from tgtcore_cow.qcow2.layout import L1_BYTES_MAX
 from tgtcore_cow.qcow2.places import SECTOR_BYTES
-from tgtcore_cow.qcow2.switch import switching
+from tgtcore_cow.qcow2.switch import switching_beside
 from tgtcore_cow.qcow2.volume import Volume
 from tgtcore_cow.qcow2.write_back import WriteBack
 
@@ -35,7 +35,7 @@ class Sizing:
                 self._make_room(size_bytes)
                 self._clear_behind(old, size_bytes)
             if size_bytes != old:
-                with switching(self._volume, self._write_back) as switch:
+                with switching_beside(self._volume, self._write_back) as switch:
                     switch.carry_out(size_bytes=size_bytes)
 
     def _check(self, size_bytes: int) -> None:
@@ -65,7 +65,7 @@ class Sizing:
         entries = volume.layout.l1_entries(size_bytes)
         if entries <= volume.header.l1_entries:
             return
-        with switching(volume, self._write_back) as switch:
+        with switching_beside(volume, self._write_back) as switch:
             l1 = volume.map.l1[:]
             l1.extend(array("Q", [0]) * (entries - len(l1)))
             if volume.header.l1_entries:

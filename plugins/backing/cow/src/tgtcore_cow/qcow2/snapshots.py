@@ -20,7 +20,7 @@ from tgtcore_cow.qcow2.layout import COPIED, OFFSET, SNAPSHOTS_MAX
 from tgtcore_cow.qcow2.leftovers import Leftovers
 from tgtcore_cow.qcow2.places import check_place, read_words
 from tgtcore_cow.qcow2.snapshot_table import Snapshot
-from tgtcore_cow.qcow2.switch import Switch, switching
+from tgtcore_cow.qcow2.switch import Switch, switching, switching_beside
 from tgtcore_cow.qcow2.volume import Volume
 from tgtcore_cow.qcow2.write_back import WriteBack
 
@@ -102,7 +102,7 @@ class Snapshots:
             left = Leftovers(volume, snapshot.l1_offset, self._l1(snapshot), self._write_back.punch)
             step = left.next_step()
             self._check_free(snapshot)
-            with switching(volume, self._write_back) as switch:
+            with switching_beside(volume, self._write_back) as switch:
                 self._check_free(snapshot)
                 others = tuple(one for one in volume.snapshots if one.id != snapshot.id)
                 switch.carry_out(**self._new_table(switch, others), **left.drop(switch, step))
@@ -127,7 +127,7 @@ class Snapshots:
             try:
                 while not left.gone:
                     step = left.next_step()
-                    with switching(self._volume, self._write_back) as switch:
+                    with switching_beside(self._volume, self._write_back) as switch:
                         switch.carry_out(**left.drop(switch, step))
                     left.dropped(step)
                 self._write_back.flush()
@@ -157,7 +157,7 @@ class Snapshots:
         """Let the disk have nothing itself, at one stroke: it reads as what is beneath."""
         volume = self._volume
         with self._deleting:
-            with switching(volume, self._write_back) as switch:
+            with switching_beside(volume, self._write_back) as switch:
                 l1 = volume.map.l1[:]
                 if not l1:
                     return

@@ -9,7 +9,7 @@ the one after.
 from array import array
 from collections import Counter
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from typing import Any
 
@@ -19,7 +19,7 @@ from tgtcore_cow.qcow2.write_back import WriteBack
 
 
 class Switch:
-    """One such change, under way.  Everything is called by one who has the image alone, and whose writes are all flushed."""
+    """One such change, under way.  Everything is called by one who has the image alone, with everything written."""
 
     def __init__(self, volume: Volume, write_back: WriteBack) -> None:
         self._volume = volume
@@ -73,10 +73,10 @@ class Switch:
         volume = self._volume
         self._count_up()
         self._move_refcounts()
-        freed = volume.refcounts.add(self._dropped, -1)
+        volume.refcounts.add(self._dropped, -1)
         self._writes += self._refcount_writes()
         volume.write(self._writes)
-        volume.sync()
+        self._write_back.settle()
         header = replace(volume.header_now(), **changes)
         sector = volume.first_sector(header)
         volume.failure = "nobody knows whether its header was written"
@@ -85,10 +85,12 @@ class Switch:
         self.durable = True
         volume.failure = None
         volume.switched(header, self._tables)
-        self._write_back.punch(sorted(freed))
 
     def _count_up(self) -> None:
         """Count what is used more often; of what is dropped as well only the difference counts."""
+        if set(self._dropped).isdisjoint(self._used):
+            self._volume.refcounts.add(self._used, 1)
+            return
         dropped = Counter(self._dropped)
         used = []
         for cluster in self._used:
@@ -137,22 +139,36 @@ class Switch:
 
 
 @contextmanager
+def switching_beside(volume: Volume, write_back: WriteBack) -> Iterator[Switch]:
+    """As :func:`switching`, beside others: everything is flushed first, so that little is left to do while they wait."""
+    write_back.flush()
+    with write_back.alone_and_flushed(), _switching(volume, write_back) as switch:
+        yield switch
+
+
+@contextmanager
 def switching(volume: Volume, write_back: WriteBack) -> Iterator[Switch]:
     """Change an image at one stroke; whatever goes wrong before that, it stays as it is, and nothing that goes wrong later matters.
 
-    Everything is flushed first, and nobody else uses the image meanwhile.
+    Nobody else uses the image meanwhile.  Everything is written first; what becomes of it is durable no later than the change.
     """
-    write_back.flush()  # so that little is left to do while the others wait
-    with write_back.alone():
-        untouched_from = volume.refcounts.untouched_from
-        switch = Switch(volume, write_back)
-        try:
-            yield switch
-        except BaseException as error:
-            if volume.failure is None:
-                volume.failure = "what is on the disk could not be read again"
-                volume.load(volume.header)
-                volume.failure = None
-                volume.refcounts.untouched_from = max(untouched_from, volume.refcounts.untouched_from)
-            if not switch.durable or not isinstance(error, Exception):
-                raise
+    with write_back.alone(), _switching(volume, write_back) as switch:
+        yield switch
+
+
+@contextmanager
+def _switching(volume: Volume, write_back: WriteBack) -> Iterator[Switch]:
+    untouched_from = volume.refcounts.untouched_from
+    switch = Switch(volume, write_back)
+    try:
+        yield switch
+    except BaseException as error:
+        if volume.failure is None:
+            with suppress(Exception):
+                write_back.settle()  # so that nothing is lost of what was retired
+            volume.failure = "what is on the disk could not be read again"
+            volume.load(volume.header)
+            volume.failure = None
+            volume.refcounts.untouched_from = max(untouched_from, volume.refcounts.untouched_from)
+        if not switch.durable or not isinstance(error, Exception):
+            raise

@@ -69,11 +69,10 @@ class Volume:
         self.load(header)
 
     def load(self, header: Header) -> None:
-        """Have in memory what the disk says, and forget everything else."""
+        """Have in memory what the files say, and forget everything else but what is retired: nothing in them refers to that."""
         self.header = header
         self.layout = header.layout
         self.refcounts = Refcounts(self.file, header, self._reserve)
-        self.retired = []
         self._load_map()
 
     def switched(self, header: Header, tables: "Mapping[int, array[int]]") -> None:

@@ -25,6 +25,8 @@ class WriteBack:
     def __init__(self, volume: Volume) -> None:
         self._volume = volume
         self._turn = threading.Lock()
+        self._unsettled: _Taken | None = None
+        """What was written, and may not be durable yet, while somebody has the image alone."""
 
     def flush(self) -> None:
         """Return when everything that was written before this call is durable.
@@ -36,10 +38,44 @@ class WriteBack:
 
     @contextmanager
     def alone(self) -> Iterator[None]:
-        """Have the image without anyone else, with the lock, and everything flushed."""
+        """Have the image without anyone else, with the lock, and everything written, which is durable after :meth:`settle`.
+
+        What nothing refers to any more may count as used still: giving it back takes time, and is left to a later flush.
+        """
+        volume = self._volume
+        with self._turn, volume.alone():
+            volume.check_writable()
+            taken = _Taken(volume)
+            try:
+                taken.write()
+            except BaseException:
+                taken.put_back()
+                raise
+            self._unsettled = taken
+            if taken.moved:
+                self.settle()
+            yield
+            if self._unsettled is not None:
+                self.settle()
+
+    @contextmanager
+    def alone_and_flushed(self) -> Iterator[None]:
+        """The same, with everything durable, and nothing that counts as used and is not."""
         with self._turn, self._volume.alone():
             self._bring_up_to_date(nullcontext)
             yield
+
+    def settle(self) -> None:
+        """Return when everything that was written is durable; by who is alone."""
+        taken, self._unsettled = self._unsettled, None
+        try:
+            self._volume.sync()
+        except BaseException:
+            if taken is not None:
+                taken.put_back()
+            raise
+        if taken is not None:
+            taken.written()
 
     def _bring_up_to_date(self, writing: Callable[[], AbstractContextManager[None]]) -> None:
         """Flush; with the lock held.
@@ -52,6 +88,7 @@ class WriteBack:
         try:
             with writing():
                 taken.write()
+                volume.sync()
         except BaseException:
             taken.put_back()
             raise
@@ -129,7 +166,8 @@ class _Taken:
         refcounts, cluster_map = volume.refcounts, volume.map
         self._blocks = _TakenBlocks(refcounts)
         self._entries, refcounts.dirty_entries = refcounts.dirty_entries, set()
-        self._moved, refcounts.moved = refcounts.moved, False
+        self.moved, refcounts.moved = refcounts.moved, False
+        """Whether the refcount table has another place than the header that was there before says."""
         self._numbers, cluster_map.dirty = cluster_map.dirty, set()
         self._roots, cluster_map.dirty_roots = cluster_map.dirty_roots, set()
         self._tables = [cluster_map.tables[number] for number in self._numbers]
@@ -139,7 +177,7 @@ class _Taken:
         self._retired_tables, refcounts.retired = refcounts.retired, []
 
         self._header = volume.header_now()
-        if self._moved:
+        if self.moved:
             self._blocks.writes.append((refcounts.table_offset, encoded_words(refcounts.table)))
             refcount_table = []
         else:
@@ -149,23 +187,22 @@ class _Taken:
         self._steps: list[Writes] = [refcount_table, tables, l1]
 
     def write(self) -> None:
-        """Write it all, step by step, each after what it relies on is durable; then all is."""
+        """Write it all, step by step, each after what it relies on is durable."""
         volume = self._volume
         volume.write(self._blocks.writes)
-        if self._moved:
+        if self.moved:
             volume.sync()
             volume.write([(0, volume.first_sector(self._header))])
         for step in self._steps:
             if step:
                 volume.sync()
                 volume.write(step)
-        volume.sync()
 
     def written(self) -> None:
         """It is all durable."""
         self._unpin()
         volume = self._volume
-        if self._moved:
+        if self.moved:
             volume.header = self._header
         volume.give_up(self._era, [*self._retired, *self._retired_tables])
 
@@ -176,7 +213,7 @@ class _Taken:
         refcounts, cluster_map = volume.refcounts, volume.map
         self._blocks.put_back()
         refcounts.dirty_entries |= self._entries
-        refcounts.moved |= self._moved
+        refcounts.moved |= self.moved
         refcounts.retired += self._retired_tables
         volume.retired += self._retired
         cluster_map.dirty_roots |= self._roots
