@@ -9,8 +9,11 @@ _ALARM = re.compile(
     r"rejecting I/O|Medium access timeout|ping timeout|EXT4-fs error|XFS .*(?:error|corrupt)",
     re.I,
 )
-_HEADING = re.compile(r"\bCPU: \d+ PID: |Hardware name: |Workqueue: ")
-"""What stands between the reason that the kernel gives and the stack."""
+_HEADING = re.compile(
+    r"\bCPU: \d+ PID: |Hardware name: |Workqueue: |Modules linked in: |"
+    r"\b(?:RIP|Code|RSP|RAX|RDX|RBP|R10|R13|FS|CS|CR2|DR\d|PKRU): "
+)
+"""What stands between the reason that the kernel gives and the stack: who was running, and the registers."""
 _CALLERS = 12
 """How many lines of a stack a complaint shows."""
 
