@@ -8,7 +8,7 @@ RECIPES := requirements-dev.txt hatch_build.py $(wildcard pyproject.toml plugins
 # BUT="or alike" leaves out what comes out the same with every version of Python
 QUICK_TESTS := not (guest or oracle or slow or fuzz $(BUT))
 
-.PHONY: help venv demo test test-all bench bench-scale bench-qcow2 lint docs clean
+.PHONY: help venv demo test test-all bench bench-scale bench-qcow2 bench-ibmvio lint docs clean
 
 help:
 	@echo "make demo      serve a disk on loopback and use it"
@@ -16,6 +16,7 @@ help:
 	@echo "make test-all  all tests: also Linux guests, independent programs, long fuzzing"
 	@echo "make bench     measure beside Debian's tgtd (ARGS=--quick: a short run)"
 	@echo "make bench-qcow2  qcow2 images beside qemu-storage-daemon (ARGS=--quick: a short run)"
+	@echo "make bench-ibmvio  virtual SCSI on emulated partitions beside iSCSI (ARGS=--quick: a short run)"
 	@echo "make bench-scale  1 000 sessions and 10 000 LUNs (ARGS=--quick: fewer)"
 	@echo "make lint      ruff and mypy"
 	@echo "make docs      the documentation, into docs/_build/html"
@@ -46,6 +47,9 @@ bench-scale: $(STAMP)
 
 bench-qcow2: $(STAMP)
 	@PYTHONPATH=tests $(BIN)/python -m benchmarks.qcow2 $(ARGS)
+
+bench-ibmvio: $(STAMP)
+	@PYTHONPATH=tests $(BIN)/python -m benchmarks.ibmvio $(ARGS)
 
 lint: $(STAMP)
 	$(BIN)/ruff check

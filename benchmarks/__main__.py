@@ -12,6 +12,7 @@ from oracle.debian_tgtd import DebianTgtd
 from oracle.libiscsi import Session
 from oracle.served import Served
 
+from benchmarks.image import fill
 from benchmarks.isolation import measure_isolation
 from benchmarks.paired import measure
 from benchmarks.pauses import measure_pauses
@@ -35,7 +36,7 @@ def main() -> int:
     with tempfile.TemporaryDirectory(prefix="bench-") as folder:
         work = Path(folder)
         image = work / "disk.img"
-        _fill(image)
+        fill(image, _IMAGE_BYTES)
         start = _start(work, image, rounds)
         with Served.disk(work, image) as ours, DebianTgtd(image) as peer:
             results = []
@@ -59,14 +60,6 @@ def main() -> int:
     print()
     print(table(isolated, "isolated", "inside"))
     return 0 if start[1] and reloads.met and all(result.met for result in (*results, *isolated)) else 1
-
-
-def _fill(image: Path) -> None:
-    """An image without holes, in the page cache, the same for both."""
-    chunk = bytes(range(256)) * 4096
-    with image.open("wb") as file:
-        for _ in range(_IMAGE_BYTES // len(chunk)):
-            file.write(chunk)
 
 
 def _start(work: Path, image: Path, rounds: int) -> tuple[str, bool]:

@@ -13,6 +13,7 @@ SEND_AGAIN_S_MAX = 0.05
 STALL_S = 30.0
 """A partner that takes nothing out of its full queue for so long is not there any more."""
 
+_SUCCESS = Hcall.SUCCESS
 _FULL = (Hcall.DROPPED, Hcall.BUSY)
 
 
@@ -47,7 +48,7 @@ class Outbox:
             self.waiting.append((element, holder))
             return
         answer = self._send(element)
-        if answer is Hcall.SUCCESS:
+        if answer is _SUCCESS:
             if holder is not None:
                 holder.sent()
         else:
@@ -86,7 +87,7 @@ class Outbox:
         while waiting:
             element, holder = waiting[0]
             answer = self._send(element)
-            if answer is not Hcall.SUCCESS:
+            if answer is not _SUCCESS:
                 self._not_sent(answer)
                 return
             self._delay_s, self._stalled_s = SEND_AGAIN_S, 0.0

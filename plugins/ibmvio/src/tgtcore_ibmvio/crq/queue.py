@@ -7,7 +7,7 @@ from typing import Protocol
 
 from tgtcore_ibmvio.crq import elements
 from tgtcore_ibmvio.crq.elements import FIELDS, Format, Header
-from tgtcore_ibmvio.crq.outbox import Holder, Outbox
+from tgtcore_ibmvio.crq.outbox import Outbox
 from tgtcore_ibmvio.crq.retry import Later, Retry
 from tgtcore_ibmvio.crq.states import TRANSITIONS, Action, Event, State
 from tgtcore_ibmvio.platform import Adapter, Hcall
@@ -19,6 +19,7 @@ HELD_MAX = 4096
 
 _REGISTERED = (Hcall.SUCCESS, Hcall.CLOSED)
 _COMMAND, _SRP = int(Header.COMMAND), int(Format.SRP)
+_CONNECTED = State.CONNECTED
 
 
 class Owner(Protocol):
@@ -56,6 +57,8 @@ class Queue:
         self._later = later
         self._name = name
         self._outbox = Outbox(adapter.send, later, self.fail)
+        self.send = self._outbox.put
+        """Send an element behind all others."""
         self._request: Retry | None = None
         self._greeted = False
         self._current = (Event.UNKNOWN, 0, 0)
@@ -110,10 +113,6 @@ class Queue:
         """End the session and have a new queue, so that the partner hears of it."""
         self._happened(Event.VIOLATION)
 
-    def send(self, element: bytes, holder: Holder | None = None) -> None:
-        """Send an element behind all others."""
-        self._outbox.put(element, holder)
-
     def ping(self) -> None:
         """Find out whether the partner has a queue."""
         if self.state is State.CONNECTED and not self._outbox.waiting:
@@ -124,7 +123,7 @@ class Queue:
     def element(self, element: bytes) -> None:
         """Take an element."""
         header, format_, status, _, length, address = FIELDS.unpack(element)
-        if header == _COMMAND and format_ == _SRP and self.state is State.CONNECTED:
+        if header == _COMMAND and format_ == _SRP and self.state is _CONNECTED:
             self._owner.receive(address, length)  # what the table says too, without a look at it for every command
             return
         event = elements.meaning(header, format_, status)

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 from tgtcore_ibmvio.platform.emulated.client import AsyncClientPartition, Call
-from tgtcore_ibmvio.platform.emulated.wire import CALL, RETURN, SERVER_OPEN
+from tgtcore_ibmvio.platform.emulated.wire import CALL, CLIENT_WAITS, RETURN, SERVER_OPEN
 from tgtcore_ibmvio.platform.hcall import Hcall
 
 PAGE = 4096
@@ -202,11 +202,49 @@ async def test_a_doorbell_that_is_flooded_is_heard_a_piece_at_a_time(bench: Any)
 async def test_a_doorbell_that_nobody_hears_stops_nobody(bench: Any) -> None:
     client = await bench.attach()
     bench.loop.remove_reader(client._heard)
-    for number in range(20_000):
-        client._incoming.doze()
-        assert bench.adapter.send(ELEMENT) is Hcall.SUCCESS
-        assert client.take(1) == [ELEMENT], number
+    with contextlib.suppress(BlockingIOError):
+        while True:
+            os.write(bench.adapter.connection._rung, bytes(4096))
+    client._incoming.doze()
+    assert bench.adapter.send(ELEMENT) is Hcall.SUCCESS
+    await bench.until(lambda: not client._shared.words[CLIENT_WAITS], "the end of the turn")
+    assert client.take() == [ELEMENT]
     assert bench.adapter.partner is not None
+
+
+class Echo:
+    """Sends back what it hears."""
+
+    def __init__(self, bench: Any) -> None:
+        self._send = bench.adapter.send
+        bench.adapter.free()
+        bench.adapter.register(self)
+
+    def element(self, element: bytes) -> None:
+        assert element == FAILED or self._send(element) is Hcall.SUCCESS
+
+
+@pytest.mark.asyncio
+async def test_a_client_is_rung_once_for_all_that_it_is_sent_in_a_turn(bench: Any) -> None:
+    client = await bench.attach()
+    Echo(bench)
+    bench.loop.remove_reader(client._heard)
+    client.take()
+    client._incoming.doze()
+    elements = [bytes([0x80 + number]) * 16 for number in range(5)]
+    for element in elements:
+        client.send(element)
+    await bench.until(lambda: not client._shared.words[CLIENT_WAITS], "a ring")
+    assert client.take() == elements
+    assert os.read(client._heard, 100) == b"\1"
+
+
+@pytest.mark.asyncio
+async def test_a_client_is_rung_for_what_is_sent_when_it_has_sent_nothing(bench: Any) -> None:
+    client = await bench.attach()
+    client._incoming.doze()
+    assert bench.adapter.send(ELEMENT) is Hcall.SUCCESS
+    assert await client.receive(10) == [ELEMENT]
 
 
 @pytest.mark.asyncio

@@ -66,6 +66,17 @@ def test_who_does_not_sleep_is_not_rung() -> None:
     assert pair.rings == 1
 
 
+def test_who_has_several_to_send_rings_once() -> None:
+    pair = Pair()
+    assert pair.incoming.doze()
+    pair.outgoing.put_but_one(element(1))
+    pair.outgoing.put_but_one(element(2))
+    assert pair.rings == 0
+    pair.outgoing.wake()
+    pair.outgoing.wake()
+    assert pair.rings == 1
+
+
 def test_what_is_discarded_is_gone_and_the_next_is_heard() -> None:
     pair = Pair()
     for number in range(3):

@@ -19,6 +19,11 @@ if TYPE_CHECKING:
 COPY_BYTES_MAX = 128 * 1024
 """What PAPR lets one H_COPY_RDMA copy on any machine."""
 
+_SUCCESS, _CLOSED = Hcall.SUCCESS, Hcall.CLOSED
+_READ, _WRITE = Access.READ, Access.WRITE
+_FIRST_BYTES = range(0x80, VALID)
+_NOTHING = memoryview(b"")
+
 
 class EmulatedAdapter(Adapter):
     """One adapter, and the client partition that is attached to it at the moment.
@@ -76,9 +81,10 @@ class EmulatedAdapter(Adapter):
 
     def send(self, element: bytes) -> Hcall:
         """H_SEND_CRQ; PARAMETER: this is no element that a partition may send."""
-        if len(element) != ELEMENT_BYTES or not 0x80 <= element[0] < VALID:
+        if len(element) != ELEMENT_BYTES or element[0] not in _FIRST_BYTES:
             return Hcall.PARAMETER
-        return Hcall.CLOSED if self.connection is None else self.connection.queues.send(element)
+        connection = self.connection
+        return _CLOSED if connection is None else connection.queues.send(element)
 
     def enable(self) -> Hcall:
         """H_ENABLE_CRQ; it is the client partition that migrates, so a queue of the server's is always enabled."""
@@ -89,46 +95,48 @@ class EmulatedAdapter(Adapter):
     def read(self, address: int, into: memoryview) -> Hcall:
         """H_COPY_RDMA from the client; SOURCE_PARM: not all of it is in the DMA window, or nobody is there."""
         try:
-            pieces = self._pieces(address, len(into), Access.READ)
+            memory, places = self._places(address, len(into), _READ)
         except OutsideError:
             return Hcall.SOURCE_PARM
         except AccessError:
             return Hcall.PERMISSION
         done = 0
-        for piece in pieces:
-            into[done : done + len(piece)] = piece
-            done += len(piece)
-        return Hcall.SUCCESS
+        for begin, end in places:
+            into[done : done + end - begin] = memory[begin:end]
+            done += end - begin
+        return _SUCCESS
 
     def write(self, address: int, data: "Buffer") -> Hcall:
         """H_COPY_RDMA to the client; DEST_PARM: not all of it is in the DMA window, or nobody is there."""
-        source = memoryview(data)
         try:
-            pieces = self._pieces(address, len(source), Access.WRITE)
+            memory, places = self._places(address, len(data), _WRITE)
         except OutsideError:
             return Hcall.DEST_PARM
         except AccessError:
             return Hcall.PERMISSION
-        done = 0
-        for piece in pieces:
-            piece[:] = source[done : done + len(piece)]
-            done += len(piece)
-        return Hcall.SUCCESS
+        source, done = memoryview(data), 0
+        for begin, end in places:
+            memory[begin:end] = source[done : done + end - begin]
+            done += end - begin
+        return _SUCCESS
 
     def views(self, address: int, length: int, *, writable: bool) -> Sequence[memoryview] | None:
         """The client's memory; it stays mapped as long as there is a view of it, also when the client has gone."""
         try:
-            return self._pieces(address, length, Access.WRITE if writable else Access.READ)
+            memory, places = self._places(address, length, _WRITE if writable else _READ)
         except (OutsideError, AccessError):
             return None
+        return [memory[begin:end] for begin, end in places]
 
-    def _pieces(self, address: int, length: int, access: Access) -> list[memoryview]:
-        if not length:
-            return []
-        if self.connection is None:
-            raise OutsideError
-        shared = self.connection.shared
-        return [shared.memory[begin:end] for begin, end in shared.window.places(address, length, access)]
+    def _places(self, address: int, length: int, access: Access) -> tuple[memoryview, Sequence[tuple[int, int]]]:
+        """The client's memory, and where in it something is."""
+        connection = self.connection
+        if connection is None:
+            if length:
+                raise OutsideError
+            return _NOTHING, ()
+        shared = connection.shared
+        return shared.memory, shared.window.places(address, length, access) if length else ()
 
     # ---- the partner --------------------------------------------------------------------------------------------------------
 

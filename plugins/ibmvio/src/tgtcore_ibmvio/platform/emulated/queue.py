@@ -56,36 +56,43 @@ class Outgoing:
 
     def __init__(self, place: Place, ring: Callable[[], None]) -> None:
         self._place = place
+        self._octets = place.octets
+        self._words = place.words
         self._ring = ring
         self._at = place.offset
 
     def put(self, element: bytes) -> bool:
         """Send an element; False: there is no free slot."""
-        if self._place.octets[self._at]:
+        if self._octets[self._at]:
             return False
-        self._write(element)
+        self._write(element, self._place.after(self._at))
+        self.wake()
         return True
 
     def put_but_one(self, element: bytes) -> bool:
-        """Send an element and leave a slot free for an event; False: there is only that one."""
-        if self._place.octets[self._place.after(self._at)]:
+        """Send an element and leave a slot free for an event; False: there is only that one.
+
+        The receiver may sleep on, until :meth:`wake`: for those who have several to send.
+        """
+        after = self._place.after(self._at)
+        if self._octets[after]:
             return False
-        self._write(element)
+        self._write(element, after)
         return True
 
-    def _write(self, element: bytes) -> None:
-        place = self._place
-        words = place.words
-        word = self._at >> 3
-        first, second = _HALVES.unpack(element)
-        words[word + 1] = second
-        words[word] = first
-        self._at = place.after(self._at)
-        with place.order:
-            pass  # the element is there before we look whether anybody sleeps
-        if words[place.waits]:
-            words[place.waits] = 0
+    def wake(self) -> None:
+        """Ring the doorbell if the receiver sleeps."""
+        with self._place.order:
+            pass  # what was sent is there before we look whether anybody sleeps
+        if self._words[self._place.waits]:
+            self._words[self._place.waits] = 0
             self._ring()
+
+    def _write(self, element: bytes, after: int) -> None:
+        word = self._at >> 3
+        first, self._words[word + 1] = _HALVES.unpack(element)
+        self._words[word] = first
+        self._at = after
 
 
 class Incoming:

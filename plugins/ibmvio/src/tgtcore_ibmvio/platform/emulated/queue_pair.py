@@ -26,6 +26,8 @@ ELEMENTS_PER_TURN = 32
 TURNS_OF_A_FULL_QUEUE = SERVER_QUEUE_BYTES // ELEMENT_BYTES // ELEMENTS_PER_TURN
 """In so many turns everything is heard that was in the queue before."""
 
+_SUCCESS = Hcall.SUCCESS
+
 
 class QueuePair:
     """The server's queue and the client's.
@@ -49,6 +51,8 @@ class QueuePair:
         self._outgoing: Outgoing | None = None
         self._frozen = False
         self._turn: asyncio.Handle | None = None
+        self._hears = False
+        """Whether the server hears elements at this moment."""
         queue_offset = shared.geometry.queue_offset
         self._incoming = Incoming(Place(shared.octets, shared.words, queue_offset, SERVER_QUEUE_BYTES, SERVER_WAITS))
 
@@ -74,11 +78,15 @@ class QueuePair:
         self._tell_client(TransportEvent.PARTNER_DEREGISTERED)
 
     def send(self, element: bytes) -> Hcall:
-        """Put an element into the client's queue."""
+        """Put an element into the client's queue; the client hears of all that a turn of the loop sends at its end."""
         outgoing = self._outgoing
         if outgoing is None or self._frozen:
             return Hcall.CLOSED
-        return Hcall.SUCCESS if outgoing.put_but_one(element) else Hcall.DROPPED
+        if not outgoing.put_but_one(element):
+            return Hcall.DROPPED
+        if not self._hears:
+            self.wake()
+        return _SUCCESS
 
     def close(self) -> None:
         """The client has gone; the server hears of it if the client had a queue."""
@@ -108,27 +116,32 @@ class QueuePair:
 
     def _hear(self) -> None:
         self._turn = None
+        self._hears = more = True  # what the server fails at with one element keeps nobody from sending others
         try:
-            self._hear_some()
-        except BaseException:
-            self.wake()  # what the server fails at with one element keeps nobody from sending others
-            raise
+            more = self._hear_some()
+        finally:
+            self._hears = False
+            if self._outgoing is not None:
+                self._outgoing.wake()
+            if more:
+                self.wake()
 
-    def _hear_some(self) -> None:
+    def _hear_some(self) -> bool:
+        """Whether there may be more of them."""
         for _ in range(ELEMENTS_PER_TURN):
             listener = self._listener
             if listener is None:
-                return
+                return False
             element = self._incoming.take()
             if element is None:
                 if self._incoming.doze():
-                    return
+                    return False
             elif element[0] == VALID:
                 self._breach("it has sent a transport event")
-                return
+                return False
             else:
                 listener.element(element)
-        self.wake()
+        return True
 
     def _tell_client(self, event: TransportEvent) -> None:
         """A queue without room has an event already that the client has not seen, and that makes it begin anew."""

@@ -10,7 +10,9 @@ from enum import IntEnum
 
 from tgtcore_ibmvio.platform.emulated.wire import PAGE_BYTES
 
-_PAGE = ~(PAGE_BYTES - 1)
+_PAGE_SHIFT = PAGE_BYTES.bit_length() - 1
+_WITHIN = PAGE_BYTES - 1
+_PAGE = ~_WITHIN
 
 
 class Access(IntEnum):
@@ -53,11 +55,13 @@ class Window:
         """
         if length <= 0 or not self.start <= address <= self._end - length:
             raise OutsideError
-        page, within = divmod(address - self.start, PAGE_BYTES)
-        pages = -(-(within + length) // PAGE_BYTES)
-        if pages == 1:
+        offset = address - self.start
+        page, within = offset >> _PAGE_SHIFT, offset & _WITHIN
+        end = within + length
+        if end <= PAGE_BYTES:
             begin = self._page(self._table[page], access) + within
             return [(begin, begin + length)]
+        pages = -(-end // PAGE_BYTES)
         return self._pieces(self._table[page : page + pages].tolist(), within, length, access)
 
     def _page(self, entry: int, access: Access) -> int:
