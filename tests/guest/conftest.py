@@ -19,6 +19,7 @@ _ONCE = {
     "media",  # as before
     "crashes",  # as before
     "platform",  # of one transport, without a daemon
+    "virtual_disks",  # takes long
 }
 
 __all__ = ["isolation"]

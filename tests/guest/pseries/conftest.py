@@ -1,9 +1,11 @@
 """One pSeries guest for all tests here, as it takes long to boot."""
 
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 from guest.lab.guest import Guest
+from guest.pseries.disks import VirtualDisks
 from guest.pseries.machine import PSERIES
 
 
@@ -11,3 +13,9 @@ from guest.pseries.machine import PSERIES
 def guest() -> Iterator[Guest]:
     with Guest(PSERIES) as machine:
         yield machine
+
+
+@pytest.fixture(scope="module")
+def disks(guest: Guest, work: Path) -> Iterator[VirtualDisks]:
+    with VirtualDisks(guest, work, "ping_interval_s = 1") as served:
+        yield served

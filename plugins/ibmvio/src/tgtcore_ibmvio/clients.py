@@ -30,16 +30,22 @@ class ClientKind:
 
     :param os_type: what the server says that it is: some clients do more with one of their own kind.
     :param underrun_as_over: whether short transfers have to look like overruns, which are all that the client looks at.
+    :param answers_pings: whether it knows pings; one that does not complains of each in its log.
     """
 
     os_type: OsType
     report_luns: ReportLunsForm
     inquiry: InquiryForm
     underrun_as_over: bool
+    answers_pings: bool
 
 
 CLIENTS = {
-    "linux": ClientKind(OsType.LINUX, ReportLunsForm.PERIPHERAL, InquiryForm.OWN, underrun_as_over=False),
-    "aix": ClientKind(OsType.AIX, ReportLunsForm.LOGICAL_UNIT, InquiryForm.AIX, underrun_as_over=False),
+    "linux": ClientKind(
+        OsType.LINUX, ReportLunsForm.PERIPHERAL, InquiryForm.OWN, underrun_as_over=False, answers_pings=False
+    ),
+    "aix": ClientKind(
+        OsType.AIX, ReportLunsForm.LOGICAL_UNIT, InquiryForm.AIX, underrun_as_over=False, answers_pings=True
+    ),
 }
 """By the name that the configuration has for them."""

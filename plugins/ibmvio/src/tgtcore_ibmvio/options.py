@@ -88,7 +88,7 @@ class IbmvioOptions(Options):
     """The most data of one command, which clients are told, in bytes."""
 
     ping_interval_s: float = Field(default=30, ge=0, le=3600)
-    """How often clients are pinged that have a session; 0: never."""
+    """How often clients are pinged that have a session and know pings, as those of AIX do; 0: never."""
 
     @property
     def platform_options(self) -> BaseModel:

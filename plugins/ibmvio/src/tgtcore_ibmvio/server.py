@@ -118,6 +118,12 @@ class AdapterServer:
         """End the session; the client may come again."""
         self.port.drop(self.port.sessions(), why, then)
 
+    def ping(self) -> None:
+        """Find out whether its client is still there, if that is one that knows pings."""
+        target = self.find_target()
+        if target is not None and own_options(target).kind.answers_pings:
+            self.queue.ping()
+
     def close(self, then: Callable[[], None]) -> None:
         """Have no queue; ``then`` when the last command has ended and the platform has the queue back."""
         self._closed.append(then)

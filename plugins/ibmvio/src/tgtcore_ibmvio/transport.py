@@ -127,7 +127,7 @@ class IbmvioTransport(Transport):
             if interval_s and self.host.loop.time() - pinged >= interval_s:
                 pinged = self.host.loop.time()
                 for server in servers:
-                    server.queue.ping()
+                    server.ping()
 
     # ---- for show ---------------------------------------------------------------------------------------------------
 
