@@ -13,6 +13,8 @@ from tgtcore.daemon.audience import Audience, heard_by
 from tgtcore.errors import ConfigError, TgtError
 from tgtcore.management.plans.added import Added
 from tgtcore.management.plans.news import PlanNews
+from tgtcore.management.plans.playing import _Playing
+from tgtcore.management.plans.rehearsal import Step
 from tgtcore.management.protocol import Code, code_of
 
 pytestmark = pytest.mark.asyncio
@@ -25,7 +27,21 @@ PLAN = plan(
     (0.1, 'remove = "h"'),
 )
 FAILS = step(0.1, 'do = { filter = "layer", action = "x" }')
-WAITS, WAITS_LONG = step(0.3), step(100)
+WAITS, WAITS_LONG = step(0.1), step(100)
+
+
+@pytest.fixture
+def gate(monkeypatch: pytest.MonkeyPatch) -> asyncio.Event:
+    """Keeps steps that a test adds to the plan from beginning, until it is set."""
+    made, wait = asyncio.Event(), _Playing._wait
+
+    async def held(playing: _Playing, number: int, step: Step) -> None:
+        if number == 4:
+            await made.wait()
+        await wait(playing, number, step)
+
+    monkeypatch.setattr(_Playing, "_wait", held)
+    return made
 
 
 def filters(manage: Managed) -> list[str]:
@@ -132,29 +148,32 @@ OTHERS = [
 ]
 
 
-async def test_what_others_have_removed_meanwhile_is_no_failure(manage: Managed) -> None:
+async def test_what_others_have_removed_meanwhile_is_no_failure(manage: Managed, gate: asyncio.Event) -> None:
     playing = await played(manage, WAITS)
     await manage("filter remove", unit="a", name="layer")
+    gate.set()
     assert [row["what"] for row in await playing][-1] == "removed by somebody else before: layer"
 
 
 @pytest.mark.parametrize(("verb", "arguments"), OTHERS)
 async def test_what_others_have_put_in_its_place_stays(
-    manage: Managed, caplog: pytest.LogCaptureFixture, verb: str, arguments: dict[str, Any]
+    manage: Managed, gate: asyncio.Event, caplog: pytest.LogCaptureFixture, verb: str, arguments: dict[str, Any]
 ) -> None:
     caplog.set_level(logging.INFO)
     playing = await played(manage, WAITS)
     await manage("filter remove", unit="a", name="layer")
     await manage(verb, unit="a", **arguments)
+    gate.set()
     ended = "left there, since somebody else has changed or replaced it: layer"
     assert [row["what"] for row in await playing][-1] == ended
     assert f"plan plan has ended; {ended} of a" in caplog.text
     assert filters(manage) == ["layer"]
 
 
-async def test_what_others_have_changed_stays(manage: Managed) -> None:
+async def test_what_others_have_changed_stays(manage: Managed, gate: asyncio.Event) -> None:
     playing = await played(manage, WAITS)
     await manage("filter change", unit="a", name="layer", keys=["tag=other"])
+    gate.set()
     assert (await playing)[-1]["what"].startswith("left there")
     assert filters(manage) == ["layer"]
 
@@ -162,11 +181,14 @@ async def test_what_others_have_changed_stays(manage: Managed) -> None:
 @pytest.mark.parametrize(
     "keys", ['remove = "layer"', 'change = { name = "layer", tag = "x" }', 'do = { filter = "layer", action = "cut" }']
 )
-async def test_a_step_does_nothing_to_what_others_have_put_in_its_place(manage: Managed, keys: str) -> None:
+async def test_a_step_does_nothing_to_what_others_have_put_in_its_place(
+    manage: Managed, gate: asyncio.Event, keys: str
+) -> None:
     text = PLAN.replace('"layer"', '"power", name = "layer"')
-    playing = await played(manage, step(0.3, keys), text=text)
+    playing = await played(manage, step(0.1, keys), text=text)
     await manage("filter remove", unit="a", name="layer")
     await manage("filter add", unit="a", type="power", name="layer")
+    gate.set()
     with pytest.raises(
         TgtError, match=r"step 5 .* is not the filter that this plan has added.*; left there, .*: layer of a"
     ):
@@ -174,11 +196,14 @@ async def test_a_step_does_nothing_to_what_others_have_put_in_its_place(manage: 
     assert filters(manage) == ["layer"]
 
 
-async def test_what_it_has_changed_itself_and_what_was_made_anew_is_its_own(manage: Managed) -> None:
+async def test_what_it_has_changed_itself_and_what_was_made_anew_is_its_own(
+    manage: Managed, gate: asyncio.Event
+) -> None:
     playing = await played(manage, step(0.1, 'change = { name = "layer", tag = "x" }') + WAITS)
     part = manage.daemon.inventory.units["a"].filters[0]
     await manage("filter add", unit="a", type="power")  # beneath it, and it can't move
     assert manage.daemon.inventory.units["a"].filters[0].filter is not part.filter
+    gate.set()
     assert (await playing)[-1]["what"] == "removed again: layer"
     assert filters(manage) == ["power"]
 
@@ -187,7 +212,7 @@ async def test_what_it_has_changed_itself_and_what_was_made_anew_is_its_own(mana
 async def test_it_ends_with_the_daemon(manage: Managed, caplog: pytest.LogCaptureFixture, keys: str) -> None:
     caplog.set_level(logging.INFO)
     text = PLAN.replace('"layer"', '"power", name = "layer"')
-    playing = await played(manage, step(0.3, keys) + WAITS_LONG, text=text)
+    playing = await played(manage, step(0.1, keys) + WAITS_LONG, text=text)
     await manage.daemon.stop()
     with pytest.raises(TgtError, match=r"plan plan has ended with the daemon, after . of 6 steps") as caught:
         await asyncio.wait_for(playing, 5)
