@@ -55,6 +55,8 @@ class WireFabric(Fabric):
         self.ends_at_once = True
         """Whether a disconnected channel is lost at once."""
         self.disconnected = False
+        self.hostile = False
+        """Whether RDMA to where there is no memory fails, as it does for a hostile initiator; otherwise that is a defect."""
 
     def send(self, iu: bytes, slot: Slot) -> None:
         assert not self.disconnected, "sent after the channel was disconnected"
@@ -81,7 +83,7 @@ class WireFabric(Fabric):
                 at += len(part)
             assert at == len(into), "read beyond the segments"
 
-        return self._move(copy, then)
+        return self._move(segments, copy, then)
 
     def write(self, segments: Sequence[Segment], data: Buffer | Region, then: Callable[[bool], None]) -> Moved:
         assert not isinstance(data, Region)
@@ -96,11 +98,13 @@ class WireFabric(Fabric):
                 at += len(part)
             assert at == len(view), "written beyond the segments"
 
-        return self._move(copy, then)
+        return self._move(segments, copy, then)
 
-    def _move(self, copy: Callable[[], None], then: Callable[[bool], None]) -> Moved:
+    def _move(self, segments: Sequence[Segment], copy: Callable[[], None], then: Callable[[bool], None]) -> Moved:
         assert not self.disconnected, "RDMA after the channel was disconnected"
         self.moves_begun += 1
+        if self.hostile and any(key != KEY or at + length > RAM_BYTES for at, key, length in segments):
+            return False
         if self.moves:
             copy()
         elif self.moves is None:

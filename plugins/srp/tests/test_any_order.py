@@ -156,7 +156,12 @@ class Turmoil(RuleBasedStateMachine):
         how()
 
     def _log_out(self, one: Initiator) -> Callable[[], None]:
-        return lambda: one.end.logout() if one.channel.is_logged_in else None
+        def log_out() -> None:
+            one.deliver()
+            if one.channel.is_logged_in:
+                one.end.logout()
+
+        return log_out
 
     @rule(number=st.integers(1, 3))
     def drop(self, number: int) -> None:
