@@ -22,7 +22,7 @@ from tgtcore_srp.iu.descriptors import BufferDescriptor, build_table
 from tgtcore_srp.iu.login import LoginReject, LoginRequest, LoginResponse
 from tgtcore_srp.iu.opcodes import TaskManagementFunction as Function
 from tgtcore_srp.iu.response import Response
-from tgtcore_srp.memory import Memory
+from tgtcore_srp.memory import Memory, Share
 from tgtcore_srp.quirks import Quirks
 
 from tgtcore.scsi.status import Status
@@ -118,8 +118,7 @@ class Turmoil(RuleBasedStateMachine):
         self.budget = PLENTY
         self.bench = make_bench(memory=Memory(PLENTY, self._make))
         self.initiators: list[Initiator] = []
-        self.taken = 0
-        """What others hold of the memory."""
+        self.others = Share(self.bench.memory)
 
     def _make(self, length: int) -> bytearray:
         if self.fails:
@@ -266,9 +265,8 @@ class Turmoil(RuleBasedStateMachine):
     def press(self, free: int) -> None:
         """Others take memory, or give it back."""
         memory = self.bench.memory
-        memory.give(self.taken)
-        self.taken = max(0, memory.budget_bytes - memory.held_bytes - free)
-        assert memory.take(self.taken)
+        self.others.give(self.others.held_bytes)
+        assert self.others.take(max(0, memory.budget_bytes - memory.held_bytes - free)) or memory.data_bytes
 
     @rule(countdown=st.integers(1, 4))
     def fail(self, countdown: int) -> None:
@@ -289,7 +287,7 @@ class Turmoil(RuleBasedStateMachine):
 
     def teardown(self) -> None:
         self.fails = 0
-        self.bench.memory.give(self.taken)
+        self.others.give(self.others.held_bytes)
         while self._settle():
             pass
         for one in self.initiators:
@@ -324,6 +322,7 @@ class Turmoil(RuleBasedStateMachine):
 
     def _check_at_rest(self, one: Initiator) -> None:
         """Nothing is unanswered, and the next answer brings back all credits that were withheld."""
+        one.deliver()
         assert one.end.unanswered == 0, "a request has no answer"
         channel = one.channel
         assert one.end.credits == channel.credits.left > 0

@@ -168,7 +168,7 @@ def _run(bench: "Bench", units: int, seed: int) -> Hostile:
 
 @pytest.mark.parametrize("seed", range(2))
 def test_only_the_offending_channel_ends(make_bench: "Callable[..., Bench]", seed: int) -> None:
-    hostile = _run(make_bench(channels_max=2), UNITS, seed)
+    hostile = _run(make_bench(1 << 26, channels_max=2), UNITS, seed)
     assert hostile.channels > 25
     assert hostile.answers > UNITS // 10
 
@@ -176,5 +176,5 @@ def test_only_the_offending_channel_ends(make_bench: "Callable[..., Bench]", see
 @pytest.mark.slow
 @pytest.mark.timeout(1200)
 def test_a_million_units(make_bench: "Callable[..., Bench]") -> None:
-    hostile = _run(make_bench(channels_max=2), UNITS_FOR_LONG, 4711)
+    hostile = _run(make_bench(1 << 26, channels_max=2), UNITS_FOR_LONG, 4711)
     assert hostile.channels > 10_000

@@ -14,6 +14,7 @@ from tgtcore_srp.iu.errors import Malformed
 from tgtcore_srp.iu.header import opcode_and_tag
 from tgtcore_srp.iu.opcodes import TaskAttribute
 from tgtcore_srp.limits import DATA_IN_BYTES_MAX, DATA_OUT_BYTES_MAX
+from tgtcore_srp.memory import Share
 from tgtcore_srp.quirks import as_written
 from tgtcore_srp.tables import Tables, table_bytes
 from tgtcore_srp.task import SrpTask
@@ -46,7 +47,7 @@ class Commands:
     def __init__(self, channel: "Channel", session: "Session", immediate_offset: int) -> None:
         self.channel = channel
         self.session = session
-        self.memory = channel.memory
+        self.share = Share(channel.memory)
         self.answers = Answers(channel.quirks, channel.fabric.answer_bytes_max)
         self.closed = False
         """Whether nothing is sent any more."""
@@ -91,7 +92,7 @@ class Commands:
             complete = complete and out.complete
         if not complete:
             held += table_bytes(command)
-        if held and not self.memory.take(held):
+        if held and not self.share.take(held):
             self.refuse(slot, command.tag, self._full(), b"", command.solicited)
         elif complete:
             self.submit(slot, command, held)
@@ -105,7 +106,7 @@ class Commands:
         """
         tag, lun, attribute, cdb, solicited, out, in_ = command
         if tag in self._tasks or tag in self._moving:
-            self.memory.give(held)
+            self.share.give(held)
             self._overlapped(slot, tag, solicited)
             return
         if self._lun is not None:
@@ -195,7 +196,7 @@ class Commands:
     def _answer(self, task: SrpTask) -> None:
         held = task.held_bytes
         if held:
-            self.memory.give(held)
+            self.share.give(held)
         self._send(self.answers.of_task(task, self._credits.delta()), task.slot)
 
     def _end_in_silence(self, task: SrpTask) -> None:
@@ -206,7 +207,7 @@ class Commands:
         """Let a task go that gets no answer."""
         if task.moving:
             return  # its end is going to be told again
-        self.memory.give(task.held_bytes)
+        self.share.give(task.held_bytes)
         self._credits.ended_in_silence()
         self._give_slot(task.slot)
 

@@ -7,15 +7,15 @@ class Memory:
     """A budget that all channels share.
 
     A command takes all that it may need when it comes, or is not accepted; so none that was accepted waits for another's memory.
-    One command may always go on, however large it is, so that every command gets its turn: then the budget is exceeded.  Once
-    something was refused, memory counts as short until data has no more than half of what is left beside slots: meanwhile request
-    limits shrink.
+    When no other command has any, one may go on however large it is, so that every command gets its turn: then the budget is
+    exceeded.  Once something was refused, memory counts as short until data has no more than half of what is left beside slots:
+    meanwhile request limits shrink.
 
     :param budget_bytes: the most that is held together.
     :param make: where buffers come from; it may raise MemoryError.
     """
 
-    __slots__ = ("_eased", "_make", "budget_bytes", "data_bytes", "held_bytes", "refusals", "short")
+    __slots__ = ("_eased", "_make", "budget_bytes", "data_bytes", "held_bytes", "refusals", "sharers", "short")
 
     def __init__(self, budget_bytes: int, make: Callable[[int], bytearray] = bytearray) -> None:
         self.budget_bytes = budget_bytes
@@ -27,6 +27,8 @@ class Memory:
         """How often there was not enough."""
         self.short = False
         """Whether request limits are to shrink."""
+        self.sharers = 0
+        """Channels that are logged in."""
         self._make = make
         self._eased: dict[Callable[[], None], None] = {}
 
@@ -35,7 +37,7 @@ class Memory:
         try:
             return self._make(length)
         except MemoryError:
-            self._refuse()
+            self.refuse()
             return None
 
     # ---- for as long as a channel --------------------------------------------------------------------------------------
@@ -43,31 +45,13 @@ class Memory:
     def reserve(self, length: int) -> bool:
         """Take memory for slots; False when there is not enough."""
         if self.held_bytes + length > self.budget_bytes:
-            return self._refuse()
+            return self.refuse()
         self.held_bytes += length
         return True
 
     def release(self, length: int) -> None:
         """Give back what :meth:`reserve` has taken."""
         self.held_bytes -= length
-
-    # ---- for as long as a command --------------------------------------------------------------------------------------
-
-    def take(self, length: int) -> bool:
-        """Take memory for the data and tables of a command; False when there is not enough."""
-        held = self.held_bytes + length
-        if held > self.budget_bytes and self.data_bytes:
-            return self._refuse()
-        self.held_bytes = held
-        self.data_bytes += length
-        return True
-
-    def give(self, length: int) -> None:
-        """Give back what :meth:`take` has taken."""
-        self.held_bytes -= length
-        self.data_bytes -= length
-        if self.short:
-            self._look()
 
     # ---- while it is short ---------------------------------------------------------------------------------------------
 
@@ -79,13 +63,15 @@ class Memory:
         """Nobody waits in :meth:`when_eased` any more; idempotent."""
         self._eased.pop(told, None)
 
-    def _refuse(self) -> bool:
+    def refuse(self) -> bool:
+        """There is not enough: False."""
         self.refusals += 1
         self.short = True
-        self._look()
+        self.look()
         return False
 
-    def _look(self) -> None:
+    def look(self) -> None:
+        """See whether it is short no more."""
         slots = self.held_bytes - self.data_bytes
         if 2 * self.data_bytes > self.budget_bytes - slots:
             return
@@ -93,3 +79,40 @@ class Memory:
         waiting, self._eased = self._eased, {}
         for told in waiting:
             told()
+
+
+class Share:
+    """What one channel's commands have of the memory.
+
+    A channel that shares the memory with others leaves as much as it has: whoever takes all he can get, for as long as he likes,
+    keeps nobody else from being served.
+    """
+
+    __slots__ = ("_memory", "held_bytes")
+
+    def __init__(self, memory: Memory) -> None:
+        self._memory = memory
+        self.held_bytes = 0
+        """What data and descriptor tables of its commands take."""
+
+    def take(self, length: int) -> bool:
+        """Take memory for the data and tables of a command; False when there is not enough."""
+        memory = self._memory
+        held = memory.held_bytes + length
+        left = memory.budget_bytes - held
+        mine = self.held_bytes + length
+        if left < mine and memory.data_bytes and (left < 0 or memory.sharers > 1):
+            return memory.refuse()
+        memory.held_bytes = held
+        memory.data_bytes += length
+        self.held_bytes = mine
+        return True
+
+    def give(self, length: int) -> None:
+        """Give back what :meth:`take` has taken."""
+        self.held_bytes -= length
+        memory = self._memory
+        memory.held_bytes -= length
+        memory.data_bytes -= length
+        if memory.short:
+            memory.look()

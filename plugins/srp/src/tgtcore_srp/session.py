@@ -75,11 +75,13 @@ class Session:
     def join(self, channel: "Channel") -> None:
         """A channel has logged in."""
         self.channels.append(channel)
+        channel.memory.sharers += 1
         self._holders += 1
 
     def leave(self, channel: "Channel", then: Callable[[], None]) -> None:
         """A channel takes no more commands; ``then`` when its last has ended.  The nexus goes with the last channel."""
         self.channels.remove(channel)
+        channel.memory.sharers -= 1
         if self.channels:
             self._abort(channel, then)
         else:

@@ -47,7 +47,7 @@ class Tables:
         assert self._pending is not None
         slot, command, held = self._pending
         for _, _, table in _fetched(command):
-            buffer = self._commands.memory.buffer(table.length)
+            buffer = self._commands.channel.memory.buffer(table.length)
             if buffer is None:
                 self._refuse(Status.BUSY, b"")
                 return True
@@ -93,7 +93,7 @@ class Tables:
         assert self._pending is not None
         slot, command, held = self._pending
         self._pending = None
-        self._commands.memory.give(held)
+        self._commands.share.give(held)
         return slot, command
 
     def lost(self) -> None:

@@ -30,7 +30,7 @@ class Transfers:
 
     def __init__(self, commands: "Commands") -> None:
         self._commands = commands
-        self._memory = commands.memory
+        self._memory = commands.channel.memory
         self._read = commands.channel.fabric.read
         self._write = commands.channel.fabric.write
 
