@@ -168,6 +168,29 @@ def test_a_session_that_is_removed_may_come_again(site: Site) -> None:
     assert run(again, READY, "0:1:0") == b""
 
 
+def test_a_target_that_is_drained_and_opened_again(site: Site) -> None:
+    client = site.client()
+    client.log_in()
+    site.tgtd.admin("target", "drain", "lpar2", "--force")
+    with pytest.raises(ConnectionError):
+        client.execute(READY, lun("0:1:0"))
+    assert site.shown()["state"] == "closed"
+    client.connect(greet=False)
+    site.tgtd.admin("target", "reopen", "lpar2")
+    client.shake_hands()
+    client.log_in()
+    assert run(client, READY, "0:1:0") == b""
+
+
+def test_a_logical_unit_comes_and_goes(site: Site) -> None:
+    client = site.client()
+    client.log_in()
+    site.tgtd.admin("lun", "remove", "lpar2", "1")
+    assert scan(client) == ["0:1:0"]
+    site.tgtd.admin("lun", "add", "lpar2", "1", "data")
+    assert scan(client) == ["0:1:0", "0:2:0"]
+
+
 def test_a_daemon_that_comes_back_has_what_was_written(site: Site) -> None:
     client = site.client()
     client.log_in()

@@ -113,6 +113,18 @@ def test_a_session_that_is_dropped_ends_when_its_last_command_has(scene):
     assert scene.adapter.calls[-3:] == ["free", "register", "send"]
 
 
+@pytest.mark.parametrize("ends", ["draining", "not listening"])
+def test_a_client_is_not_invited_to_a_login_that_would_be_rejected(scene, ends):
+    scene.log_in()
+    if ends == "draining":
+        scene.host.target.leases.shut()
+    else:
+        scene.server.port.listening = False
+    sent = len(scene.adapter.sent)
+    scene.server.drop("as the test wants", lambda: None)
+    assert (scene.state, scene.adapter.sent[sent:]) == (State.CLOSED, [])
+
+
 # ---- the real client ----------------------------------------------------------------------------------------------------
 
 

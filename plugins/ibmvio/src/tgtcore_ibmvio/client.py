@@ -99,16 +99,35 @@ class VioClient:
 
     # ---- the queue ----------------------------------------------------------------------------------------------------
 
-    def connect(self) -> None:
-        """Have a queue, and shake hands.
+    def connect(self, *, greet: bool = True) -> None:
+        """Have a queue, and shake hands, unless the server is to begin with that.
 
         :raises ConnectionError: the machine gives none, or has gone.
         :raises TimeoutError: there is no server.
         """
+        self._forget()
         answer = self.partition.call(Call.H_REG_CRQ, _WINDOW, _PAGE)
+        if answer is Hcall.RESOURCE:  # there is one, of a session that has ended
+            self.partition.call(Call.H_FREE_CRQ)
+            answer = self.partition.call(Call.H_REG_CRQ, _WINDOW, _PAGE)
         if answer not in (Hcall.SUCCESS, Hcall.CLOSED):
             raise ConnectionError(f"the machine gives no queue: {answer.name}")
-        self.partition.send(INIT)
+        if greet:
+            self.partition.send(INIT)
+            self.shake_hands()
+
+    def _forget(self) -> None:
+        """What was under way has no answer any more."""
+        self._free.extend(self._under_way.values())
+        self._under_way.clear()
+        self._elements.clear()
+
+    def shake_hands(self) -> None:
+        """Wait for the other side's part of the handshake.
+
+        :raises ConnectionError: the server has gone.
+        :raises TimeoutError: there is no server.
+        """
         while self._event() not in (Event.INIT, Event.INIT_COMPLETE):
             pass
 

@@ -3,6 +3,7 @@
 import logging
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING
 
 from tgtcore_srp.channel import Channel
@@ -109,10 +110,14 @@ class AdapterServer:
         """Have a queue as long as it leads somewhere, and a session may begin or is there; called time and again."""
         if self.session is not None:
             return
-        if self.port.listening and self.find_target() is not None:
+        if self._leads_somewhere:
             self.queue.open()
         else:
             self.queue.close()
+
+    @property
+    def _leads_somewhere(self) -> bool:
+        return self.port.listening and self.find_target() is not None
 
     def drop(self, why: str, then: Callable[[], None]) -> None:
         """End the session; the client may come again."""
@@ -126,6 +131,7 @@ class AdapterServer:
 
     def close(self, then: Callable[[], None]) -> None:
         """Have no queue; ``then`` when the last command has ended and the platform has the queue back."""
+        self.port.listening = False
         self._closed.append(then)
         self.queue.close()
         if self.queue.state is State.CLOSED:
@@ -178,7 +184,13 @@ class AdapterServer:
             then()
             return
         channel.lost()
-        channel.when_gone(then)
+        channel.when_gone(partial(self._ended, then))
+
+    def _ended(self, then: Callable[[], None]) -> None:
+        """The last command has ended; a client that could not log in again should not try, for it might give up then."""
+        if not self._leads_somewhere:
+            self.queue.close()
+        then()
 
     def closed(self) -> None:
         """The queue is closed."""

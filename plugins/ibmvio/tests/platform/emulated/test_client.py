@@ -10,6 +10,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+from tgtcore_ibmvio.platform.emulated.attaching import refuse
 from tgtcore_ibmvio.platform.emulated.client import Access, Call, ClientPartition, Hello, Refused
 from tgtcore_ibmvio.platform.emulated.wire import MAGIC, RETURN, WELCOME
 from tgtcore_ibmvio.platform.hcall import Hcall
@@ -215,3 +216,10 @@ async def test_a_process_and_the_server_at_the_same_time(bench: Any) -> None:
     assert (done.stdout, done.stderr) == (f"all {NUMBERS}\n", "")
     await bench.until(echo.failed.is_set, "the end of the process")
     assert echo.heard == NUMBERS
+
+
+def test_a_partition_that_is_refused_before_it_has_said_a_word_hears_why() -> None:
+    machine, link = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    refuse(machine, "there is no room")
+    with link, pytest.raises(Refused, match="there is no room"):
+        ClientPartition(link, HELLO)

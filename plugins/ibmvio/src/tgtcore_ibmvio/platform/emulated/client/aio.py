@@ -2,6 +2,7 @@
 
 import asyncio
 import socket
+from contextlib import suppress
 from pathlib import Path
 from typing import Self
 
@@ -45,7 +46,8 @@ class AsyncClientPartition(Partition):
         try:
             async with asyncio.timeout(ANSWER_S):
                 await _connect(link, path)
-                await loop.sock_sendall(link, hello.packet())
+                with suppress(BrokenPipeError):  # who has hung up already has said why
+                    await loop.sock_sendall(link, hello.packet())
                 await _readable(link)
             packet, descriptors, _, _ = socket.recv_fds(link, WELCOME.size, DESCRIPTORS, socket.MSG_CMSG_CLOEXEC)
             return cls(link, welcomed(hello, packet, descriptors))

@@ -3,6 +3,7 @@
 import select
 import socket
 import time
+from contextlib import suppress
 from pathlib import Path
 from typing import Self
 
@@ -26,7 +27,8 @@ class ClientPartition(Partition):
     def __init__(self, link: socket.socket, hello: Hello) -> None:
         require_order()
         link.settimeout(ANSWER_S)
-        link.send(hello.packet())
+        with suppress(BrokenPipeError):  # who has hung up already has said why
+            link.send(hello.packet())
         packet, descriptors, _, _ = socket.recv_fds(link, WELCOME.size, DESCRIPTORS, socket.MSG_CMSG_CLOEXEC)
         super().__init__(welcomed(hello, packet, descriptors))
         self._link = link
