@@ -227,8 +227,10 @@ def scene(clock, adapter):
 
 
 @pytest.fixture
-def make_scene(clock):
+def make_scene():
+    """Each has a clock of its own, so that nothing outlives it."""
+
     def make(memory_bytes=1 << 20, **how):
-        return Scene(clock, FakeAdapter(memory_bytes), **how)
+        return Scene(Clock(), FakeAdapter(memory_bytes), **how)
 
     return make

@@ -234,12 +234,12 @@ def test_a_client_that_overruns_its_credits_loses_its_session(scene):
 # ---- memory ---------------------------------------------------------------------------------------------------------------
 
 
-def test_without_memory_for_a_login_a_client_waits_outside(clock, make_scene):
+def test_without_memory_for_a_login_a_client_waits_outside(make_scene):
     scene = make_scene()
     scene.memory.budget_bytes = 100
     scene.element(INIT)
     assert scene.ask(LOGIN) == []
-    clock.advance(0)
+    scene.clock.advance(0)
     assert scene.state is State.CLOSED
     scene.memory.budget_bytes = 1 << 20
     scene.server.keep()

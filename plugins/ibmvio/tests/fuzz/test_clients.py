@@ -70,7 +70,7 @@ class Client:
 
     def command(self):
         self.tag += self.random.choice((0, 1, 1, 1))
-        length = self.random.choice((0, 1, 512, 4096, 0x7FFF))
+        length = self.random.choice((0, 1, 512, 1001, 4096))
         cdb = self.random.choice((READY, HELD, read(length), write(length), self.random.randbytes(16))).ljust(16, b"\0")
         formats = self.random.choice((0, 0x01, 0x10, 0x02, 0x20, 0x11, 0x22, self.random.getrandbits(8)))
         lun = self.random.choice((0x8000, 0x8001, 0xC101, self.random.getrandbits(16))) << 48
