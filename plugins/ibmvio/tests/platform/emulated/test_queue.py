@@ -66,6 +66,17 @@ def test_who_does_not_sleep_is_not_rung() -> None:
     assert pair.rings == 1
 
 
+def test_the_word_is_taken_back_before_the_doorbell_is_rung() -> None:
+    octets = bytearray(OFFSET + LENGTH)
+    words = memoryview(octets).cast("Q")
+    at_the_ring: list[int] = []
+    place = Place(octets, words, OFFSET, LENGTH, WAITS)
+    outgoing = Outgoing(place, lambda: at_the_ring.append(words[WAITS]))
+    assert Incoming(place).doze()
+    outgoing.put(element(1))
+    assert at_the_ring == [0], "who is rung awake and sleeps again would not be rung any more"
+
+
 def test_who_has_several_to_send_rings_once() -> None:
     pair = Pair()
     assert pair.incoming.doze()
