@@ -3,6 +3,9 @@
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from tgtcore_srp.fabric import Segment
+from tgtcore_srp.iu.command import Command
+from tgtcore_srp.iu.descriptors import BufferDescriptor, build_table
 from tgtcore_srp.iu.login import LoginReject, LoginResponse
 from tgtcore_srp.iu.opcodes import LogoutReason, RejectReason
 from tgtcore_srp.iu.opcodes import MultiChannelAction as Action
@@ -12,7 +15,7 @@ from tgtcore_srp.memory import Memory
 from tgtcore_srp.states import State
 
 from tgtcore import TgtError
-from tgtcore.testing.host import HELD, READY, read
+from tgtcore.testing.host import HELD, READY, read, write
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -20,6 +23,7 @@ if TYPE_CHECKING:
     from conftest import Bench
 
 Reason = RejectReason
+KEY = 0x5A5A
 
 
 @pytest.mark.parametrize(
@@ -223,6 +227,28 @@ def test_the_nexus_goes_with_the_last_channel(make_bench: "Callable[..., Bench]"
     peers[1].send(InitiatorLogout(5).build())
     assert session.nexus.logged_out
     assert bench.port.sessions() == []
+    bench.end()
+
+
+def test_a_command_whose_channel_ends_while_its_table_comes(make_bench: "Callable[..., Bench]") -> None:
+    """It is not performed, although the session goes on."""
+    bench = make_bench(channels_max=2)
+    peers = [bench.peer(), bench.peer()]
+    for peer in peers:
+        peer.log_in(flags=Action.MULTI)
+        peer.fabric.moves = None
+        peer.fabric.ends_at_once = False
+    table = build_table((Segment(0, KEY, 64),))
+    peers[0].fabric.ram[8192:8208] = table
+    buffer = BufferDescriptor.indirect(Segment(8192, KEY, 16), (Segment(0, KEY, 64),), 0)
+    peers[0].request(Command(1, 0, 0, write(64).ljust(16, b"\0"), 0, buffer).build())
+    peers[0].command(2, READY)
+    peers[0].channel.disconnect("as the test wants")
+    peers[0].fabric.move()
+    assert (peers[0].fabric.moving, peers[0].receive()) == ([], [])
+    assert bench.memory.data_bytes == 0
+    peers[0].fabric.lose()
+    assert (peers[0].gone, peers[1].gone) == (True, False)
     bench.end()
 
 

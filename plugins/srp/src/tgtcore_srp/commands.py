@@ -13,7 +13,7 @@ from tgtcore_srp.iu.command import Command
 from tgtcore_srp.iu.errors import Malformed
 from tgtcore_srp.iu.header import opcode_and_tag
 from tgtcore_srp.iu.opcodes import TaskAttribute
-from tgtcore_srp.limits import DATA_IN_BYTES_MAX, DATA_OUT_BYTES_MAX
+from tgtcore_srp.limits import DATA_BYTES_MAX
 from tgtcore_srp.memory import Share
 from tgtcore_srp.quirks import as_written
 from tgtcore_srp.tables import Tables, table_bytes
@@ -85,10 +85,10 @@ class Commands:
         held = 0
         complete = True
         if in_ is not None:
-            held = in_.length if in_.length < DATA_IN_BYTES_MAX else DATA_IN_BYTES_MAX
+            held = in_.length if in_.length < DATA_BYTES_MAX else DATA_BYTES_MAX
             complete = in_.table is None or in_.complete
         if out is not None and not out.offset:
-            held += out.length if out.length < DATA_OUT_BYTES_MAX else DATA_OUT_BYTES_MAX
+            held += out.length if out.length < DATA_BYTES_MAX else DATA_BYTES_MAX
             complete = complete and out.complete
         if not complete:
             held += table_bytes(command)

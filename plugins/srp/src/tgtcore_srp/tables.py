@@ -68,9 +68,9 @@ class Tables:
     def _take(self, ok: bool) -> bool:
         """Read the table that has come; False when another one does not come at once."""
         if self._pending is None:
-            return True  # the channel was lost meanwhile
+            return True  # the channel was lost at that
         slot, command, held = self._pending
-        if not ok:
+        if not ok or self._commands.closed:
             self._refuse(*DATA_PHASE_ERROR)
             return True
         is_out, buffer, _ = _fetched(command)[0]
