@@ -1,7 +1,6 @@
 """Virtual SCSI as the core sees it: adapters are its portals, clients that have logged in its sessions."""
 
 import asyncio
-import logging
 from collections.abc import Iterable
 from functools import partial
 from typing import Any, ClassVar
@@ -19,8 +18,6 @@ from tgtcore_ibmvio.reporting import reported_luns
 from tgtcore_ibmvio.server import AdapterServer, Surroundings
 from tgtcore_ibmvio.servers import Servers
 from tgtcore_ibmvio.show import adapter_figures, session_info
-
-_log = logging.getLogger(__name__)
 
 _TICK_S = 1.0
 _BOUNCE_BYTES = 128 * 1024
