@@ -289,6 +289,16 @@ def make_bench() -> "Callable[..., Bench]":
 
 
 @pytest.fixture
+def make_peer() -> "Callable[..., Peer]":
+    """Makes a channel of whatever has a memory and a port."""
+
+    def make(bench: "Bench", number: int) -> Peer:
+        return Peer(bench, number, WireFabric(may_request=False), Quirks(), 8)
+
+    return make
+
+
+@pytest.fixture
 def make_fabric() -> type[WireFabric]:
     """Makes a fabric without a channel."""
     return WireFabric
