@@ -334,7 +334,7 @@ class Turmoil(RuleBasedStateMachine):
 
 
 def test_any_order(make_bench: MakeBench, make_fabric: MakeFabric) -> None:
-    run_state_machine_as_test(  # type: ignore[no-untyped-call]
+    run_state_machine_as_test(  # type: ignore[arg-type]
         lambda: Turmoil(make_bench, make_fabric),
         settings=settings(max_examples=60, stateful_step_count=40, deadline=None),
     )
@@ -343,6 +343,6 @@ def test_any_order(make_bench: MakeBench, make_fabric: MakeFabric) -> None:
 @pytest.mark.slow
 @pytest.mark.fuzz
 def test_any_order_for_long(make_bench: MakeBench, make_fabric: MakeFabric) -> None:
-    run_state_machine_as_test(  # type: ignore[no-untyped-call]
+    run_state_machine_as_test(  # type: ignore[arg-type]
         lambda: Turmoil(make_bench, make_fabric), settings=settings(stateful_step_count=60, deadline=None)
     )

@@ -1,4 +1,4 @@
-"""Commands whose data can not be moved, or that are aborted meanwhile, with the logical units beyond the ring of a driver process."""
+"""Commands whose data can not be moved, or that are aborted meanwhile, with the logical units beyond a driver process's ring."""
 
 import asyncio
 from collections.abc import Callable, Iterator
