@@ -286,6 +286,18 @@ def test_nonsense_ends_the_session_and_the_partner_hears_of_it(connected, adapte
     assert kinds(session) == ["begin", "end"]
 
 
+def test_nonsense_fills_no_log(connected, session, caplog):
+    session.at_once = False
+    for _ in range(1000):
+        connected.element(NONSENSE)
+    session.ended()
+    for _ in range(1000):
+        connected.element(NONSENSE)
+    (told,) = [record for record in caplog.records if record.levelname == "WARNING"]
+    assert NONSENSE.hex() in told.message
+    assert connected.discarded == 1999
+
+
 def test_only_the_first_of_several_failures_ends_the_session(connected, session):
     session.at_once = False
     connected.fail(Event.VIOLATION, "as the test wants")

@@ -18,6 +18,8 @@ HELD_MAX = 4096
 """Elements that are kept while the partner is suspended: as many as the largest queue of a client has."""
 
 _REGISTERED = (Hcall.SUCCESS, Hcall.CLOSED)
+_WITH_SESSION = (State.CONNECTED, State.SUSPENDED)
+_FATAL = (Event.UNKNOWN, Event.OVERRUN)
 _COMMAND, _SRP = int(Header.COMMAND), int(Format.SRP)
 _CONNECTED = State.CONNECTED
 
@@ -105,7 +107,7 @@ class Queue:
 
         :param event: VIOLATION or PARTNER_CLOSED.
         """
-        if self.state in (State.CONNECTED, State.SUSPENDED):
+        if self.state in _WITH_SESSION:
             _log.warning("%s: the session ends: %s", self._name, why)
         self._happened(event)
 
@@ -128,8 +130,8 @@ class Queue:
             return
         event = elements.meaning(header, format_, status)
         self._current = (event, address, length)
-        if event in (Event.UNKNOWN, Event.OVERRUN):
-            _log.warning("%s: %s: %s", self._name, event.value, element.hex())
+        if event in _FATAL and self.state in _WITH_SESSION:
+            _log.warning("%s: the session ends for %s: %s", self._name, event.value, element.hex())
         self._happened(event)
 
     def _happened(self, event: Event) -> None:
