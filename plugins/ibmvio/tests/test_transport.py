@@ -1,6 +1,7 @@
 """The transport with adapters that come and go, on a machine that may refuse them."""
 
 import asyncio
+import errno
 from contextlib import asynccontextmanager
 
 import pytest
@@ -93,6 +94,17 @@ async def test_adapters_are_portals(started):
 async def test_all_adapters_are_opened_or_none(started):
     with pytest.raises(OSError, match=f"there is no adapter {B}"):
         async with started(A, B, there=(A,)):
+            pass
+
+
+@pytest.mark.asyncio
+async def test_an_adapter_that_the_system_refuses_is_named(started, monkeypatch):
+    async def refuse(*_):
+        raise PermissionError(errno.EACCES, "Permission denied", "/run/vio")
+
+    monkeypatch.setattr(Machine, "open", refuse)
+    with pytest.raises(OSError, match=f"adapter {A} can't be opened: /run/vio: permission denied"):
+        async with started(A):
             pass
 
 

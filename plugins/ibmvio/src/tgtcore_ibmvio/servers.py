@@ -42,7 +42,7 @@ class Servers:
         try:
             for options in wanted:
                 if options.address not in self._found:
-                    opened.append((await self._platform.open(int(options.address, 16)), options))
+                    opened.append((await self._open(options), options))
         except BaseException:
             for adapter, _ in opened:
                 await self._platform.release(adapter)
@@ -54,6 +54,13 @@ class Servers:
             server.options = by_address.get(address, server.options)
             server.port.listening = address in by_address
         await self.keep()
+
+    async def _open(self, options: AdapterOptions) -> Adapter:
+        try:
+            return await self._platform.open(int(options.address, 16))
+        except OSError as error:
+            why = str(error) if error.filename is None else f"{error.filename}: {(error.strerror or '').lower()}"
+            raise OSError(f"adapter {options.address} can't be opened: {why}") from error
 
     async def keep(self) -> None:
         """Let each server do what is to be done from time to time, and let go of those that are not needed."""
