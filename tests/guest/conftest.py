@@ -20,6 +20,7 @@ _ONCE = {
     "crashes",  # as before
     "platform",  # of one transport, without a daemon
     "virtual_disks",  # takes long
+    "behind_a_ring",  # chooses itself
 }
 
 __all__ = ["isolation"]
