@@ -143,6 +143,16 @@ async def test_an_adapter_that_is_no_portal_any_more_stays_until_its_session_end
 
 
 @pytest.mark.asyncio
+async def test_a_platform_that_fails_to_let_go_stops_nobody_else(started, caplog):
+    async with started(A, B) as (transport, machine):
+        adapter = machine.open_ones.pop(A)  # so that its release fails
+        await transport.apply_options(options(B, C))
+        assert [one.address for one in transport.portals()] == [B, C]
+        assert "adapter 30000003 is not served any more, and the platform failed at that" in caplog.text
+        assert adapter.calls[-1] == "free"
+
+
+@pytest.mark.asyncio
 async def test_it_listens_again(started):
     async with started(A, B) as (transport, machine):
         machine.log_in(A)

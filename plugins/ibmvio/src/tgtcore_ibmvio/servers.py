@@ -78,8 +78,12 @@ class Servers:
 
     async def _release(self, server: AdapterServer) -> None:
         del self._found[server.options.address]
-        await self._platform.release(server.adapter)
-        _log.info("%s is not served any more", server)
+        try:
+            await self._platform.release(server.adapter)
+        except Exception:
+            _log.exception("%s is not served any more, and the platform failed at that", server)
+        else:
+            _log.info("%s is not served any more", server)
 
 
 async def _closed(server: AdapterServer) -> None:
