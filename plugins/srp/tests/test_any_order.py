@@ -341,8 +341,8 @@ def test_any_order(make_bench: MakeBench, make_fabric: MakeFabric) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.fuzz
 def test_any_order_for_long(make_bench: MakeBench, make_fabric: MakeFabric) -> None:
     run_state_machine_as_test(  # type: ignore[arg-type]
-        lambda: Turmoil(make_bench, make_fabric), settings=settings(stateful_step_count=60, deadline=None)
+        lambda: Turmoil(make_bench, make_fabric),
+        settings=settings(max_examples=1500, stateful_step_count=60, deadline=None),
     )

@@ -1,4 +1,4 @@
-"""The codec and the initiator stand on their own: neither knows anything of targets."""
+"""Who may import whom inside the library: a module uses modules on lower floors only."""
 
 import ast
 from pathlib import Path
@@ -6,31 +6,57 @@ from pathlib import Path
 import pytest
 import tgtcore_srp
 
-ROOT = Path(tgtcore_srp.__file__).parent
-MAY_USE = {"fabric.py": set[str](), "iu": {"iu", "fabric"}, "initiator": {"initiator", "iu", "fabric"}}
-"""What of the package a file or folder may import."""
-FILES = [
-    (room, path) for room in MAY_USE for path in sorted([ROOT / room, *(ROOT / room).glob("*.py")]) if path.is_file()
+FOLDER = Path(tgtcore_srp.__file__).parent
+NAME = "tgtcore_srp"
+
+FLOORS: list[set[str]] = [
+    {"errors", "limits", "states", "fabric", "memory", "quirks", "identity"},
+    {"iu"},
+    {"slots", "credits", "answers", "task", "initiator"},
+    {"requests", "transfers", "session"},
+    {"tables", "login"},
+    {"commands"},
+    {"task_management"},
+    {"channel"},
+    {"port"},
 ]
+"""Ground floor first; a folder is one room."""
+
+FLOOR = {room: level for level, rooms in enumerate(FLOORS) for room in rooms}
+NO_IO = {"asyncio", "socket", "select", "selectors", "threading", "time", "os"}
+MODULES = sorted(path for path in FOLDER.rglob("*.py") if path != FOLDER / "__init__.py")
 
 
-def imported(path: Path) -> set[str]:
-    """What a module imports when it runs."""
+def _room(path: Path) -> str:
+    return path.relative_to(FOLDER).with_suffix("").parts[0]
+
+
+def _imported(path: Path) -> set[str]:
+    """Names of modules that are imported when it runs; those for type checkers only do not count."""
     tree = ast.parse(path.read_text())
-    kept = [node for node in tree.body if not (isinstance(node, ast.If) and "TYPE_CHECKING" in ast.dump(node.test))]
-    names = set()
-    for node in (inner for outer in kept for inner in ast.walk(outer)):
+    for node in ast.walk(tree):
+        if isinstance(node, ast.If) and "TYPE_CHECKING" in ast.dump(node.test):
+            node.body = []
+    names: set[str] = set()
+    for node in ast.walk(tree):
         if isinstance(node, ast.Import):
             names |= {alias.name for alias in node.names}
         elif isinstance(node, ast.ImportFrom):
-            names.add(node.module or "")
+            assert node.module is not None
+            names.add(node.module)
     return names
 
 
-@pytest.mark.parametrize(("room", "path"), FILES, ids=lambda given: given if isinstance(given, str) else given.stem)
-def test_imports(room: str, path: Path) -> None:
-    for name in imported(path):
-        package, _, rest = name.partition(".")
-        assert package != "tgtcore", "nothing of the core is needed"
-        if package == "tgtcore_srp":
-            assert rest.partition(".")[0] in MAY_USE[room]
+@pytest.mark.parametrize("path", MODULES, ids=lambda path: str(path.relative_to(FOLDER)))
+def test_a_module_uses_lower_floors_only(path: Path) -> None:
+    room = _room(path)
+    for name in _imported(path):
+        first, _, rest = name.partition(".")
+        assert first not in NO_IO, f"{room} imports {name}"
+        other = rest.partition(".")[0]
+        if first == NAME and other != room:
+            assert FLOOR[other] < FLOOR[room], f"{room} imports {name}"
+
+
+def test_the_plan_has_every_module() -> None:
+    assert set(FLOOR) == {_room(path) for path in MODULES}
