@@ -5,6 +5,7 @@ what has to be flushed is flushed before the pause, so that it is short.
 """
 
 import asyncio
+import contextlib
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
 from contextlib import asynccontextmanager
 from typing import Any, NamedTuple
@@ -14,7 +15,7 @@ from tgtcore.daemon.inventory import Inventory, Unit
 from tgtcore.daemon.lasting import to_the_end
 from tgtcore.daemon.noticing import check_notices, tell_above
 from tgtcore.daemon.stores import Stack, explained
-from tgtcore.errors import DrainTimeout, InUse, NotThere, ReadOnly, StoreError, Unsupported
+from tgtcore.errors import DrainTimeout, InUse, NotThere, ReadOnly, StoreError, TgtError, Unsupported
 from tgtcore.leases import Job
 from tgtcore.logical_unit import Pause
 from tgtcore.store import OpenStore, SnapshotInfo, Store
@@ -164,7 +165,10 @@ async def revert_snapshot(unit: Unit, id_or_name: str, timeout_s: float, *, forc
 
     if not force:
         _check_free(unit)
-    return await _paused(unit, "going back to a snapshot", revert, timeout_s)
+    done = await _paused(unit, "going back to a snapshot", revert, timeout_s)
+    with contextlib.suppress(TgtError):  # it is done, whatever becomes of this
+        await to_the_end(flush(unit), f"giving back space of {unit.lu}", unit.lu, timeout_s, beside_commands=True)
+    return done
 
 
 def _revert(unit: Unit, snapshot_id: str) -> None:

@@ -287,6 +287,7 @@ class Store(Operable, ABC):
         """Make the content, and ``size_bytes`` too, what it was when a snapshot was made; every snapshot stays.
 
         Durable on return.  A failure on the way leaves the content that there was, or the one of the snapshot, never a mixture.
+        A flush follows beside other calls: what takes long, such as giving space back, has time then.
 
         :param id_or_name: as above.
         :raises StoreError: as above.

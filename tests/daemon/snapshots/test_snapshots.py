@@ -271,6 +271,14 @@ async def test_one_who_logs_in_just_before_is_not_surprised(running: Running) ->
     assert await host.read() == Y
 
 
+async def test_space_has_time_to_be_given_back_when_it_went_back(running: Running, host: Host) -> None:
+    store = store_of(running)
+    await keep(running)
+    store.calls.clear()
+    await revert_snapshot(unit_of(running), "one", 10, force=True)
+    assert store.calls == ["flush", "flush", "revert", "flush"]
+
+
 async def test_initiators_are_told_when_it_goes_back_all_the_same(running: Running, host: Host) -> None:
     await host.write(X)
     await keep(running)

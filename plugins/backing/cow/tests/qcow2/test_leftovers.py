@@ -73,6 +73,52 @@ def test_a_crash_on_the_way_costs_only_space(monkeypatch: pytest.MonkeyPatch) ->
     assert bytes(again.read(0, SIZE)) == content
 
 
+def test_what_the_disk_had_before_it_went_back_is_given_back_by_the_next_flush(monkeypatch: pytest.MonkeyPatch) -> None:
+    file, image, _ = made()
+    image.write(0, b"c" * (SIZE // 2))
+    steps: list[int] = []
+    drop = leftovers.Leftovers.drop
+    monkeypatch.setattr(
+        leftovers.Leftovers, "drop", lambda self, switch, step: steps.append(1) or drop(self, switch, step)
+    )
+    image.revert_snapshot("one")
+    assert steps == [], "nobody waits for that while everybody waits for the disk"
+    report = check(file)
+    assert not report.errors
+    assert report.leak_count >= SIZE // 2 // CLUSTER
+    image.flush()
+    assert len(steps) > 3
+    assert check(file).clean
+    assert b"c" * CLUSTER not in file.content, "it is a hole now"
+    assert bytes(image.read(0, SIZE)) == b"a" * SIZE
+
+
+def test_a_snapshot_can_be_deleted_while_the_former_disk_is_left() -> None:
+    file, image, content = made()
+    image.create_snapshot("two")
+    image.write(SIZE // 4, b"c" * (SIZE // 2))
+    image.revert_snapshot("two")
+    image.delete_snapshot("one")
+    image.delete_snapshot("two")
+    image.flush()
+    assert check(file).clean
+    assert bytes(image.read(0, SIZE)) == content
+
+
+def test_where_counts_are_at_their_end_the_former_disk_goes_at_once() -> None:
+    file = RamStore(0)
+    create(file, CreateOptions(SIZE, cluster_bytes=CLUSTER, refcount_bits=2))
+    image = Image(file)
+    image.write(0, b"a" * SIZE)
+    image.create_snapshot("one")
+    image.create_snapshot("two")
+    image.write(0, b"b" * CLUSTER)
+    image.revert_snapshot("one")
+    assert bytes(image.read(0, SIZE)) == b"a" * SIZE
+    image.close()
+    assert check(file).clean
+
+
 def test_others_write_meanwhile() -> None:
     file, image, content = made()
     chance = Random(3)

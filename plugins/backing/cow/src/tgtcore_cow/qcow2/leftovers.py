@@ -1,6 +1,6 @@
-"""Giving back what a deleted snapshot had, in steps between which others use the image.
+"""Giving back what a deleted snapshot had, or a disk that went back to one, in steps between which others use the image.
 
-The snapshot is out of the table already, so a crash on the way costs nothing but space.  Each step changes the image at one stroke:
+Nothing refers to its tables any more, so a crash on the way costs nothing but space.  Each step changes the image at one stroke:
 what the disk has alone again says so from the moment on at which it is counted once.
 """
 
@@ -45,7 +45,7 @@ class Step(NamedTuple):
 
 
 class Leftovers:
-    """The tables of a snapshot, and what they refer to.  One at a time uses it.
+    """The tables of a snapshot or of a former disk, and what they refer to.  One at a time uses it.
 
     :param l1_offset: where its L1 table is.
     :param l1: what is in that.

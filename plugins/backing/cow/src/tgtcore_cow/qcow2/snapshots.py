@@ -4,11 +4,12 @@ A snapshot takes over the tables that the disk has at that moment, and the disk 
 in place any more.
 """
 
+import errno
 import threading
 import time
 from array import array
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from itertools import count
 
@@ -39,7 +40,7 @@ class Snapshots:
         self._kept: Counter[str] = Counter()
         """How often which snapshot may not be deleted, by their ids."""
         self._left: list[Leftovers] = []
-        """What deleted snapshots have left that is still to be given back."""
+        """What deleted snapshots, and disks that went back to one, have left that is still to be given back."""
 
     @property
     def every(self) -> tuple[Snapshot, ...]:
@@ -111,7 +112,7 @@ class Snapshots:
             self._give_back()
 
     def give_back(self) -> None:
-        """Give back what deleted snapshots have left, if that could not be done at once; not while one is being deleted.
+        """Give back what is left, if that was not done at once; not while a snapshot is being deleted.
 
         :raises StoreError: a table is not what one can be; what it has is not given back then.
         """
@@ -139,7 +140,22 @@ class Snapshots:
     def revert(self, id_or_name: str) -> None:
         """Make the disk what it was when a snapshot was made; the snapshot stays.
 
+        What the disk had is given back by :meth:`give_back`, while others use the image again.
+
         :raises StoreError: there is no such snapshot.
+        """
+        try:
+            self._left.append(self._go_back(id_or_name, lambda switch: None))
+        except OSError as error:
+            if error.errno != errno.EMLINK:
+                raise
+            self._write_back.flush()
+            self._go_back(id_or_name, self._drop_disk)  # nothing is counted any more that need not be
+
+    def _go_back(self, id_or_name: str, drop: Callable[[Switch], None]) -> Leftovers:
+        """Returns what the disk had.
+
+        :param drop: lets the switch drop that, if it is to be gone at once.
         """
         volume = self._volume
         with volume.sizing, switching(volume, self._write_back) as switch:
@@ -147,22 +163,31 @@ class Snapshots:
             kept = self._l1(snapshot)
             kept.extend([0] * (volume.layout.l1_entries(snapshot.size_bytes) - len(kept)))
             l1 = self._shared_copy(switch, kept)
-            for offset, words in self._tables(volume.map.l1):
-                switch.drop(volume.map.used_clusters(words))
-                switch.drop([offset >> volume.layout.cluster_bits])
-            switch.drop_place(volume.header.l1_offset, volume.header.l1_entries * 8)
+            left = self._left_of_disk()
+            drop(switch)
             switch.carry_out(l1_offset=switch.place_words(l1), l1_entries=len(l1), size_bytes=snapshot.size_bytes)
+        return left
+
+    def _left_of_disk(self) -> Leftovers:
+        volume = self._volume
+        return Leftovers(volume, volume.header.l1_offset, volume.map.l1[:], self._write_back.punch)
+
+    def _drop_disk(self, switch: Switch) -> None:
+        volume = self._volume
+        for offset, words in self._tables(volume.map.l1):
+            switch.drop(volume.map.used_clusters(words))
+            switch.drop([offset >> volume.layout.cluster_bits])
+        switch.drop_place(volume.header.l1_offset, volume.header.l1_entries * 8)
 
     def empty(self) -> None:
         """Let the disk have nothing itself, at one stroke: it reads as what is beneath."""
         volume = self._volume
         with self._deleting:
             with switching_beside(volume, self._write_back) as switch:
-                l1 = volume.map.l1[:]
-                if not l1:
+                if not volume.map.l1:
                     return
-                left = Leftovers(volume, volume.header.l1_offset, l1, self._write_back.punch)
-                switch.carry_out(l1_offset=switch.place_words(array("Q", bytes(len(l1) * 8))))
+                left = self._left_of_disk()
+                switch.carry_out(l1_offset=switch.place_words(array("Q", bytes(len(volume.map.l1) * 8))))
             self._left.append(left)
             self._give_back()
 
