@@ -93,7 +93,7 @@ async def test_a_command_that_takes_too_long_prevents_it(running: Running, host:
     command = host.start("2a 00 00000000 00 0001", X, held=False)
     await begun(running, "write")
     with pytest.raises(DrainTimeout, match="logical unit a was still busy after"):
-        await keep(running, timeout_s=0.05)
+        await keep(running, timeout_s=0.5)
     store.open()
     assert (await finished(command)).status == Status.GOOD
     assert "create" not in store.calls
