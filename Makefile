@@ -8,6 +8,9 @@ RECIPES := requirements-dev.txt hatch_build.py $(wildcard pyproject.toml plugins
 # BUT="or alike" leaves out what comes out the same with every version of Python
 QUICK_TESTS := not (guest or oracle or slow or fuzz $(BUT))
 
+# tests start hundreds of daemons: each would compile everything anew
+unexport PYTHONDONTWRITEBYTECODE
+
 .PHONY: help venv demo test test-all bench bench-scale bench-qcow2 bench-ibmvio lint docs clean
 
 help:
