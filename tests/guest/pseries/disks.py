@@ -61,8 +61,8 @@ class VirtualDisks:
 
     def __enter__(self) -> Self:
         with self._ends:
-            daemon = Served.configured(self._work, self._configuration, plugins=("ibmvio", "filters"))
-            self.daemon = self._ends.enter_context(daemon)
+            self.daemon = self._start()
+            self._ends.push(lambda *error: self.daemon.__exit__(*error))
             self._ends.callback(self._unload)
             self.guest.run(_LOAD, timeout_s=100)
             self.paths = {device: self._path(device) for device in DEVICES}
@@ -77,6 +77,14 @@ class VirtualDisks:
     def __getitem__(self, device: str) -> str:
         """The path of the disk at bus, target and LUN."""
         return self.paths[device]
+
+    def restart(self) -> None:
+        """Kill the daemon, and start it again."""
+        self.daemon.kill()
+        self.daemon = self._start()
+
+    def _start(self) -> Served:
+        return Served.configured(self._work, self._configuration, plugins=("ibmvio", "filters"))
 
     def _path(self, device: str) -> str:
         found = f"/sys/bus/scsi/devices/*:{device}/block/*"

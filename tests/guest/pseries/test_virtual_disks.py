@@ -91,6 +91,15 @@ def test_the_server_ends_the_session_under_io(guest: Guest, disks: VirtualDisks,
 
 
 @pytest.mark.provokes(_LOST)
+def test_the_daemon_is_killed_under_io_and_another_one_takes_over(
+    guest: Guest, disks: VirtualDisks, folder: str
+) -> None:
+    with VerifiedWriter(guest, folder) as writer:
+        disks.restart()
+        writer.wait_progress(timeout_s=100)
+
+
+@pytest.mark.provokes(_LOST)
 def test_the_target_is_drained_and_comes_back(guest: Guest, disks: VirtualDisks, folder: str) -> None:
     guest.run("sync", timeout_s=100)
     disks.daemon.admin("target", "drain", TARGET)

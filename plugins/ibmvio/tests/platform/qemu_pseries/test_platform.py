@@ -195,11 +195,45 @@ class TestLoss:
             assert await guest.call(Opcode.VIO_SIGNAL, 0) == SUCCESS
             assert "no good listener" in caplog.text
 
-    async def test_after_the_end_the_guest_is_qemus(self, attached):
+    async def test_after_the_end_a_guest_that_uses_nothing_is_qemus(self, attached, options):
         async with attached() as (guest, _):
             await guest.register()
+            await guest.call(Opcode.FREE_CRQ)
         assert (guest.breakpoints, guest.detached) == ([], True)
         assert guest.running.is_set()
+        assert not options.ram.with_name("ram.71000003").exists()
+
+    async def test_a_guest_that_uses_an_adapter_waits_for_another_server(self, options, qemu, listener):
+        async with qemu() as guest:
+            first = QemuPseries(options, asyncio.get_running_loop())
+            adapter = await first.open(guest.unit_address)
+            adapter.register(listener)
+            await guest.register()
+            await guest.map(0x8000, 0x21000)
+            await first.close()
+            assert not guest.detached
+            calling = asyncio.create_task(guest.call(Opcode.SEND_CRQ, HIGH, LOW))
+            await guest.until(lambda: not guest.running.is_set())
+
+            second = QemuPseries(options, asyncio.get_running_loop())
+            adapter = await second.open(guest.unit_address)
+            assert adapter.register(listener) == Hcall.SUCCESS
+            assert await calling == SUCCESS
+            await guest.interrupted(1)
+            assert (listener.elements, guest.slot(0)) == ([ELEMENT], FAILED)
+            assert adapter.write(0x8000, b"again") == Hcall.SUCCESS
+            await guest.call(Opcode.FREE_CRQ)
+            await second.close()
+
+    async def test_what_was_known_of_another_run_of_qemu_is_forgotten(self, options, qemu, listener):
+        for _ in range(2):
+            async with qemu() as guest:
+                platform = QemuPseries(options, asyncio.get_running_loop())
+                adapter = await platform.open(guest.unit_address)
+                assert adapter.register(listener) == Hcall.CLOSED
+                await guest.register()
+                await platform.close()
+            options.gdb.unlink(missing_ok=True)
 
 
 class TestMemory:

@@ -1,8 +1,10 @@
 """The client's queue, which QEMU writes too."""
 
+from array import array
+
 import pytest
 from tgtcore_ibmvio.platform.qemu_pseries.queue import ClientQueue
-from tgtcore_ibmvio.platform.qemu_pseries.window import Window
+from tgtcore_ibmvio.platform.qemu_pseries.window import PAGES, Window
 
 SLOTS = 256
 EVENT = b"\xff\x02".ljust(16, b"\0")
@@ -20,14 +22,14 @@ def memory():
 
 @pytest.fixture
 def window(memory):
-    window = Window(memory)
+    window = Window(memory, memoryview(array("Q", bytes(8 * PAGES))))
     window.put(0x5000, 0x1003)
     return window
 
 
 @pytest.fixture
 def queue(window):
-    return ClientQueue(window, 0x5000, SLOTS * 16)
+    return ClientQueue(window, memoryview(array("Q", (0x5000, SLOTS * 16, 0, 0))))
 
 
 def slot(memory, number):

@@ -1,7 +1,9 @@
 """Translation of I/O addresses."""
 
+from array import array
+
 import pytest
-from tgtcore_ibmvio.platform.qemu_pseries.window import WINDOW_BYTES, Access, Window
+from tgtcore_ibmvio.platform.qemu_pseries.window import PAGES, WINDOW_BYTES, Access, Window
 
 MEMORY_BYTES = 0x10000
 BOTH = Access.READ | Access.WRITE
@@ -14,7 +16,7 @@ def memory():
 
 @pytest.fixture
 def window(memory):
-    return Window(memory)
+    return Window(memory, memoryview(array("Q", bytes(8 * PAGES))))
 
 
 def test_neighbouring_pages_are_one_piece_and_others_are_not(window, memory):

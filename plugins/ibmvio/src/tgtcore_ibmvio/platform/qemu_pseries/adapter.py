@@ -31,8 +31,7 @@ class QemuAdapter(Adapter):
         """Be there for the guest."""
         if self._client.listener is not None:
             return Hcall.RESOURCE
-        self._client.listener = listener
-        return Hcall.CLOSED if self._client.queue is None else Hcall.SUCCESS
+        return self._client.serve(listener)
 
     def free(self) -> Hcall:
         """Be gone; a guest with a queue finds a transport event in it."""

@@ -3,6 +3,7 @@
 import asyncio
 import errno
 import re
+from pathlib import Path
 
 from tgtcore_ibmvio.platform.qemu_pseries.debugger import Debugger
 from tgtcore_ibmvio.platform.qemu_pseries.kernel_image import Wrapper, find_wrapper
@@ -10,6 +11,7 @@ from tgtcore_ibmvio.platform.qemu_pseries.machine import Machine
 from tgtcore_ibmvio.platform.qemu_pseries.memory import GuestMemory
 from tgtcore_ibmvio.platform.qemu_pseries.options import QemuPseriesOptions
 from tgtcore_ibmvio.platform.qemu_pseries.registers import Registers
+from tgtcore_ibmvio.platform.qemu_pseries.remembered import Remembered
 
 _UNIT = re.compile(r"dev: spapr-vscsi,.*?\breg = (\d+)", re.S)
 _SIZE = re.compile(r"base memory: (\d+)")
@@ -23,18 +25,29 @@ async def attach(options: QemuPseriesOptions, memory: GuestMemory, loop: asyncio
     :raises OSError: it can't be reached, or it isn't as the options say.
     """
     wrapper = await asyncio.to_thread(find_wrapper, options.kernel)
+    life = _life(options.gdb)
     debugger = await Debugger.connect(options.gdb)
     try:
         await _check_memory(debugger, options, memory)
         await _check_kernel(debugger, options, wrapper, memory)
         units = [int(unit) for unit in _UNIT.findall(await debugger.monitor("info qtree"))]
-        machine = Machine(debugger, wrapper, units, memory.view, loop)
+        known = {unit: Remembered(options.ram.with_name(f"{options.ram.name}.{unit:x}"), life) for unit in units}
+        machine = Machine(debugger, wrapper, known, memory.view, loop)
         await machine.start()
     except BaseException:
         # The guest must not stand still for good.
         await debugger.abandon()
         raise
     return machine
+
+
+def _life(path: Path) -> int:
+    """What tells one run of QEMU from another: it makes its socket anew."""
+    try:
+        made = path.stat()
+    except OSError as error:
+        raise OSError(error.errno, f"QEMU's debugger can't be reached: {error.strerror}", str(path)) from error
+    return (made.st_ctime_ns ^ made.st_ino << 32) & (1 << 64) - 1
 
 
 async def _check_memory(debugger: Debugger, options: QemuPseriesOptions, memory: GuestMemory) -> None:

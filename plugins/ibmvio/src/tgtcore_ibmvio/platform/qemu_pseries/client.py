@@ -1,11 +1,13 @@
 """The guest's end of an adapter: its DMA window, its queue, and what its calls to the hypervisor do to them."""
 
 import logging
+from array import array
 from collections.abc import Callable
 
 from tgtcore_ibmvio.platform.contract import Listener
 from tgtcore_ibmvio.platform.hcall import Hcall
 from tgtcore_ibmvio.platform.qemu_pseries.queue import ClientQueue
+from tgtcore_ibmvio.platform.qemu_pseries.remembered import QUEUE, WANTS_INTERRUPTS, Remembered
 from tgtcore_ibmvio.platform.qemu_pseries.window import Window
 from tgtcore_ibmvio.platform.transport_event import TransportEvent
 
@@ -17,17 +19,19 @@ class Client:
 
     :param unit_address: of the adapter in the guest's device tree.
     :param memory: the guest's memory from real address 0 on.
+    :param remembered: what is known of it from an earlier server, and is to be known by a later one.
     :param wake: called when the guest has something new in its queue and wants to be interrupted for it.
     """
 
-    def __init__(self, unit_address: int, memory: memoryview, wake: Callable[[], None]) -> None:
+    def __init__(self, unit_address: int, memory: memoryview, remembered: Remembered, wake: Callable[[], None]) -> None:
         self.unit_address = unit_address
-        self.window = Window(memory)
+        self.window = Window(memory, remembered.entries)
         self.alive = True
-        self.queue: ClientQueue | None = None
+        self._head = remembered.head
+        self.queue = ClientQueue(self.window, self._head[QUEUE]) if any(self._head[QUEUE]) else None
+        self._orphaned = self.queue is not None
         self.listener: Listener | None = None
         """The server's end; None: it has no queue."""
-        self._wants_interrupts = False
         self._wake = wake
 
     # ---- calls of the guest ----------------------------------------------------------------------------------------------
@@ -37,7 +41,9 @@ class Client:
         if self.queue is not None:
             # It was reset without a word.
             self._lose_queue(TransportEvent.PARTNER_FAILED)
-        self.queue = ClientQueue(self.window, address, length)
+        self._head[QUEUE] = array("Q", (address, length, 0, 0))
+        self.queue = ClientQueue(self.window, self._head[QUEUE])
+        self._orphaned = False
         return Hcall.SUCCESS if self.listener is not None else Hcall.CLOSED
 
     def free(self) -> Hcall:
@@ -59,11 +65,20 @@ class Client:
         A guest that wants no interrupts looks at its queue by itself, and once more when it wants them again.  A new queue changes
         nothing about what it wants.
         """
-        self._wants_interrupts = bool(mode & 1)
+        self._head[WANTS_INTERRUPTS] = mode & 1
         if self.queue is not None:
             self.queue.announced = True
 
     # ---- what the server does --------------------------------------------------------------------------------------------
+
+    def serve(self, listener: Listener) -> Hcall:
+        """The server has a queue now."""
+        self.listener = listener
+        if self._orphaned:
+            # Its last server has ended without a word.
+            self._orphaned = False
+            self.put_event(TransportEvent.PARTNER_FAILED)
+        return Hcall.CLOSED if self.queue is None else Hcall.SUCCESS
 
     def put(self, element: bytes) -> Hcall:
         """An element for the guest."""
@@ -84,10 +99,14 @@ class Client:
     def due(self) -> ClientQueue | None:
         """The queue of which the guest is to be told by an interrupt."""
         queue = self.queue
-        return queue if queue is not None and self._wants_interrupts and not queue.announced and queue.unread else None
+        return (
+            queue
+            if queue is not None and self._head[WANTS_INTERRUPTS] and not queue.announced and queue.unread
+            else None
+        )
 
     def _announce(self) -> None:
-        if self._wants_interrupts:
+        if self._head[WANTS_INTERRUPTS]:
             self._wake()
 
     # ---- the guest's end -------------------------------------------------------------------------------------------------
@@ -100,6 +119,7 @@ class Client:
 
     def _lose_queue(self, event: TransportEvent) -> None:
         self.queue = None
+        self._head[QUEUE] = array("Q", bytes(32))
         self._tell(event.element)
 
     def _tell(self, element: bytes) -> None:

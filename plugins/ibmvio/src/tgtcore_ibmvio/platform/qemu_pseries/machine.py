@@ -2,7 +2,7 @@
 
 import asyncio
 import logging
-from collections.abc import Iterable
+from collections.abc import Mapping
 
 from tgtcore_ibmvio.platform.hcall import Hcall
 from tgtcore_ibmvio.platform.qemu_pseries.client import Client
@@ -10,6 +10,7 @@ from tgtcore_ibmvio.platform.qemu_pseries.debugger import Debugger
 from tgtcore_ibmvio.platform.qemu_pseries.hypercalls import CALLS, Opcode, Order
 from tgtcore_ibmvio.platform.qemu_pseries.kernel_image import Wrapper
 from tgtcore_ibmvio.platform.qemu_pseries.registers import MSR, PC, Registers, assign
+from tgtcore_ibmvio.platform.qemu_pseries.remembered import Remembered
 
 _log = logging.getLogger(__name__)
 
@@ -27,6 +28,7 @@ class Machine:
     """One guest; what it calls is done by its clients, of which there is one for each adapter.
 
     :param wrapper: where its kernel calls.
+    :param known: its adapters, by unit address, with what is known of each.
     :param memory: the guest's memory from real address 0 on.
     """
 
@@ -34,11 +36,12 @@ class Machine:
         self,
         debugger: Debugger,
         wrapper: Wrapper,
-        units: Iterable[int],
+        known: Mapping[int, Remembered],
         memory: memoryview,
         loop: asyncio.AbstractEventLoop,
     ) -> None:
-        self.clients = {unit: Client(unit, memory, self.interrupt) for unit in units}
+        self.clients = {unit: Client(unit, memory, one, self.interrupt) for unit, one in known.items()}
+        self._known = known
         self._debugger = debugger
         self._wrapper = wrapper
         self._loop = loop
@@ -59,7 +62,10 @@ class Machine:
         self._task = self._loop.create_task(self._serve())
 
     async def leave(self) -> None:
-        """Let the guest run as if nobody had been there; its virtual SCSI is QEMU's again."""
+        """Let the guest run as if nobody had been there; its virtual SCSI is QEMU's again.
+
+        One that uses an adapter stands still at its next call instead, until somebody attaches again.
+        """
         self._leaving = True
         self.interrupt()
         if self._task is not None:
@@ -94,13 +100,21 @@ class Machine:
         else:
             requests = await self._anywhere(registers)
         if self._leaving:
-            await self._debugger.ask(*requests, self._breakpoint(b"z"), b"D")
+            await self._leave(requests)
             return False
         await self._debugger.go(*requests)
         self._running = True
         if self._leaving or any(client.due for client in self.clients.values()):
             self.interrupt()  # as nobody could, while it stood still
         return True
+
+    async def _leave(self, requests: list[bytes]) -> None:
+        if any(client.queue is not None for client in self.clients.values()):
+            await self._debugger.go(*requests)
+            return
+        for one in self._known.values():
+            one.forget()
+        await self._debugger.ask(*requests, self._breakpoint(b"z"), b"D")
 
     async def _at_call(self, registers: Registers) -> list[bytes]:
         """The guest calls: what to change before it runs."""

@@ -21,7 +21,8 @@ class QemuPseries(Platform):
     Nothing in QEMU or the guest is changed.  A device has no disks of QEMU's; its unit address (``reg=``) is the adapter's at both
     ends.  The guest has one processor, without KVM, and its kernel must not have begun to use a device before the first adapter is
     opened: what is mapped for it earlier is not known here.  An idle guest takes notice of an interrupt with the next tick of its
-    timer: ``nohz=off`` makes that 4 ms at most.  Once the platform is closed, the devices are QEMU's again.
+    timer: ``nohz=off`` makes that 4 ms at most.  Once the platform is closed, or its process gone, a guest that uses a
+    device stands still at its next call until there is a platform again; the devices of another are QEMU's again.
     """
 
     Options = QemuPseriesOptions

@@ -9,34 +9,35 @@ from tgtcore_ibmvio.platform.qemu_pseries.window import Access, Window
 _OVERWRITTEN = 3, 0x20
 """The byte that says so, and what it says, when an event takes the place of an element."""
 
+_COUNT, _QEMU_COUNT = 2, 3
+
 
 class ClientQueue:
     """A queue that the guest has registered.
 
     Both QEMU and we put elements into it, QEMU without knowing of ours: only where :meth:`reserved` lets it.
 
-    :param address: I/O address of the first slot.
-    :param length: of all slots together, in bytes.
+    :param kept: where its numbers are kept: the I/O address of the first slot, the length of all slots together in bytes, how many
+        elements have been put, and how many QEMU believes to be there.
     """
 
-    def __init__(self, window: Window, address: int, length: int) -> None:
+    def __init__(self, window: Window, kept: "memoryview[int]") -> None:
         self._window = window
-        self._address = address
+        self._kept = kept
+        self._address, length, *_ = kept
         self._slots = length // ELEMENT_BYTES
-        self._count = 0
-        self._qemu_count = 0
         self.announced = True
         """Whether the guest has been interrupted since the newest element was put."""
 
     def put(self, element: bytes) -> bool:
         """Add an element; False: the next slot is not free, or is no longer the guest's to be written."""
-        slot = self._slot(self._count)
+        slot = self._slot(self._kept[_COUNT])
         if slot is None or slot[0]:
             return False
         # The guest runs meanwhile: the first byte makes the slot valid, so it comes last.
         slot[1:] = element[1:]
         slot[0] = element[0]
-        self._count += 1
+        self._kept[_COUNT] += 1
         self.announced = False
         return True
 
@@ -44,7 +45,7 @@ class ClientQueue:
         """Add a transport event, in a full queue in the place of the newest element."""
         if self.put(event):
             return
-        slot = self._slot(self._count - 1)
+        slot = self._slot(self._kept[_COUNT] - 1)
         if slot is not None:
             at, value = _OVERWRITTEN
             slot[1:] = event[1:at] + bytes([value]) + event[at + 1 :]
@@ -54,13 +55,13 @@ class ClientQueue:
     @property
     def unread(self) -> bool:
         """Whether the guest has still to take out the newest element."""
-        slot = self._slot(self._count - 1) if self._count else None
+        slot = self._slot(self._kept[_COUNT] - 1) if self._kept[_COUNT] else None
         return slot is not None and slot[0] != 0
 
     @contextmanager
     def reserved(self) -> Iterator[None]:
         """While the guest stands still: QEMU's next slot is free for one element of its own, of which nothing is left then."""
-        slot = self._slot(self._qemu_count)
+        slot = self._slot(self._kept[_QEMU_COUNT])
         kept = bytes(slot) if slot is not None else b""
         if slot is not None:
             slot[0] = 0
@@ -69,7 +70,7 @@ class ClientQueue:
         finally:
             if slot is not None:
                 if slot[0]:
-                    self._qemu_count += 1
+                    self._kept[_QEMU_COUNT] += 1
                 slot[:] = kept
 
     def _slot(self, number: int) -> memoryview | None:

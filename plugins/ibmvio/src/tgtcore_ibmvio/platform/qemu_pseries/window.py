@@ -1,6 +1,5 @@
 """A DMA window: the guest's memory as an adapter's I/O addresses reach it, with what each may be used for (LoPAR 14.5.4, TCEs)."""
 
-from array import array
 from collections.abc import Iterable, Sequence
 from enum import IntFlag
 
@@ -8,7 +7,7 @@ WINDOW_BYTES = 256 << 20
 """What QEMU gives an adapter for virtual SCSI; its window begins at address 0."""
 
 PAGE_BYTES = 4096
-_PAGES = WINDOW_BYTES // PAGE_BYTES
+PAGES = WINDOW_BYTES // PAGE_BYTES
 _OFFSET = PAGE_BYTES - 1
 
 
@@ -23,11 +22,12 @@ class Window:
     """The translations of one window, and the memory behind.
 
     :param memory: the guest's memory from real address 0 on.
+    :param entries: where the entries are kept, a number of 64 bits for each page.
     """
 
-    def __init__(self, memory: memoryview) -> None:
+    def __init__(self, memory: memoryview, entries: "memoryview[int]") -> None:
         self._memory = memory
-        self._entries = array("Q", bytes(8 * _PAGES))
+        self._entries = entries
 
     # ---- the guest's calls -----------------------------------------------------------------------------------------------
 
@@ -37,7 +37,7 @@ class Window:
 
     def stuff(self, address: int, entry: int, count: int) -> None:
         """H_STUFF_TCE: the same entry for several pages."""
-        if count <= _PAGES:
+        if count <= PAGES:
             self._put(address, (entry,) * count)
 
     def put_listed(self, address: int, table: int, count: int) -> None:
@@ -49,7 +49,7 @@ class Window:
     def _put(self, address: int, entries: Iterable[int]) -> None:
         """Outside of the window nothing is kept, as the hypervisor refuses such a call."""
         for page, entry in enumerate(entries, address // PAGE_BYTES):
-            if page < _PAGES:
+            if page < PAGES:
                 self._entries[page] = entry
 
     # ---- the memory ------------------------------------------------------------------------------------------------------
