@@ -224,7 +224,7 @@ def test_a_malformed_command_is_answered(bench: "Bench", unit: bytes) -> None:
     answer = peer.answer()
     assert (answer.tag, answer.delta) == (6, 1)
     _assert_sense(answer, SenseKey.ILLEGAL_REQUEST, asc.INVALID_INFORMATION_UNIT)
-    assert peer.channel.malformed == 1
+    assert peer.channel.complaints == 1
     bench.assert_at_rest()
     bench.end()
 

@@ -161,7 +161,7 @@ def _run(bench: "Bench", units: int, seed: int) -> Hostile:
             bench.device(1).release()
             _healthy(bench, healthy, tags)
     assert healthy.channel.is_logged_in
-    assert healthy.channel.malformed == 0
+    assert healthy.channel.complaints == 0
     bench.end()
     return hostile
 

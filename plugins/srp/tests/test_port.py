@@ -50,6 +50,17 @@ def test_a_login_that_can_not_be_served(bench: "Bench", fields: dict[str, Any], 
     bench.end()
 
 
+def test_no_initiator_fills_the_log(bench: "Bench", caplog: pytest.LogCaptureFixture) -> None:
+    peer = bench.peer()
+    for _ in range(50):
+        peer.log_in(formats=0)
+    assert peer.channel.complaints == 50
+    assert len(caplog.records) == 10
+    assert caplog.messages[0] == "channel 1: login rejected: descriptor formats 0x0, expected some of 0x6"
+    assert caplog.messages[-1].endswith("; more of that is only counted")
+    bench.end()
+
+
 def test_a_login_that_is_cut(bench: "Bench") -> None:
     peer = bench.peer()
     peer.send(peer.login_request(tag=5).build()[:63])

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING
 from tgtcore_srp.commands import Commands
 from tgtcore_srp.credits import REQUEST_LIMIT_MIN, Credits
 from tgtcore_srp.errors import Rejected
-from tgtcore_srp.iu.errors import Malformed
 from tgtcore_srp.iu.header import HEADER_BYTES, opcode_and_tag
 from tgtcore_srp.iu.opcodes import LogoutReason, Opcode, RejectReason
+from tgtcore_srp.limits import COMPLAINTS_LOGGED_MAX
 from tgtcore_srp.login import Login
 from tgtcore_srp.requests import Requests
 from tgtcore_srp.slots import RESERVE, Slot, Slots
@@ -98,8 +98,8 @@ class Channel:
             raise MemoryError(f"{name}: there is no memory for a login")
         self.requests = Requests(self)
         self.credits = Credits(request_limit, memory, self.requests.offer)
-        self.malformed = 0
-        """How many information units broke the standard."""
+        self.complaints = 0
+        """How many information units broke the standard, or were logins that were rejected."""
         self._port = port
         self._commands: Commands | None = None
         self.login = Login(self, port)
@@ -254,11 +254,12 @@ class Channel:
     def _ignore(self, slot: Slot, length: int) -> None:
         self.slots.give(slot)
 
-    def complain(self, error: Malformed) -> None:
-        """Count what breaks the standard; the first of it is logged."""
-        self.malformed += 1
-        if self.malformed == 1:
-            _log.warning("%s: %s; more of that is only counted", self, error)
+    def complain(self, what: object) -> None:
+        """Count what the initiator does wrong; the first of it is logged."""
+        self.complaints += 1
+        if self.complaints <= COMPLAINTS_LOGGED_MAX:
+            last = "; more of that is only counted" if self.complaints == COMPLAINTS_LOGGED_MAX else ""
+            _log.warning("%s: %s%s", self, what, last)
 
     def overrun(self) -> None:
         """More has arrived than there are credits."""

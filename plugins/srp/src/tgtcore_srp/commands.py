@@ -1,6 +1,5 @@
 """The commands of one channel: SRP_CMD in, tasks to the nexus, data and SRP_RSP out."""
 
-import logging
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
@@ -25,7 +24,6 @@ if TYPE_CHECKING:
     from tgtcore_srp.session import Session
     from tgtcore_srp.slots import Slot
 
-_log = logging.getLogger(__name__)
 _parse = Command.parse
 
 _ATTRIBUTES = {
@@ -178,7 +176,7 @@ class Commands:
         def aborted(response: TmfResponse) -> None:
             self.session.when_still(lambda task: task.lun == other.lun, still)
 
-        _log.warning("%s: %s is not finished, and its tag is used again", self.channel, other)
+        self.channel.complain(f"{other} is not finished, and its tag is used again")
         manage(self._nexus, TmfRequest(Tmf.ABORT_TASK_SET, other.lun), aborted)
 
     # ---- what ends ----------------------------------------------------------------------------------------------------

@@ -3,3 +3,6 @@
 DATA_BYTES_MAX = 16 * 1024 * 1024
 """What the data-in of a command, or its data-out, takes of the memory at most, however large its buffer is: the core asks for no
 more data-out, and no command makes more data-in."""
+
+COMPLAINTS_LOGGED_MAX = 10
+"""What one channel's initiator does wrong and how often is counted, but no initiator fills the log."""

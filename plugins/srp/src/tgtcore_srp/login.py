@@ -1,6 +1,5 @@
 """The login of a channel: what it must ask for, and what it is answered (SRP 6.2 to 6.4)."""
 
-import logging
 from typing import TYPE_CHECKING
 
 from tgtcore_srp.errors import Rejected
@@ -14,8 +13,6 @@ if TYPE_CHECKING:
     from tgtcore_srp.port import SrpPort
     from tgtcore_srp.session import Session
     from tgtcore_srp.slots import Slot
-
-_log = logging.getLogger(__name__)
 
 FORMATS = int(BufferFormats.DIRECT | BufferFormats.INDIRECT)
 """What is supported; immediate data has a flag of its own."""
@@ -40,7 +37,6 @@ class Login:
             request = LoginRequest.parse(slot.view[:length])
             self._check(request)
         except Malformed as error:
-            self._channel.complain(error)
             self._send_reject(slot, Rejected(RejectReason.UNABLE_TO_ESTABLISH_CHANNEL, str(error)))
         except Rejected as rejected:
             self._send_reject(slot, rejected)
@@ -85,7 +81,7 @@ class Login:
             self._pending = None
 
     def _send_reject(self, slot: "Slot", rejected: Rejected) -> None:
-        _log.warning("%s: login rejected: %s", self._channel, rejected)
+        self._channel.complain(f"login rejected: {rejected}")
         _, tag = opcode_and_tag(slot.view)
         self._channel.fabric.send(LoginReject(tag, rejected.reason, FORMATS).build(), slot)
 
