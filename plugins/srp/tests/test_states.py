@@ -178,3 +178,29 @@ def test_what_was_held_is_done_in_its_order(bench: "Bench") -> None:
     assert [answer.tag for answer in peer.answers()] == [99, 1, 2, 3]
     bench.assert_at_rest()
     bench.end()
+
+
+def test_a_slot_that_could_not_be_filled(bench: "Bench") -> None:
+    """The fabric gives it back, and ends the channel: a request is lost."""
+    peer = bench.session()
+    slot = peer.channel.slot()
+    assert slot is not None
+    peer.channel.discard(slot)
+    assert peer.channel.slots.used == 0
+    peer.channel.disconnect("what the initiator has sent can't be read")
+    assert peer.gone
+    bench.end()
+
+
+def test_a_failure_of_our_own_ends_the_channel(bench: "Bench", caplog: pytest.LogCaptureFixture) -> None:
+    """Nobody knows then what was done; other channels go on."""
+    peer, other = bench.session(1), bench.session(2)
+    session = peer.channel.session
+    assert session is not None
+    session.nexus.submit = None  # type: ignore[assignment, method-assign]
+    peer.command(1, READY)
+    assert (peer.receive(), peer.gone) == ([], True)
+    assert "channel 1: failed at an information unit" in caplog.messages
+    other.command(1, READY)
+    assert other.answer().status == 0
+    bench.end()
