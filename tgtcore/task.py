@@ -41,6 +41,9 @@ class State(Enum):
     ENDED = "ended"
 
 
+_DATA, _RUNNING, _ENDED = State.DATA, State.RUNNING, State.ENDED  # to ask an Enum for a member takes its time
+
+
 class _Pending:
     """The type of PENDING."""
 
@@ -139,7 +142,7 @@ class Task:
 
     def finish(self, status: int, sense: bytes) -> None:
         """End with any status.  If the task was aborted meanwhile, the abort decides what the initiator hears."""
-        if self.state is State.ENDED:
+        if self.state is _ENDED:
             raise AssertionError(f"{self} was ended twice")
         if self.abort_status is None:
             self.status = status
@@ -148,7 +151,7 @@ class Task:
             self.status = self.abort_status
             self.responds = self.abort_status != _SILENT
             self.data_in = None
-        self.state = State.ENDED
+        self.state = _ENDED
         self.nexus.task_ended(self)
         try:
             self.done()
@@ -174,18 +177,18 @@ class Task:
         :param status: TASK ABORTED when another nexus caused it and TAS is one (SAM-5 5.3.1), None to end in silence.
         :returns: whether the task has ended; if not, a worker is still busy with it, and it ends when that work does.
         """
-        if self.state is State.ENDED:
+        if self.state is _ENDED:
             return True
         if self.abort_status is None:
             self.abort_status = _SILENT if status is None else status
-        if self.state is State.RUNNING:
+        if self.state is _RUNNING:
             return False
         self.finish(self.abort_status, b"")
         return True
 
     def when_ended(self, told: Callable[[], None]) -> None:
         """Call ``told`` after this task has ended and its transport knows."""
-        assert self.state is not State.ENDED
+        assert self.state is not _ENDED
         if self.on_end is None:
             self.on_end = []
         self.on_end.append(told)
@@ -194,7 +197,7 @@ class Task:
         """All data-out is in ``data_out``; go on."""
         itl = self.itl
         assert itl is not None
-        assert self.state is State.DATA, f"{self} got data while {self.state.value}"
+        assert self.state is _DATA, f"{self} got data while {self.state.value}"
         itl.execute(self)
 
     def run_again(self) -> None:

@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 
 _log = logging.getLogger(__name__)
 
+_DATA, _RUNNING = State.DATA, State.RUNNING
+
 _RESET_CLASS = 0x29
 """The additional sense code of everything from power on to I_T nexus loss; its qualifiers go from high to low precedence."""
 
@@ -121,7 +123,7 @@ class ITLNexus:
                 return
             have = 0 if task.data_out is None else len(task.data_out)
             if have < wanted and have < task.expected_out:
-                task.state = State.DATA
+                task.state = _DATA
                 task.want_data()
                 return
         self.execute(task)
@@ -140,7 +142,7 @@ class ITLNexus:
 
     def execute(self, task: Task) -> None:
         """Run the handler of a task that has all its data-out."""
-        task.state = State.RUNNING
+        task.state = _RUNNING
         try:
             result = task.command.handler(self.device, task)
         except Exception as error:
