@@ -15,7 +15,7 @@ from tgtcore_srp.iu.login import LoginRequest
 from tgtcore.testing.host import HELD, READY, read, write
 
 ELEMENTS = 130
-"""Things that happen in each example, of which four in five are elements."""
+"""Things that happen in each example, most of them elements."""
 
 GOLDEN = Path(__file__).parents[1] / "golden" / "client_ius.txt"
 RECORDED = [
@@ -186,6 +186,6 @@ def test_only_its_own_session_ends(make_scene, defects, seed):
 
 @pytest.mark.fuzz
 @given(SEEDS)
-@settings(**SETTINGS)
+@settings(max_examples=3000, **SETTINGS)
 def test_only_its_own_session_ends_whatever_comes(make_scene, defects, seed):
     attack(make_scene, defects, seed)
