@@ -4,7 +4,7 @@ import struct
 from pathlib import Path
 
 import pytest
-from tgtcore_ibmvio.crq.elements import FIELDS, INIT, INIT_COMPLETE
+from tgtcore_ibmvio.crq.elements import FIELDS, INIT, INIT_COMPLETE, PING
 from tgtcore_ibmvio.crq.states import State
 from tgtcore_ibmvio.mad import OsType
 from tgtcore_ibmvio.mad.records import adapter_info
@@ -302,3 +302,12 @@ def test_an_answer_that_can_not_be_written(scene):
     scene.adapter.answers["write"] = [Hcall.PERMISSION]
     assert scene.ask(command(READY, 2)) == [INIT]
     assert scene.works()
+
+
+@pytest.mark.parametrize(("client", "pings"), [("linux", []), ("aix", [PING])])
+def test_only_clients_that_know_pings_are_pinged(make_scene, client, pings):
+    scene = make_scene(client=client)
+    scene.log_in()
+    before = len(scene.adapter.sent)
+    scene.server.ping()
+    assert scene.adapter.sent[before:] == pings
