@@ -1,5 +1,6 @@
 """A pSeries guest: an unmodified Debian kernel for little-endian POWER with its own client of virtual SCSI."""
 
+import shutil
 from pathlib import Path
 
 from guest.lab.kind import Kind
@@ -18,6 +19,12 @@ _MACHINE = "pseries,cap-cfpc=broken,cap-sbbc=broken,cap-ibs=broken,cap-ccf-assis
 
 def _words(text: str) -> tuple[str, ...]:
     return tuple(text.split())
+
+
+def _memory_folder() -> Path | None:
+    """Where the guest's memory, which is a file, never goes to a disk; None: there is no room for it."""
+    folder = Path("/dev/shm")
+    return folder if folder.is_dir() and shutil.disk_usage(folder).free > _MEMORY_MIB << 21 else None
 
 
 def command(kernel: Path, initramfs: Path, work: Path) -> list[str]:
@@ -44,7 +51,7 @@ PSERIES = Kind(
     qemu_package="qemu-system-ppc",
     command=command,
     restorable=False,  # the emulated processor loses its decrementer, and with it the time
-    work_parent=Path("/dev/shm"),  # the guest's memory is a file there, which no disk should see
+    work_parent=_memory_folder(),
     kernel_package="linux-image-powerpc64le",
     packages=_words("busybox-static coreutils dash e2fsprogs kmod sg3-utils util-linux"),
     unwanted=(
