@@ -31,10 +31,11 @@ class Load:
 
     :param depth: how many commands are under way.
     :param image_bytes: size of the device.
+    :param stride: how many places a command is behind the one before it; 0: anywhere.
     """
 
     def __init__(
-        self, socket: Path, block_bytes: int, depth: int, image_bytes: int, *, write: bool, scattered: bool
+        self, socket: Path, block_bytes: int, depth: int, image_bytes: int, stride: int, *, write: bool
     ) -> None:
         each = -(-(block_bytes + _IU_BYTES) // 4096) * 4096
         self._client = VioClient.attach(socket, requests=1, data_bytes=depth * each)
@@ -44,7 +45,7 @@ class Load:
         self._memory = self._client.memory
         self._blocks = block_bytes // _BLOCK_BYTES
         self._places = image_bytes // block_bytes
-        self._scattered = scattered
+        self._stride = stride
         self._next = 0
         first = len(self._memory) - depth * each
         self._units = [first + i * each + block_bytes for i in range(depth)]
@@ -95,10 +96,10 @@ class Load:
         return tag
 
     def _send(self, tag: int) -> None:
-        if self._scattered:
-            place = int(random.random() * self._places)
+        if self._stride:
+            self._next = place = (self._next + self._stride) % self._places
         else:
-            self._next = place = (self._next + 1) % self._places
+            place = int(random.random() * self._places)
         lba = self._units[tag] + _LBA_AT
         self._memory[lba : lba + 4] = (place * self._blocks).to_bytes(4, "big")
         if self._client.partition.send(self._elements[tag]) is not Hcall.SUCCESS:
@@ -112,13 +113,11 @@ def main() -> None:
     parser.add_argument("--block-bytes", type=int, required=True)
     parser.add_argument("--depth", type=int, required=True)
     parser.add_argument("--image-bytes", type=int, required=True)
+    parser.add_argument("--stride", type=int, required=True)
     parser.add_argument("--seconds", type=float, required=True)
     parser.add_argument("--write", action="store_true")
-    parser.add_argument("--scattered", action="store_true")
     given = parser.parse_args()
-    load = Load(
-        given.socket, given.block_bytes, given.depth, given.image_bytes, write=given.write, scattered=given.scattered
-    )
+    load = Load(given.socket, given.block_bytes, given.depth, given.image_bytes, given.stride, write=given.write)
     begin = time.monotonic()
     commands = load.run(given.seconds)
     print(json.dumps({"commands": commands, "seconds": time.monotonic() - begin}))

@@ -19,7 +19,7 @@ from benchmarks.image import fill
 from benchmarks.isolation import served
 from benchmarks.paired import Result, measure
 from benchmarks.report import table
-from benchmarks.workloads import Load, Workload
+from benchmarks.workloads import STRIDE_SCATTERED, Load, Workload
 
 _IMAGE_BYTES = 1 << 30
 _LEAST_SPEED = 0.8
@@ -51,11 +51,11 @@ class _Beside(Workload):
         return super().run(url, seconds) if url.startswith("iscsi:") else self._run_partition(url, seconds)
 
     def _run_partition(self, socket: str, seconds: float) -> Load:
-        size = {"block-bytes": self.block_bytes, "depth": self.depth, "image-bytes": _IMAGE_BYTES, "seconds": seconds}
-        flags = {"write": self.write, "scattered": self.scattered}
-        command = [sys.executable, "-m", "benchmarks.client_partition", socket]
-        command += [f"--{name}={value}" for name, value in size.items()]
-        command += [f"--{name}" for name, given in flags.items() if given]
+        stride = 1 if not self.scattered else STRIDE_SCATTERED if self.write else 0  # as the tools do
+        size = {"block-bytes": self.block_bytes, "depth": self.depth, "image-bytes": _IMAGE_BYTES}
+        command = [sys.executable, "-m", "benchmarks.client_partition", socket, f"--stride={stride}"]
+        command += [f"--seconds={seconds}", *(f"--{name}={value}" for name, value in size.items())]
+        command += ["--write"] * self.write
         return Load(**json.loads(subprocess.run(command, capture_output=True, check=True, timeout=_LIMIT_S).stdout))
 
 
@@ -107,6 +107,7 @@ def main() -> int:
                 for workload in _WORKLOADS:
                     if arguments.only in workload.name:
                         results.append(measure(workload, ours, peer, rounds, seconds))
+                        print(f"measured: {workload.name}", flush=True)
             print("in processes of their own:" if isolated else "in the daemon:")
             print(table(results, "ibmvio", "iscsi"), flush=True)
             met = met and all(result.met for result in results)

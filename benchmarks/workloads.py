@@ -7,6 +7,8 @@ from dataclasses import dataclass
 _AVERAGE = re.compile(r"iops average (\d+)")
 _COMPLETED = re.compile(r"Run completed in ([\d.]+) seconds")
 _BLOCK_BYTES = 512
+STRIDE_SCATTERED = 5
+"""So many blocks are from one place to the next where QEMU's tool is not to be sequential."""
 _LIMIT_S = 120
 
 
@@ -53,7 +55,7 @@ class Workload:
     def _run_tool(self, url: str, seconds: float) -> Load:
         # iscsi-perf can't write; QEMU's tool does a given number of commands, at a stride that is not sequential.
         count = max(100, int(self.guess_per_s * seconds))
-        stride = self.stride_bytes or self.block_bytes * (5 if self.scattered else 1)
+        stride = self.stride_bytes or self.block_bytes * (STRIDE_SCATTERED if self.scattered else 1)
         size = ["-s", str(self.block_bytes), "-S", str(stride), "-c", str(count), "-d", str(self.depth)]
         said = _output(["qemu-img", "bench", *(["-w"] if self.write else []), "-f", "raw", "-t", "none", *size, url])
         return Load(count, float(_COMPLETED.findall(said)[0]))
