@@ -37,9 +37,9 @@ Moving = tuple[Callable[[], None], Callable[[bool], None]]
 class WireFabric(Fabric):
     """A channel of an initiator with memory; RDMA and sending happen at once, or when the test says so."""
 
-    def __init__(self, may_request: bool, iu_bytes_max: int = IU_BYTES_MAX) -> None:
+    def __init__(self, may_request: bool, iu_bytes_max: int = IU_BYTES_MAX, ram: bytearray | None = None) -> None:
         super().__init__(iu_bytes_max, 256, may_request=may_request)
-        self.ram = bytearray(RAM_BYTES)
+        self.ram = bytearray(RAM_BYTES) if ram is None else ram
         """The initiator's memory, from address 0."""
         self.sent: list[bytes] = []
         """What the initiator has not looked at."""
@@ -228,9 +228,20 @@ class Bench:
             raise Rejected(RejectReason.UNABLE_TO_ASSOCIATE, "no such target port")
         return self.host.open_nexus(self.host.target, initiator_port(initiator_port_id), target_port(target_port_id, 1))
 
-    def peer(self, number: int = 1, *, may_request: bool = False, limit: int = 8, quirks: Quirks | None = None) -> Peer:
-        """One more channel."""
-        peer = Peer(self, number, WireFabric(may_request), quirks or Quirks(), limit)
+    def peer(
+        self,
+        number: int = 1,
+        *,
+        may_request: bool = False,
+        limit: int = 8,
+        quirks: Quirks | None = None,
+        ram: bytearray | None = None,
+    ) -> Peer:
+        """One more channel.
+
+        :param ram: the initiator's memory, if it had one before.
+        """
+        peer = Peer(self, number, WireFabric(may_request, ram=ram), quirks or Quirks(), limit)
         self.peers.append(peer)
         return peer
 
