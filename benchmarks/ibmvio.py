@@ -77,6 +77,9 @@ class _Adapter(Served):
     def of(cls, work: Path, image: Path, *, isolated: bool) -> Self:
         """Serve an image."""
         directory = work / "vio"
+        directory.mkdir(exist_ok=True)
+        work.chmod(0o711)
+        directory.chmod(0o777)  # a process of the transport's own has a user of its own
         where = "process" if isolated else "none"
         text = _CONFIGURATION.format(isolation=where, adapter=_ADAPTER, directory=directory, image=image)
         return cls.configured(work, text, plugins=("ibmvio",))
@@ -92,7 +95,9 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="benchmarks.ibmvio", description=__doc__)
     parser.add_argument("--quick", action="store_true", help="three rounds of one second instead of five of three")
     parser.add_argument("--only", default="", help="workloads whose name contains this")
-    parser.add_argument("--inside", action="store_true", help="not with the transports in processes of their own")
+    where = parser.add_mutually_exclusive_group()
+    where.add_argument("--inside", action="store_true", help="only with the transports in the daemon")
+    where.add_argument("--isolated", action="store_true", help="only with the transports in processes of their own")
     arguments = parser.parse_args()
     rounds, seconds = (3, 1) if arguments.quick else (5, 3)
     met = True
@@ -101,7 +106,7 @@ def main() -> int:
         image, twin = work / "disk.img", work / "twin.img"
         fill(image, _IMAGE_BYTES)
         shutil.copyfile(image, twin)
-        for isolated in (False,) if arguments.inside else (False, True):
+        for isolated in (arguments.isolated,) if arguments.inside or arguments.isolated else (False, True):
             results: list[Result] = []
             with _Adapter.of(work, image, isolated=isolated) as ours, served(work, twin, isolated=isolated) as peer:
                 for workload in _WORKLOADS:
