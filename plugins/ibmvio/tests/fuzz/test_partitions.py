@@ -289,7 +289,7 @@ def scribbler(hostile):
             if partition is not None:
                 for _ in range(20):
                     at = dice.randrange(IUS, DATA)
-                    if at % 256 or dice.random() < 0.02:  # another opcode would only end the session
+                    if at % 256 not in (0, LENGTH_AT):  # another opcode would only end the session
                         partition.memory[at] = dice.getrandbits(8)
 
     thread = threading.Thread(target=scribble)
