@@ -19,7 +19,7 @@ from tgtcore_srp.iu.management import TaskManagement
 
 from tgtcore.testing.host import HELD, READY, REFUSED, read, write
 
-EVENTS = int(os.environ.get("TGTCORE_HOSTILE_EVENTS", "150000"))
+EVENTS = int(os.environ.get("TGTCORE_HOSTILE_EVENTS", "60000"))
 EVENTS_OF_ONE = 2500
 GAP_S = 2.0
 """No answer to the neighbour takes longer, on a machine that many share."""
