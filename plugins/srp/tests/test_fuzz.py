@@ -1,5 +1,9 @@
-"""Hostile information units: only the channel that they come through ends, and a healthy one beside it notices nothing."""
+"""Hostile information units: only the channel that they come through ends, and a healthy one beside it notices nothing.
 
+``TGTCORE_HOSTILE_EVENTS`` says how many the long test sends.
+"""
+
+import os
 import random
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING
@@ -24,7 +28,7 @@ if TYPE_CHECKING:
 KEY = 0x5A5A
 LIMIT = 16
 UNITS = 2_000
-UNITS_FOR_LONG = 1_000_000
+UNITS_FOR_LONG = int(os.environ.get("TGTCORE_HOSTILE_EVENTS", "200000"))
 HEALTHY_EVERY = 50
 """So many hostile units for each command of the healthy channel."""
 
@@ -176,9 +180,10 @@ def test_only_the_offending_channel_ends(make_bench: "Callable[..., Bench]", see
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(900)
+@pytest.mark.timeout(300 + UNITS_FOR_LONG / 1000)
 @pytest.mark.parametrize("seed", range(4))
-def test_a_million_units(make_bench: "Callable[..., Bench]", seed: int) -> None:
+def test_for_long_only_the_offending_channel_ends(make_bench: "Callable[..., Bench]", seed: int) -> None:
     """A quarter of them for each seed."""
-    hostile = _run(make_bench(1 << 26, channels_max=2), UNITS_FOR_LONG // 4, 4711 + seed)
-    assert hostile.channels > 2_500
+    units = UNITS_FOR_LONG // 4
+    hostile = _run(make_bench(1 << 26, channels_max=2), units, 4711 + seed)
+    assert hostile.channels > units // 100

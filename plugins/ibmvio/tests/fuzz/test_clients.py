@@ -186,6 +186,6 @@ def test_only_its_own_session_ends(make_scene, defects, seed):
 
 @pytest.mark.fuzz
 @given(SEEDS)
-@settings(max_examples=3000, **SETTINGS)
+@settings(max_examples=1000, **SETTINGS)
 def test_only_its_own_session_ends_whatever_comes(make_scene, defects, seed):
     attack(make_scene, defects, seed)
