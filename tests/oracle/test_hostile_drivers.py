@@ -28,6 +28,8 @@ _GAP_S = 2.0
 """A disk under the load of others may be as slow; a core that one driver keeps to itself is slower."""
 _STARVED = 0.05
 """Of what a neighbour with one command at a time gets otherwise.  Mostly it is a third, but many share the processors here."""
+_OBJECTS_MORE = 5_000
+"""The next driver is being started, and the neighbour at work; a leak of one for each event is more."""
 _MEASURED_S = 1.0
 _TURNS = 2
 _WAIT_S = 60
@@ -83,6 +85,18 @@ class Daemon:
             assert time.monotonic() < deadline, f"not {what} after {timeout_s} s: {self.figures()}"
             time.sleep(0.05)
 
+    def holdings(self) -> dict[str, int]:
+        """What it has between two drivers, when all is reclaimed: what one has under way is no growth."""
+        found = {"rings": 1}
+
+        def look() -> bool:
+            nonlocal found
+            found = holdings(self.served.pid, self.client)
+            return not found["rings"] and not self.figures()["left"]
+
+        self.until(look, "without a driver")
+        return found
+
     def until_started(self, count: int) -> None:
         """Wait until as many drivers were started."""
         self.until(lambda: self.figures()["starts"] >= count, f"{count} drivers")
@@ -112,10 +126,10 @@ def test_each_is_dropped_in_words_and_nobody_else_notices(tmp_path: Path) -> Non
     with besieged(tmp_path, every, max(_EVENTS // 20, 5000), **patience) as daemon:
         with neighbour(daemon.served.urls[0]) as beside_it:
             daemon.until_started(len(every) + 1)  # each kind once: then the daemon has all that it ever needs
-            before = holdings(daemon.served.pid, daemon.client)
+            before = daemon.holdings()
             daemon.until(lambda: daemon.figures()["events"] >= _EVENTS, f"{_EVENTS} events", 60 + _EVENTS / 500)
             daemon.until_started(2 * len(every) + 1)
-            after = holdings(daemon.served.pid, daemon.client)
+            after = daemon.holdings()
             daemon.until(lambda: daemon.figures()["left"] == 0, "reclaimed")
         found = daemon.figures()
     print(found, beside_it, before, after, sep="\n")
@@ -124,11 +138,10 @@ def test_each_is_dropped_in_words_and_nobody_else_notices(tmp_path: Path) -> Non
     assert beside_it["longest_s"] < _GAP_S
     assert log.count(_DROPPED) >= sum(found["reasons"].values()) >= 2 * len(every)
     assert "failed inside" not in log
-    assert after["rings"] <= 1
     assert after["children"] <= before["children"] + 1
     assert after["descriptors"] <= before["descriptors"] + 8, "besides those of a driver that is there or not"
     assert after["threads"] <= before["threads"] + 1
-    assert grown(before, after) == {}
+    assert grown(before, after, objects=_OBJECTS_MORE) == {}
 
 
 def test_one_that_breaks_the_rules_each_time_is_started_less_and_less_often(tmp_path: Path) -> None:

@@ -12,6 +12,10 @@ _MORE = {
 """By figure: those of the verb of :mod:`support.memory`, and what is resident before it tidies up."""
 
 
-def grown(before: Mapping[str, int], after: Mapping[str, int]) -> dict[str, int]:
-    """What has grown by more than it may, and by how much."""
-    return {name: after[name] - before[name] for name, more in _MORE.items() if after[name] >= before[name] + more}
+def grown(before: Mapping[str, int], after: Mapping[str, int], **other: int) -> dict[str, int]:
+    """What has grown by more than it may, and by how much.
+
+    :param other: limits in the place of the usual ones.
+    """
+    limits = {**_MORE, **other}
+    return {name: after[name] - before[name] for name, more in limits.items() if after[name] >= before[name] + more}
