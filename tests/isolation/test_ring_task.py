@@ -17,8 +17,7 @@ from tgtcore.ring import Request, Response, messages
 from tgtcore.scsi import asc
 from tgtcore.scsi.sense import SenseKey, parse_sense
 from tgtcore.scsi.status import Status
-from tgtcore.store import Region
-from tgtcore.store.contract import OpenFile
+from tgtcore.store import OpenFile, Region
 from tgtcore.testing.host import HELD, READY, TestHost, content, read, write
 
 _TURNS = 12

@@ -8,8 +8,6 @@ from tgtcore.store.contract import (
     Features,
     Filter,
     Format,
-    OpenFile,
-    Region,
     SnapshotInfo,
     Space,
     Store,
@@ -17,6 +15,7 @@ from tgtcore.store.contract import (
 from tgtcore.store.files import file_space, make_file, name_file, open_file, unmake_file
 from tgtcore.store.locks import FileLock, admit_readers, lock_file
 from tgtcore.store.opened import OpenStore
+from tgtcore.store.region import OpenFile, Region
 
 __all__ = [
     "Buffer",

@@ -29,7 +29,6 @@ The core checks ranges: they lie within ``size_bytes``, are never empty and are 
 :class:`tgtcore.testing.store.StoreConformance`, a format or filter with :class:`tgtcore.testing.layer.LayerConformance`.
 """
 
-import os
 from abc import ABC, abstractmethod
 from collections.abc import Generator, Iterable
 from enum import Enum, Flag, auto
@@ -40,6 +39,7 @@ from pydantic import BaseModel
 
 from tgtcore.actions import Operable
 from tgtcore.options import NoOptions
+from tgtcore.store.region import Region
 
 Buffer = bytes | bytearray | memoryview
 """Contiguous bytes.  A buffer handed to a store is only valid until the method returns."""
@@ -100,47 +100,6 @@ class SnapshotInfo(NamedTuple):
     name: str
     created_ns: int
     size_bytes: int
-
-
-class OpenFile:
-    """Owns a file descriptor, which is closed when nobody refers to this object any more.
-
-    :param fd: opened for reading; nobody else closes it.
-    """
-
-    __slots__ = ("fd",)
-
-    def __init__(self, fd: int) -> None:
-        self.fd = fd
-
-    def __del__(self) -> None:
-        os.close(self.fd)
-
-
-class Region:
-    """A range of an open file whose bytes are the answer; it lets a transport send them without a copy.
-
-    It may be sent long after its command has ended, and its store with it: the file stays open for as long as the region is there.
-    """
-
-    __slots__ = ("file", "length", "offset")
-
-    def __init__(self, file: OpenFile, offset: int, length: int) -> None:
-        self.file = file
-        self.offset = offset
-        self.length = length
-
-    def __len__(self) -> int:
-        return self.length
-
-    @property
-    def fd(self) -> int:
-        """The file's descriptor, open for as long as this region is there."""
-        return self.file.fd
-
-    def part(self, offset: int, length: int) -> "Region":
-        """A range of this region; ``offset`` counts from its beginning."""
-        return Region(self.file, self.offset + offset, length)
 
 
 class Store(Operable, ABC):

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from tgtcore import hang_up, receive_packet
 from tgtcore_ibmvio.platform.emulated import doorbell
 from tgtcore_ibmvio.platform.emulated.memory import SharedMemory, create
+from tgtcore_ibmvio.platform.emulated.readable import readable
 from tgtcore_ibmvio.platform.emulated.wire import HELLO, MAGIC, VERSION, WELCOME, Geometry, Hello, Refused, Status
 
 HELLO_S = 5.0
@@ -43,13 +44,7 @@ async def attach(link: socket.socket, unit_address: int, memory_max: int) -> Att
 
 async def _first_packet(link: socket.socket) -> bytes:
     """As much of it as shows that it is too long; what descriptors come with it is not wanted."""
-    loop = asyncio.get_running_loop()
-    there = asyncio.Event()
-    loop.add_reader(link, there.set)
-    try:
-        await there.wait()
-    finally:
-        loop.remove_reader(link)
+    await readable(link)
     packet = receive_packet(link, HELLO.size + 1)
     if not packet:
         raise ConnectionResetError("it has hung up without a hello")

@@ -10,6 +10,7 @@ from tgtcore_ibmvio.platform.emulated import doorbell
 from tgtcore_ibmvio.platform.emulated.client.attaching import DESCRIPTORS, Machine, welcomed
 from tgtcore_ibmvio.platform.emulated.client.partition import ANSWER_S, Partition
 from tgtcore_ibmvio.platform.emulated.order import require_order
+from tgtcore_ibmvio.platform.emulated.readable import readable
 from tgtcore_ibmvio.platform.emulated.wire import RETURN, WELCOME, Call, Hello
 from tgtcore_ibmvio.platform.hcall import Hcall
 
@@ -48,7 +49,7 @@ class AsyncClientPartition(Partition):
                 await _connect(link, path)
                 with suppress(BrokenPipeError):  # who has hung up already has said why
                     await loop.sock_sendall(link, hello.packet())
-                await _readable(link)
+                await readable(link)
             packet, descriptors, _, _ = socket.recv_fds(link, WELCOME.size, DESCRIPTORS, socket.MSG_CMSG_CLOEXEC)
             return cls(link, welcomed(hello, packet, descriptors))
         except BaseException:
@@ -121,13 +122,3 @@ async def _connect(link: socket.socket, path: Path) -> None:
             await asyncio.sleep(_AGAIN_S)
         else:
             return
-
-
-async def _readable(link: socket.socket) -> None:
-    loop = asyncio.get_running_loop()
-    there = asyncio.Event()
-    loop.add_reader(link, there.set)
-    try:
-        await there.wait()
-    finally:
-        loop.remove_reader(link)
