@@ -7,6 +7,7 @@ import pytest
 @pytest.fixture
 def nothing_stays_open() -> Iterator[None]:
     """Whatever a test opens, and whatever fails in it, is closed again."""
-    before = os.listdir("/proc/self/fd")
+    before = set(os.listdir("/proc/self/fd"))
     yield
-    assert os.listdir("/proc/self/fd") == before
+    # fewer are no fault: the garbage of a test before may have been collected meanwhile
+    assert set(os.listdir("/proc/self/fd")) <= before

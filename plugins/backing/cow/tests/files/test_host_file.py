@@ -179,9 +179,9 @@ def test_a_failure_while_opening_closes_the_file(tmp_path: Path, mocker: MockerF
     path = tmp_path / "disk.img"
     if not create:
         path.touch()
-    before = os.listdir("/proc/self/fd")
+    before = set(os.listdir("/proc/self/fd"))
     mocker.patch("tgtcore_cow.files.host_file.punches_holes", side_effect=OSError(errno.EIO, "Input/output error"))
     with pytest.raises(OSError, match="Input/output error"):
         HostFile(path, create=create)
-    assert os.listdir("/proc/self/fd") == before
+    assert set(os.listdir("/proc/self/fd")) <= before
     assert path.exists() is not create
