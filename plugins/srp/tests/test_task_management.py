@@ -155,6 +155,24 @@ def test_a_command_that_another_initiator_has_aborted(bench: "Bench") -> None:
     bench.end()
 
 
+@pytest.mark.parametrize("ok", [False, True])
+def test_a_command_that_another_initiator_has_aborted_while_it_gets_its_data(bench: "Bench", ok: bool) -> None:
+    """With TAS it is told so once, and not before the fabric has done with its buffers and its slot."""
+    first, second = bench.session(1), bench.session(2)
+    first.fabric.moves = None
+    first.command(1, write(64), content(64))
+    second.function(1, Function.LOGICAL_UNIT_RESET)
+    assert second.answer().code == ResponseCode.COMPLETE
+    assert first.receive() == []
+    assert (first.channel.slots.used, bench.memory.data_bytes) == (1, 64)
+    first.fabric.move(ok)
+    answer = first.answer()
+    assert (answer.tag, answer.status, answer.delta) == (1, Status.TASK_ABORTED, 1)
+    assert bench.device().written == b""
+    bench.assert_at_rest()
+    bench.end()
+
+
 def test_who_has_lost_most_credits_is_told_where_that_is_possible(bench: "Bench") -> None:
     """Without an answer to carry them, a request of the target does."""
     bench.host.lus[0].task_aborted_status = False

@@ -182,6 +182,8 @@ class Commands:
     # ---- what ends ----------------------------------------------------------------------------------------------------
 
     def _ended(self, task: SrpTask) -> None:
+        if task.moving:
+            return  # its end is going to be told again
         if task.responds:
             data = task.data_in
             if data is not None and task.expected_in and not task.sense and not self.transfers.deliver(task, data):
