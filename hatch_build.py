@@ -17,6 +17,7 @@ PLUGINS = {
     "filters": "plugins/filters",
     "srp": "plugins/srp",
     "ibmvio": "plugins/ibmvio",
+    "xen": "plugins/xen",
 }
 
 
