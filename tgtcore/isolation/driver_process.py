@@ -197,6 +197,8 @@ class DriverProcess:
     async def _luns_changed(self, told: Told) -> bytes:
         payload = told.payload
         self._luns[told.target] = [decode_lun(payload[at : at + 8][::-1]) for at in range(0, len(payload), 8)]
+        if self.transport is not None:
+            self.transport.luns_changed(self._host.known[told.target])
         return b""
 
     # ---- for show -----------------------------------------------------------------------------------------------------

@@ -238,6 +238,22 @@ class TransportConformance:
         rig.until(lambda: not rig.host.target.nexuses, "the end of the nexus")
         rig.host.check_quiet()
 
+    def test_it_is_told_of_other_luns(self, rig: Rig, monkeypatch: pytest.MonkeyPatch) -> None:
+        """Of each change, with the target as the transport knows it."""
+        told: list[str] = []
+        monkeypatch.setattr(rig.transport, "luns_changed", lambda target: told.append(target.name))
+
+        async def take_away() -> None:
+            rig.host.target.unmap(1, lambda: None)
+
+        async def bring_back() -> None:
+            rig.host.target.map(1, rig.host.lus[1])
+
+        rig.run(take_away())
+        rig.until(lambda: told == [self.target], "news of a LUN that has gone")
+        rig.run(bring_back())
+        rig.until(lambda: told == [self.target, self.target], "news of a LUN that has come")
+
     def test_a_command_whose_logical_unit_is_taken_away_gets_no_answer(self, rig: Rig) -> None:
         """Nobody is told of aborted commands when TAS is zero; the session goes on, and so do others."""
         session = rig.call(self.log_in, rig.transport)

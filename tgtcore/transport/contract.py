@@ -177,6 +177,13 @@ class Transport(ABC):
     async def close(self) -> None:
         """End every session and connection now; returns when the last command has ended."""
 
+    def luns_changed(self, target: "Target") -> None:
+        """Initiators find other LUNs behind a target than before, some of them at least; REPORT LUNS tells each nexus which.
+
+        By itself the core tells initiators with a unit attention.  This is for a transport that has a way of its own.
+        """
+        return
+
     def listening_sockets(self) -> list[tuple[str, socket.socket]]:
         """The sockets that listen, each with the address by which a successor asks :meth:`Host.inherited` for it.
 

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from pydantic import BaseModel
 
+from tgtcore import signals
 from tgtcore.errors import Unsupported
 from tgtcore.transport.contract import PortalInfo, SessionInfo, Transport
 
@@ -96,6 +97,12 @@ class LocalDriver(Driver):
 
     def __init__(self, transport: Transport) -> None:
         self.transport = transport
+        for signal in (signals.lun_mapped, signals.lun_unmapped):
+            signal.connect(self._luns_changed)  # for as long as the driver is there
+
+    def _luns_changed(self, target: "Target", **_: Any) -> None:
+        if self.transport.host.find_target(target.name) is target:
+            self.transport.luns_changed(target)
 
     @property
     def options(self) -> BaseModel:
