@@ -21,8 +21,14 @@ COPY_BYTES_MAX = 128 * 1024
 
 _SUCCESS, _CLOSED = Hcall.SUCCESS, Hcall.CLOSED
 _READ, _WRITE = Access.READ, Access.WRITE
-_FIRST_BYTES = range(0x80, VALID)
+_READS, _WRITES = int(_READ), int(_WRITE)
+_FIRST_BYTE_MIN = 0x80
 _NOTHING = memoryview(b"")
+
+
+def _nowhere(address: int, length: int, access: int) -> int:
+    """Where something is in the memory of nobody."""
+    return -1
 
 
 class EmulatedAdapter(Adapter):
@@ -37,6 +43,8 @@ class EmulatedAdapter(Adapter):
         self._listener: Listener | None = None
         self.connection: Connection | None = None
         """The client partition that is attached."""
+        self._place, self._memory = _nowhere, _NOTHING
+        """Its window, as far as one page goes, and its memory."""
         self._port = Port(self, options, loop)
 
     # ---- attachments ----------------------------------------------------------------------------------------------------------
@@ -44,11 +52,13 @@ class EmulatedAdapter(Adapter):
     def attached(self, attached: "Attached") -> None:
         """A client partition is there."""
         self.connection = Connection(attached, str(self), self._loop, self._gone)
+        self._place, self._memory = attached.shared.window.place, attached.shared.memory
         if self._listener is not None:
             self.connection.queues.open(self._listener)
 
     def _gone(self) -> None:
         self.connection = None
+        self._place, self._memory = _nowhere, _NOTHING
 
     async def close(self) -> None:
         """End the attachment, and take no other."""
@@ -81,7 +91,7 @@ class EmulatedAdapter(Adapter):
 
     def send(self, element: bytes) -> Hcall:
         """H_SEND_CRQ; PARAMETER: this is no element that a partition may send."""
-        if len(element) != ELEMENT_BYTES or element[0] not in _FIRST_BYTES:
+        if len(element) != ELEMENT_BYTES or not _FIRST_BYTE_MIN <= element[0] < VALID:
             return Hcall.PARAMETER
         connection = self.connection
         return _CLOSED if connection is None else connection.queues.send(element)
@@ -94,6 +104,23 @@ class EmulatedAdapter(Adapter):
 
     def read(self, address: int, into: memoryview) -> Hcall:
         """H_COPY_RDMA from the client; SOURCE_PARM: not all of it is in the DMA window, or nobody is there."""
+        length = len(into)
+        begin = self._place(address, length, _READS)
+        if begin < 0:
+            return self._read_pieces(address, into)
+        into[:] = self._memory[begin : begin + length]
+        return _SUCCESS
+
+    def write(self, address: int, data: "Buffer") -> Hcall:
+        """H_COPY_RDMA to the client; DEST_PARM: not all of it is in the DMA window, or nobody is there."""
+        length = len(data)
+        begin = self._place(address, length, _WRITES)
+        if begin < 0:
+            return self._write_pieces(address, memoryview(data))
+        self._memory[begin : begin + length] = data
+        return _SUCCESS
+
+    def _read_pieces(self, address: int, into: memoryview) -> Hcall:
         try:
             memory, places = self._places(address, len(into), _READ)
         except OutsideError:
@@ -106,17 +133,16 @@ class EmulatedAdapter(Adapter):
             done += end - begin
         return _SUCCESS
 
-    def write(self, address: int, data: "Buffer") -> Hcall:
-        """H_COPY_RDMA to the client; DEST_PARM: not all of it is in the DMA window, or nobody is there."""
+    def _write_pieces(self, address: int, data: memoryview) -> Hcall:
         try:
             memory, places = self._places(address, len(data), _WRITE)
         except OutsideError:
             return Hcall.DEST_PARM
         except AccessError:
             return Hcall.PERMISSION
-        source, done = memoryview(data), 0
+        done = 0
         for begin, end in places:
-            memory[begin:end] = source[done : done + end - begin]
+            memory[begin:end] = data[done : done + end - begin]
             done += end - begin
         return _SUCCESS
 

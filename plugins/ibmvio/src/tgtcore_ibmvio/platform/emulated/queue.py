@@ -16,7 +16,7 @@ from typing import Any
 from tgtcore_ibmvio.platform.contract import ELEMENT_BYTES
 from tgtcore_ibmvio.platform.emulated.order import Barrier
 
-_HALVES = Struct("=QQ")
+_halves = Struct("=QQ").unpack
 
 
 @dataclass
@@ -42,10 +42,10 @@ class Place:
         """As many elements have room."""
         return self.length // ELEMENT_BYTES
 
-    def after(self, at: int) -> int:
-        """The slot behind another one."""
-        at += ELEMENT_BYTES
-        return self.offset if at == self.offset + self.length else at
+    @property
+    def end(self) -> int:
+        """Where it ends, in bytes: the slot that would be there is the first one."""
+        return self.offset + self.length
 
 
 class Outgoing:
@@ -59,13 +59,16 @@ class Outgoing:
         self._octets = place.octets
         self._words = place.words
         self._ring = ring
+        self._begin, self._end = place.offset, place.end
         self._at = place.offset
+        self._after = place.offset + ELEMENT_BYTES
+        """The slot behind :attr:`_at`."""
 
     def put(self, element: bytes) -> bool:
         """Send an element; False: there is no free slot."""
         if self._octets[self._at]:
             return False
-        self._write(element, self._place.after(self._at))
+        self._write(element)
         self.wake()
         return True
 
@@ -74,10 +77,9 @@ class Outgoing:
 
         The receiver may sleep on, until :meth:`wake`: for those who have several to send.
         """
-        after = self._place.after(self._at)
-        if self._octets[after]:
+        if self._octets[self._after]:
             return False
-        self._write(element, after)
+        self._write(element)
         return True
 
     def wake(self) -> None:
@@ -88,11 +90,13 @@ class Outgoing:
             self._words[self._place.waits] = 0
             self._ring()
 
-    def _write(self, element: bytes, after: int) -> None:
+    def _write(self, element: bytes) -> None:
         word = self._at >> 3
-        first, self._words[word + 1] = _HALVES.unpack(element)
+        first, self._words[word + 1] = _halves(element)
         self._words[word] = first
-        self._at = after
+        self._at = after = self._after
+        after += ELEMENT_BYTES
+        self._after = self._begin if after == self._end else after
 
 
 class Incoming:
@@ -101,6 +105,7 @@ class Incoming:
     def __init__(self, place: Place) -> None:
         self.place = place
         self._octets = place.octets
+        self._begin, self._end = place.offset, place.end
         self._at = place.offset
 
     def take(self) -> bytes | None:
@@ -111,7 +116,8 @@ class Incoming:
             return None
         element: bytes = octets[at : at + ELEMENT_BYTES]
         octets[at] = 0
-        self._at = self.place.after(at)
+        at += ELEMENT_BYTES
+        self._at = self._begin if at == self._end else at
         return element
 
     def ready(self) -> bool:

@@ -42,9 +42,24 @@ class Window:
 
     def __init__(self, start: int, table: memoryview, memory_bytes: int) -> None:
         self.start = start
-        self._end = start + len(table) * PAGE_BYTES
+        self._bytes = len(table) * PAGE_BYTES
+        self._end = start + self._bytes
         self._table = table
         self._memory_bytes = memory_bytes
+
+    def place(self, address: int, length: int, access: int) -> int:
+        """Where in the partition's memory something begins that is in one page, as most is.
+
+        :param access: as in :meth:`places`.
+        :returns: -1: it is in several pages, or it is nothing, or it may not be used so; :meth:`places` knows.
+        """
+        offset = address - self.start
+        within = offset & _WITHIN
+        if 0 < length <= PAGE_BYTES - within and 0 <= offset < self._bytes:
+            entry: int = self._table[offset >> _PAGE_SHIFT]
+            if entry & access == access and entry < self._memory_bytes:
+                return (entry & _PAGE) + within
+        return -1
 
     def places(self, address: int, length: int, access: Access) -> list[tuple[int, int]]:
         """Where in the partition's memory something is: pieces with their begin and end, as few as there can be.
