@@ -41,13 +41,13 @@ class Copy(NamedTuple):
     """Data of one command on its way between a guest and us.
 
     :param to_guest: the direction.
-    :param pieces: where the guest has it.
+    :param pieces: where the guest has it: :class:`Piece` each, or a plain tuple of its three numbers.
     :param memory: where we have it: as long as the pieces together, or shorter; writable when it comes from the guest.
     """
 
     domid: int
     to_guest: bool
-    pieces: Sequence[Piece]
+    pieces: Sequence[tuple[int, int, int]]
     memory: "Buffer"
 
 

@@ -1,0 +1,166 @@
+"""Both ends of a ring: one page that front end and back end share (``xen/include/public/io/ring.h``).
+
+Requests and responses lie in the same slots.  Each end counts what it has taken and put in indexes of its own and only ever
+compares them with what the other has written.
+
+Memory order: an index is read and written as one aligned 32-bit word (a cast memoryview does that; ``struct`` would write single
+bytes).  Where the protocol asks for a barrier, a lock is taken and given back twice.  On x86 the first is an atomic instruction,
+which nothing passes; on ARM a release followed by an acquire keeps what is before the one from what is behind the other, which the
+end of the first and the beginning of the second are.
+"""
+
+from threading import Lock
+
+from tgtcore_xen.vscsiif.errors import RingBroken
+from tgtcore_xen.vscsiif.layout import (
+    HEADER_BYTES,
+    INDEX_MASK,
+    PAGE_BYTES,
+    REQUEST_EVENT,
+    REQUEST_PRODUCER,
+    RESPONSE_EVENT,
+    RESPONSE_PRODUCER,
+    SLOT_BYTES,
+    SLOTS,
+)
+
+_order = Lock()
+_SLOT = SLOTS - 1
+
+
+def _barrier() -> None:
+    with _order:
+        pass
+    with _order:
+        pass
+
+
+class _End:
+    """What both ends do alike: one's requests are the other's responses.
+
+    :param view: the page, writable.
+    :param out: the words that say how much this end has put, and when the other wants to be told of that.
+    :param in_: the same for the way back.
+    """
+
+    __slots__ = ("_in", "_in_event", "_out", "_out_event", "_published", "_slots", "_words", "consumer", "producer")
+
+    def __init__(self, view: memoryview, out: tuple[int, int], in_: tuple[int, int]) -> None:
+        assert len(view) == PAGE_BYTES
+        self._words = view[:HEADER_BYTES].cast("I")
+        starts = range(HEADER_BYTES, HEADER_BYTES + SLOTS * SLOT_BYTES, SLOT_BYTES)
+        self._slots = [view[start : start + SLOT_BYTES] for start in starts]
+        self._out, self._out_event = out
+        self._in, self._in_event = in_
+        self.consumer = 0
+        """How many it has taken, as an index."""
+        self.producer = 0
+        """How many it has put, published or not, as an index."""
+        self._published = 0
+
+    def _most(self) -> int:
+        """How many there can be at most that were put by the other end and not taken yet."""
+        raise NotImplementedError
+
+    def take(self) -> list[bytes]:
+        """Copy what the other end has put, oldest first.
+
+        :raises RingBroken: its index can't be; nothing was taken.
+        """
+        consumer = self.consumer
+        produced = self._words[self._in]
+        count = (produced - consumer) & INDEX_MASK
+        if not count:
+            return []
+        most = self._most()
+        if count > most:
+            raise RingBroken(
+                f"the other end says that it has put {count} in the ring beyond index {consumer}, expected {most} at most"
+            )
+        _barrier()  # no slot is read before the index
+        self.consumer = produced
+        slots = self._slots
+        return [bytes(slots[at & _SLOT]) for at in range(consumer, consumer + count)]
+
+    def put(self, slot: bytes) -> None:
+        """Put one, which the other end may look at once it is published; there is room for it."""
+        at = self.producer
+        self._slots[at & _SLOT][:] = slot
+        self.producer = (at + 1) & INDEX_MASK
+
+    def publish(self) -> bool:
+        """Show the other end what was put; whether it wants to be notified of that."""
+        before, now = self._published, self.producer
+        if now == before:
+            return False
+        words = self._words
+        _barrier()  # the index is not written before the slots
+        words[self._out] = now
+        self._published = now
+        _barrier()  # nor is read before that what the other end wants
+        return (now - words[self._out_event]) & INDEX_MASK < (now - before) & INDEX_MASK
+
+    def rest(self) -> bool:
+        """Ask to be notified of the next; whether there is one meanwhile, of which nobody notifies."""
+        words = self._words
+        words[self._in_event] = (self.consumer + 1) & INDEX_MASK
+        _barrier()  # the index is not read before the other end can see that
+        return words[self._in] != self.consumer
+
+    def release(self) -> None:
+        """Have no part of the page any more; nothing is to be called after that."""
+        self._words.release()
+        for slot in self._slots:
+            slot.release()
+
+
+class BackRing(_End):
+    """The back end of a ring: takes requests and puts a response for each.
+
+    It begins with the first request that no response was published for: at the beginning of a new ring, and at the same place in
+    one that another back end has left.
+    """
+
+    __slots__ = ()
+
+    def __init__(self, view: memoryview) -> None:
+        super().__init__(view, (RESPONSE_PRODUCER, RESPONSE_EVENT), (REQUEST_PRODUCER, REQUEST_EVENT))
+        self.consumer = self.producer = self._published = self._words[RESPONSE_PRODUCER]
+
+    @property
+    def unanswered(self) -> int:
+        """How many requests were taken that there is no response for in the ring."""
+        return (self.consumer - self.producer) & INDEX_MASK
+
+    def _most(self) -> int:
+        return SLOTS - self.unanswered
+
+    def resume(self, consumer: int) -> None:
+        """Take up the ring where another back end has left it, which had taken the requests before an index.
+
+        :raises ValueError: it can't have.
+        """
+        if (consumer - self.producer) & INDEX_MASK > SLOTS:
+            raise ValueError(
+                f"requests up to index {consumer} were taken, but responses were published up to {self.producer}"
+            )
+        self.consumer = consumer
+
+
+class FrontRing(_End):
+    """The front end of a ring that is new: puts requests and takes the responses."""
+
+    __slots__ = ()
+
+    def __init__(self, view: memoryview) -> None:
+        super().__init__(view, (REQUEST_PRODUCER, REQUEST_EVENT), (RESPONSE_PRODUCER, RESPONSE_EVENT))
+        view[:] = bytes(PAGE_BYTES)
+        self._words[REQUEST_EVENT] = self._words[RESPONSE_EVENT] = 1
+
+    @property
+    def room(self) -> int:
+        """How many requests can be put now."""
+        return SLOTS - ((self.producer - self.consumer) & INDEX_MASK)
+
+    def _most(self) -> int:
+        return (self._published - self.consumer) & INDEX_MASK

@@ -1,0 +1,56 @@
+"""Segments: the parts of a guest's pages that are the data of a command."""
+
+import struct
+from collections.abc import Iterable
+
+from tgtcore_xen.vscsiif.errors import Malformed
+from tgtcore_xen.vscsiif.layout import PAGE_BYTES, SEGMENT_BYTES
+
+Segment = tuple[int, int, int]
+"""Grant reference, offset and length in bytes: the fields of :class:`~tgtcore_xen.platform.contract.Piece`."""
+
+_RECORD = struct.Struct("<IHH")
+_records = _RECORD.iter_unpack
+_pack = _RECORD.pack
+
+
+def parse_segments(records: "bytes | bytearray | memoryview") -> tuple[list[Segment], int]:
+    """Read segment records.
+
+    :param records: nothing but them.
+    :returns: the segments, and how long they are together.
+    :raises Malformed: one does not lie within its page.
+    """
+    segments: list[Segment] = list(_records(records))
+    total = 0
+    for _, offset, length in segments:
+        if offset + length > PAGE_BYTES:
+            raise beyond_page(offset, length)
+        total += length
+    return segments, total
+
+
+def count_indirect(tables: Iterable[Segment], most: int) -> int:
+    """How many segment records there are in parts of pages.
+
+    :raises Malformed: a part does not hold whole records, or there are none of them, or more than ``most``.
+    """
+    total = 0
+    for _, _, length in tables:
+        if length % SEGMENT_BYTES:
+            raise Malformed("the length of a table of segments", length, f"a multiple of {SEGMENT_BYTES} bytes")
+        total += length
+    count = total // SEGMENT_BYTES
+    if not 0 < count <= most:
+        raise Malformed("the number of indirect segments", count, f"1 to {most}")
+    return count
+
+
+def build_segments(segments: Iterable[Segment]) -> bytes:
+    """The bytes of segment records."""
+    return b"".join([_pack(*segment) for segment in segments])
+
+
+def beyond_page(offset: int, length: int) -> Malformed:
+    """The error for a segment that goes on behind its page."""
+    return Malformed("a segment", f"{length} bytes at {offset}", f"an end within its {PAGE_BYTES} bytes")
