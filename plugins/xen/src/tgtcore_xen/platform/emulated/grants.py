@@ -27,6 +27,8 @@ class Entry:
     read_only: bool
     mapped: int = 0
     """How often it is mapped now."""
+    unused: Callable[[], None] | None = None
+    """Called when it is not mapped any more."""
 
 
 class GrantTable:
@@ -54,8 +56,11 @@ class GrantTable:
         return reference
 
     def end(self, reference: int) -> bool:
-        """End a grant; False: it is mapped, and goes on."""
-        if self.entries[reference].mapped:
+        """End a grant, if there is one; False: it is mapped, and goes on."""
+        entry = self.entries.get(reference)
+        if entry is None:
+            return True
+        if entry.mapped:
             return False
         self.tear(reference)
         return True
@@ -95,8 +100,11 @@ class EmulatedMapping:
 
     def _leave(self) -> None:
         self._open = False
-        self._entry.mapped -= 1
+        entry = self._entry
+        entry.mapped -= 1
         self._closed(self)
+        if not entry.mapped and entry.unused is not None:
+            entry.unused()
 
 
 class EmulatedGrants(Grants):

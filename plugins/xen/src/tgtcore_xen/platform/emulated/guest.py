@@ -2,6 +2,7 @@
 
 import asyncio
 import enum
+import errno
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
@@ -115,12 +116,26 @@ class EmulatedGuest:
         return self._table.add(page.number, to, read_only=read_only)
 
     def revoke(self, reference: int) -> None:
-        """End a grant.
+        """End a grant; one of a domain that the guest was before is none any more.
 
         :raises OSError: EBUSY: it is still in use by the back end.
         """
         if not self._table.end(reference):
-            raise BlockingIOError(16, f"grant {reference} of guest {self.domid} is still in use by the back end")
+            raise OSError(errno.EBUSY, f"grant {reference} of guest {self.domid} is still in use by the back end")
+
+    def revoke_later(self, page: Page, reference: int) -> None:
+        """End a grant and free its page, as soon as the back end uses it no more (gnttab_end_foreign_access)."""
+        table = self._table
+
+        def end() -> None:
+            table.end(reference)
+            self.free(page)
+
+        entry = table.entries.get(reference)
+        if entry is not None and entry.mapped:
+            entry.unused = end
+        else:
+            end()
 
     def tear(self, reference: int) -> None:
         """End a grant even when it is in use: what is copied later fails; who has it mapped keeps that."""
@@ -128,8 +143,8 @@ class EmulatedGuest:
 
     @property
     def granted(self) -> int:
-        """How many grants it has."""
-        return len(self._table.entries)
+        """How many grants it has; none any more when it is dead."""
+        return len(self._table.entries) if self.state is not GuestState.DEAD else 0
 
     @property
     def mapped(self) -> int:

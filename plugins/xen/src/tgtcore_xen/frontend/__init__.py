@@ -1,0 +1,10 @@
+"""Front ends, for tests, simulation and development: the other end of a virtual HBA, in a guest of the emulated machine.
+
+:class:`FrontEnd` behaves as Linux's xen-scsifront does; :class:`BlockingFrontEnd` is the same for programs without an event loop.
+"""
+
+from tgtcore_xen.frontend.blocking import BlockingFrontEnd
+from tgtcore_xen.frontend.front import FrontEnd
+from tgtcore_xen.frontend.queue import Broken, Outcome, Pending
+
+__all__ = ["BlockingFrontEnd", "Broken", "FrontEnd", "Outcome", "Pending"]
