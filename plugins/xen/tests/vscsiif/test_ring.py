@@ -133,17 +133,19 @@ def test_another_back_end_goes_on(index: int) -> None:
     pair.back.put(numbered(51))  # not published, but in the place of a request
     again = BackRing(memoryview(pair.page))
     assert (again.consumer, again.producer) == ((index + 1) & INDEX_MASK,) * 2
-    again.resume((index + 3) & INDEX_MASK)
+    again.resume(1, 1)
     assert again.take() == [numbered(3)]
-    assert again.unanswered == 3
+    assert again.unanswered == 2
+    assert again.publish() is False, "who was notified of the last is still at it"
+    assert pair.front.take() == [numbered(50), numbered(51)]
 
 
-def test_one_that_left_what_can_not_be() -> None:
-    back = Pair(7).back
-    for consumer in (6, 24):
-        with pytest.raises(ValueError, match=rf"requests up to index {consumer} were taken, but responses .* up to 7"):
-            back.resume(consumer)
-    assert back.consumer == 7
+def test_a_ring_that_was_used() -> None:
+    pair = Pair()
+    assert not pair.back.is_used
+    pair.front.put(numbered(1))
+    pair.front.publish()
+    assert BackRing(memoryview(pair.page)).is_used
 
 
 def test_the_page_is_let_go_of() -> None:

@@ -135,16 +135,20 @@ class BackRing(_End):
     def _most(self) -> int:
         return SLOTS - self.unanswered
 
-    def resume(self, consumer: int) -> None:
-        """Take up the ring where another back end has left it, which had taken the requests before an index.
+    @property
+    def is_used(self) -> bool:
+        """Whether there was a request in it, or a response."""
+        return any(self._words[word] for word in (REQUEST_PRODUCER, RESPONSE_PRODUCER))
 
-        :raises ValueError: it can't have.
+    def resume(self, put: int, unanswered: int) -> None:
+        """Take up the ring where another back end has left it.
+
+        :param put: how many responses it had put without publishing them.
+        :param unanswered: how many requests it had taken without putting a response.
         """
-        if (consumer - self.producer) & INDEX_MASK > SLOTS:
-            raise ValueError(
-                f"requests up to index {consumer} were taken, but responses were published up to {self.producer}"
-            )
-        self.consumer = consumer
+        assert put + unanswered <= SLOTS
+        self.producer = (self.producer + put) & INDEX_MASK
+        self.consumer = (self.producer + unanswered) & INDEX_MASK
 
 
 class FrontRing(_End):

@@ -1,0 +1,269 @@
+"""A connection with a front end: its ring mapped, its event channel bound, its requests served."""
+
+import asyncio
+import logging
+from collections.abc import Callable
+from typing import TYPE_CHECKING, NamedTuple
+
+from tgtcore_srp.memory import Memory
+
+from tgtcore import Attribute, Draining
+from tgtcore_xen.hba.commands import Commands, Devices
+from tgtcore_xen.hba.copying import Copying
+from tgtcore_xen.hba.figures import Figures
+from tgtcore_xen.hba.task import OwnTask, lun_field
+from tgtcore_xen.vscsiif.errors import RingBroken
+from tgtcore_xen.vscsiif.ring import BackRing
+
+if TYPE_CHECKING:
+    from tgtcore import Nexus
+    from tgtcore_xen.hba.journal import Journal
+    from tgtcore_xen.platform.contract import Platform
+
+_log = logging.getLogger(__name__)
+
+ROUNDS_MAX = 4
+"""How often the ring is looked at before others get their turn: a guest can fill it as fast as we empty it."""
+
+_OWN_TAGS = 0x1_0000
+"""Tags from here on are of commands of our own: those of a guest have 16 bits."""
+_SIMPLE = int(Attribute.SIMPLE)
+
+
+class RingPlace(NamedTuple):
+    """Where a front end has its ring: what it has written into its nodes."""
+
+    domid: int
+    ring_reference: int
+    event_channel: int
+
+
+class Limits(NamedTuple):
+    """How much one front end gets.
+
+    :param sg_grant: segments of one command, as it was told.
+    :param memory: for data, shared with other connections.
+    """
+
+    sg_grant: int
+    memory: Memory
+
+
+class Answer(NamedTuple):
+    """How a command of our own has ended."""
+
+    status: int
+    sense: bytes
+    data: bytes
+
+
+class Connection:
+    """Serves one ring.
+
+    :param name: of the virtual HBA, for the log.
+    :param nexus: stays open until ``then`` of :meth:`close`.
+    :param journal: of this ring, closed with the connection; None: if this back end dies, the next one does not know which
+        requests this one has taken.
+    :param broken: called once at most, from the loop, when the guest has broken the ring or something can't go on: nothing is
+        taken or answered any more, and :meth:`close` is to be called.
+    :raises OSError: the ring can't be mapped, or the event channel can't be bound; nothing is left behind.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        machine: "Platform",
+        place: RingPlace,
+        nexus: "Nexus",
+        devices: Devices,
+        limits: Limits,
+        journal: "Journal | None",
+        broken: Callable[[str], None],
+    ) -> None:
+        self.name = name
+        self.nexus = nexus
+        self.figures = Figures()
+        self._loop = machine.loop
+        self._memory = limits.memory
+        self._journal = journal
+        self._broken = broken
+        self._stopped = True
+        self._closing: list[Callable[[], None]] = []
+        self._gone = False
+        self._own_tag = _OWN_TAGS
+        self._mapping = machine.grants.map(place.domid, place.ring_reference)
+        self._ring = BackRing(self._mapping.view)
+        try:
+            self._channel = machine.channels.bind(place.domid, place.event_channel, self._woken)
+        except BaseException:
+            self._unmap()
+            raise
+        copying = Copying(machine.grants, place.domid, self.figures)
+        self.commands = Commands(
+            name,
+            self._ring,
+            copying,
+            nexus,
+            devices,
+            limits.memory,
+            limits.sg_grant,
+            journal,
+            self.figures,
+            self._wake,
+            self._stop,
+        )
+        limits.memory.sharers += 1
+
+    def __str__(self) -> str:
+        return self.name
+
+    # ---- at work ------------------------------------------------------------------------------------------------------
+
+    @property
+    def devices(self) -> Devices:
+        """The virtual devices of the front end; may be replaced at any time."""
+        return self.commands.devices
+
+    @devices.setter
+    def devices(self, devices: Devices) -> None:
+        self.commands.devices = devices
+
+    @property
+    def in_flight(self) -> int:
+        """How many requests were taken and are not answered."""
+        return 0 if self._gone else self._ring.unanswered
+
+    def start(self) -> None:
+        """Take what stands in the ring; first what another back end has left, if there was one."""
+        if self._closing:
+            return
+        self._stopped = False
+        self._turn(self._begin)
+
+    def _begin(self) -> None:
+        ring, commands, journal = self._ring, self.commands, self._journal
+        was_used = ring.is_used
+        if journal is not None:
+            put, requests = journal.begin(ring.producer)
+            ring.resume(put, len(requests))
+            commands.awake = True
+            commands.left(requests)
+            self._settle()
+        self._look()
+        if was_used:
+            self._notify()  # it may have been published, but not told, what has ended last
+
+    def _woken(self) -> None:
+        """The guest has notified, or there may be more than was taken."""
+        if not self._stopped:
+            self._turn(self._look)
+
+    def _look(self) -> None:
+        self.figures.wake_ups += 1
+        ring, commands = self._ring, self.commands
+        for _ in range(ROUNDS_MAX):
+            slots = ring.take()
+            if slots:
+                commands.awake = True
+                commands.arrived(slots)
+                self._settle()
+            elif not ring.rest():
+                return
+        self._loop.call_soon(self._woken)
+
+    def _wake(self) -> None:
+        self._loop.call_soon(self._ended)
+
+    def _ended(self) -> None:
+        """Something has ended since the last turn."""
+        if not self._stopped:
+            self._turn(self._settle)
+
+    def _settle(self) -> None:
+        if self.commands.settle():
+            self._notify()
+
+    def _notify(self) -> None:
+        self.figures.notifications += 1
+        self._channel.notify()
+
+    def _turn(self, work: Callable[[], None]) -> None:
+        """Do something; whatever goes wrong at it ends this connection and nothing else."""
+        try:
+            work()
+        except RingBroken as error:
+            self._stop(str(error))
+        except Exception:
+            _log.exception("%s: a request can't be served", self.name)
+            self._stop("a failure of our own, which is in the log")
+
+    def _stop(self, why: str) -> None:
+        """Take and answer nothing any more."""
+        if not self._stopped:
+            self._stopped = True
+            self._loop.call_soon(self._tell, why)
+
+    def _tell(self, why: str) -> None:
+        if not self._closing:
+            self._broken(why)
+
+    # ---- commands of our own ----------------------------------------------------------------------------------------------
+
+    async def execute(self, lun: int, cdb: bytes, room: int) -> Answer:
+        """Send a command without data-out, of which the front end sees nothing.
+
+        :param room: how much data-in is wanted.
+        :raises Draining: the connection, the target or the logical unit goes away.
+        """
+        if self._closing:
+            raise Draining(f"{self.name} is being closed")
+        self._own_tag += 1
+        future: asyncio.Future[Answer] = self._loop.create_future()
+
+        def told(task: OwnTask) -> None:
+            if future.done():
+                return
+            if task.responds:
+                data = b"" if task.data_in is None else bytes(task.data_in)[:room]  # type: ignore[arg-type]
+                future.set_result(Answer(task.status, task.sense, data))
+            else:
+                future.set_exception(Draining(f"{self.name}: {task} was aborted"))
+
+        task = OwnTask(self.nexus, lun_field(lun), self._own_tag, _SIMPLE, cdb, 0, room)
+        task.told = told
+        self.nexus.submit(task)
+        return await future
+
+    # ---- its end ------------------------------------------------------------------------------------------------------
+
+    def close(self, then: Callable[[], None]) -> None:
+        """Take no more requests; ``then`` when the last command has ended and the ring is unmapped, perhaps at once.
+
+        What has ended before is answered.  What has not is aborted without an answer, and stays in the journal.  A second call only
+        adds its ``then``.
+        """
+        if self._gone:
+            then()
+            return
+        self._closing.append(then)
+        if len(self._closing) > 1:
+            return
+        if not self._stopped:
+            self._turn(self._settle)
+        self._stopped = True
+        self.commands.close()
+        self._channel.close()
+        self.nexus.abort_tasks(self._all_ended)
+
+    def _all_ended(self) -> None:
+        self._gone = True
+        self._memory.sharers -= 1
+        self._unmap()
+        if self._journal is not None:
+            self._journal.close()
+        for then in self._closing:
+            then()
+
+    def _unmap(self) -> None:
+        self._ring.release()
+        self._mapping.close()

@@ -1,0 +1,41 @@
+"""What one connection with a front end counts."""
+
+
+class Figures:
+    """Counted since the connection was made."""
+
+    __slots__ = (
+        "aborted",
+        "busy",
+        "copied_segments",
+        "copy_calls",
+        "failed_copies",
+        "malformed",
+        "notifications",
+        "requests",
+        "wake_ups",
+    )
+
+    def __init__(self) -> None:
+        self.requests = 0
+        """Slots that were taken from the ring."""
+        self.wake_ups = 0
+        """How often the guest has notified us, or had more in the ring than one turn takes."""
+        self.notifications = 0
+        """How often we have notified the guest."""
+        self.copy_calls = 0
+        """How often the platform was asked to copy."""
+        self.copied_segments = 0
+        """How many segments those calls had in all."""
+        self.failed_copies = 0
+        """Commands whose data, or whose table of segments, could not be copied."""
+        self.malformed = 0
+        """Requests that break the protocol."""
+        self.busy = 0
+        """Commands that were not accepted, because there was no memory or the target goes away."""
+        self.aborted = 0
+        """Commands that were aborted, and answered as such."""
+
+    def as_dict(self) -> dict[str, int]:
+        """By name, for show."""
+        return {name: getattr(self, name) for name in self.__slots__}

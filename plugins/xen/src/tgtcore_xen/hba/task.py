@@ -1,0 +1,102 @@
+"""What is under way for a front end: commands, and answers that are ready."""
+
+from typing import TYPE_CHECKING
+
+from tgtcore import Task
+from tgtcore.scsi.lun import encode_lun
+from tgtcore_xen.vscsiif.response import build_response
+from tgtcore_xen.vscsiif.results import Host, result
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from tgtcore_xen.hba.commands import Commands
+    from tgtcore_xen.vscsiif.segments import Segment
+
+_PERIPHERAL_END = 256
+
+ABORTED, RESET = result(Host.ABORT), result(Host.RESET)
+
+
+class Ready:
+    """The answer to a request that is no command, or that was not accepted as one."""
+
+    __slots__ = ("entry", "made")
+
+    delivers = False
+    """It has no data."""
+    held_bytes = 0
+
+    def __init__(self, entry: int, made: bytes) -> None:
+        self.entry = entry
+        self.made = made
+
+    def response(self) -> bytes:
+        """The bytes for the ring."""
+        return self.made
+
+
+class XenTask(Task):
+    """A command of a front end, from its acceptance until its response is in the ring.
+
+    Its tag is the ``rqid`` of its request.
+    """
+
+    commands: "Commands"
+    entry = 0
+    """Its place in the journal."""
+    segments: "Sequence[Segment]" = ()
+    """Where the guest has its data."""
+    held_bytes = 0
+    """What it has taken of the transport's memory."""
+    refusal: int | None = None
+    """The result that the guest is told in the place of what the command has ended with."""
+    silent_end = RESET
+    """The result when it was aborted and SCSI has no response for that; the guest gets one all the same, for it counts its slots by
+    that.  A guest runs a command again that a reset has ended, which it has not asked for; not so one that it has aborted."""
+
+    def done(self) -> None:
+        """Have the response put in the ring."""
+        self.commands.ended(self)
+
+    def want_data(self) -> None:
+        """Have data-out copied with that of others."""
+        self.commands.wants(self)
+
+    @property
+    def delivers(self) -> bool:
+        """Whether there is data-in for the guest."""
+        return bool(self.data_in is not None and self.expected_in and not self.sense and len(self.data_in))
+
+    def response(self) -> bytes:
+        """The bytes for the ring."""
+        if self.refusal is not None or not self.responds:
+            refusal = self.refusal
+            if refusal is None:
+                refusal = self.silent_end
+                self.commands.figures.aborted += 1
+            return build_response(self.tag, refusal, self.expected_out + self.expected_in)
+        residual = 0
+        if self.expected_out:
+            if self.wanted_out < self.expected_out:
+                residual = self.expected_out - self.wanted_out
+        elif self.expected_in:
+            moved = 0 if self.data_in is None or self.sense else len(self.data_in)
+            if moved < self.expected_in:
+                residual = self.expected_in - moved
+        return build_response(self.tag, self.status, residual, self.sense)
+
+
+class OwnTask(Task):
+    """A command of ours, of which the front end knows nothing."""
+
+    told: "Callable[[OwnTask], None]"
+
+    def done(self) -> None:
+        """Tell who has sent it."""
+        self.told(self)
+
+
+def lun_field(lun: int) -> int:
+    """The 8-byte LUN field of a LUN, as a number."""
+    return lun << 48 if lun < _PERIPHERAL_END else int.from_bytes(encode_lun(lun), "big")
