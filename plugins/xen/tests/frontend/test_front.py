@@ -4,10 +4,10 @@ import asyncio
 
 import pytest
 from tgtcore_xen.frontend import BlockingFrontEnd, Broken
-from tgtcore_xen.frontend.front import CLOSED, CONNECTED
 from tgtcore_xen.vscsiif.layout import Act, Direction
 from tgtcore_xen.vscsiif.response import Response
 from tgtcore_xen.vscsiif.results import FAILED, SUCCEEDED, Host, result
+from tgtcore_xen.xenbus.states import State
 
 pytestmark = pytest.mark.asyncio
 
@@ -17,7 +17,7 @@ DISK, OTHER = (0, 0, 0), (0, 1, 5)
 
 
 async def test_it_connects(connected):
-    assert connected.front.state == CONNECTED
+    assert connected.front.state == State.CONNECTED
     assert connected.front.devices == {"dev-0": DISK, "dev-1": OTHER}
     assert connected.front.segments_max == 128
     assert await connected.back.read("vscsi-devs/dev-0/state") == "4"
@@ -169,13 +169,13 @@ async def test_a_back_end_that_refuses(pair):
     await pair.back.state(5)
     with pytest.raises(ConnectionRefusedError, match="device/vscsi/0"):
         await connecting
-    assert pair.front.state == CLOSED
+    assert pair.front.state == State.CLOSED
 
 
 async def test_nodes_that_are_taken_away(connected):
     for path in (connected.back.folder, connected.back.front):
         await connected.back.platform.store.remove(path)
-    await connected.front.until(lambda: connected.front.state == CLOSED)
+    await connected.front.until(lambda: connected.front.state == State.CLOSED)
     assert connected.front.queue is None
 
 
@@ -209,9 +209,11 @@ async def test_a_guest_that_goes_on(connected, how):
     else:
         await back.state(2)
     await back.accept()
-    await connected.front.until(lambda: connected.front.state == CONNECTED)
+    await connected.front.until(lambda: connected.front.state == State.CONNECTED)
     back.answer = lambda request: Response(request.rqid, 0)
     assert (await connected.front.execute(DISK, READY)).host == Host.OK
+    assert connected.front.devices["dev-0"] == DISK, "it has its devices already"
+    assert await back.read("vscsi-devs/dev-0/state") == ("4" if how == "resume" else None)
 
 
 async def test_a_guest_that_is_destroyed(connected):

@@ -9,10 +9,10 @@ from tgtcore_xen.frontend.queue import Address, Outcome, Pending, RequestQueue, 
 from tgtcore_xen.platform.contract import Transaction, Watch
 from tgtcore_xen.platform.emulated import EmulatedGuest, GuestState
 from tgtcore_xen.vscsiif.layout import SEGMENTS, Act
+from tgtcore_xen.xenbus.states import State
 
 _DEVICE = re.compile(r"([0-9]+):([0-9]+):([0-9]+):([0-9]+)")
 _SEGMENTS_MAX = 128
-INITIALISING, INIT_WAIT, INITIALISED, CONNECTED, CLOSING, CLOSED, RECONFIGURING, RECONFIGURED = range(1, 9)
 
 
 class FrontEnd:
@@ -28,7 +28,7 @@ class FrontEnd:
         self.guest = guest
         self.number = number
         self.protocol = protocol
-        self.state = INITIALISING
+        self.state: int = State.INITIALISING
         """What it has written as its state."""
         self.queue: RequestQueue | None = None
         """While it has a ring."""
@@ -44,6 +44,8 @@ class FrontEnd:
         self._changed = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
         self._is_resuming = False
+        self._is_paused = False
+        """Whether it connects once more, and has its devices already."""
         guest.resumed.append(self._on_resume)
         guest.died.append(self._on_death)
 
@@ -56,7 +58,7 @@ class FrontEnd:
 
     def start(self) -> None:
         """Load the driver."""
-        self.state = INITIALISING
+        self.state = State.INITIALISING
         self._woken.set()
         self._task = self.guest.loop.create_task(self._run())
         self._task.add_done_callback(lambda _: self._changed.set())
@@ -69,8 +71,8 @@ class FrontEnd:
         """
         if self._task is None:
             self.start()
-        await self.until(lambda: self.state in (CONNECTED, CLOSED), timeout_s)
-        if self.state == CLOSED:
+        await self.until(lambda: self.state in (State.CONNECTED, State.CLOSED), timeout_s)
+        if self.state == State.CLOSED:
             raise ConnectionRefusedError(f"the back end has closed {self.folder}")
 
     async def until(self, holds: Callable[[], bool], timeout_s: float = 10) -> None:
@@ -93,7 +95,7 @@ class FrontEnd:
         if self.guest.state is GuestState.DEAD:
             return
         await self._stop()
-        if self.state != CLOSED:
+        if self.state != State.CLOSED:
             await self._disconnect()
         await self._end_watches()
 
@@ -189,7 +191,7 @@ class FrontEnd:
         if self._is_resuming:
             await self._resume()
         if self.queue is None:
-            if await self._number(f"{self.folder}/state") == INITIALISING:
+            if await self._number(f"{self.folder}/state") == State.INITIALISING:
                 await self._probe()
             return
         if await self.guest.store.read(f"{self.folder}/state") is None:
@@ -227,12 +229,12 @@ class FrontEnd:
                 await transaction.write(f"{folder}/protocol", self.protocol)
 
         await self.guest.store.transact(work)
-        await self._switch(INITIALISED)
+        await self._switch(State.INITIALISED)
 
     async def _switch(self, state: int) -> None:
-        if self.state != state or state == INITIALISED:
+        if self.state != state or state == State.INITIALISED:
             self.state = state
-            await self.guest.store.write(f"{self.folder}/state", str(state))
+            await self.guest.store.write(f"{self.folder}/state", str(int(state)))
         self._changed.set()
 
     async def _resume(self) -> None:
@@ -243,8 +245,8 @@ class FrontEnd:
             self.queue.close()
             self.queue = None
         await self._end_watches()
-        self.devices.clear()
-        self.state = INITIALISING
+        self._is_paused = True
+        self.state = State.INITIALISING
         await self._watch(self.folder)
         if await self.guest.store.read(f"{self.folder}/backend"):
             await self._probe()
@@ -252,32 +254,36 @@ class FrontEnd:
     async def _on_connected(self) -> None:
         announced = await self._number(f"{self._back}/feature-sg-grant")
         self.segments_max = min(max(announced, SEGMENTS), _SEGMENTS_MAX)
-        if self.state == INITIALISED:
+        if self._is_paused:
+            self._is_paused = False
+            for name in await self._named(State.CONNECTED):
+                await self._tell_device(name, State.CONNECTED)
+        elif self.state == State.INITIALISED:
             await self._add_devices()
-        await self._switch(CONNECTED)
+        await self._switch(State.CONNECTED)
 
     async def _on_reconfiguring(self) -> None:
         await self._remove_devices()
-        await self._switch(RECONFIGURING)
+        await self._switch(State.RECONFIGURING)
 
     async def _on_reconfigured(self) -> None:
         await self._add_devices()
-        await self._switch(CONNECTED)
+        await self._switch(State.CONNECTED)
 
     async def _add_devices(self) -> None:
-        for name, address in (await self._named(INITIALISED)).items():
+        for name, address in (await self._named(State.INITIALISED)).items():
             accepted = self.accepts(address)
             if accepted:
                 self.devices[name] = address
-            await self._tell_device(name, CONNECTED if accepted else CLOSED)
+            await self._tell_device(name, State.CONNECTED if accepted else State.CLOSED)
 
     async def _remove_devices(self) -> None:
-        for name in await self._named(CLOSING):
+        for name in await self._named(State.CLOSING):
             if self.devices.pop(name, None) is not None:
-                await self._tell_device(name, CLOSED)
+                await self._tell_device(name, State.CLOSED)
 
     async def _tell_device(self, name: str, state: int) -> None:
-        await self.guest.store.write(f"{self.folder}/vscsi-devs/{name}/state", str(state))
+        await self.guest.store.write(f"{self.folder}/vscsi-devs/{name}/state", str(int(state)))
 
     async def _named(self, state: int) -> Mapping[str, Address]:
         """Virtual devices that the back end has in a state."""
@@ -294,18 +300,19 @@ class FrontEnd:
             self.queue.close()
             self.queue = None
         self.devices.clear()
+        self._is_paused = False
         await self._end_watches()
         await self._watch(self.folder)
         with contextlib.suppress(OSError):  # the directory may have gone
-            await self._switch(CLOSED)
+            await self._switch(State.CLOSED)
         self._changed.set()
 
 
 _REACTIONS: Mapping[int, Callable[[FrontEnd], Awaitable[None]]] = {
-    CONNECTED: FrontEnd._on_connected,
-    CLOSING: FrontEnd._disconnect,
-    CLOSED: FrontEnd._disconnect,
-    RECONFIGURING: FrontEnd._on_reconfiguring,
-    RECONFIGURED: FrontEnd._on_reconfigured,
+    State.CONNECTED: FrontEnd._on_connected,
+    State.CLOSING: FrontEnd._disconnect,
+    State.CLOSED: FrontEnd._disconnect,
+    State.RECONFIGURING: FrontEnd._on_reconfiguring,
+    State.RECONFIGURED: FrontEnd._on_reconfigured,
 }
 """What it does about a state of the back end."""
