@@ -45,6 +45,8 @@ class WireFabric(Fabric):
         """What the initiator has not looked at."""
         self.unsent: list[Slot] = []
         """Of what is not on its way for good."""
+        self.awaiting: list[Callable[[], None]] = []
+        """Who waits until all of it is."""
         self.moves: Moved = True
         """How RDMA begins: done at once, failed at once, or neither."""
         self.moving: list[Moving] = []
@@ -72,6 +74,18 @@ class WireFabric(Fabric):
         for slot in self.unsent[:count]:
             slot.sent()
         del self.unsent[:count]
+        if not self.unsent:
+            self._tell()
+
+    def when_delivered(self, then: Callable[[], None]) -> None:
+        self.awaiting.append(then)
+        if not self.unsent:
+            self._tell()
+
+    def _tell(self) -> None:
+        awaiting, self.awaiting = self.awaiting, []
+        for then in awaiting:
+            then()
 
     def read(self, segments: Sequence[Segment], into: memoryview, then: Callable[[bool], None]) -> Moved:
         def copy() -> None:
@@ -128,6 +142,7 @@ class WireFabric(Fabric):
         self.disconnected = True
         self.moving.clear()
         self.unsent.clear()
+        self._tell()
         assert self.channel is not None
         self.channel.lost()
 
@@ -261,7 +276,7 @@ class Bench:
         assert self.memory.data_bytes == 0
         for peer in self.peers:
             channel = peer.channel
-            assert channel.slots.used == 0
+            assert channel.slots.used == 0 or channel.state is State.GONE
             if channel.is_logged_in:
                 assert channel.credits.left + channel.credits.withheld == channel.credits.limit
                 assert channel.credits.left == peer.credits

@@ -140,6 +140,16 @@ class Channel:
         self.overrun()
         return None
 
+    def slot_to_post(self) -> Slot | None:
+        """Memory for an information unit that may come some time, for a fabric that has it ready before; None: there is enough.
+
+        Such a fabric asks until it gets None: before the answer to a login goes out and before each answer to a request, which may
+        bring more requests, as slots also come back without an answer of their own; and after it has handed over what has come.
+        One slot is left for requests of the target.
+        """
+        free = self.slots.free
+        return free.pop() if len(free) > 1 else None
+
     def discard(self, slot: Slot) -> None:
         """Nothing was read into a slot of :meth:`slot`."""
         self.slots.give(slot)

@@ -49,10 +49,18 @@ class Fabric(ABC):
         """Send an information unit, behind all that were sent before.
 
         When it is on its way for good, perhaps before this returns, call ``slot.sent()``; not after the channel was told that it
-        is lost.
+        is lost.  A fabric that keeps a copy to send it from may do so first, and have the slot ready for the next request.
 
         :param slot: of the request that it answers; for a request of the target, one that has no request in it.
         """
+
+    def when_delivered(self, then: Callable[[], None]) -> None:
+        """Call ``then`` when the initiator has all that was sent before or can't get it any more, perhaps now.
+
+        A fabric on which one channel of a session may overtake another one overrides this: a task management function that came
+        through one of them is answered when the others' answers are there.
+        """
+        then()
 
     @abstractmethod
     def read(self, segments: Sequence[Segment], into: memoryview, then: Callable[[bool], None]) -> Moved:

@@ -1,13 +1,13 @@
 """The sessions of SRP target ports: who may log in, which channels belong together, and how they end."""
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Protocol
 
 from tgtcore import TgtError
 from tgtcore_srp.errors import Rejected
 from tgtcore_srp.iu.login import LoginRequest
 from tgtcore_srp.iu.opcodes import LogoutReason, MultiChannelAction, MultiChannelResult, RejectReason
-from tgtcore_srp.session import Session
+from tgtcore_srp.session import Session, when_all
 
 if TYPE_CHECKING:
     from tgtcore import Nexus
@@ -120,7 +120,7 @@ class SrpPort:
         """
         dropped = list(sessions)
         channels = [channel for session in dropped for channel in session.channels]
-        _when_all([one.when_gone for one in dropped], then)
+        when_all([one.when_gone for one in dropped], then)
         for channel in channels:
             channel.disconnect(why)
 
@@ -129,7 +129,7 @@ class SrpPort:
         self.listening = False
         channels = list(self.channels)
         waits = [*(one.when_gone for one in channels), *(one.when_gone for one in self.sessions())]
-        _when_all(waits, then)
+        when_all(waits, then)
         for channel in channels:
             channel.disconnect(why)
 
@@ -140,18 +140,3 @@ def _reserve(channel: "Channel") -> None:
         raise Rejected(
             RejectReason.INSUFFICIENT_RESOURCES, f"there is no memory for {channel.credits.limit} requests at one time"
         )
-
-
-def _when_all(waits: Sequence[Callable[[Callable[[], None]], None]], then: Callable[[], None]) -> None:
-    """Call ``then`` when each of these has told, perhaps now."""
-    remaining = 1 + len(waits)
-
-    def one() -> None:
-        nonlocal remaining
-        remaining -= 1
-        if not remaining:
-            then()
-
-    for wait in waits:
-        wait(one)
-    one()

@@ -1,6 +1,6 @@
 """A session: one initiator port logged in to one target port, through one RDMA channel or several (SRP 4.1)."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING
 
 from tgtcore import Tmf, TmfRequest, manage
@@ -70,6 +70,10 @@ class Session:
             for then in ready:
                 then()
 
+    def when_delivered(self, channels: "Iterable[Channel]", then: Callable[[], None]) -> None:
+        """Call ``then`` when the initiator has what was sent through these, perhaps now."""
+        when_all([one.fabric.when_delivered for one in channels], then)
+
     # ---- its beginning and end ------------------------------------------------------------------------------------------
 
     def join(self, channel: "Channel") -> None:
@@ -91,19 +95,9 @@ class Session:
     def _abort(self, channel: "Channel", then: Callable[[], None]) -> None:
         """Abort what has come through a channel while the nexus goes on; ``then`` when the last has ended."""
         mine = [task for task in self.nexus.tasks.values() if isinstance(task, SrpTask) and task.channel is channel]
-        remaining = 1 + len(mine)
-
-        def one_ended() -> None:
-            nonlocal remaining
-            remaining -= 1
-            if not remaining:
-                then()
-
-        for task in mine:
-            task.when_ended(one_ended)
+        when_all([task.when_ended for task in mine], then)
         for task in reversed(mine):  # so that none of them lets another one start
             manage(self.nexus, TmfRequest(Tmf.ABORT_TASK, task.lun, task.tag), lambda response: None)
-        one_ended()
 
     def _closed(self, then: Callable[[], None]) -> None:
         then()
@@ -124,3 +118,19 @@ class Session:
             self._awaited.append(told)
         else:
             told()
+
+
+def when_all(waits: Iterable[Callable[[Callable[[], None]], None]], then: Callable[[], None]) -> None:
+    """Call ``then`` when each of these has told, perhaps now."""
+    waiting = list(waits)
+    remaining = 1 + len(waiting)
+
+    def one() -> None:
+        nonlocal remaining
+        remaining -= 1
+        if not remaining:
+            then()
+
+    for wait in waiting:
+        wait(one)
+    one()

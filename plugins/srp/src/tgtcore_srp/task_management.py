@@ -36,8 +36,8 @@ _CODES = {
 class TaskManagement:
     """The task management of one channel.
 
-    The answer to a function goes out behind those of all commands that it has to do with, and gives back the credits of those that
-    it has ended in silence.
+    The answer to a function goes out behind those of all commands that it has to do with, through whichever channel of the session
+    they came, and gives back the credits of those that it has ended in silence; other channels give theirs back from then on.
     """
 
     def __init__(self, commands: "Commands") -> None:
@@ -65,7 +65,8 @@ class TaskManagement:
         self._perform(slot, request, function)
 
     def _perform(self, slot: "Slot", request: Request, function: Tmf) -> None:
-        session = self._commands.session
+        session, channel = self._commands.session, self._commands.channel
+        others = [one for one in session.channels if one is not channel]
 
         def concerned(task: "SrpTask") -> bool:
             return function is not Tmf.ABORT_TASK or task.tag == request.task_tag
@@ -74,13 +75,17 @@ class TaskManagement:
             code = _CODES[response]
             if response is TmfResponse.TASK_DOES_NOT_EXIST and request.task_tag in session.nexus.tasks:
                 code = ResponseCode.FAILED  # it has another LUN, and goes on
-            session.when_still(concerned, lambda: ended(code))
+            session.when_still(concerned, lambda: session.when_delivered(others, lambda: ended(code)))
 
         def ended(code: ResponseCode) -> None:
-            self._credits.function_ends()
+            for one in (channel, *others):
+                one.credits.function_ends()
             self._respond(slot, request.tag, code, request.solicited)
+            for one in others:
+                one.requests.credits_withheld()
 
-        self._credits.function_begins()
+        for one in (channel, *others):
+            one.credits.function_begins()
         manage(session.nexus, TmfRequest(function, self._lun(request.lun), request.task_tag), answered)
 
     def _respond(self, slot: "Slot", tag: int, code: ResponseCode, solicited: int) -> None:
