@@ -177,11 +177,13 @@ class Bench:
         initiator = InitiatorPort("web1", b"\x01" * 24)
         return self.host.open_nexus(self.host.target, initiator, TargetPort("web1/0", 1, 1, 4))
 
-    def connect(self, journal: Journal | None = None, *, start: bool = True) -> Connection:
+    def connect(
+        self, journal: Journal | None = None, *, start: bool = True, place: RingPlace | None = None
+    ) -> Connection:
         self.connection = Connection(
             "web1/0",
             self.platform,
-            self.front.place(),
+            place or self.front.place(),
             self.nexus,
             self.devices,
             self.limits,
@@ -201,6 +203,11 @@ class Bench:
         self.front.put(*requests)
         self.loop.run()
         return self.front.take()
+
+    def end_connection(self) -> None:
+        over: list[bool] = []
+        self.connection.close(lambda: over.append(True))
+        assert over == [True]
 
     def end(self) -> None:
         """End everything; nothing is left."""

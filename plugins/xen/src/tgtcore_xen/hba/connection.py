@@ -13,6 +13,7 @@ from tgtcore_xen.hba.copying import Copying
 from tgtcore_xen.hba.figures import Figures
 from tgtcore_xen.hba.task import OwnTask, lun_field
 from tgtcore_xen.vscsiif.errors import RingBroken
+from tgtcore_xen.vscsiif.layout import CDB_BYTES
 from tgtcore_xen.vscsiif.ring import BackRing
 
 if TYPE_CHECKING:
@@ -156,10 +157,10 @@ class Connection:
     def _woken(self) -> None:
         """The guest has notified, or there may be more than was taken."""
         if not self._stopped:
+            self.figures.wake_ups += 1
             self._turn(self._look)
 
     def _look(self) -> None:
-        self.figures.wake_ups += 1
         ring, commands = self._ring, self.commands
         for _ in range(ROUNDS_MAX):
             slots = ring.take()
@@ -229,7 +230,8 @@ class Connection:
             else:
                 future.set_exception(Draining(f"{self.name}: {task} was aborted"))
 
-        task = OwnTask(self.nexus, lun_field(lun), self._own_tag, _SIMPLE, cdb, 0, room)
+        whole = cdb.ljust(CDB_BYTES, b"\0")
+        task = OwnTask(self.nexus, lun_field(lun), self._own_tag, _SIMPLE, whole, 0, room)
         task.told = told
         self.nexus.submit(task)
         return await future

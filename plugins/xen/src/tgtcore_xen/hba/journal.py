@@ -9,25 +9,20 @@ The word is one of
 
 * 0: the entry was never used;
 * TAKEN with the index of the request in the ring: it was taken, and no response for it is in the ring;
-* PUT with an index of the ring: the response is there.  It was published if the index is behind ``rsp_prod``, and then the entry is
-  free; so one store into the ring, of ``rsp_prod``, publishes responses and frees their entries.
+* PUT with an index of the ring: the response is there.  Once ``rsp_prod`` is beyond that, the response is published and the entry
+  is free; so the one store of ``rsp_prod`` publishes responses and frees their entries.
 
-The order of stores, each of which may be the last one (a slot may even be copied in part):
+The order of stores, any of which may be the last one; where many bytes are copied, a part of them may be:
 
-=== =============================== ============================================================================================
-1   request → copy in a free entry  The word of the entry says that it is free: nobody reads the copy.
-2   word = TAKEN, index             From here on the request counts as taken.  Requests are taken in order, so how many there are
-                                    says which comes next.  No response is in its slot yet, nor in those behind it.
---- ------------------------------- --------------------------------------------------------------------------------------------
-    the command is performed        Killed here, it is performed again if that does no harm, or its outcome is called unknown.
---- ------------------------------- --------------------------------------------------------------------------------------------
-3   response → slot of the ring     Over a request that was taken, since fewer are answered than were taken.  The guest does not
-                                    look at it; it still counts as not answered.
-4   word = PUT, index               The response is whole, and its data was delivered before: who comes next need only publish it.
-5   ``rsp_prod`` → ring             Now it is published; the guest may be killed by whatever it likes.
-=== =============================== ============================================================================================
-
-Step 4 is done in the order of step 3, so those that were put and not published begin at ``rsp_prod`` and have no gap.
+1. The request is copied into a free entry.  Its word still says that it is free, so nobody reads that.
+2. The word is TAKEN.  From here on the request counts as taken.  Requests are taken in order, so how many there are says which comes
+   next in the ring.  The command is performed behind this: killed there, it is performed again if that does no harm, and else the
+   guest is told that what has become of it is not known.
+3. The response is copied into the ring, over a request that was taken, since there are never more responses than requests were
+   taken; its data was delivered before.  The guest does not look at it yet, and it still counts as not answered.
+4. The word is PUT: the response is whole, and who comes next need only publish it.  This follows the order of 3, so what was put and
+   not published begins at ``rsp_prod`` and has no gap.
+5. ``rsp_prod`` is stored, then the guest is notified; who takes up a ring notifies in any case.
 """
 
 import mmap
