@@ -15,13 +15,13 @@ The word is one of
 The order of stores, any of which may be the last one; where many bytes are copied, a part of them may be:
 
 1. The request is copied into a free entry.  Its word still says that it is free, so nobody reads that.
-2. The word is TAKEN.  From here on the request counts as taken.  Requests are taken in order, so how many there are says which comes
-   next in the ring.  The command is performed behind this: killed there, it is performed again if that does no harm, and else the
-   guest is told that what has become of it is not known.
+2. The word is TAKEN.  From here on the request counts as taken.  Requests are taken in order, so how many there are says which
+   comes next in the ring.  The command is performed behind this: killed there, it is performed again if that does no harm, and
+   else the guest is told that what has become of it is not known.
 3. The response is copied into the ring, over a request that was taken, since there are never more responses than requests were
    taken; its data was delivered before.  The guest does not look at it yet, and it still counts as not answered.
-4. The word is PUT: the response is whole, and who comes next need only publish it.  This follows the order of 3, so what was put and
-   not published begins at ``rsp_prod`` and has no gap.
+4. The word is PUT: the response is whole, and who comes next need only publish it.  This follows the order of 3, so what was put
+   and not published begins at ``rsp_prod`` and has no gap.
 5. ``rsp_prod`` is stored, then the guest is notified; who takes up a ring notifies in any case.
 """
 
