@@ -163,7 +163,7 @@ def attack(make_scene, defects, seed):
         if number % 20 == 0:
             assert neighbour.command(READY, 5).status == 0
     hostile.adapter.answers.clear()
-    hostile.clock.advance(60)
+    hostile.clock.advance(1200)  # the platform may have said ten times that it is to be asked in 100 s
     hostile.host.device(0).release()
     hostile.host.device(1).release()
     hostile.server.keep()

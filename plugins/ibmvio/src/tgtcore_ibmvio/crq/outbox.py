@@ -4,7 +4,7 @@ from collections import deque
 from collections.abc import Callable
 from typing import Protocol
 
-from tgtcore_ibmvio.crq.retry import Later, Timer
+from tgtcore_ibmvio.crq.retry import AGAIN, Later, Timer
 from tgtcore_ibmvio.crq.states import Event
 from tgtcore_ibmvio.platform import Hcall
 
@@ -14,7 +14,7 @@ STALL_S = 30.0
 """A partner that takes nothing out of its full queue for so long is not there any more."""
 
 _SUCCESS = Hcall.SUCCESS
-_FULL = (Hcall.DROPPED, Hcall.BUSY)
+_LATER = AGAIN | {Hcall.DROPPED}
 
 
 class Holder(Protocol):
@@ -69,7 +69,7 @@ class Outbox:
             self._timer = None
 
     def _not_sent(self, answer: Hcall) -> None:
-        if answer not in _FULL:
+        if answer not in _LATER:
             self.clear()
             event = Event.PARTNER_CLOSED if answer is Hcall.CLOSED else Event.VIOLATION
             self._failed(event, f"the platform does not send: {answer.name}")
@@ -77,8 +77,9 @@ class Outbox:
             self.clear()
             self._failed(Event.VIOLATION, f"it has taken nothing out of its full queue for {STALL_S:g} s")
         else:
-            self._timer = self._later(self._delay_s, self._again)
-            self._stalled_s += self._delay_s
+            wait_s = answer.wait_s or self._delay_s
+            self._timer = self._later(wait_s, self._again)
+            self._stalled_s += wait_s
             self._delay_s = min(2 * self._delay_s, SEND_AGAIN_S_MAX)
 
     def _again(self) -> None:

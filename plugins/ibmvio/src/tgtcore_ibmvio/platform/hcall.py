@@ -23,3 +23,18 @@ class Hcall(IntEnum):
     DEST_PARM = -14
     RESOURCE = -16
     """Of H_REG_CRQ: there is a queue already."""
+    LONG_BUSY_ORDER_1_MS = 9900
+    """Ask again in about a millisecond; the others likewise."""
+    LONG_BUSY_ORDER_10_MS = 9901
+    LONG_BUSY_ORDER_100_MS = 9902
+    LONG_BUSY_ORDER_1_S = 9903
+    LONG_BUSY_ORDER_10_S = 9904
+    LONG_BUSY_ORDER_100_S = 9905
+
+    @property
+    def wait_s(self) -> float:
+        """How long the hypervisor wants to be left alone before the call is made again; 0: it says nothing of that."""
+        return _WAITS_S.get(self, 0.0)
+
+
+_WAITS_S = {code: 10.0 ** (code - Hcall.LONG_BUSY_ORDER_1_S) for code in Hcall if code >= Hcall.LONG_BUSY_ORDER_1_MS}
