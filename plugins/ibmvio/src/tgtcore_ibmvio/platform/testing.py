@@ -186,6 +186,20 @@ class PlatformConformance:
         rig.until(lambda: rig.adapter.partner is None, "the end of the partner")
         assert rig.heard.elements == []
 
+    def test_a_client_without_a_queue_can_not_send(self, rig: Rig) -> None:
+        """Nobody would hear of its end: the server must not begin anything with it."""
+        rig.adapter.register(rig.heard)
+        client = rig.run(self.attach(self.unit_address))
+        assert client.send(numbered(1)) is Hcall.CLOSED
+        assert rig.run(client.register()) is Hcall.SUCCESS
+        assert client.send(numbered(2)) is Hcall.SUCCESS
+        assert rig.run(client.free()) is Hcall.SUCCESS
+        assert client.send(numbered(3)) is Hcall.CLOSED
+        assert rig.until_heard(2) == [numbered(2), _DEREGISTERED]
+        client.fail()
+        rig.until(lambda: rig.adapter.partner is None, "the end of the partner")
+        assert rig.heard.elements == [numbered(2), _DEREGISTERED]
+
     def test_a_server_that_comes_second_finds_its_partner(self, rig: Rig) -> None:
         """And the client can't send before."""
         client = rig.run(self.attach(self.unit_address))

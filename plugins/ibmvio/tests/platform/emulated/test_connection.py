@@ -176,6 +176,22 @@ async def test_a_forged_transport_event_ends_it(bench: Any) -> None:
 
 
 @pytest.mark.asyncio
+async def test_what_a_partition_without_a_queue_writes_all_the_same_is_never_heard(bench: Any) -> None:
+    """The server would begin something with a partner of whose end nobody tells."""
+    client = await bench.attach()
+    await client.call(Call.H_FREE_CRQ)
+    for _ in range(3):
+        assert client._outgoing.put(ELEMENT)
+    os.write(client._rung, b"x")
+    assert await client.call(Call.H_FREE_CRQ) is Hcall.SUCCESS
+    assert bench.heard.elements == [DEREGISTERED]
+    assert await client.call(Call.H_REG_CRQ, bench.start, PAGE) is Hcall.SUCCESS
+    assert client.send(ELEMENT) is Hcall.SUCCESS
+    await bench.until(lambda: len(bench.heard.elements) > 1, "an element")
+    assert bench.heard.elements == [DEREGISTERED, ELEMENT]
+
+
+@pytest.mark.asyncio
 async def test_a_doorbell_that_is_closed_costs_only_its_own_elements(bench: Any) -> None:
     client = await bench.attach()
     null = os.open("/dev/null", os.O_WRONLY)

@@ -48,6 +48,8 @@ class QueuePair:
         self._ring = ring
         self._breach = breach
         self._listener: Listener | None = None
+        self._hearer: Listener | None = None
+        """The listener, while the client has a queue: without one it can't send."""
         self._outgoing: Outgoing | None = None
         self._frozen = False
         self._turn: asyncio.Handle | None = None
@@ -68,7 +70,6 @@ class QueuePair:
         self._incoming.discard()
         self._listener = listener
         self._show()
-        self.wake()
 
     def shut(self) -> None:
         """The server has no queue any more, and the client hears of it."""
@@ -93,7 +94,7 @@ class QueuePair:
         if self._turn is not None:
             self._turn.cancel()
         del self._breach  # whose owner has this pair: without it, the memory goes when the last view of it does
-        listener, self._listener = self._listener, None
+        listener, self._listener, self._hearer = self._listener, None, None
         had_queue, self._outgoing = self._outgoing is not None, None
         if listener is not None and had_queue:
             listener.element(TransportEvent.PARTNER_FAILED.element)
@@ -102,7 +103,7 @@ class QueuePair:
 
     def waiting(self) -> bool:
         """Whether there is an element that the server is going to hear."""
-        return self._listener is not None and self._incoming.ready()
+        return self._hearer is not None and self._incoming.ready()
 
     def rung(self) -> None:
         """There may be elements: let the server hear them at once, unless others have been heard in this turn of the loop."""
@@ -129,7 +130,7 @@ class QueuePair:
     def _hear_some(self) -> bool:
         """Whether there may be more of them."""
         for _ in range(ELEMENTS_PER_TURN):
-            listener = self._listener
+            listener = self._hearer
             if listener is None:
                 return False
             element = self._incoming.take()
@@ -155,7 +156,11 @@ class QueuePair:
         return Hcall.SUCCESS
 
     def _show(self) -> None:
-        self._shared.words[SERVER_OPEN] = int(self._listener is not None and not self._frozen)
+        """Let the client send, or not; who hears it then also hears the doorbell."""
+        self._hearer = None if self._outgoing is None else self._listener
+        self._shared.words[SERVER_OPEN] = int(self._hearer is not None and not self._frozen)
+        if self._hearer is not None:
+            self.wake()
 
     # ---- calls of the client ------------------------------------------------------------------------------------------------
 
@@ -174,6 +179,7 @@ class QueuePair:
             return Hcall.PARAMETER
         offset = shared.geometry.memory_offset + begin
         self._outgoing = Outgoing(Place(shared.octets, shared.words, offset, end - begin, CLIENT_WAITS), self._ring)
+        self._incoming.discard()
         self._thaw()
         return Hcall.CLOSED if self._listener is None else Hcall.SUCCESS
 

@@ -29,7 +29,7 @@ RETURN = Struct("<Ii")
 """The :class:`Call` that is answered, return code."""
 
 SERVER_OPEN = 64 // 8
-"""Word of the header page: not 0 while the server has a queue that the client may send to."""
+"""Word of the header page: not 0 while both have a queue, and the client may send to the server's."""
 SERVER_WAITS = 128 // 8
 """Word of the header page: not 0 when the server wants to hear the doorbell."""
 CLIENT_WAITS = 192 // 8

@@ -54,7 +54,7 @@ class Client:
 
     def send(self, high: int, low: int) -> Hcall:
         """H_SEND_CRQ: the server gets the element at once."""
-        if self.listener is None:
+        if self.listener is None or self.queue is None:
             return Hcall.CLOSED
         self._tell(high.to_bytes(8, "big") + low.to_bytes(8, "big"))
         return Hcall.SUCCESS
