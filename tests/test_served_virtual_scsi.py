@@ -9,6 +9,7 @@ import pytest
 from support.process import Tgtd
 from tgtcore_ibmvio.addressing import VirtualDevice
 from tgtcore_ibmvio.client import Rejected, VioClient
+from tgtcore_ibmvio.crq.elements import INIT
 
 from tgtcore.scsi.status import Status
 
@@ -174,10 +175,30 @@ def test_a_target_that_is_drained_and_opened_again(site: Site) -> None:
     site.tgtd.admin("target", "drain", "lpar2", "--force")
     with pytest.raises(ConnectionError):
         client.execute(READY, lun("0:1:0"))
-    assert site.shown()["state"] == "closed"
+    assert site.shown()["state"] == "takes no logins"
     client.connect(greet=False)
+    client.partition.send(INIT)
+    assert client.partition.receive(1.5) == [], "it has to wait"
     site.tgtd.admin("target", "reopen", "lpar2")
     client.shake_hands()
+    client.log_in()
+    assert run(client, READY, "0:1:0") == b""
+
+
+def test_a_target_that_is_removed_while_its_client_waits(site: Site) -> None:
+    client = site.client()
+    client.log_in()
+    site.tgtd.admin("target", "drain", "lpar2", "--force")
+    with pytest.raises(ConnectionError):
+        client.execute(READY, lun("0:1:0"))
+    client.connect(greet=False)
+    client.partition.send(INIT)
+    site.tgtd.admin("target", "remove", "lpar2")
+    with pytest.raises(ConnectionError):
+        client.shake_hands()
+    assert site.shown()["state"] == "closed"
+    site.tgtd.admin("apply", site.folder / "tgtd.toml")
+    client.connect()
     client.log_in()
     assert run(client, READY, "0:1:0") == b""
 

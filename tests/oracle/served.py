@@ -131,6 +131,11 @@ class Served:
         return type(self)(self._work, *self._arguments, "--take-over")
 
     @property
+    def configuration(self) -> Path:
+        """The configuration file of a daemon that was :meth:`configured`."""
+        return Path(self._arguments[self._arguments.index("--config") + 1])
+
+    @property
     def url(self) -> str:
         """The address of the first LUN."""
         return self.urls[0]

@@ -17,6 +17,7 @@ from tgtcore_srp.iu.management import TaskManagement
 from tgtcore_srp.iu.opcodes import Opcode, RejectReason, TaskManagementFunction
 from tgtcore_srp.iu.response import Response
 
+from tgtcore import Draining
 from tgtcore.testing.host import HELD, READY, content, read
 
 LOGIN = LoginRequest(1, 256, 6, bytes(16), bytes(16)).build()
@@ -113,16 +114,124 @@ def test_a_session_that_is_dropped_ends_when_its_last_command_has(scene):
     assert scene.adapter.calls[-3:] == ["free", "register", "send"]
 
 
-@pytest.mark.parametrize("ends", ["draining", "not listening"])
+@pytest.mark.parametrize("ends", ["going away", "not listening"])
 def test_a_client_is_not_invited_to_a_login_that_would_be_rejected(scene, ends):
     scene.log_in()
-    if ends == "draining":
+    if ends == "going away":
         scene.host.target.leases.shut()
     else:
         scene.server.port.listening = False
     sent = len(scene.adapter.sent)
     scene.server.drop("as the test wants", lambda: None)
     assert (scene.state, scene.adapter.sent[sent:]) == (State.CLOSED, [])
+
+
+def drain(scene):
+    scene.host.target.drained = True
+    scene.host.target.leases.shut()
+
+
+def reopen(scene):
+    scene.host.target.drained = False
+    scene.host.target.leases.open()
+    scene.server.keep()
+
+
+def pause(scene):
+    scene.server.port.listening, scene.server.pausing = False, True
+
+
+def go_on(scene):
+    scene.server.port.listening, scene.server.pausing = True, False
+    scene.server.keep()
+
+
+@pytest.mark.parametrize(("ends", "begins"), [(drain, reopen), (pause, go_on)])
+def test_a_client_waits_for_what_comes_back(scene, ends, begins):
+    scene.log_in()
+    assert scene.ask(command(HELD, 2)) == []
+    ends(scene)
+    sent = len(scene.adapter.sent)
+    scene.server.drop("as the test wants", lambda: None)
+    scene.host.device(0).release()
+    assert (scene.state, scene.memory.held_bytes) == (State.SHUT, 0)
+    scene.element(DEREGISTERED)
+    scene.element(INIT)
+    for _ in range(100):
+        scene.server.keep()
+    assert (scene.state, scene.adapter.sent[sent:], scene.memory.held_bytes) == (State.SHUT, [], 0)
+    begins(scene)
+    assert scene.adapter.sent[sent:] == [INIT_COMPLETE]
+    assert scene.answer(LOGIN)[0] == Opcode.LOGIN_RSP
+
+
+def test_a_client_that_waits_hears_when_there_is_nothing_to_wait_for_any_more(scene):
+    drain(scene)
+    scene.server.keep()
+    assert scene.state is State.SHUT
+    scene.element(INIT)
+    scene.host.target.drained = False
+    scene.server.keep()
+    assert (scene.state, scene.adapter.calls[-1]) == (State.CLOSED, "free")
+    scene.host.target.leases.open()
+
+
+@pytest.mark.parametrize("knows", [True, False])
+def test_a_client_that_comes_for_its_login_too_late_is_let_wait(scene, knows):
+    """Where only the core knows that the target is drained, it is let try until the news is here."""
+    scene.connect()
+    if knows:
+        drain(scene)
+    else:
+        scene.host.failure = Draining("the target is going away")
+    assert scene.answer(LOGIN)[0] == Opcode.LOGIN_REJ
+    scene.clock.advance(0)
+    assert (scene.state, scene.memory.held_bytes) == (State.SHUT if knows else State.WAITING, 0)
+    scene.element(DEREGISTERED)
+    scene.element(INIT)
+    scene.host.failure = None
+    reopen(scene)
+    assert scene.answer(LOGIN)[0] == Opcode.LOGIN_RSP
+
+
+def test_who_is_rejected_for_good_hears_that_once(scene):
+    """The queue that is closed meanwhile is not opened again."""
+    scene.connect()
+    scene.host.target.leases.shut()
+    assert scene.answer(LOGIN)[0] == Opcode.LOGIN_REJ
+    scene.server.keep()
+    scene.clock.advance(0)
+    assert scene.state is State.CLOSED
+
+
+def test_the_server_that_leaves_tells_nobody(scene):
+    scene.log_in()
+    scene.server.drop("as the test wants", lambda: None)
+    scene.element(DEREGISTERED)
+    scene.adapter.calls.clear()
+    left = []
+    scene.server.leave(lambda: left.append(True))
+    assert (left, scene.state, scene.adapter.calls) == ([True], State.SHUT, [])
+    scene.element(INIT)
+    assert scene.adapter.calls == []
+
+
+def test_the_server_leaves_when_the_last_command_has_ended(scene):
+    scene.log_in()
+    scene.ask(command(HELD, 2))
+    left = []
+    scene.server.leave(lambda: left.append(True))
+    assert (left, scene.state) == ([], State.RESETTING)
+    scene.host.device(0).release()
+    assert (left, scene.state) == ([True], State.SHUT)
+
+
+def test_the_server_of_an_adapter_without_a_queue_leaves_at_once(scene):
+    scene.host.target.leases.shut()
+    scene.server.keep()
+    left = []
+    scene.server.leave(lambda: left.append(True))
+    assert (left, scene.state) == ([True], State.CLOSED)
 
 
 # ---- the real client ----------------------------------------------------------------------------------------------------
@@ -240,7 +349,7 @@ def test_without_memory_for_a_login_a_client_waits_outside(make_scene):
     scene.element(INIT)
     assert scene.ask(LOGIN) == []
     scene.clock.advance(0)
-    assert scene.state is State.CLOSED
+    assert scene.state is State.SHUT
     scene.memory.budget_bytes = 1 << 20
     scene.server.keep()
     assert scene.works()

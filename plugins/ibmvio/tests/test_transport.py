@@ -5,7 +5,7 @@ import errno
 from contextlib import asynccontextmanager
 
 import pytest
-from tgtcore_ibmvio.crq.elements import FIELDS, INIT
+from tgtcore_ibmvio.crq.elements import FIELDS, INIT, INIT_COMPLETE
 from tgtcore_ibmvio.options import IbmvioOptions, IbmvioTargetOptions
 from tgtcore_ibmvio.transport import IbmvioTransport
 from tgtcore_srp.iu.login import LoginRequest
@@ -39,7 +39,6 @@ class Machine:
         self.released.set()
 
     async def close(self):
-        assert not self.open_ones
         self.closed = True
 
     def log_in(self, name):
@@ -153,14 +152,40 @@ async def test_a_platform_that_fails_to_let_go_stops_nobody_else(started, caplog
 
 
 @pytest.mark.asyncio
-async def test_it_listens_again(started):
+async def test_clients_wait_until_it_listens_again(started):
     async with started(A, B) as (transport, machine):
         machine.log_in(A)
         await transport.stop_listening()
-        assert (transport.portals(), list(machine.open_ones)) == ([], [A])
+        assert (transport.portals(), list(machine.open_ones)) == ([], [A, B])
+        machine.log_in(B)
+        assert [one.id for one in transport.sessions()] == [A]
+        states = [one["state"] for one in transport.statistics()["adapters"].values()]
+        assert states == ["connected", "takes no logins"]
         await transport.start()
         assert [one.address for one in transport.portals()] == [A, B]
         assert len(transport.sessions()) == 1
+        assert machine.open_ones[B].sent[-1] == INIT_COMPLETE
+
+
+@pytest.mark.asyncio
+async def test_adapters_that_are_no_portals_when_it_listens_again_are_let_go(started):
+    async with started(A, B) as (transport, machine):
+        await transport.stop_listening()
+        await transport.apply_options(options(B))
+        assert (list(machine.open_ones), [one.address for one in transport.portals()]) == ([B], [B])
+
+
+@pytest.mark.asyncio
+async def test_the_end_frees_no_queue_that_the_machine_may_keep(started):
+    async with started(A, B) as (transport, machine):
+        machine.log_in(A)
+        await transport.stop_listening()
+        await transport.drop_session(A)
+        for adapter in machine.open_ones.values():
+            adapter.calls.clear()
+        await transport.close()
+        assert machine.closed
+        assert [adapter.calls for adapter in machine.open_ones.values()] == [[], []]
 
 
 @pytest.mark.asyncio

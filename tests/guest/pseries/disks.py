@@ -4,7 +4,7 @@ import time
 from contextlib import ExitStack
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import Any, Self
 
 from guest.lab.guest import Guest
 from guest.pseries.machine import UNIT_ADDRESS
@@ -16,6 +16,7 @@ _CONFIGURATION = """
 [transports.ibmvio]
 platform = "qemu_pseries"
 portals = [{{ address = "{unit:x}" }}]
+credits = 32
 {more}
 
 [transports.ibmvio.qemu_pseries]
@@ -43,6 +44,7 @@ devices = {{ "0:0:0" = 0, "0:0:1" = 1, "0:1:0" = 2 }}
 allow = {{ initiators = ["guest"] }}
 """
 _LEASES_S = 5
+_SOON_S = 20
 DEVICES = ("0:0:0", "0:0:1", "0:1:0")
 _LOAD = "modprobe -a sd_mod sg ext4 && modprobe ibmvscsi max_id=3 max_channel=0"
 
@@ -78,10 +80,39 @@ class VirtualDisks:
         """The path of the disk at bus, target and LUN."""
         return self.paths[device]
 
-    def restart(self) -> None:
-        """Kill the daemon, and start it again."""
+    def restart(self, *, in_order: bool = False) -> None:
+        """Kill the daemon, or ask it to end, and start it again."""
+        if in_order:
+            status = self.daemon.stop()
+            assert status == 0, f"tgtd ended with status {status}: {self.daemon.log[-3000:]}"
         self.daemon.kill()
         self.daemon = self._start()
+
+    def change(self, old: str, new: str) -> None:
+        """Change the daemon's configuration file."""
+        path = self.daemon.configuration
+        before = path.read_text()
+        assert before.count(old) == 1, before
+        path.write_text(before.replace(old, new))
+
+    def wait_for_unit(self, name: str) -> None:
+        """Wait until there is a logical unit."""
+        for _ in range(_SOON_S * 10):
+            if name in {unit["name"] for unit in self.daemon.admin("lu", "list")}:
+                return
+            time.sleep(0.1)
+        raise AssertionError(f"no logical unit {name}: {self.daemon.log[-3000:]}")
+
+    @property
+    def adapter(self) -> dict[str, Any]:
+        """What is shown of the adapter."""
+        (shown,) = self.daemon.admin("ibmvio", "show").values()
+        return dict(shown)
+
+    @property
+    def held_bytes(self) -> int:
+        """The memory that the transport holds for its clients."""
+        return int(self.daemon.admin("stat")["transports"]["ibmvio"]["memory"]["held_bytes"])
 
     def _start(self) -> Served:
         return Served.configured(self._work, self._configuration, plugins=("ibmvio", "filters"))

@@ -1,5 +1,6 @@
 """What the guest's driver of virtual SCSI finds, reads and writes, and what it does when commands or queues are lost."""
 
+import signal
 from collections.abc import Iterator
 
 import pytest
@@ -8,6 +9,7 @@ from guest.lab.verified import VerifiedWriter
 from guest.pseries.disks import DEVICES, TARGET, VirtualDisks
 
 _LOST = "Power-on|Sense Key"
+_GAVE_UP = "error after reset"
 _FOLDER = "/mnt/d"
 
 
@@ -100,15 +102,48 @@ def test_the_daemon_is_killed_under_io_and_another_one_takes_over(
 
 
 @pytest.mark.provokes(_LOST)
-def test_the_target_is_drained_and_comes_back(guest: Guest, disks: VirtualDisks, folder: str) -> None:
-    guest.run("sync", timeout_s=100)
-    disks.daemon.admin("target", "drain", TARGET)
-    assert disks.daemon.admin("session", "list") == []
-    guest.run("within 60 sh -c 'dmesg | grep -q \"error after reset\"'", timeout_s=100)
-    disks.daemon.admin("target", "reopen", TARGET)
-    guest.run("within 60 sh -c 'dmesg | tail -n 3 | grep -q \"SRP_LOGIN succeeded\"'", timeout_s=100)
+def test_the_daemon_is_stopped_under_io_and_another_one_goes_on(guest: Guest, disks: VirtualDisks, folder: str) -> None:
     with VerifiedWriter(guest, folder) as writer:
-        assert writer.rounds >= 3
+        disks.restart(in_order=True)
+        writer.wait_progress(timeout_s=100)
+    assert _GAVE_UP not in guest.text("dmesg")
+
+
+@pytest.mark.parametrize("what", [("target", TARGET), ("transport", "ibmvio")], ids=lambda what: what[0])
+@pytest.mark.provokes(_LOST)
+def test_the_client_waits_with_its_io_while_it_is_drained(
+    guest: Guest, disks: VirtualDisks, folder: str, what: tuple[str, str]
+) -> None:
+    noun, name = what
+    with VerifiedWriter(guest, folder) as writer:
+        disks.daemon.admin(noun, "drain", name, "--deadline", "1")
+        assert disks.daemon.admin("session", "list") == []
+        assert (disks.adapter["state"], disks.held_bytes) == ("takes no logins", 0)
+        guest.run("within 60 sh -c 'dmesg | grep -q \"Virtual adapter failed\"'", timeout_s=100)
+        verified = writer.rounds
+        guest.run("sleep 2")
+        assert writer.rounds <= verified + 1, "it can't write"
+        disks.daemon.admin(noun, "reopen", name)
+        writer.wait_progress(timeout_s=100)
+    assert disks.adapter["state"] == "connected"
+    assert _GAVE_UP not in guest.text("dmesg")
+
+
+def test_the_configuration_changes_under_io(guest: Guest, disks: VirtualDisks, folder: str) -> None:
+    """By a signal and by command: what the session has does not change, so the guest takes no notice."""
+    with VerifiedWriter(guest, folder) as writer:
+        disks.change(
+            'size = "4M" }',
+            'size = "4M" }\n[logical_units.fourth]\ndevice_type = "disk"\nstore = { type = "memory", size = "1M" }',
+        )
+        disks.daemon.process.send_signal(signal.SIGHUP)
+        disks.wait_for_unit("fourth")
+        writer.wait_progress()
+        disks.change("credits = 32", 'credits = 16\ntransfer_max = "512K"')
+        disks.daemon.admin("apply", str(disks.daemon.configuration))
+        writer.wait_progress()
+        assert len(disks.daemon.admin("session", "list")) == 1
+    assert "Virtual adapter failed" not in guest.text("dmesg")
 
 
 @pytest.mark.provokes(f"{_LOST}|I/O error|rejecting I/O")

@@ -12,7 +12,7 @@ from tgtcore_srp.memory import Memory
 from tgtcore_srp.port import Rejected, SrpPort
 from tgtcore_srp.quirks import Quirks
 
-from tgtcore import Host, InitiatorPort, Nexus, Target
+from tgtcore import Draining, Host, InitiatorPort, Nexus, Target
 from tgtcore_ibmvio.addressing import LunFields, VirtualDevices
 from tgtcore_ibmvio.clients import CLIENTS
 from tgtcore_ibmvio.crq import Event, Format, Queue, State, command_element
@@ -72,12 +72,14 @@ class AdapterServer:
         """Takes an information unit: that of the present connection's fabric."""
         self.connections = 0
         """How many there have been."""
+        self.pausing = False
+        """Whether logins are going to be taken again though none are now: its client is to wait and not to give up."""
         self._surroundings = surroundings
         self._host = surroundings.host
         self._channel: Channel | None = None
         self._turn = DatagramTurn()
         self._short = False
-        self._closed: list[Callable[[], None]] = []
+        self._told: list[Callable[[], None]] = []
 
     def __str__(self) -> str:
         return f"adapter {self.options.address}"
@@ -101,23 +103,29 @@ class AdapterServer:
 
     def find_target(self) -> Target | None:
         """The target that it leads to, if that takes logins."""
-        for target in self._host.targets():
-            if any(map(self.options.has, own_options(target).adapters)):
-                return None if target.leases.draining else target
-        return None
+        target = self._leads_to()
+        return None if target is None or target.leases.draining else target
+
+    def _leads_to(self) -> Target | None:
+        own = (target for target in self._host.targets() if any(map(self.options.has, own_options(target).adapters)))
+        return next(own, None)
 
     def keep(self) -> None:
         """Have a queue as long as it leads somewhere, and a session may begin or is there; called time and again."""
-        if self.session is not None:
-            return
-        if self._leads_somewhere:
+        if self.session is None:
+            self._adjust()
+
+    def _adjust(self) -> None:
+        """A client that finds no queue gives up, and so does one whose login is rejected: let it wait where that has an end."""
+        target = self._leads_to()
+        if target is None or not (self.port.listening or self.pausing):
+            self.queue.close()
+        elif not target.leases.draining and self.port.listening:
             self.queue.open()
+        elif target.drained or not target.leases.draining:
+            self.queue.shut()
         else:
             self.queue.close()
-
-    @property
-    def _leads_somewhere(self) -> bool:
-        return self.port.listening and self.find_target() is not None
 
     def drop(self, why: str, then: Callable[[], None]) -> None:
         """End the session; the client may come again."""
@@ -129,13 +137,17 @@ class AdapterServer:
         if target is not None and own_options(target).kind.answers_pings:
             self.queue.ping()
 
-    def close(self, then: Callable[[], None]) -> None:
-        """Have no queue; ``then`` when the last command has ended and the platform has the queue back."""
-        self.port.listening = False
-        self._closed.append(then)
-        self.queue.close()
-        if self.queue.state is State.CLOSED:
-            self.closed()
+    def leave(self, then: Callable[[], None]) -> None:
+        """End the session and take no other; ``then`` when the last command has ended.
+
+        The queue stays until the platform ends: a client that outlives this server need not hear that there is none.
+        """
+        self.port.listening, self.pausing = False, True
+        self._told.append(then)
+        if self.queue.wanted:
+            self.queue.shut()
+        if self.queue.rests:
+            self.rests()
 
     # ---- what the queue tells -------------------------------------------------------------------------------------------
 
@@ -148,7 +160,7 @@ class AdapterServer:
             if not self._short:
                 _log.warning("%s: there is no memory for a client now; it has to wait", self)
             self._short = True
-            self._host.loop.call_soon(self.queue.close)
+            self._host.loop.call_soon(self._turn_out)
         else:
             self._short = False
 
@@ -188,13 +200,12 @@ class AdapterServer:
 
     def _ended(self, then: Callable[[], None]) -> None:
         """The last command has ended; a client that could not log in again should not try, for it might give up then."""
-        if not self._leads_somewhere:
-            self.queue.close()
+        self._adjust()
         then()
 
-    def closed(self) -> None:
-        """The queue is closed."""
-        told, self._closed = self._closed, []
+    def rests(self) -> None:
+        """No client can come."""
+        told, self._told = self._told, []
         for then in told:
             then()
 
@@ -227,6 +238,7 @@ class AdapterServer:
         """
         partner, target = self.adapter.partner, self.find_target()
         if target is None:
+            self._host.loop.call_soon(self._turn_out)
             raise Rejected(RejectReason.UNABLE_TO_ASSOCIATE, f"{self} leads to no target that takes logins")
         if partner is None:
             raise Rejected(RejectReason.UNABLE_TO_ESTABLISH_CHANNEL, f"{self} has no partner any more")
@@ -234,4 +246,13 @@ class AdapterServer:
         port = InitiatorPort(partner.name, client_transport_id(partner.number, unit_address))
         if not self._host.admits(target, port, self.options.address):
             raise Rejected(RejectReason.UNABLE_TO_ASSOCIATE, f"{target} does not admit {partner.name}")
-        return self._host.open_nexus(target, port, target_port(target, self.options))
+        try:
+            return self._host.open_nexus(target, port, target_port(target, self.options))
+        except Draining:
+            self._host.loop.call_soon(self._turn_out)
+            raise
+
+    def _turn_out(self) -> None:
+        """A client without a session would do nothing more: let it begin again, and wait until it may have one, or has no hope."""
+        if self.queue.state is State.CONNECTED:
+            self.queue.shut()

@@ -52,7 +52,13 @@ class Servers:
         by_address = {options.address: options for options in wanted}
         for address, server in self._found.items():
             server.options = by_address.get(address, server.options)
-            server.port.listening = address in by_address
+            server.port.listening, server.pausing = address in by_address, False
+        await self.keep()
+
+    async def pause(self) -> None:
+        """Take no new sessions until :meth:`apply`."""
+        for server in self.portals():
+            server.port.listening, server.pausing = False, True
         await self.keep()
 
     async def _open(self, options: AdapterOptions) -> Adapter:
@@ -66,14 +72,12 @@ class Servers:
         """Let each server do what is to be done from time to time, and let go of those that are not needed."""
         for server in self:
             server.keep()
-            if not server.port.listening and server.idle:
+            if not (server.port.listening or server.pausing) and server.idle:
                 await self._release(server)
 
     async def close(self) -> None:
         """End everything; returns when the last command has ended."""
-        await asyncio.gather(*(_closed(server) for server in self))
-        for server in self:
-            await self._release(server)
+        await asyncio.gather(*map(_left, self))
         await self._platform.close()
 
     async def _release(self, server: AdapterServer) -> None:
@@ -86,7 +90,7 @@ class Servers:
             _log.info("%s is not served any more", server)
 
 
-async def _closed(server: AdapterServer) -> None:
+async def _left(server: AdapterServer) -> None:
     ended = asyncio.get_running_loop().create_future()
-    server.close(lambda: None if ended.done() else ended.set_result(None))
+    server.leave(lambda: None if ended.done() else ended.set_result(None))
     await ended

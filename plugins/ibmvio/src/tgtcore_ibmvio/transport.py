@@ -76,9 +76,9 @@ class IbmvioTransport(Transport):
         self.options = options
 
     async def stop_listening(self) -> None:
-        """Take no new sessions."""
+        """Take no new sessions; clients may wait until that changes."""
         if self._servers is not None:
-            await self._servers.apply(())
+            await self._servers.pause()
 
     async def drop_target(self, target: Target) -> None:
         """End the target's sessions; its adapters lead nowhere then."""

@@ -40,8 +40,8 @@ class Session:
     def receive(self, address, length):
         self.log.append(("srp", address, length))
 
-    def closed(self):
-        self.log.append("closed")
+    def rests(self):
+        self.log.append("rests")
 
     def answer_mad(self, address, length):
         self.log.append(("mad", address, length))
@@ -115,7 +115,18 @@ def test_a_greeting_that_is_in_the_queue_already_is_answered(queue, adapter, ses
 
     adapter.register = register
     queue.open()
-    assert (queue.state, adapter.sent) == (State.CONNECTED, [INIT, INIT_COMPLETE])
+    assert (queue.state, adapter.sent) == (State.CONNECTED, [INIT_COMPLETE]), (
+        "who greets too is shaken hands with twice"
+    )
+
+
+def test_a_greeting_of_a_partner_that_has_gone_is_not_answered(queue, adapter, clock):
+    adapter.answers["register"] = [Hcall.BUSY, Hcall.SUCCESS]
+    queue.open()
+    queue.element(INIT)
+    queue.element(DEREGISTERED)
+    clock.advance(1)
+    assert (queue.state, adapter.sent) == (State.WAITING, [INIT])
 
 
 def test_what_comes_before_the_handshake_is_of_a_former_life(queue, session):
@@ -240,6 +251,106 @@ def test_a_partner_that_pings_and_is_gone_stops_nobody_who_comes_later(queue, ad
     assert (queue.state, adapter.sent, queue.waiting) == (State.CONNECTED, [INIT, INIT_COMPLETE], 0)
 
 
+# ---- a partner that is not wanted now --------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def shut(connected, adapter):
+    """The session was ended, and the partner has heard of that."""
+    connected.shut()
+    assert (connected.state, adapter.calls, adapter.sent) == (State.SHUT, ["free", "register"], [])
+    connected.element(DEREGISTERED)
+    return connected
+
+
+def test_a_partner_that_is_not_wanted_waits_for_an_answer_until_it_is(shut, adapter, session):
+    shut.element(INIT)
+    shut.element(SRP)
+    assert (shut.state, adapter.sent, session.log) == (State.SHUT, [], ["begin", "end", "rests"])
+    shut.open()
+    shut.open()
+    assert (shut.state, adapter.sent, session.log[3:]) == (State.CONNECTED, [INIT_COMPLETE], ["begin"])
+
+
+def test_a_partner_that_has_not_come_is_greeted_when_it_is_wanted(shut, adapter):
+    shut.open()
+    assert (shut.state, adapter.sent) == (State.WAITING, [INIT])
+
+
+def test_a_partner_that_waited_and_went_is_not_answered(shut, adapter):
+    shut.element(INIT)
+    shut.element(FAILED)
+    shut.open()
+    assert (shut.state, adapter.sent) == (State.WAITING, [INIT])
+
+
+def test_a_partner_that_waited_and_migrated_greets_again(shut, adapter):
+    for element in (INIT, MIGRATED):
+        shut.element(element)
+    shut.open()
+    assert (shut.state, adapter.calls[-2:], adapter.sent) == (State.WAITING, ["enable", "send"], [INIT])
+    shut.element(INIT)
+    assert (shut.state, adapter.sent) == (State.CONNECTED, [INIT, INIT_COMPLETE])
+
+
+def test_a_partner_that_waits_in_vain_hears_that_there_is_no_queue(shut, adapter, session):
+    shut.element(INIT)
+    shut.close()
+    assert (shut.state, adapter.calls[-1], adapter.sent) == (State.CLOSED, "free", [])
+    shut.open()
+    assert (shut.state, adapter.sent) == (State.WAITING, [INIT]), "the greeting was for the queue that is gone"
+
+
+def test_a_partner_that_was_greeted_before_the_door_was_shut_hears_that_it_must_wait(queue, adapter, session):
+    queue.open()
+    queue.shut()
+    assert (queue.state, adapter.sent, session.log) == (State.SHUT, [INIT], ["rests"])
+    adapter.calls.clear()
+    queue.element(INIT_COMPLETE)
+    assert (queue.state, adapter.calls, session.log) == (State.SHUT, ["free", "register"], ["rests", "rests"])
+
+
+def test_a_partner_that_goes_while_nobody_wants_it_leaves_the_queue(connected, adapter, session):
+    session.at_once = False
+    connected.element(DEREGISTERED)
+    connected.shut()
+    connected.element(INIT)
+    session.ended()
+    assert (connected.state, adapter.calls, adapter.sent) == (State.SHUT, [], [])
+    assert connected.rests
+    connected.open()
+    assert (connected.state, adapter.sent) == (State.CONNECTED, [INIT_COMPLETE])
+
+
+@pytest.mark.parametrize("leaves", [State.OPENING, State.REOPENING, State.FREEING, State.RESETTING, State.CLOSING])
+def test_the_door_is_shut_wherever_the_queue_is(queue, adapter, session, clock, leaves):
+    session.at_once = False
+    if leaves is State.OPENING:
+        adapter.answers["register"] = [Hcall.BUSY, Hcall.SUCCESS]
+        queue.open()
+    elif leaves in (State.REOPENING, State.FREEING):
+        adapter.answers["free"] = [Hcall.BUSY, Hcall.SUCCESS]
+        queue.open()
+        (queue.reset if leaves is State.REOPENING else queue.close)()
+    else:
+        queue.open()
+        queue.element(INIT)
+        (queue.reset if leaves is State.RESETTING else queue.close)()
+    assert queue.state is leaves
+    queue.shut()
+    if leaves in (State.RESETTING, State.CLOSING):
+        session.ended()
+    clock.advance(1)
+    assert (queue.state, session.log[-1], clock.pending) == (State.SHUT, "rests", 0)
+
+
+def test_a_queue_that_nobody_has_wanted_yet_is_shut_from_the_beginning(queue, adapter, session):
+    queue.shut()
+    assert (queue.state, adapter.calls, session.log) == (State.SHUT, ["register"], ["rests"])
+    queue.open()
+    assert (queue.state, adapter.sent) == (State.WAITING, [INIT])
+
+
 # ---- suspension -------------------------------------------------------------------------------------------------------
 
 
@@ -322,6 +433,41 @@ def test_a_busy_platform_is_asked_again(queue, adapter, clock):
     assert (queue.state, clock.pending) == (State.CLOSED, 0)
 
 
+@pytest.mark.parametrize(
+    ("code", "wait_s"),
+    [(9900, 0.001), (9901, 0.01), (9902, 0.1), (9903, 1), (9904, 10), (9905, 100)],
+)
+def test_a_platform_that_wants_to_be_left_alone_for_so_long_is(queue, adapter, clock, code, wait_s):
+    adapter.answers["register"] = [Hcall(code), Hcall.SUCCESS]
+    queue.open()
+    clock.advance(0.9 * wait_s)
+    assert adapter.calls == ["register"]
+    clock.advance(0.2 * wait_s)
+    assert queue.state is State.WAITING
+    adapter.answers["free"] = [Hcall(code)] * 5 + [Hcall.SUCCESS]
+    queue.close()
+    clock.advance(5.1 * wait_s)
+    assert (queue.state, adapter.calls.count("free"), clock.pending) == (State.CLOSED, 6, 0)
+
+
+def test_a_platform_that_never_has_time_is_given_up(queue, adapter, clock):
+    adapter.answers["free"] = [Hcall.LONG_BUSY_ORDER_100_S]
+    queue.open()
+    queue.close()
+    clock.advance(1101)
+    assert (queue.state, adapter.calls.count("free"), clock.pending) == (State.CLOSED, 11, 0)
+
+
+def test_what_can_not_be_sent_now_is_sent_as_late_as_the_platform_wants(connected, adapter, clock):
+    adapter.answers["send"] = [Hcall.LONG_BUSY_ORDER_1_S, Hcall.SUCCESS]
+    slot = Slot()
+    connected.send(PING, slot)
+    clock.advance(0.9)
+    assert (adapter.calls, slot.gone) == (["send"], 0)
+    clock.advance(0.2)
+    assert (adapter.sent, slot.gone) == ([PING], 1)
+
+
 def test_a_platform_that_refuses_is_asked_when_somebody_wants_it_again(queue, adapter):
     adapter.answers["register"] = [Hcall.RESOURCE, Hcall.SUCCESS]
     queue.open()
@@ -357,7 +503,7 @@ def test_closing_waits_for_the_last_command(connected, adapter, session):
     assert (connected.state, adapter.calls) == (State.CLOSING, [])
     session.ended()
     assert (connected.state, adapter.calls) == (State.CLOSED, ["free"])
-    assert session.log == ["begin", "end", "closed"]
+    assert session.log == ["begin", "end", "rests"]
 
 
 def test_opened_again_before_it_was_closed(connected, adapter, session):

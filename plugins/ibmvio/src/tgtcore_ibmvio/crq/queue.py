@@ -19,6 +19,7 @@ HELD_MAX = 4096
 
 _REGISTERED = (Hcall.SUCCESS, Hcall.CLOSED)
 _WITH_SESSION = (State.CONNECTED, State.SUSPENDED)
+_RESTING = (State.CLOSED, State.SHUT)
 _FATAL = (Event.UNKNOWN, Event.OVERRUN)
 _COMMAND, _SRP = int(Header.COMMAND), int(Format.SRP)
 _CONNECTED = State.CONNECTED
@@ -40,8 +41,8 @@ class Owner(Protocol):
     def answer_mad(self, address: int, length: int) -> None:
         """A management datagram is in the client's memory."""
 
-    def closed(self) -> None:
-        """There is no queue any more."""
+    def rests(self) -> None:
+        """No partner is there, and none can come: there is no queue, or one that answers no greeting."""
 
 
 class Queue:
@@ -62,7 +63,12 @@ class Queue:
         self.send = self._outbox.put
         """Send an element behind all others."""
         self._request: Retry | None = None
+        self.wanted = False
+        """Whether a partner may come."""
         self._greeted = False
+        """Whether the partner waits for an answer to its greeting."""
+        self._owes_greeting = False
+        """Whether the queue is so new that the partner may not know of it."""
         self._current = (Event.UNKNOWN, 0, 0)
         """The element that is looked at: what it means, and address and length in it."""
         self._held: list[tuple[Event, int, int]] = []
@@ -71,7 +77,7 @@ class Queue:
             Action.REGISTER: partial(self._ask, lambda: adapter.register(self), self._registered),
             Action.FREE: self._free,
             Action.ENABLE: partial(self._ask, adapter.enable, self._enabled),
-            Action.SEND_INIT: self._send_init,
+            Action.GREET: self._greet,
             Action.SEND_INIT_COMPLETE: partial(self.send, elements.INIT_COMPLETE),
             Action.SEND_PING_RESPONSE: partial(self._outbox.put_once, elements.PING_RESPONSE),
             Action.BEGIN: owner.begin,
@@ -82,9 +88,9 @@ class Queue:
             Action.RELEASE: self._release,
             Action.REMEMBER_INIT: partial(setattr, self, "_greeted", True),
             Action.FORGET_INIT: partial(setattr, self, "_greeted", False),
-            Action.REPLAY_INIT: self._replay_init,
+            Action.LOOK: self._look,
             Action.DISCARD: self._discard,
-            Action.TELL_CLOSED: owner.closed,
+            Action.TELL_RESTS: owner.rests,
         }
 
     @property
@@ -95,12 +101,27 @@ class Queue:
     # ---- what others want ---------------------------------------------------------------------------------------------
 
     def open(self) -> None:
-        """Have a queue; idempotent."""
+        """Have a queue, and a partner; idempotent."""
+        self.wanted = True
         self._happened(Event.OPEN)
+
+    def shut(self) -> None:
+        """Have a queue and no partner: what is unfinished is aborted, and a partner that greets again waits for :meth:`open`.
+
+        Idempotent.  To a partner it is as if the server took its time, while without a queue it would be told that nobody is there.
+        """
+        self.wanted = False
+        self._happened(Event.SHUT)
 
     def close(self) -> None:
         """Have none: what is unfinished is aborted, and the partner hears of it; idempotent."""
+        self.wanted = False
         self._happened(Event.CLOSE)
+
+    @property
+    def rests(self) -> bool:
+        """Whether no partner is there, and none can come."""
+        return self.state in _RESTING
 
     def fail(self, event: Event, why: str) -> None:
         """The session can't go on.
@@ -154,6 +175,7 @@ class Queue:
     def _registered(self, answer: Hcall) -> None:
         if answer in _REGISTERED:
             self._refusals = 0
+            self._owes_greeting = True
             self._happened(Event.REGISTERED)
             return
         self._refusals += 1
@@ -175,9 +197,14 @@ class Queue:
         if answer is not Hcall.SUCCESS:
             self.fail(Event.VIOLATION, f"the platform does not enable the queue after a migration: {answer.name}")
 
-    def _send_init(self) -> None:
-        """Greet; a partner that is not there, or has no room, is going to greet by itself."""
-        self._adapter.send(elements.INIT)
+    def _greet(self) -> None:
+        owes, self._owes_greeting = self._owes_greeting, False
+        if self._greeted:
+            self._greeted = False
+            self._happened(Event.INIT)
+        elif owes:
+            # A partner that is not there, or has no room, is going to greet by itself.
+            self._adapter.send(elements.INIT)
 
     def _end(self) -> None:
         self._outbox.clear()
@@ -196,10 +223,11 @@ class Queue:
             self._current = one
             self._happened(one[0])
 
-    def _replay_init(self) -> None:
-        if self._greeted:
-            self._greeted = False
-            self._happened(Event.INIT)
+    def _look(self) -> None:
+        if self.wanted:
+            self._happened(Event.OPEN)
+        else:
+            self._owner.rests()
 
     def _discard(self) -> None:
         self.discarded += 1

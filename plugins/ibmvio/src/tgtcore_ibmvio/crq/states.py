@@ -14,6 +14,8 @@ class State(Enum):
     CLOSED = "closed"
     OPENING = "opening"
     """The platform is asked for a queue."""
+    SHUT = "takes no logins"
+    """There is a queue, and a partner that greets has to wait for an answer."""
     WAITING = "waiting for the partner"
     CONNECTED = "connected"
     SUSPENDED = "suspended"
@@ -30,7 +32,8 @@ class State(Enum):
 class Event(Enum):
     """What happens to a queue."""
 
-    OPEN = "somebody wants a queue"
+    OPEN = "somebody wants a partner"
+    SHUT = "nobody wants a partner now"
     CLOSE = "nobody wants a queue"
     REGISTERED = "the platform has given the queue"
     REFUSED = "the platform does not give a queue"
@@ -58,7 +61,7 @@ class Action(Enum):
     REGISTER = "ask for a queue"
     FREE = "give the queue back"
     ENABLE = "use the queue again after a migration"
-    SEND_INIT = "greet the partner"
+    GREET = "answer the greeting that was remembered, or greet where that is due"
     SEND_INIT_COMPLETE = "answer its greeting"
     SEND_PING_RESPONSE = "answer a ping"
     BEGIN = "the partner may log in"
@@ -69,9 +72,9 @@ class Action(Enum):
     RELEASE = "take what was kept"
     REMEMBER_INIT = "the partner waits for an answer to its greeting"
     FORGET_INIT = "it does not any more"
-    REPLAY_INIT = "answer the greeting that was remembered"
+    LOOK = "see whether a partner is wanted"
     DISCARD = "count an element that means nothing now"
-    TELL_CLOSED = "tell that there is no queue any more"
+    TELL_RESTS = "tell that no partner can come"
 
 
 class Transition(NamedTuple):
@@ -103,33 +106,48 @@ def _each(states: Iterable[State], event: Event, *actions: Action) -> dict[tuple
 _DEFAULTS: dict[tuple[State, Event], Transition] = {
     **{(state, event): Transition(state) for state in State for event in Event},
     **{key: one for event in _ELEMENTS for key, one in _each(State, event, _A.DISCARD).items()},
-    **_each((_S.WAITING, _S.CONNECTED, _S.SUSPENDED), _E.PING, _A.SEND_PING_RESPONSE),
-    **_each((_S.WAITING, _S.CONNECTED, _S.SUSPENDED), _E.PING_RESPONSE),
-    **_each((_S.WAITING, _S.LEAVING), _E.MIGRATED, _A.ENABLE),
+    **_each((_S.SHUT, _S.WAITING, _S.CONNECTED, _S.SUSPENDED), _E.PING, _A.SEND_PING_RESPONSE),
+    **_each((_S.SHUT, _S.WAITING, _S.CONNECTED, _S.SUSPENDED), _E.PING_RESPONSE),
+    **_each((_S.WAITING,), _E.MIGRATED, _A.ENABLE),
+    **_each((_S.OPENING, _S.SHUT, _S.LEAVING), _E.INIT, _A.REMEMBER_INIT),
+    **_each((_S.OPENING, _S.SHUT, _S.LEAVING), _E.PARTNER_GONE, _A.FORGET_INIT),
+    **_each((_S.SHUT, _S.LEAVING), _E.MIGRATED, _A.FORGET_INIT, _A.ENABLE),
 }
 
 TRANSITIONS: Mapping[tuple[State, Event], Transition] = {
     **_DEFAULTS,
     # our own queue
     (_S.CLOSED, _E.OPEN): Transition(_S.OPENING, (_A.REGISTER,)),
-    (_S.OPENING, _E.INIT): Transition(_S.OPENING, (_A.REMEMBER_INIT,)),
-    (_S.OPENING, _E.REGISTERED): Transition(_S.WAITING, (_A.SEND_INIT, _A.REPLAY_INIT)),
+    (_S.CLOSED, _E.SHUT): Transition(_S.OPENING, (_A.REGISTER,)),
+    (_S.OPENING, _E.REGISTERED): Transition(_S.SHUT, (_A.LOOK,)),
     (_S.OPENING, _E.REFUSED): Transition(_S.FREEING, (_A.FREE,)),
     (_S.OPENING, _E.CLOSE): Transition(_S.FREEING, (_A.FREE,)),
-    (_S.WAITING, _E.CLOSE): Transition(_S.FREEING, (_A.FREE,)),
-    (_S.WAITING, _E.VIOLATION): Transition(_S.REOPENING, (_A.FREE,)),
-    (_S.WAITING, _E.OVERRUN): Transition(_S.REOPENING, (_A.FREE,)),  # a greeting may be lost
+    **{
+        (state, event): Transition(after, (_A.FREE,))
+        for state in (_S.SHUT, _S.WAITING)
+        for event, after in (
+            (_E.CLOSE, _S.FREEING),
+            (_E.VIOLATION, _S.REOPENING),
+            (_E.OVERRUN, _S.REOPENING),  # a greeting may be lost
+        )
+    },
     (_S.CONNECTED, _E.CLOSE): Transition(_S.CLOSING, (_A.END,)),
     (_S.SUSPENDED, _E.CLOSE): Transition(_S.CLOSING, (_A.END,)),
     (_S.LEAVING, _E.CLOSE): Transition(_S.CLOSING),
     (_S.RESETTING, _E.CLOSE): Transition(_S.CLOSING),
     (_S.CLOSING, _E.OPEN): Transition(_S.RESETTING),
+    (_S.CLOSING, _E.SHUT): Transition(_S.RESETTING),
     (_S.CLOSING, _E.ENDED): Transition(_S.FREEING, (_A.FREE,)),
-    (_S.FREEING, _E.FREED): Transition(_S.CLOSED, (_A.TELL_CLOSED,)),
+    (_S.FREEING, _E.FREED): Transition(_S.CLOSED, (_A.TELL_RESTS,)),
     (_S.FREEING, _E.OPEN): Transition(_S.REOPENING),
+    (_S.FREEING, _E.SHUT): Transition(_S.REOPENING),
     (_S.REOPENING, _E.FREED): Transition(_S.OPENING, (_A.REGISTER,)),
     (_S.REOPENING, _E.CLOSE): Transition(_S.FREEING),
     (_S.RESETTING, _E.ENDED): Transition(_S.REOPENING, (_A.FREE,)),
+    # a partner has to wait, for it would give up if there were no queue, or if its login were rejected
+    (_S.WAITING, _E.SHUT): Transition(_S.SHUT, (_A.LOOK,)),
+    (_S.SHUT, _E.OPEN): Transition(_S.WAITING, (_A.GREET,)),
+    (_S.SHUT, _E.INIT_COMPLETE): Transition(_S.REOPENING, (_A.FREE,)),  # it takes itself for connected
     # the partner comes: whoever greets first
     (_S.WAITING, _E.INIT): Transition(_S.CONNECTED, (_A.BEGIN, _A.SEND_INIT_COMPLETE)),
     (_S.WAITING, _E.INIT_COMPLETE): Transition(_S.CONNECTED, (_A.BEGIN,)),
@@ -152,16 +170,13 @@ TRANSITIONS: Mapping[tuple[State, Event], Transition] = {
             (_E.MIGRATED, (_A.ENABLE, _A.END)),
         )
     },
-    (_S.LEAVING, _E.INIT): Transition(_S.LEAVING, (_A.REMEMBER_INIT,)),
-    (_S.LEAVING, _E.PARTNER_GONE): Transition(_S.LEAVING, (_A.FORGET_INIT,)),
-    (_S.LEAVING, _E.MIGRATED): Transition(_S.LEAVING, (_A.FORGET_INIT, _A.ENABLE)),
     (_S.LEAVING, _E.VIOLATION): Transition(_S.RESETTING),
-    (_S.LEAVING, _E.ENDED): Transition(_S.WAITING, (_A.REPLAY_INIT,)),
-    # it breaks the rules
+    (_S.LEAVING, _E.ENDED): Transition(_S.SHUT, (_A.LOOK,)),
+    # it breaks the rules, or is to come again later
     **{
         (state, event): Transition(_S.RESETTING, (_A.END,))
         for state in (_S.CONNECTED, _S.SUSPENDED)
-        for event in (_E.UNKNOWN, _E.OVERRUN, _E.VIOLATION)
+        for event in (_E.UNKNOWN, _E.OVERRUN, _E.VIOLATION, _E.SHUT)
     },
 }
 """For every state and every event."""

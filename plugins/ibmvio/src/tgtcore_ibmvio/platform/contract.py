@@ -2,7 +2,8 @@
 
 A platform stands in the place of the hypervisor.  It never interprets what it carries: elements of command/response queues are 16
 opaque bytes, and an address is one in the client's DMA window.  All calls in both directions come on the loop's thread, and none
-waits: a platform that needs time says BUSY, and the server asks again.
+waits: a platform that needs time says BUSY or one of LONG_BUSY, and the server asks again, after as long as that says.  Only copies
+are always done at once.
 """
 
 import asyncio
@@ -41,8 +42,8 @@ class Listener(Protocol):
     def element(self, element: bytes) -> None:
         """One element of the adapter's queue, already taken out of it.
 
-        Transport events (first byte 0xFF) come the same way as what the partner sends, in order with it; the platform makes them
-        when the partner fails, deregisters its queue or has migrated.
+        A partner that has no queue can't send.  Transport events (first byte 0xFF) come the same way as what the partner sends, in
+        order with it; the platform makes them when the partner fails, deregisters its queue or has migrated.
         """
 
 
@@ -143,4 +144,8 @@ class Platform(ABC):
 
     @abstractmethod
     async def close(self) -> None:
-        """Let go of the machine; every adapter has been released."""
+        """Let go of the machine, and of adapters that were not released: their queues end as when the server fails.
+
+        No command is under way.  Where the machine goes on without us, and can keep its clients until there is a server again, they
+        are told only then: a client that hears that nobody is there gives up.
+        """

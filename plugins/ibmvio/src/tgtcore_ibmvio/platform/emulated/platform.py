@@ -40,4 +40,6 @@ class Emulated(Platform):
         await self._adapters.pop(adapter).close()
 
     async def close(self) -> None:
-        """Nothing is left when every adapter has been released."""
+        """Remove the sockets that are left: the machine ends, and clients that are attached learn that."""
+        for adapter in list(self._adapters):
+            await self.release(adapter)
