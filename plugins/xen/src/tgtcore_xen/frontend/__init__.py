@@ -5,6 +5,7 @@
 
 from tgtcore_xen.frontend.blocking import BlockingFrontEnd
 from tgtcore_xen.frontend.front import FrontEnd
-from tgtcore_xen.frontend.queue import Broken, Outcome, Pending
+from tgtcore_xen.frontend.queue import Outcome, Pending
+from tgtcore_xen.frontend.ring import Broken
 
 __all__ = ["BlockingFrontEnd", "Broken", "FrontEnd", "Outcome", "Pending"]

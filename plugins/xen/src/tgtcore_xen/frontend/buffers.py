@@ -4,12 +4,11 @@ from collections.abc import Iterator
 
 from tgtcore_xen.platform.contract import PAGE_BYTES
 from tgtcore_xen.platform.emulated import EmulatedGuest, Page
-from tgtcore_xen.vscsiif.layout import SEGMENTS
-from tgtcore_xen.vscsiif.segments import Segment, build_segments
+from tgtcore_xen.vscsiif.segments import Segment
 
 
 class RequestMemory:
-    """Pages with data, and with the segments that do not fit into the request.
+    """Pages with data, and with tables that say where those are.
 
     :param length: of the data.
     :param offset: where in its first page the data begins.
@@ -21,13 +20,9 @@ class RequestMemory:
         self._guest = guest
         self._granted: list[tuple[Page, int]] = []
         self._parts: list[memoryview] = []
-        self.segments: list[Segment] = []
-        """What the request says."""
-        self.data_segments: list[Segment] = []
-        """Where the data is."""
-        self.indirect = False
-        """Whether the segments of the request name tables of segments."""
         self._is_out = data_out is not None
+        self.segments: list[Segment] = []
+        """Where the data is: reference, offset and length."""
         try:
             self._fill(length, offset, data_out)
         except OSError:
@@ -36,35 +31,30 @@ class RequestMemory:
 
     def _fill(self, length: int, offset: int, data_out: bytes | None) -> None:
         for at, begin, count in _cuts(length, offset):
-            page, reference = self._grant(read_only=data_out is not None)
+            page, reference = self._grant(read_only=self._is_out)
             part = page.view[begin : begin + count]
             if data_out is not None:
                 part[:] = data_out[at : at + count]
             self._parts.append(part)
-            self.data_segments.append((reference, begin, count))
-        self.segments = self.data_segments
-        if len(self.data_segments) > SEGMENTS:
-            self._write_tables()
+            self.segments.append((reference, begin, count))
 
     def _grant(self, *, read_only: bool) -> tuple[Page, int]:
         page = self._guest.page()
         self._granted.append((page, self._guest.grant(page, read_only=read_only)))
         return self._granted[-1]
 
-    def _write_tables(self) -> None:
-        self.indirect = True
-        self.segments = []
-        records = build_segments(self.data_segments)
-        for start in range(0, len(records), PAGE_BYTES):
-            part = records[start : start + PAGE_BYTES]
+    def add_table(self, table: bytes) -> list[Segment]:
+        """Have more pages that the back end may read; where they are.
+
+        :raises OSError: the guest has no memory or no grants left; :meth:`end` is to be called.
+        """
+        segments = []
+        for start in range(0, len(table), PAGE_BYTES):
+            part = table[start : start + PAGE_BYTES]
             page, reference = self._grant(read_only=True)
             page.view[: len(part)] = part
-            self.segments.append((reference, 0, len(part)))
-
-    @property
-    def tables(self) -> list[memoryview]:
-        """The pages that have tables of segments."""
-        return [page.view for page, _ in self._granted[len(self.data_segments) :]]
+            segments.append((reference, 0, len(part)))
+        return segments
 
     def data(self) -> bytes:
         """What the back end has written."""
