@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from tgtcore_srp.fabric import Fabric, Moved, Segment
 
 from tgtcore import Region
-from tgtcore_ibmvio.crq import Format, Queue, command_element
+from tgtcore_ibmvio.crq import Queue, srp_element
 from tgtcore_ibmvio.options import IU_BYTES_MAX
 from tgtcore_ibmvio.platform import Adapter, Hcall
 
@@ -18,7 +18,6 @@ if TYPE_CHECKING:
     from tgtcore import Buffer
 
 _SUCCESS = Hcall.SUCCESS
-_SRP = Format.SRP
 _VIEWS_MAX = os.sysconf("SC_IOV_MAX")
 """For one system call."""
 
@@ -40,6 +39,7 @@ class VioFabric(Fabric):
         super().__init__(IU_BYTES_MAX, IU_BYTES_MAX, may_request=False)
         self._adapter = adapter
         self._queue = queue
+        self._put = queue.send
         self._bounce = bounce
         self._most = adapter.copy_bytes_max
 
@@ -66,7 +66,7 @@ class VioFabric(Fabric):
         """Put an answer in the place of its request, and tell the client."""
         answer = self._adapter.write(slot.cookie, iu)
         if answer is _SUCCESS:
-            self._queue.send(command_element(_SRP, len(iu), iu[8:16]), slot)
+            self._put(srp_element(len(iu), iu[8:16]), slot)
         else:
             self.channel.disconnect(f"an answer at 0x{slot.cookie:x} can't be written: {answer.name}")
 

@@ -3,7 +3,7 @@
 from typing import TYPE_CHECKING
 
 from tgtcore_srp.iu.opcodes import ResponseFlag, Solicited
-from tgtcore_srp.iu.response import RESPONSE_BYTES, build_response
+from tgtcore_srp.iu.response import RESPONSE_BYTES, build_good, build_response
 
 if TYPE_CHECKING:
     from tgtcore_srp.quirks import Quirks
@@ -41,7 +41,7 @@ class Answers:
             delivered = 0
         if status or delivered != task.expected_in or task.wanted_out != task.expected_out or task.solicited:
             return self._unusual(task, delta, status, sense, delivered)
-        return build_response(task.tag, delta)
+        return build_good(delta, task.tag)
 
     def _unusual(self, task: "SrpTask", delta: int, status: int, sense: bytes, delivered: int) -> bytes:
         """With a status, with residual counts, or with a solicited notification."""

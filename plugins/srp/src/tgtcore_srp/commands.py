@@ -8,7 +8,9 @@ from tgtcore.scsi import asc
 from tgtcore.scsi.sense import Sense, SenseKey
 from tgtcore.scsi.status import Status
 from tgtcore_srp.answers import Answers
-from tgtcore_srp.iu.command import Command
+from tgtcore_srp.fabric import Segment
+from tgtcore_srp.iu.command import DIRECT_BYTES, DIRECT_IN, DIRECT_OUT, Command, unpack_direct
+from tgtcore_srp.iu.descriptors import ADDRESS_END
 from tgtcore_srp.iu.errors import Malformed
 from tgtcore_srp.iu.header import opcode_and_tag
 from tgtcore_srp.iu.opcodes import TaskAttribute
@@ -24,7 +26,8 @@ if TYPE_CHECKING:
     from tgtcore_srp.session import Session
     from tgtcore_srp.slots import Slot
 
-_parse = Command.parse
+_make = tuple.__new__
+_DIRECT = (DIRECT_IN, DIRECT_OUT)
 
 _ATTRIBUTES = {
     int(TaskAttribute.SIMPLE): int(Attribute.SIMPLE),
@@ -55,11 +58,15 @@ class Commands:
         """Answer a task that has ended and whose data was moved."""
         self.transfers = Transfers(self)
         self.tables = Tables(self)
+        self._take, self._give = self.share.take, self.share.give
+        self._deliver = self.transfers.deliver
+        self._answer_to = self.answers.of_task
         self._immediate_offset = immediate_offset
         self._nexus = session.nexus
         self._tasks = session.nexus.tasks
         self._moving = session.moving
         self._credits = channel.credits
+        self._delta = channel.credits.delta
         self._give_slot = channel.slots.give
         self._send = channel.fabric.send
         self._accepts_region = channel.fabric.accepts_region
@@ -74,8 +81,37 @@ class Commands:
             self._one_too_many(slot)
             return
         limit.left -= 1
+        if length >= DIRECT_BYTES:
+            # What nearly every command is goes straight to its task, and all others through `Command`.
+            _, solicited, form, _, _, tag, lun, attribute, more, cdb, address, key, size = unpack_direct(slot.view)
+            if (
+                form in _DIRECT
+                and 0 < size <= DATA_BYTES_MAX
+                and address + size <= ADDRESS_END
+                and attribute in _ATTRIBUTES
+                and not more
+            ):
+                if not self._take(size):
+                    self.refuse(slot, tag, self._full(), b"", solicited)
+                    return
+                if self._lun is not None:
+                    lun = self._lun(lun)
+                if form == DIRECT_IN:
+                    task = SrpTask(self._nexus, lun, tag, _ATTRIBUTES[attribute], cdb, 0, size)
+                    task.in_segments = (_make(Segment, (address, key, size)),)
+                    task.accepts_region = self._accepts_region
+                else:
+                    task = SrpTask(self._nexus, lun, tag, _ATTRIBUTES[attribute], cdb, size, 0)
+                    task.out_segments = (_make(Segment, (address, key, size)),)
+                task.held_bytes = size
+                self._begin(task, slot, solicited)
+                return
+        self._look_closer(slot, length)
+
+    def _look_closer(self, slot: "Slot", length: int) -> None:
+        """Take any command: with tables, with data both ways, with immediate data or none, or malformed."""
         try:
-            command = _parse(slot.view, length, self._immediate_offset)
+            command = Command.parse(slot.view, length, self._immediate_offset)
         except Malformed as error:
             self.malformed(slot, error)
             return
@@ -90,7 +126,7 @@ class Commands:
             complete = complete and out.complete
         if not complete:
             held += table_bytes(command)
-        if held and not self.share.take(held):
+        if held and not self._take(held):
             self.refuse(slot, command.tag, self._full(), b"", command.solicited)
         elif complete:
             self.submit(slot, command, held)
@@ -103,27 +139,10 @@ class Commands:
         :param held: what it has taken of the memory.
         """
         tag, lun, attribute, cdb, solicited, out, in_ = command
-        if tag in self._tasks or tag in self._moving:
-            self.share.give(held)
-            self._overlapped(slot, tag, solicited)
-            return
         if self._lun is not None:
             lun = self._lun(lun)
-        nexus = self._nexus
-        task = SrpTask(
-            nexus,
-            lun,
-            tag,
-            _ATTRIBUTES[attribute],
-            cdb,
-            0 if out is None else out.length,
-            0 if in_ is None else in_.length,
-        )
-        task.commands = self
-        task.slot = slot
-        task.held_bytes = held
-        if solicited:
-            task.solicited = solicited
+        out_length, in_length = 0 if out is None else out.length, 0 if in_ is None else in_.length
+        task = SrpTask(self._nexus, lun, tag, _ATTRIBUTES[attribute], cdb, out_length, in_length)
         if in_ is not None:
             task.in_segments = in_.segments
             task.accepts_region = self._accepts_region
@@ -132,8 +151,22 @@ class Commands:
                 task.data_out = slot.view[out.offset : out.offset + out.length]
             else:
                 task.out_segments = out.segments
+        task.held_bytes = held
+        self._begin(task, slot, solicited)
+
+    def _begin(self, task: SrpTask, slot: "Slot", solicited: int) -> None:
+        """Hand a task over to the core, which ends it."""
+        tag = task.tag
+        if tag in self._tasks or tag in self._moving:
+            self._give(task.held_bytes)
+            self._overlapped(slot, tag, solicited)
+            return
+        task.commands = self
+        task.slot = slot
+        if solicited:
+            task.solicited = solicited
         try:
-            nexus.submit(task)
+            self._nexus.submit(task)
         except Draining as error:
             self._drop(task)
             self.channel.disconnect(str(error))
@@ -186,7 +219,7 @@ class Commands:
             return  # its end is going to be told again
         if task.responds:
             data = task.data_in
-            if data is not None and task.expected_in and not task.sense and not self.transfers.deliver(task, data):
+            if data is not None and task.expected_in and not task.sense and not self._deliver(task, data):
                 return
         elif task.refusal is None:
             self._end_in_silence(task)
@@ -194,10 +227,9 @@ class Commands:
         self.answer(task)
 
     def _answer(self, task: SrpTask) -> None:
-        held = task.held_bytes
-        if held:
-            self.share.give(held)
-        self._send(self.answers.of_task(task, self._credits.delta()), task.slot)
+        if task.held_bytes:
+            self._give(task.held_bytes)
+        self._send(self._answer_to(task, self._delta()), task.slot)
 
     def _end_in_silence(self, task: SrpTask) -> None:
         self._drop(task)
@@ -207,7 +239,7 @@ class Commands:
         """Let a task go that gets no answer."""
         if task.moving:
             return  # its end is going to be told again
-        self.share.give(task.held_bytes)
+        self._give(task.held_bytes)
         self._credits.ended_in_silence()
         self._give_slot(task.slot)
 

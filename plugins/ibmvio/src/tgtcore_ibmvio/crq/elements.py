@@ -1,6 +1,8 @@
 """Elements of a command/response queue: 16 bytes (LoPAR 17.2.3.1.1, table "CRQ Entry Format")."""
 
+from collections.abc import Callable
 from enum import IntEnum
+from functools import partial
 from struct import Struct
 
 from tgtcore_ibmvio.crq.states import Event
@@ -10,7 +12,7 @@ FIELDS = Struct(">BBxBHHQ")
 """Header, format, status, timeout in seconds, length and address of an information unit; for an answer its tag in the place of
 the address."""
 
-_ANSWER = Struct(">BBxBHH8s")
+_answer = Struct(">BBxBHH8s").pack
 
 
 class Header(IntEnum):
@@ -19,6 +21,9 @@ class Header(IntEnum):
     COMMAND = 0x80
     INITIALIZATION = 0xC0
     TRANSPORT_EVENT = VALID
+
+
+_COMMAND = int(Header.COMMAND)
 
 
 class Format(IntEnum):
@@ -74,7 +79,11 @@ def meaning(header: int, format_: int, status: int) -> Event:
 
 def command_element(format_: Format, length: int, tag: bytes) -> bytes:
     """The element that answers: length of the answer in the client's memory, and the 8 bytes of the tag as they came."""
-    return _ANSWER.pack(Header.COMMAND, format_, 0, 0, length, tag)
+    return _answer(_COMMAND, format_, 0, 0, length, tag)
+
+
+srp_element: Callable[[int, bytes], bytes] = partial(_answer, _COMMAND, int(Format.SRP), 0, 0)
+"""The same for an SRP information unit, from its length and tag."""
 
 
 def _element(header: int, format_: int, status: int = 0) -> bytes:

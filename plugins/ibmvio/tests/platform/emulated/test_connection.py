@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 from tgtcore_ibmvio.platform.emulated.client import AsyncClientPartition, Call
+from tgtcore_ibmvio.platform.emulated.queue_pair import ELEMENTS_PER_RING, ELEMENTS_PER_TURN
 from tgtcore_ibmvio.platform.emulated.wire import CALL, CLIENT_WAITS, RETURN, SERVER_OPEN
 from tgtcore_ibmvio.platform.hcall import Hcall
 
@@ -253,6 +254,29 @@ async def test_a_client_is_rung_once_for_all_that_it_is_sent_in_a_turn(bench: An
     await bench.until(lambda: not client._shared.words[CLIENT_WAITS], "a ring")
     assert client.take() == elements
     assert os.read(client._heard, 100) == b"\1"
+
+
+@pytest.mark.asyncio
+async def test_a_client_that_has_sent_much_is_rung_while_the_rest_is_heard(bench: Any) -> None:
+    client = await bench.attach()
+
+    awake: list[bool] = []
+
+    class Watching(Echo):
+        def element(self, element: bytes) -> None:
+            awake.append(not client._shared.words[CLIENT_WAITS])
+            super().element(element)
+
+    Watching(bench)
+    bench.loop.remove_reader(client._heard)
+    client.take()
+    client._incoming.doze()
+    for number in range(ELEMENTS_PER_TURN):
+        client._outgoing.add(bytes([0x80 + number]) * 16)
+    client._outgoing.wake()
+    await bench.until(lambda: len(awake) == ELEMENTS_PER_TURN, "all elements")
+    assert awake == [False] * ELEMENTS_PER_RING + [True] * (ELEMENTS_PER_TURN - ELEMENTS_PER_RING)
+    assert len(client.take()) == ELEMENTS_PER_TURN
 
 
 @pytest.mark.asyncio

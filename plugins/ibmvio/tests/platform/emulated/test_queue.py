@@ -44,13 +44,13 @@ def test_a_full_queue_takes_nothing() -> None:
 
 def test_one_slot_is_left_for_an_event() -> None:
     pair = Pair()
-    assert [pair.outgoing.put_but_one(element(n)) for n in range(4)] == [True] * 3 + [False]
+    assert [pair.outgoing.add(element(n)) for n in range(4)] == [True] * 3 + [False]
     assert pair.outgoing.put(element(9))
     assert not pair.outgoing.put(element(10))
     assert pair.incoming.take() == element(0)
-    assert not pair.outgoing.put_but_one(element(4))
+    assert not pair.outgoing.add(element(4))
     assert pair.incoming.take() == element(1)
-    assert pair.outgoing.put_but_one(element(4))
+    assert pair.outgoing.add(element(4))
     assert [pair.incoming.take() for _ in range(4)] == [element(n) for n in (2, 9, 4)] + [None]
 
 
@@ -80,12 +80,21 @@ def test_the_word_is_taken_back_before_the_doorbell_is_rung() -> None:
 def test_who_has_several_to_send_rings_once() -> None:
     pair = Pair()
     assert pair.incoming.doze()
-    pair.outgoing.put_but_one(element(1))
-    pair.outgoing.put_but_one(element(2))
+    pair.outgoing.add(element(1))
+    pair.outgoing.add(element(2))
     assert pair.rings == 0
     pair.outgoing.wake()
     pair.outgoing.wake()
     assert pair.rings == 1
+
+
+def test_who_looks_again_instead_of_sleeping_is_not_rung() -> None:
+    pair = Pair()
+    pair.outgoing.put(element(1))
+    assert not pair.incoming.doze()
+    pair.outgoing.put(element(2))
+    assert pair.rings == 0
+    assert [pair.incoming.take() for _ in range(3)] == [element(1), element(2), None]
 
 
 def test_what_is_discarded_is_gone_and_the_next_is_heard() -> None:

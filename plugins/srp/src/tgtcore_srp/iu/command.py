@@ -1,11 +1,9 @@
 """SRP_CMD: a SCSI command with its data buffer descriptors (SRP r16a, 6.8)."""
 
 import struct
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
-from tgtcore_srp.fabric import Segment
 from tgtcore_srp.iu.descriptors import (
-    ADDRESS_END,
     SEGMENT_BYTES,
     BufferDescriptor,
     Source,
@@ -21,21 +19,26 @@ from tgtcore_srp.iu.opcodes import BufferFormat, LogoutReason, Opcode, TaskAttri
 COMMAND_BYTES = 48
 """The shortest: no data, a CDB of 16 bytes."""
 
+DIRECT_BYTES = COMMAND_BYTES + SEGMENT_BYTES
+"""How long nearly every command is at least: one direct descriptor, nothing additional."""
+
 _FIELDS = ">BB3xBBBQ4xQxBxB16s"
 _HEADER = struct.Struct(_FIELDS)
-_WITH_SEGMENT_BYTES = COMMAND_BYTES + SEGMENT_BYTES
+_DIRECT_FIELDS = struct.Struct(_FIELDS + "QII")
+
+unpack_direct = _DIRECT_FIELDS.unpack_from
+"""The fields of a command of :data:`DIRECT_BYTES` or more: opcode, which answers are solicited, formats of both buffers, descriptor
+counts of data-out and data-in, tag, LUN field, task attribute, length of the additional CDB, CDB; then address, key and length of
+the descriptor, if nothing additional is before it and the format is direct.  Nothing is checked."""
 
 _unpack_header = _HEADER.unpack_from
-_unpack_with_segment = struct.Struct(_FIELDS + "QII").unpack_from
-_pack_with_segment = struct.Struct(_FIELDS + "QII").pack
-_make = tuple.__new__
 _CMD = int(Opcode.CMD)
 _DIRECT = BufferFormat.DIRECT
-_DIRECT_IN = int(BufferFormat.DIRECT)
-_DIRECT_OUT = BufferFormat.DIRECT << 4
-_DIRECT_ONLY = (_DIRECT_IN, _DIRECT_OUT)
+DIRECT_IN: Final = int(BufferFormat.DIRECT)
+"""Formats of both buffers, when there is data-in only."""
+DIRECT_OUT: Final = BufferFormat.DIRECT << 4
+"""When there is data-out only."""
 _CDB_BYTES = 16
-_PLAIN_ATTRIBUTES = TaskAttribute.ORDERED
 _ATTRIBUTES = {int(attribute) for attribute in TaskAttribute}
 _ATTRIBUTE_MASK = 0x07
 _LENGTH_MASK = 0xFC
@@ -79,26 +82,7 @@ class Command(NamedTuple):
         :param immediate_offset: where immediate data begins, as agreed at login; 0: there is to be none.
         :raises Malformed: it breaks the standard.
         """
-        if length is None:
-            length = len(unit)
-        if length >= _WITH_SEGMENT_BYTES:
-            # What nearly every command is: one direct descriptor, nothing additional.
-            opcode, solicited, form, _, _, tag, lun, attribute, more, cdb, address, key, size = _unpack_with_segment(
-                unit
-            )
-            if (
-                form in _DIRECT_ONLY
-                and opcode == _CMD
-                and not more
-                and attribute <= _PLAIN_ATTRIBUTES
-                and address + size <= ADDRESS_END
-            ):
-                segments = (_make(Segment, (address, key, size)),)
-                buffer = _make(BufferDescriptor, (_DIRECT, size, segments, None, 0))
-                if form == _DIRECT_IN:
-                    return _make(Command, (tag, lun, attribute, cdb, solicited, None, buffer))
-                return _make(Command, (tag, lun, attribute, cdb, solicited, buffer, None))
-        return _parse(unit, length, immediate_offset)
+        return _parse(unit, len(unit) if length is None else length, immediate_offset)
 
     def build(self, immediate: bytes = b"") -> bytes:
         """Its bytes.
@@ -108,9 +92,9 @@ class Command(NamedTuple):
         tag, lun, attribute, cdb, solicited, out, in_ = self
         one = in_ if out is None else out if in_ is None else None
         if one is not None and one.format is _DIRECT and len(cdb) == _CDB_BYTES:
-            form = _DIRECT_IN if out is None else _DIRECT_OUT
+            form = DIRECT_IN if out is None else DIRECT_OUT
             segment = one.segments[0]
-            return _pack_with_segment(_CMD, solicited, form, 0, 0, tag, lun, attribute, 0, cdb, *segment)
+            return _DIRECT_FIELDS.pack(_CMD, solicited, form, 0, 0, tag, lun, attribute, 0, cdb, *segment)
         return _build(self, immediate)
 
 

@@ -1,6 +1,8 @@
 """SRP_RSP: the answer to a command or to a task management function (SRP r16a, 6.9)."""
 
 import struct
+from collections.abc import Callable
+from functools import partial
 from typing import Final, NamedTuple
 
 from tgtcore_srp.iu.errors import Malformed
@@ -21,6 +23,9 @@ _CONTRADICTIONS = (
 )
 _pack = _HEADER.pack
 _make = tuple.__new__
+
+build_good: Final[Callable[[int, int], bytes]] = partial(struct.Struct(">IiQ20x").pack, _RSP << 24)
+"""The bytes of the shortest SRP_RSP, for what has ended as it should; from REQUEST LIMIT DELTA and the tag."""
 
 
 def build_response(

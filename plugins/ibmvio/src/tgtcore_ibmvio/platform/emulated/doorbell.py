@@ -5,7 +5,6 @@ blocking, and so bring this one to a standstill.
 """
 
 import os
-from contextlib import suppress
 
 _READ_BYTES = 4096
 
@@ -20,8 +19,10 @@ def make() -> tuple[int, int]:
 
 def ring(fd: int) -> None:
     """Ring it; whoever has not heard it so often that the pipe is full is going to, and whoever has gone is missed elsewhere."""
-    with suppress(BlockingIOError, BrokenPipeError):
+    try:
         os.write(fd, b"\1")
+    except (BlockingIOError, BrokenPipeError):
+        return
 
 
 def hear(fd: int) -> bool:

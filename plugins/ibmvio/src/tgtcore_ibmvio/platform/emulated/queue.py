@@ -55,9 +55,8 @@ class Outgoing:
     """
 
     def __init__(self, place: Place, ring: Callable[[], None]) -> None:
-        self._place = place
-        self._octets = place.octets
-        self._words = place.words
+        self._octets, self._words = place.octets, place.words
+        self._waits, self._order = place.waits, place.order
         self._ring = ring
         self._begin, self._end = place.offset, place.end
         self._at = place.offset
@@ -65,38 +64,36 @@ class Outgoing:
         """The slot behind :attr:`_at`."""
 
     def put(self, element: bytes) -> bool:
-        """Send an element; False: there is no free slot."""
-        if self._octets[self._at]:
+        """Send an element and wake the receiver; False: there is no free slot."""
+        if not self.add(element, last=True):
             return False
-        self._write(element)
         self.wake()
         return True
 
-    def put_but_one(self, element: bytes) -> bool:
-        """Send an element and leave a slot free for an event; False: there is only that one.
+    def add(self, element: bytes, *, last: bool = False) -> bool:
+        """Send an element of several: the receiver may sleep on, until :meth:`wake`.
 
-        The receiver may sleep on, until :meth:`wake`: for those who have several to send.
+        :param last: whether it may take the last free slot, which is left for an event else.
+        :returns: False: there is no such slot.
         """
-        if self._octets[self._after]:
+        at, after = self._at, self._after
+        if self._octets[at if last else after]:
             return False
-        self._write(element)
+        word = at >> 3
+        first, self._words[word + 1] = _halves(element)
+        self._words[word] = first
+        self._at = after
+        after += ELEMENT_BYTES
+        self._after = self._begin if after == self._end else after
         return True
 
     def wake(self) -> None:
         """Ring the doorbell if the receiver sleeps."""
-        with self._place.order:
+        with self._order:
             pass  # what was sent is there before we look whether anybody sleeps
-        if self._words[self._place.waits]:
-            self._words[self._place.waits] = 0
+        if self._words[self._waits]:
+            self._words[self._waits] = 0
             self._ring()
-
-    def _write(self, element: bytes) -> None:
-        word = self._at >> 3
-        first, self._words[word + 1] = _halves(element)
-        self._words[word] = first
-        self._at = after = self._after
-        after += ELEMENT_BYTES
-        self._after = self._begin if after == self._end else after
 
 
 class Incoming:
@@ -126,10 +123,14 @@ class Incoming:
 
     def doze(self) -> bool:
         """Ask for the doorbell; False: there is an element, so look again instead of waiting for it."""
-        self.place.words[self.place.waits] = 1
-        with self.place.order:
+        place = self.place
+        place.words[place.waits] = 1
+        with place.order:
             pass  # whoever sends now sees that we sleep, or we see what it has sent
-        return not self._octets[self._at]
+        if not self._octets[self._at]:
+            return True
+        place.words[place.waits] = 0
+        return False
 
     def discard(self) -> None:
         """Empty the queue, once round at most."""

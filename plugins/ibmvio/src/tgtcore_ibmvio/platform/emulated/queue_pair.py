@@ -23,6 +23,9 @@ from tgtcore_ibmvio.platform.transport_event import VALID, TransportEvent
 ELEMENTS_PER_TURN = 32
 """After so many elements of one partition the loop turns to others."""
 
+ELEMENTS_PER_RING = 16
+"""After so many a client that sleeps is woken for what they have led to, so that it works at the same time."""
+
 TURNS_OF_A_FULL_QUEUE = SERVER_QUEUE_BYTES // ELEMENT_BYTES // ELEMENTS_PER_TURN
 """In so many turns everything is heard that was in the queue before."""
 
@@ -79,11 +82,11 @@ class QueuePair:
         self._tell_client(TransportEvent.PARTNER_DEREGISTERED)
 
     def send(self, element: bytes) -> Hcall:
-        """Put an element into the client's queue; the client hears of all that a turn of the loop sends at its end."""
+        """Put an element into the client's queue; while the server hears elements, the client is woken for several at once."""
         outgoing = self._outgoing
         if outgoing is None or self._frozen:
             return Hcall.CLOSED
-        if not outgoing.put_but_one(element):
+        if not outgoing.add(element):
             return Hcall.DROPPED
         if not self._hears:
             self.wake()
@@ -117,25 +120,35 @@ class QueuePair:
 
     def _hear(self) -> None:
         self._turn = None
-        self._hears = more = True  # what the server fails at with one element keeps nobody from sending others
+        more = True  # what the server fails at with one element keeps nobody from sending others
         try:
-            more = self._hear_some()
+            for _ in range(ELEMENTS_PER_TURN // ELEMENTS_PER_RING):
+                more = self._hear_some()
+                if not more:
+                    return
         finally:
-            self._hears = False
-            if self._outgoing is not None:
-                self._outgoing.wake()
             if more:
                 self.wake()
 
     def _hear_some(self) -> bool:
         """Whether there may be more of them."""
-        for _ in range(ELEMENTS_PER_TURN):
+        self._hears = True
+        try:
+            return self._hear_each()
+        finally:
+            self._hears = False
+            if self._outgoing is not None:
+                self._outgoing.wake()
+
+    def _hear_each(self) -> bool:
+        incoming = self._incoming
+        for _ in range(ELEMENTS_PER_RING):
             listener = self._hearer
             if listener is None:
                 return False
-            element = self._incoming.take()
+            element = incoming.take()
             if element is None:
-                if self._incoming.doze():
+                if incoming.doze():
                     return False
             elif element[0] == VALID:
                 self._breach("it has sent a transport event")
