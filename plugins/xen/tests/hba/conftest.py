@@ -161,13 +161,13 @@ class Bench:
         self.machine = EmulatedXen.named("bench", self.loop)  # type: ignore[arg-type]
         self.guest = self.machine.create("web1", pages=PAGES + 2)
         self.front = Front(self.guest)
-        self.memory = memory or Memory(PLENTY)
-        self.limits = Limits(sg_grant, self.memory)
+        self.sg_grant = sg_grant
         self.broken: list[str] = []
-        self.start()
+        self.start(memory)
 
-    def start(self) -> None:
+    def start(self, memory: Memory | None = None) -> None:
         """The process of a back end begins; it knows nothing of one before it."""
+        self.memory = memory or Memory(PLENTY)
         self.host = TestHost(None, "xen", "disk")  # type: ignore[arg-type]
         self.platform = Emulated(EmulatedOptions(machine="bench"), self.loop)  # type: ignore[arg-type]
         self.nexus = self.open_nexus()
@@ -186,7 +186,7 @@ class Bench:
             place or self.front.place(),
             self.nexus,
             self.devices,
-            self.limits,
+            Limits(self.sg_grant, self.memory),
             journal,
             self.broken.append,
         )
@@ -235,15 +235,16 @@ def bench(tmp_path: Path) -> Bench:
 
 @pytest.fixture
 def make_bench(tmp_path: Path) -> Callable[..., Bench]:
-    """Makes a connection that has begun.
+    """Makes a connection that has begun, unless ``connect`` says otherwise.
 
     ``index``: how many requests its ring has seen.
     """
 
-    def make(*, index: int = 0, **more: Any) -> Bench:
+    def make(*, index: int = 0, connect: bool = True, **more: Any) -> Bench:
         made = Bench(tmp_path, **more)
         made.front.advance(index)
-        made.connect()
+        if connect:
+            made.connect()
         return made
 
     return make
