@@ -93,6 +93,7 @@ class Commands:
         self._tasks = nexus.tasks
         self._wanting: list[XenTask] = []
         self._ended: list[XenTask | Ready] = []
+        memory.sharers += 1
 
     # ---- what arrives -------------------------------------------------------------------------------------------------
 
@@ -255,6 +256,15 @@ class Commands:
         ended, self._ended = self._ended, []
         for one in ended:
             self.share.give(one.held_bytes)
+
+    def end(self, then: Callable[[], None]) -> None:
+        """Have every task aborted in silence; ``then`` when the last has ended."""
+
+        def ended() -> None:
+            self._memory.sharers -= 1
+            then()
+
+        self.nexus.abort_tasks(ended)
 
     # ---- what was asked for is done ---------------------------------------------------------------------------------------
 

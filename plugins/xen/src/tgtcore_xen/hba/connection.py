@@ -2,8 +2,8 @@
 
 import asyncio
 import logging
-from collections.abc import Callable
-from typing import TYPE_CHECKING, NamedTuple
+from collections.abc import Callable, Iterable, Sequence
+from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 from tgtcore_srp.memory import Memory
 
@@ -58,6 +58,28 @@ class Answer(NamedTuple):
     data: bytes
 
 
+class Server(Protocol):
+    """What makes sense of the requests in a ring, and answers them; see :class:`~tgtcore_xen.hba.commands.Commands`."""
+
+    devices: Devices
+    awake: bool
+
+    def arrived(self, slots: Sequence[bytes]) -> None:
+        """Take requests."""
+
+    def left(self, requests: Iterable[tuple[int, bytes]]) -> None:
+        """Take requests that another back end has left."""
+
+    def settle(self) -> bool:
+        """Move all data, and publish all answers; whether the front end is to be notified."""
+
+    def close(self) -> None:
+        """Answer nothing any more."""
+
+    def end(self, then: Callable[[], None]) -> None:
+        """Have every task aborted; ``then`` when the last has ended."""
+
+
 class Connection:
     """Serves one ring.
 
@@ -85,7 +107,6 @@ class Connection:
         self.nexus = nexus
         self.figures = Figures()
         self._loop = machine.loop
-        self._memory = limits.memory
         self._journal = journal
         self._broken = broken
         self._stopped = True
@@ -99,21 +120,31 @@ class Connection:
         except BaseException:
             self._unmap()
             raise
-        copying = Copying(machine.grants, place.domid, self.figures)
-        self.commands = Commands(
-            name,
+        try:
+            self.commands = self._serve(place, Copying(machine.grants, place.domid, self.figures), devices, limits)
+        except BaseException:
+            self._channel.close()
+            self._unmap()
+            raise
+
+    def _serve(self, place: RingPlace, copying: Copying, devices: Devices, limits: Limits) -> Server:
+        """What takes the requests; another protocol has another one.
+
+        :raises OSError: there is none.
+        """
+        return Commands(
+            self.name,
             self._ring,
             copying,
-            nexus,
+            self.nexus,
             devices,
             limits.memory,
             limits.sg_grant,
-            journal,
+            self._journal,
             self.figures,
             self._wake,
             self._stop,
         )
-        limits.memory.sharers += 1
 
     def __str__(self) -> str:
         return self.name
@@ -255,11 +286,10 @@ class Connection:
         self._stopped = True
         self.commands.close()
         self._channel.close()
-        self.nexus.abort_tasks(self._all_ended)
+        self.commands.end(self._all_ended)
 
     def _all_ended(self) -> None:
         self._gone = True
-        self._memory.sharers -= 1
         self._unmap()
         if self._journal is not None:
             self._journal.close()

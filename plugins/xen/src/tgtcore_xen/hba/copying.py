@@ -26,17 +26,18 @@ class Copying:
 
     def tables(self, wanted: "Sequence[tuple[Sequence[Segment], memoryview]]") -> list[bool]:
         """Fetch tables of segments: where the guest has each, and where it is to be."""
-        return self._copy([_make(Copy, (self._domid, False, segments, memory)) for segments, memory in wanted])
+        return self.copy([_make(Copy, (self._domid, False, segments, memory)) for segments, memory in wanted])
 
     def data_out(self, wanted: "Sequence[tuple[XenTask, bytearray]]") -> list[bool]:
         """Fetch data-out of commands, as much of each as its buffer has room for."""
-        return self._copy([_make(Copy, (self._domid, False, task.segments, buffer)) for task, buffer in wanted])
+        return self.copy([_make(Copy, (self._domid, False, task.segments, buffer)) for task, buffer in wanted])
 
     def data_in(self, tasks: "Sequence[XenTask]") -> list[bool]:
         """Deliver data-in of commands, as far as the guest has room for it."""
-        return self._copy([_make(Copy, (self._domid, True, task.segments, _beginning(task))) for task in tasks])
+        return self.copy([_make(Copy, (self._domid, True, task.segments, _beginning(task))) for task in tasks])
 
-    def _copy(self, copies: list[Copy]) -> list[bool]:
+    def copy(self, copies: list[Copy]) -> list[bool]:
+        """Do all of them with one call; which were done whole."""
         figures = self._figures
         figures.copy_calls += 1
         for one in copies:
