@@ -486,7 +486,7 @@ class PlatformConformance:
     # ---- event channels ---------------------------------------------------------------------------------------------------
 
     def test_notifications_go_both_ways(self, rig: Rig) -> None:
-        """Neither comes from within a call, and what comes together is told together."""
+        """Neither comes from within a call, and what comes together is told together, or what came first and then all the rest."""
         ours: list[bool] = []
         theirs: list[bool] = []
         far = rig.guest.listen(lambda: theirs.append(inside))
@@ -503,7 +503,8 @@ class PlatformConformance:
             inside = False
             rig.until(lambda: bool(ours) and bool(theirs), "both notifications")
             rig.settle()
-            assert ours == theirs == [False]
+            assert not any(ours + theirs)
+            assert max(len(ours), len(theirs)) <= min(times, 2)
         near.close()
         near.close()
         far.close()

@@ -3,6 +3,7 @@
 import asyncio
 import errno
 import os
+from collections import deque
 from collections.abc import Callable
 from contextlib import suppress
 
@@ -21,12 +22,14 @@ _READ_BYTES = 1 << 16
 _REQUESTS = 1 << 32
 
 
-class Connection:
+class StoreConnection:
     """A descriptor that messages go through: of a socket, or of ``/dev/xen/xenbus``.
 
     :param descriptor: does not block; closed here.
     :param event: called with path and token of what a watch has seen.
     :param lost: called once when the server is gone, after all who wait for it were told.
+    :param at_once: how many requests may be under way.  ``/dev/xen/xenbus`` takes one: Linux keeps no copy of a payload that waits
+        to be sent (``xenbus_dev_request_and_reply``), and the next one takes its place.
     """
 
     def __init__(
@@ -35,6 +38,7 @@ class Connection:
         loop: asyncio.AbstractEventLoop,
         event: Callable[[str, str], None],
         lost: Callable[[], None],
+        at_once: int,
     ) -> None:
         self._descriptor = descriptor
         self._loop = loop
@@ -42,6 +46,9 @@ class Connection:
         self._lost = lost
         self._decoder = Decoder()
         self._waiting: dict[int, tuple[asyncio.Future[bytes], Type, str]] = {}
+        self._at_once = at_once
+        self._under_way = 0
+        self._queued: deque[bytes] = deque()
         self._unsent = bytearray()
         self._request = 0
         self._broken: OSError | None = None
@@ -61,14 +68,21 @@ class Connection:
         data = encode(Message(kind, self._request, transaction, payload))
         answer: asyncio.Future[bytes] = self._loop.create_future()
         self._waiting[self._request] = (answer, kind, about)
-        self._unsent += data
-        if len(self._unsent) == len(data):
-            self._writable()
+        self._queued.append(data)
+        self._send_queued()
         return answer
 
     def close(self) -> None:
         """Hang up; who still waits is told so.  Idempotent."""
         self._end(OSError(errno.ENOTCONN, "the connection to the xenstore is closed"))
+
+    def _send_queued(self) -> None:
+        waits = bool(self._unsent)
+        while self._queued and self._under_way < self._at_once:
+            self._under_way += 1
+            self._unsent += self._queued.popleft()
+        if self._unsent and not waits:
+            self._writable()
 
     def _free_request(self) -> int:
         request = (self._request + 1) % _REQUESTS
@@ -120,6 +134,8 @@ class Connection:
         answer, kind, about = self._waiting.pop(message.request, (None, None, ""))
         if answer is None or message.type not in (kind, Type.ERROR):
             raise BrokenMessage(f"an answer of type {message.type} that nobody has asked for")
+        self._under_way -= 1
+        self._send_queued()
         if answer.done():  # who asked has gone away
             return
         if message.type == Type.ERROR:
@@ -139,6 +155,7 @@ class Connection:
         with suppress(OSError):
             os.close(self._descriptor)
         self._unsent.clear()
+        self._queued.clear()
         for answer, _, _ in self._waiting.values():
             if not answer.done():
                 answer.set_exception(self._error())

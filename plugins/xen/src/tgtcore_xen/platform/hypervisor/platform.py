@@ -1,5 +1,6 @@
 """The platform of a real machine with Xen."""
 
+import asyncio
 import errno
 import os
 import socket
@@ -35,7 +36,7 @@ class Hypervisor(Platform):
     async def open(self) -> None:
         """Have the store, the grants and the event channels."""
         with ExitStack() as opened:
-            self.store = XenStore(connect(self.options.xenstore), self.loop)
+            self.store = connect(self.options.xenstore, self.loop)
             opened.callback(self.store.close)
             self.grants = DeviceGrants(Device(self.options.gntdev))
             opened.callback(self.grants.close)
@@ -53,14 +54,14 @@ class Hypervisor(Platform):
     async def _domid(self) -> int:
         if self.options.domain is not None:
             return self.options.domain
-        value = await self.store.read("domid")  # below our own path
+        value = await self.store.own_domid()
         if value is None or not value.isdigit():
             raise OSError(errno.ENODATA, "the xenstore does not know which domain this is: set hypervisor.domain")
         return int(value)
 
 
-def connect(path: Path | None) -> int:
-    """A descriptor that does not block, of the xenstore's server.
+def connect(path: Path | None, loop: asyncio.AbstractEventLoop) -> XenStore:
+    """A connection to the xenstore's server.
 
     :param path: None: one of :data:`STORES`.
     :raises OSError: it can't be reached; the message names it.
@@ -71,10 +72,10 @@ def connect(path: Path | None) -> int:
             raise OSError(errno.ENOENT, f"no xenstore here: none of {', '.join(map(str, STORES))}")
     try:
         if stat.S_ISCHR(path.stat().st_mode):
-            return os.open(path, os.O_RDWR | os.O_CLOEXEC | os.O_NONBLOCK)
+            return XenStore(os.open(path, os.O_RDWR | os.O_CLOEXEC | os.O_NONBLOCK), loop, at_once=1)
         with socket.socket(socket.AF_UNIX) as server:
             server.connect(str(path))
             server.setblocking(False)
-            return server.detach()
+            return XenStore(server.detach(), loop)
     except OSError as error:
         raise OSError(error.errno, f"the xenstore can't be reached: {error.strerror}", str(path)) from error

@@ -7,8 +7,11 @@ from contextlib import suppress
 from itertools import count
 
 from tgtcore_xen.platform.contract import Store, Transaction, Watch
-from tgtcore_xen.platform.hypervisor.connection import Connection
-from tgtcore_xen.platform.hypervisor.wire import NO_TRANSACTION, BrokenMessage, Type, split, strings, text
+from tgtcore_xen.platform.hypervisor.connection import StoreConnection
+from tgtcore_xen.platform.hypervisor.wire import NO_TRANSACTION, BrokenMessage, Type, path_of, split, strings, text
+
+REQUESTS = 1000
+"""How many the server's socket is sent before it has answered."""
 
 ATTEMPTS = 100
 """How often a transaction is tried; a guest may write its nodes again and again."""
@@ -18,12 +21,13 @@ class XenStore(Store):
     """See the contract.  When the server is gone every watch is told of its own path, so that who waits for it asks, and learns it.
 
     :param descriptor: of a socket of the server or of ``/dev/xen/xenbus``; does not block.
+    :param at_once: how many requests may be under way.
     """
 
-    def __init__(self, descriptor: int, loop: asyncio.AbstractEventLoop) -> None:
+    def __init__(self, descriptor: int, loop: asyncio.AbstractEventLoop, at_once: int = REQUESTS) -> None:
         self._watches: dict[str, _Watch] = {}
         self._tokens = map(str, count(1))
-        self._connection = Connection(descriptor, loop, self._event, self._lost)
+        self._connection = StoreConnection(descriptor, loop, self._event, self._lost, at_once)
 
     def close(self) -> None:
         """Hang up, which ends all watches and transactions; idempotent."""
@@ -37,7 +41,7 @@ class XenStore(Store):
     async def list(self, path: str) -> Sequence[str]:
         """Names of the nodes below a node."""
         try:
-            return split(await self._connection.send(Type.DIRECTORY, strings(path), path))
+            return split(await self._connection.send(Type.DIRECTORY, path_of(path), path))
         except OSError as error:
             if error.errno == errno.ENOENT:
                 return []
@@ -51,7 +55,7 @@ class XenStore(Store):
 
     async def make(self, path: str) -> None:
         """Have a node."""
-        await self._connection.send(Type.MKDIR, strings(path), path)
+        await self._connection.send(Type.MKDIR, path_of(path), path)
 
     async def remove(self, path: str) -> None:
         """Remove a node and all below it."""
@@ -59,7 +63,7 @@ class XenStore(Store):
 
     async def permit(self, path: str, permissions: Sequence[str]) -> None:
         """Set a node's permissions."""
-        await self._connection.send(Type.SET_PERMS, strings(path, *permissions), path)
+        await self._connection.send(Type.SET_PERMS, path_of(path) + strings(*permissions), path)
 
     async def transact(self, work: Callable[[Transaction], Awaitable[None]]) -> None:
         """Do several things at one time; OSError ``EAGAIN``: somebody else was faster too often."""
@@ -84,7 +88,7 @@ class XenStore(Store):
         watch = _Watch(self, path, next(self._tokens), told)
         self._watches[watch.token] = watch
         try:
-            await self._connection.send(Type.WATCH, strings(path, watch.token), path)
+            await self._connection.send(Type.WATCH, path_of(path) + strings(watch.token), path)
         except OSError:
             self._watches.pop(watch.token, None)
             raise
@@ -97,22 +101,31 @@ class XenStore(Store):
         """Whether there is such a guest."""
         return await self._connection.send(Type.IS_DOMAIN_INTRODUCED, strings(str(domid))) == b"T\0"
 
+    async def own_domid(self) -> str | None:
+        """What the store knows as the number of the domain that we are."""
+        try:
+            return text(await self._connection.send(Type.READ, strings("domid"), "domid"))  # below our own path
+        except OSError as error:
+            if error.errno == errno.ENOENT:
+                return None
+            raise
+
     # ---- of transactions too ---------------------------------------------------------------------------------------------
 
     async def _read(self, path: str, transaction: int) -> str | None:
         try:
-            return text(await self._connection.send(Type.READ, strings(path), path, transaction))
+            return text(await self._connection.send(Type.READ, path_of(path), path, transaction))
         except OSError as error:
             if error.errno == errno.ENOENT:
                 return None
             raise
 
     async def _write(self, path: str, value: str, transaction: int) -> None:
-        await self._connection.send(Type.WRITE, strings(path) + value.encode(), path, transaction)
+        await self._connection.send(Type.WRITE, path_of(path) + value.encode(), path, transaction)
 
     async def _remove(self, path: str, transaction: int) -> None:
         try:
-            await self._connection.send(Type.RM, strings(path), path, transaction)
+            await self._connection.send(Type.RM, path_of(path), path, transaction)
         except OSError as error:
             if error.errno != errno.ENOENT:
                 raise
@@ -141,7 +154,7 @@ class XenStore(Store):
         generation = None
         offset = 0
         while True:
-            part = await self._connection.send(Type.DIRECTORY_PART, strings(path, str(offset)), path)
+            part = await self._connection.send(Type.DIRECTORY_PART, path_of(path) + strings(str(offset)), path)
             at, _, children = part.partition(b"\0")
             if generation not in (None, at):  # it has changed meanwhile
                 names, offset, generation = [], 0, None
@@ -171,7 +184,9 @@ class XenStore(Store):
         if self._watches.pop(watch.token, None) is None:
             return None
         with suppress(OSError):
-            return _unattended(self._connection.send(Type.UNWATCH, strings(watch.path, watch.token), watch.path))
+            return _unattended(
+                self._connection.send(Type.UNWATCH, path_of(watch.path) + strings(watch.token), watch.path)
+            )
         return None
 
 

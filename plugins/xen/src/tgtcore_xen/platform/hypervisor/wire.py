@@ -34,7 +34,7 @@ class Type(IntEnum):
     WATCH_EVENT = 15
     ERROR = 16
     IS_DOMAIN_INTRODUCED = 17
-    DIRECTORY_PART = 20
+    DIRECTORY_PART = 22
 
 
 class Message(NamedTuple):
@@ -104,6 +104,16 @@ def strings(*words: str) -> bytes:
     if payload.count(b"\0") != len(words):
         raise OSError(errno.EINVAL, "a zero byte in a name for the xenstore")
     return payload
+
+
+def path_of(path: str) -> bytes:
+    """A payload that begins with a path, which the server would take for one below our own node if it were not absolute.
+
+    :raises OSError: ``EINVAL``: it is no absolute path, and none of the names that begin with ``@``.
+    """
+    if not path.startswith(("/", "@")):
+        raise OSError(errno.EINVAL, "no absolute path for the xenstore", path)
+    return strings(path)
 
 
 def split(payload: bytes) -> list[str]:
