@@ -13,11 +13,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Self
 
-from guest.lab import initramfs, kernel, qemu
+from guest.lab import hypervisor, initramfs, kernel, qemu
 from guest.lab.apt import Apt
 from guest.lab.catalogue import USUAL
 from guest.lab.console import Console, GuestDied
-from guest.lab.kind import Kind
+from guest.lab.kind import Images, Kind
 from guest.lab.packages import Packages, default_cache, key_of, locked, prune
 
 _BOOT_S = 120
@@ -95,7 +95,8 @@ class Guest:
         with locked(self._packages.cache / "lock"):
             self.kernel = kernel.fetch(self._packages, kind.kernel_package)
             root = initramfs.build(self._packages, self.kernel, kind)
-            command = [kind.program, *kind.command(self.kernel.image, root, self.work)]
+            images = Images(self.kernel.image, root, hypervisor.unpacked(self._packages, kind))
+            command = [kind.program, *kind.command(images, self.work)]
             if kind.restorable:
                 command += self._restored(command, version)
         self._boot(command)

@@ -65,6 +65,9 @@ def _add_all(archive: CpioWriter, tree: Path, kernel: Kernel, kind: Kind) -> Non
         name = str(path.relative_to(_OWN_FILES))
         archive.file(name, path.read_bytes(), 0o755 if name == "init" else 0o644)
     archive.file("etc/lab-modules", " ".join(kind.modules_at_boot).encode())
+    archive.file("etc/lab-start", kind.starting.encode())
+    if kind.added:
+        kind.added(archive, tree)
     _add_modules(archive, tree, kernel, kind)
 
 

@@ -4,6 +4,20 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from guest.lab.cpio import CpioWriter
+
+
+@dataclass(frozen=True)
+class Images:
+    """What a machine boots.
+
+    :param hypervisor: what runs below the kernel, for a kind that has one.
+    """
+
+    kernel: Path
+    initramfs: Path
+    hypervisor: Path | None
+
 
 @dataclass(frozen=True)
 class Kind:
@@ -13,7 +27,7 @@ class Kind:
     :param architecture: Debian's name of it; None: this machine's own, whose programs can be run here.
     :param program: the QEMU that runs it.
     :param qemu_package: the Debian package of that.
-    :param command: QEMU's arguments from kernel, initramfs and work folder.
+    :param command: QEMU's arguments from what is booted and the work folder.
     :param restorable: whether QEMU restores all of it from a snapshot.
     :param work_parent: where work folders are made, where it matters.
     :param kernel_package: the one that always means the newest kernel.
@@ -24,13 +38,17 @@ class Kind:
     :param modules: kernel modules; what they depend on follows.
     :param modules_at_boot: those loaded before the agent starts.
     :param links: commands that are another program under a second name.
+    :param hypervisor: glob pattern of the one that runs below the kernel, a packed file of the packages; None: there is none.
+    :param starting: shell commands of process 1 after these modules, before the agent.
+    :param added: puts more into the initramfs, from the folder of the unpacked packages.
+    :param recipe: what else the initramfs depends on.
     """
 
     name: str
     architecture: str | None
     program: str
     qemu_package: str
-    command: Callable[[Path, Path, Path], list[str]] = field(repr=False)
+    command: Callable[[Images, Path], list[str]] = field(repr=False)
     restorable: bool
     work_parent: Path | None
     kernel_package: str
@@ -41,3 +59,7 @@ class Kind:
     modules: tuple[str, ...]
     modules_at_boot: tuple[str, ...]
     links: Mapping[str, str]
+    hypervisor: str | None = None
+    starting: str = ""
+    added: Callable[[CpioWriter, Path], None] | None = field(default=None, repr=False)
+    recipe: tuple[str, ...] = ()

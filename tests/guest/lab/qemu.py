@@ -8,6 +8,7 @@ import time
 from pathlib import Path
 from typing import Any
 
+from guest.lab.kind import Images
 from guest.lab.program import LabError
 
 _KERNEL_ARGUMENTS = (
@@ -17,13 +18,13 @@ _KERNEL_ARGUMENTS = (
 _START_S = 20
 
 
-def command(kernel: Path, initramfs: Path, work: Path) -> list[str]:
+def command(images: Images, work: Path) -> list[str]:
     """The arguments of a guest whose sockets and console log are in the work folder."""
     return [
         "-nodefaults", "-no-user-config", "-nographic", "-no-reboot",
         # Few processor features are quick to emulate; this model still has the CRC32C instruction.
         "-M", "q35", "-accel", "tcg", "-cpu", "Nehalem", "-m", "640", "-smp", "1",
-        "-kernel", str(kernel), "-initrd", str(initramfs), "-append", _KERNEL_ARGUMENTS,
+        "-kernel", str(images.kernel), "-initrd", str(images.initramfs), "-append", _KERNEL_ARGUMENTS,
         "-serial", f"file:{work}/console.log",
         "-qmp", f"unix:{work}/qmp,server=on,wait=off",
         "-netdev", "user,id=net", "-device", "virtio-net-pci,netdev=net,romfile=",

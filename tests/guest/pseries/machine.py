@@ -3,7 +3,7 @@
 import shutil
 from pathlib import Path
 
-from guest.lab.kind import Kind
+from guest.lab.kind import Images, Kind
 
 UNIT_ADDRESS = 0x71000003
 """Of the guest's virtual SCSI adapter."""
@@ -27,13 +27,13 @@ def _memory_folder() -> Path | None:
     return folder if folder.is_dir() and shutil.disk_usage(folder).free > _MEMORY_MIB << 21 else None
 
 
-def command(kernel: Path, initramfs: Path, work: Path) -> list[str]:
+def command(images: Images, work: Path) -> list[str]:
     """QEMU's arguments; the guest's memory, the debugger's socket and the console log are in the work folder too."""
     return [
         "-nodefaults", "-no-user-config", "-nographic", "-no-reboot",
         "-M", _MACHINE, "-accel", "tcg,thread=single", "-cpu", "POWER9", "-m", str(_MEMORY_MIB), "-smp", "1",
         "-object", f"memory-backend-file,id=ram,size={_MEMORY_MIB}M,mem-path={work}/ram,share=on",
-        "-kernel", str(kernel), "-initrd", str(initramfs), "-append", _KERNEL_ARGUMENTS,
+        "-kernel", str(images.kernel), "-initrd", str(images.initramfs), "-append", _KERNEL_ARGUMENTS,
         "-serial", f"file:{work}/console.log",
         "-qmp", f"unix:{work}/qmp,server=on,wait=off",
         "-chardev", f"socket,id=gdb,path={work}/gdb,server=on,wait=off", "-gdb", "chardev:gdb",

@@ -1,0 +1,66 @@
+"""Domain 0 with the program under test in it."""
+
+import io
+import json
+import shlex
+import tarfile
+from itertools import count
+from pathlib import Path
+from typing import Any
+
+from guest.lab.guest import Guest, Result
+from guest.xen.program import OURS, files_below, files_of_ours
+
+_TESTS = Path(__file__).parents[2]
+_LOADED = (
+    *(name.replace("-", "_") for name in OURS),
+    *(f"tgtcore.cli.{name}" for name in ("tgtd", "tgtadm")),
+    "tgtcore_xen.platform.hypervisor",
+)
+
+
+class Dom0:
+    """Processes of Python in a guest that has just begun."""
+
+    def __init__(self, guest: Guest) -> None:
+        self.guest = guest
+        self._names = (f"/run/lab/python{number}" for number in count())
+        with (guest.work / "program").open("r+b") as disk, tarfile.open(fileobj=disk, mode="w") as archive:
+            for name, content in (*files_of_ours(), *files_below(_TESTS / "guest/xen/inside", _TESTS)):
+                entry = tarfile.TarInfo(name)
+                entry.size = len(content)
+                archive.addfile(entry, io.BytesIO(content))
+        guest.run("modprobe virtio_blk && dd if=/dev/vda of=/run/program bs=1M && tar xf /run/program -C /opt")
+        guest.run("rm /run/program")
+        self.python("nursery", "load", *_LOADED, timeout_s=120)
+        problems = guest.text("cat /var/log/nursery")
+        assert not problems, problems
+
+    def python(self, module: str, function: str, *arguments: str, timeout_s: float = 60) -> Result:
+        """Call a function as a console script does; the status, and standard output and error."""
+        name = next(self._names)
+        request = shlex.quote(json.dumps([name, "/run/lab", module, function, arguments]))
+        return self.guest.run(
+            f"""
+            touch {name}.out {name}.err; mkfifo {name}.end
+            echo {request} >/run/nursery
+            read -r status <{name}.end
+            cat {name}.out {name}.err; rm -f {name}.*
+            exit "$status"
+            """,
+            check=False,
+            timeout_s=timeout_s,
+        )
+
+    def start(self, module: str, function: str, *arguments: str) -> str:
+        """The same in the background; the beginning of the names of its files."""
+        name = next(self._names)
+        request = shlex.quote(json.dumps([name, "/run/lab", module, function, arguments]))
+        self.guest.run(f"touch {name}.out {name}.err; echo {request} >/run/nursery")
+        return name
+
+    def admin(self, *words: str) -> Any:
+        """The answer of a management verb; AssertionError with its message where it fails."""
+        done = self.python("tgtcore.cli.tgtadm", "main", *words, "--json")
+        assert done.status == 0, f"tgtadm {' '.join(words)}: exit status {done.status}: {done.text}"
+        return json.loads(done.text)

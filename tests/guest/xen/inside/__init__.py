@@ -1,0 +1,1 @@
+"""What runs in domain 0, without the harness around it."""
