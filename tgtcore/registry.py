@@ -5,7 +5,7 @@ Plugins fill it through the ``tgt_register_...`` hooks; the configuration and th
 
 import difflib
 import re
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, Generic, NamedTuple, TypeVar
@@ -236,6 +236,12 @@ class OptionsRegistry(_Owned):
             found[1](options)
 
 
+Edit = Callable[[Callable[[dict[str, Any]], None]], Awaitable[list[dict[str, str]]]]
+"""Changes the configuration in force: its argument changes the document, which is a copy; what was done comes back, for show.
+
+A ConfigError is raised when the result can't be served; then nothing has changed."""
+
+
 @dataclass(frozen=True)
 class AdminCommand:
     """One management verb of a plugin.
@@ -244,6 +250,7 @@ class AdminCommand:
     :param handler: called with an instance of ``arguments`` on the loop's thread; what it returns is shown (JSON types).
     :param arguments: the verb's arguments.
     :param transport: the name of a transport whose :class:`~tgtcore.transport.Driver` the handler gets too; empty: it gets none.
+    :param edits: whether the handler gets an :data:`Edit` too, as its last argument.
     """
 
     verb: str
@@ -252,6 +259,7 @@ class AdminCommand:
     arguments: type[BaseModel]
     owner: Owner
     transport: str = ""
+    edits: bool = False
 
 
 class AdminCommands(_Owned):
@@ -269,10 +277,12 @@ class AdminCommands(_Owned):
         help: str,
         arguments: type[BaseModel] = NoOptions,
         transport: str = "",
+        edits: bool = False,
     ) -> None:
         """Offer a verb.
 
         :param transport: see :class:`AdminCommand`: for what a transport has to say, wherever it runs.
+        :param edits: see :class:`AdminCommand`: for what changes the configuration in force.
         :raises PluginError: the verb is taken or malformed.
         """
         words = verb.split()
@@ -281,7 +291,7 @@ class AdminCommands(_Owned):
         verb = " ".join(words)
         if verb in self._found:
             raise PluginError(f'{self._found[verb].owner} and {self._owner} both offer the verb "{verb}"')
-        self._found[verb] = AdminCommand(verb, handler, help, arguments, self._owner, transport)
+        self._found[verb] = AdminCommand(verb, handler, help, arguments, self._owner, transport, edits)
 
     def take(self, other: "AdminCommands", plugin: str) -> None:
         """Offer the verbs that one plugin offers elsewhere.
@@ -297,6 +307,7 @@ class AdminCommands(_Owned):
                         help=found.help,
                         arguments=found.arguments,
                         transport=found.transport,
+                        edits=found.edits,
                     )
 
     def found(self) -> Mapping[str, AdminCommand]:

@@ -63,7 +63,7 @@ class World:
             case Remove():
                 assert self.link is None, "nodes were removed under a connection"
                 self.nodes.clear()
-            case Connect(ring):
+            case Connect(ring, _):
                 assert self.link is None, "connected twice"
                 self.link = Link(ring)
             case Disconnect():

@@ -59,6 +59,24 @@ async def test_a_verb_about_a_transport_gets_it(manage: Managed) -> None:
     assert caught.value.code is Code.NOT_FOUND
 
 
+@pytest.mark.asyncio
+async def test_a_verb_may_change_the_configuration(manage: Managed) -> None:
+    async def rename(_: Any, edit: Any) -> Any:
+        return await edit(lambda document: document["targets"]["t.one"].update(alias="other"))
+
+    async def spoil(_: Any, edit: Any) -> None:
+        await edit(lambda document: document["targets"]["t.one"].update(luns=["nothing"]))
+
+    manage.daemon.plugins.admin.add("acme rename", rename, help="rename", edits=True)
+    manage.daemon.plugins.admin.add("acme spoil", spoil, help="spoil", edits=True)
+    (step,) = await manage("acme rename")
+    assert (step["action"], step["kind"], step["name"]) == ("change", "target", "t.one")
+    assert manage.daemon.config.targets["t.one"].alias == "other"
+    with pytest.raises(ConfigError, match="nothing"):
+        await manage("acme spoil")
+    assert manage.daemon.config.targets["t.one"].alias == "other"
+
+
 def test_every_argument_of_every_verb_is_explained() -> None:
     for verb in VERBS.values():
         assert verb.help.endswith(".")

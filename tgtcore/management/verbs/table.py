@@ -11,7 +11,7 @@ from tgtcore.config.problems import Problems
 from tgtcore.daemon import Daemon, Step
 from tgtcore.management.protocol import Code, VerbError
 from tgtcore.options import NoOptions
-from tgtcore.registry import AdminCommand, nearest
+from tgtcore.registry import AdminCommand, Edit, nearest
 from tgtcore.transport import Driver
 
 _A = TypeVar("_A", bound=BaseModel)
@@ -82,7 +82,8 @@ async def run(daemon: Daemon, name: str, arguments: dict[str, Any]) -> Any:
     offered = found.get(name)
     if offered is None:
         raise VerbError(Code.NOT_FOUND, f'there is no verb "{name}"{nearest(name, [*VERBS, *found])}')
-    result = offered.handler(checked(name, offered.arguments, arguments), *_driver_for(daemon, offered))
+    wanted = checked(name, offered.arguments, arguments)
+    result = offered.handler(wanted, *_driver_for(daemon, offered), *_edit_for(daemon, offered))
     return await result if inspect.isawaitable(result) else result
 
 
@@ -97,6 +98,15 @@ def _driver_for(daemon: Daemon, offered: AdminCommand) -> tuple[Driver, ...]:
     if driver is None:
         raise missing("transport", offered.transport, daemon.inventory.transports)
     return (driver,)
+
+
+def _edit_for(daemon: Daemon, offered: AdminCommand) -> tuple[Edit, ...]:
+    """What changes the configuration, for a verb that does."""
+
+    async def edit(change: Callable[[dict[str, Any]], None]) -> list[dict[str, str]]:
+        return steps_shown(await daemon.edit(change))
+
+    return (edit,) if offered.edits else ()
 
 
 def checked(name: str, model: type[_A], arguments: dict[str, Any]) -> _A:

@@ -51,7 +51,7 @@ def test_attach():
     assert one.step_once() == [Make()]
     assert states(one) == (2, 1)
     one.front_once()
-    assert one.step_once() == [Connect(one.ring())]
+    assert one.step_once() == [Connect(one.ring(), fresh=True)]
     announced = one.step_once()
     assert announced[-1] == Write("state", "4")
     assert Write("vscsi-devs/dev-1/v-dev", "0:0:0:1") in announced
@@ -154,7 +154,7 @@ def test_a_guest_resumes_with_another_ring(same_numbers):
     one = world()
     one.rings -= same_numbers
     one.publish()
-    assert one.step_once() == [Disconnect(), Connect(one.ring())]
+    assert one.step_once() == [Disconnect(), Connect(one.ring(), fresh=True)]
     assert one.step_once()[-1] == Write("state", "4"), "the front end looks at it when it is written"
     one.settle()
     assert is_served(one)

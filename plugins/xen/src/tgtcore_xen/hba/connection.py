@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, NamedTuple, Protocol
 from tgtcore_srp.memory import Memory
 
 from tgtcore import Attribute, Draining
+from tgtcore.scsi.lun import REPORT_LUNS_WELL_KNOWN
 from tgtcore_xen.hba.commands import Commands, Devices
 from tgtcore_xen.hba.copying import Copying
 from tgtcore_xen.hba.figures import Figures
@@ -29,6 +30,7 @@ ROUNDS_MAX = 4
 _OWN_TAGS = 0x1_0000
 """Tags from here on are of commands of our own: those of a guest have 16 bits."""
 _SIMPLE = int(Attribute.SIMPLE)
+_WELL_KNOWN = int.from_bytes(REPORT_LUNS_WELL_KNOWN, "big")
 
 
 class RingPlace(NamedTuple):
@@ -241,9 +243,10 @@ class Connection:
 
     # ---- commands of our own ----------------------------------------------------------------------------------------------
 
-    async def execute(self, lun: int, cdb: bytes, room: int) -> Answer:
+    async def execute(self, lun: int | None, cdb: bytes, room: int) -> Answer:
         """Send a command without data-out, of which the front end sees nothing.
 
+        :param lun: None: the REPORT LUNS well known logical unit (SPC-5 8.2).
         :param room: how much data-in is wanted.
         :raises Draining: the connection, the target or the logical unit goes away.
         """
@@ -262,7 +265,8 @@ class Connection:
                 future.set_exception(Draining(f"{self.name}: {task} was aborted"))
 
         whole = cdb.ljust(CDB_BYTES, b"\0")
-        task = OwnTask(self.nexus, lun_field(lun), self._own_tag, _SIMPLE, whole, 0, room)
+        field = _WELL_KNOWN if lun is None else lun_field(lun)
+        task = OwnTask(self.nexus, field, self._own_tag, _SIMPLE, whole, 0, room)
         task.told = told
         self.nexus.submit(task)
         return await future

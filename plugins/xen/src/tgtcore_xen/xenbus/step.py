@@ -17,9 +17,13 @@ class Remove(NamedTuple):
 
 
 class Connect(NamedTuple):
-    """Map the ring and bind the event channel; what waits in the ring is served."""
+    """Map the ring and bind the event channel; what waits in the ring is served.
+
+    :param fresh: whether no back end has served it before.
+    """
 
     ring: Ring
+    fresh: bool = False
 
 
 class Disconnect(NamedTuple):

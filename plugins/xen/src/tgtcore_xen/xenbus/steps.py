@@ -208,6 +208,9 @@ def _has_ring(case: Case) -> bool:
 
 
 def _connect_anew(case: Case) -> Iterator[Step]:
+    """A ring was served before if it is found by a back end that has none yet, and both ends were further than "initialised"."""
+    back, front = case.observed.states
+    fresh = case.link is not None or (front is State.INITIALISED and back is not State.CONNECTED)
     ring = case.observed.ring
     yield from _disconnect(case)
-    yield Connect(ring) if ring is not None else Refuse("its front end names no ring and event channel")
+    yield Connect(ring, fresh) if ring is not None else Refuse("its front end names no ring and event channel")

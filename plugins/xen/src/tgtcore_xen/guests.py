@@ -1,0 +1,112 @@
+"""The guests of the machine: found by name, UUID or domid, and noticed when they come, go, or are called otherwise."""
+
+import asyncio
+import logging
+from collections.abc import Callable
+from contextlib import suppress
+from typing import NamedTuple
+
+from tgtcore_xen.platform.contract import INTRODUCE, RELEASE, Store, Watch
+from tgtcore_xen.xenbus.paths import DOMAINS
+
+_log = logging.getLogger(__name__)
+_AGAIN_S = 1.0
+_NAME_CHARACTERS = 120
+
+
+class Guest(NamedTuple):
+    """A domain.
+
+    :param name: as tools call it; empty when it has none yet.
+    :param uuid: empty when it has none.
+    """
+
+    domid: int
+    name: str
+    uuid: str
+
+    def __str__(self) -> str:
+        return self.name or self.uuid or f"domain {self.domid}"
+
+
+class Guests:
+    """Which guests there are, kept up to date.
+
+    :param own: domid of the domain that we are; it counts as a guest, too.
+    :param changed: called when others are there than before.
+    """
+
+    def __init__(self, store: Store, own: int, changed: Callable[[], None]) -> None:
+        self.found: dict[int, Guest] = {}
+        """By domid."""
+        self._store = store
+        self._own = own
+        self._changed = changed
+        self._stale = asyncio.Event()
+        self._watches: list[Watch] = []
+        self._of_names: dict[int, Watch] = {}
+        self._following: asyncio.Task[None] | None = None
+
+    async def open(self) -> None:
+        """Know which there are, and follow what becomes of them.
+
+        :raises OSError: the store does not tell.
+        """
+        for what in (INTRODUCE, RELEASE):
+            self._watches.append(await self._store.watch(what, self._told))
+        await self._look()
+        self._following = asyncio.create_task(self._follow())
+
+    async def close(self) -> None:
+        """Follow no more; idempotent."""
+        following, self._following = self._following, None
+        if following is not None:
+            following.cancel()
+            await asyncio.wait({following})
+        watches, self._watches = [*self._watches, *self._of_names.values()], []
+        self._of_names.clear()
+        for watch in watches:
+            with suppress(OSError):
+                await watch.end()
+
+    def find(self, wanted: str) -> Guest | None:
+        """A guest by domid (a number), UUID or name."""
+        if wanted.isascii() and wanted.isdecimal():
+            return self.found.get(int(wanted)) if len(wanted) <= 5 else None
+        return next((guest for guest in self.found.values() if wanted in (guest.uuid, guest.name)), None)
+
+    def _told(self, path: str) -> None:
+        self._stale.set()
+
+    async def _follow(self) -> None:
+        while True:
+            await self._stale.wait()
+            self._stale.clear()
+            try:
+                other = await self._look()
+            except OSError as error:
+                _log.warning("the xenstore does not tell which guests there are: %s", error)
+                self._stale.set()
+                await asyncio.sleep(_AGAIN_S)
+                continue
+            if other:
+                self._changed()
+
+    async def _look(self) -> bool:
+        """Whether others are there than before."""
+        before = self.found
+        names = await self._store.list(DOMAINS)
+        domids = sorted(int(name) for name in names if name.isascii() and name.isdecimal() and len(name) <= 5)
+        there = [domid for domid in domids if domid == self._own or await self._store.is_introduced(domid)]
+        for domid in [*self._of_names.keys() - set(there)]:
+            await self._of_names.pop(domid).end()
+        for domid in there:
+            if domid not in self._of_names:
+                self._of_names[domid] = await self._store.watch(f"{DOMAINS}/{domid}/name", self._told)
+        self.found = {domid: await self._read(domid) for domid in there}
+        return self.found != before
+
+    async def _read(self, domid: int) -> Guest:
+        name = await self._store.read(f"{DOMAINS}/{domid}/name") or ""
+        vm = await self._store.read(f"{DOMAINS}/{domid}/vm") or ""
+        return Guest(domid, name[:_NAME_CHARACTERS], vm.removeprefix("/vm/")[:_NAME_CHARACTERS].lower())

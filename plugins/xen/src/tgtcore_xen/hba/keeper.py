@@ -1,0 +1,373 @@
+"""Keeps one virtual HBA as it is to be: waits for changes, reads the nodes, does the next steps, and keeps its session."""
+
+import asyncio
+import logging
+from contextlib import suppress
+
+from tgtcore import Target
+from tgtcore_xen.guests import Guest
+from tgtcore_xen.hba.nodes import Nodes
+from tgtcore_xen.hba.pace import Pace
+from tgtcore_xen.hba.session import Refused, Session
+from tgtcore_xen.hba.surroundings import Surroundings
+from tgtcore_xen.options import HbaOptions
+from tgtcore_xen.xenbus import paths
+from tgtcore_xen.xenbus.observed import Observed, Ring
+from tgtcore_xen.xenbus.paths import HbaPaths
+from tgtcore_xen.xenbus.states import State
+from tgtcore_xen.xenbus.step import Connect, Disconnect, Erase, Make, Refuse, Remove, Step, Write
+from tgtcore_xen.xenbus.steps import next_steps
+from tgtcore_xen.xenbus.wanted import Link, Presence, Stage, Wanted, followed
+
+_log = logging.getLogger(__name__)
+
+AFRESH_S = 1.0
+"""How long nodes stay away before they are made anew: a guest that sees only the new ones takes them for the old."""
+
+_AGAIN_S = 1.0
+_REFUSED_S = 60.0
+_ROUNDS_MAX = 32
+_BURST, _EACH_S = 100, 0.05
+
+_STATES = {
+    Presence.OFFERED: "waiting for the front end",
+    Presence.HELD: "held",
+    Presence.CLOSED: "closed",
+    Presence.REMOVED: "leads nowhere",
+}
+"""Of a virtual HBA without a session, by what it is to be."""
+
+
+class Keeper:
+    """One virtual HBA.
+
+    :param options: as the configuration has it; may be replaced.
+    """
+
+    def __init__(self, options: HbaOptions, around: Surroundings) -> None:
+        self.options = options
+        self.listening = True
+        """Whether the transport takes sessions."""
+        self.attached = True
+        """Whether it is to be there: the configuration has it."""
+        self.guest: Guest | None = None
+        self.observed = Observed()
+        self.session: Session | None = None
+        self.refusal: Refused | None = None
+        """Why its front end is not served."""
+        self.sessions = 0
+        """How many there have been."""
+        self.over = False
+        """Whether it is not attached any more, and nothing is left of it."""
+        self._around = around
+        self._loop = around.host.loop
+        self._nodes: Nodes | None = None
+        self._link: Link | None = None
+        self._devices: dict[str, str] | None = None
+        self._devices_stale = False
+        self._had_target = False
+        self._leaves = False
+        self._forced_at: float | None = None
+        self._renew = True
+        self._make_at = 0.0
+        self._refused_until: float | None = None
+        self._closing: set[asyncio.Future[None]] = set()
+        self._pace = Pace(_BURST, _EACH_S, self._loop.time)
+        self._changed = asyncio.Event()
+        self._waiting: list[asyncio.Future[None]] = []
+        self._errands: set[asyncio.Task[None]] = set()
+        self._seen: Wanted | None = None
+        self._store_fails = False
+        self._task = self._loop.create_task(self._run())
+
+    def __str__(self) -> str:
+        return f"virtual HBA {self.options.address}"
+
+    # ---- what the transport asks ----------------------------------------------------------------------------------------
+
+    def wake(self) -> None:
+        """Something is different: look again."""
+        self._changed.set()
+
+    async def until_ready(self) -> None:
+        """Wait until the guest has its nodes, or is to have none, or is not there."""
+        while not (self.over or self.is_ready):
+            looked = self._loop.create_future()
+            self._waiting.append(looked)
+            await looked
+
+    @property
+    def is_ready(self) -> bool:
+        """See :meth:`until_ready`."""
+        return self._seen is not None and (
+            self.guest is None or self.observed.there or self._seen.presence is not Presence.OFFERED
+        )
+
+    def tick(self) -> None:
+        """Look again if something else is wanted by now."""
+        if self._refused_until is not None and self._loop.time() >= self._refused_until:
+            self.renew()
+        elif self._wanted() != self._seen:
+            self.wake()
+
+    def luns_changed(self) -> None:
+        """There are other logical units."""
+        self._devices_stale = True
+        self.wake()
+
+    def renew(self) -> None:
+        """Offer it again, whoever has closed it, and whatever its front end did wrong."""
+        self.refusal, self._refused_until = None, None
+        self._renew = True
+        self.wake()
+
+    def leave(self) -> None:
+        """Let the guest close it; it is served until then, but not for ever.  Without effect where the guest sees only a delay."""
+        if self.session is not None and not self._is_delay():
+            self._leaves = True
+            self.wake()
+
+    async def drop(self) -> None:
+        """End the session now; returns when the last command has ended."""
+        if self._is_delay():
+            await self._disconnect(keep=True)
+        else:
+            self._leaves, self._forced_at = True, self._loop.time()
+            await self._disconnect(keep=False)
+        self.wake()
+
+    async def close(self) -> None:
+        """End everything, and leave the nodes and what the guest waits for to another back end."""
+        self._task.cancel()
+        await asyncio.wait({self._task})
+        await self._disconnect(keep=True)
+        if self._nodes is not None:
+            await self._nodes.unwatch()
+
+    def find_target(self) -> Target | None:
+        """The target that it leads to, open or not."""
+        return self._around.host.find_target(self.options.target_name) if self.session is None else self.session.target
+
+    @property
+    def state(self) -> str:
+        """In a word or two."""
+        if self.guest is None:
+            return "waiting for the guest"
+        if self.refusal is not None:
+            return "refused"
+        if self.session is not None:
+            return "closing" if self._presence() is Presence.REMOVED else "connected"
+        return _STATES[self._presence()]
+
+    # ---- what is wanted -------------------------------------------------------------------------------------------------
+
+    def _is_delay(self) -> bool:
+        """Whether an end of the session is no more than a delay to the guest: the transport or the target is drained."""
+        target = self.find_target()
+        return (not self.listening and self.attached) or (target is not None and target.drained)
+
+    def _wanted(self) -> Wanted:
+        presence = self._presence()
+        forced = self._forced_at is not None and self._loop.time() >= self._forced_at
+        return Wanted(presence, self._devices, self._renew, forced, self.refusal is not None)
+
+    def _presence(self) -> Presence:
+        target = self.find_target()
+        self._had_target = self._had_target or target is not None
+        if self._leaves or (not self.attached and self.session is None):
+            return Presence.REMOVED
+        if self.refusal is not None:
+            return Presence.CLOSED
+        if self.session is not None:
+            going = self.session.target.leases.draining and not self.session.target.drained
+            return Presence.REMOVED if going else Presence.OFFERED
+        if not self.listening or (target is not None and target.drained):
+            return Presence.HELD
+        if target is None or target.leases.draining:
+            # at the start targets are not there yet: that may not cost a guest its disks
+            return Presence.REMOVED if self._had_target else Presence.HELD
+        return Presence.OFFERED
+
+    # ---- the loop -------------------------------------------------------------------------------------------------------
+
+    async def _run(self) -> None:
+        while not self.over:
+            self._changed.clear()
+            try:
+                await self._look()
+                self._store_fails = False
+            except OSError as error:
+                if not self._store_fails:
+                    _log.warning("%s: the xenstore fails: %s; it is tried again and again", self, error)
+                self._store_fails = True
+                self._later(_AGAIN_S)
+            except Exception:
+                _log.exception("%s: this failed; it is tried again and again", self)
+                self._later(_AGAIN_S)
+            self._tell()
+            await self._changed.wait()
+            await asyncio.sleep(self._pace.wait_s())
+
+    def _tell(self) -> None:
+        """Who waits may look at what there is now."""
+        waiting, self._waiting = self._waiting, []
+        for looked in waiting:
+            if not looked.done():
+                looked.set_result(None)
+
+    def _later(self, delay_s: float) -> None:
+        self._loop.call_later(delay_s, self._changed.set)
+
+    async def _look(self) -> None:
+        """Do all that can be done now."""
+        guest = self._around.guests.find(self.options.guest)
+        if self._nodes is not None and (guest is None or guest.domid != self._nodes.place.domid):
+            await self._lose(self._nodes)
+        self.guest = guest
+        if guest is None:
+            self._seen = self._wanted()
+            self.over = not self.attached
+            return
+        if self._nodes is None:
+            nodes = Nodes(
+                self._around.machine.store, HbaPaths(self._around.machine.domid, guest.domid, self.options.dev)
+            )
+            await nodes.watch(self._changed.set)
+            self._nodes = nodes
+        for _ in range(_ROUNDS_MAX):
+            if not await self._round(self._nodes):
+                return
+        self._changed.set()
+
+    async def _round(self, nodes: Nodes) -> bool:
+        """Look once; whether to look again at once."""
+        self.observed = observed = await nodes.read()
+        self._link = followed(self._link, observed)
+        if self._devices_stale and self.session is not None:
+            self._devices_stale = False
+            await self._find_devices(self.session)
+        self._seen = wanted = self._wanted()
+        steps = next_steps(observed, wanted, self._link)
+        if not steps:
+            return self._settled(observed, wanted)
+        if isinstance(steps[-1], Make) and self._make_at > self._loop.time():
+            self._later(self._make_at - self._loop.time())
+            return False
+        for step in steps:
+            if not await self._do(step, nodes, wanted):
+                return False
+        return True
+
+    def _settled(self, observed: Observed, wanted: Wanted) -> bool:
+        """Nothing is to be done for what is wanted; whether something else is wanted from now on."""
+        if wanted.presence is Presence.REMOVED and not observed.there:
+            was_asked, self._leaves, self._forced_at = self._leaves, False, None
+            self.over = not self.attached
+            return was_asked and not self.over
+        if wanted.presence is Presence.REMOVED and self._forced_at is None:
+            self._forced_at = self._loop.time() + self._around.options().close_s
+            self._later(self._around.options().close_s)
+        if observed.states == (State.CONNECTED, State.CONNECTED):
+            self._renew = False
+        return False
+
+    # ---- steps ----------------------------------------------------------------------------------------------------------
+
+    async def _do(self, step: Step, nodes: Nodes, wanted: Wanted) -> bool:
+        """Do a step; whether the next one may follow."""
+        match step:
+            case Make():
+                await nodes.make(self._around.options().sg_grant)
+                self._renew = False
+            case Remove():
+                await nodes.remove()
+                self._make_at = self._loop.time() + AFRESH_S
+            case Connect(ring, fresh):
+                return await self._connect(ring, fresh)
+            case Disconnect():
+                await self._disconnect(keep=wanted.presence is Presence.HELD)
+            case Write(name, value):
+                await nodes.write(name, value)
+                if name == paths.STATE:
+                    self._announced(value)
+            case Erase(name):
+                await nodes.erase(name)
+            case Refuse(why):
+                await self._refuse(Refused(why))
+        return True
+
+    def _announced(self, value: str) -> None:
+        if value == str(int(State.CONNECTED)) and self._link is not None and self._link.stage is Stage.MADE:
+            self._link = self._link._replace(stage=Stage.ANNOUNCED)
+
+    async def _connect(self, ring: Ring, fresh: bool) -> bool:
+        target, guest = self.find_target(), self.guest
+        if target is None or guest is None or not self.listening or target.leases.draining:
+            return False
+        observed = self.observed
+        try:
+            session = Session(self.options, guest, target, observed, ring, self._around, self.broken, fresh=fresh)
+        except Refused as error:
+            assert self._nodes is not None, "they were read"
+            self.observed = await self._nodes.read()
+            if (self.observed.ring, self.observed.front) == (observed.ring, observed.front):
+                await self._refuse(error)
+            self._changed.set()
+            return False
+        self.session, self._link = session, Link(ring)
+        self.sessions += 1
+        await self._find_devices(session)
+        if self.session is session:
+            session.connection.start()
+        return self.session is session
+
+    async def _find_devices(self, session: Session) -> None:
+        devices = await session.find_devices()
+        if self.session is not session:
+            return
+        if devices is None:
+            self._devices_stale = True
+            self._later(_AGAIN_S)
+        else:
+            self._devices = devices
+
+    async def _refuse(self, refusal: Refused) -> None:
+        self.refusal = refusal
+        self._refused_until = self._loop.time() + _REFUSED_S if refusal.may_change else None
+        _log.warning("%s: %s", self, refusal)
+        if self._nodes is not None:
+            with suppress(OSError):
+                await self._nodes.say_error(str(refusal))
+
+    def broken(self, why: str) -> None:
+        """The guest has broken the rules: it is cut off until it starts anew, or somebody attaches it again."""
+        errand = self._loop.create_task(self._cut_off(why))
+        self._errands.add(errand)
+        errand.add_done_callback(self._errands.discard)
+
+    async def _cut_off(self, why: str) -> None:
+        await self._refuse(Refused(f"it is cut off: {why}"))
+        await self._disconnect(keep=False)
+        self.wake()
+
+    async def _disconnect(self, *, keep: bool) -> None:
+        """Have no session; returns when its last command has ended, whoever has begun that."""
+        session, self.session, self._link = self.session, None, None
+        self._devices, self._devices_stale = None, False
+        if session is not None:
+            closing = self._loop.create_task(session.close(keep=keep))
+            self._closing.add(closing)
+            closing.add_done_callback(self._closing.discard)
+        if self._closing:
+            await asyncio.wait(set(self._closing))
+
+    async def _lose(self, nodes: Nodes) -> None:
+        """The guest is gone: nothing may be left of it."""
+        _log.info("%s: its guest is gone", self)
+        lost = Wanted(Presence.LOST)
+        for step in next_steps(await nodes.read(), lost, self._link):
+            await self._do(step, nodes, lost)
+        await nodes.unwatch()
+        self._nodes, self.observed = None, Observed()
+        self.refusal, self._refused_until = None, None
+        self._renew, self._leaves, self._forced_at, self._make_at = True, False, None, 0.0

@@ -1,0 +1,88 @@
+"""The nodes of a virtual HBA in the store: read, made, written, removed."""
+
+import logging
+from collections.abc import Callable, Iterable
+from contextlib import suppress
+
+from tgtcore_xen.platform.contract import Store, Watch
+from tgtcore_xen.xenbus import paths
+from tgtcore_xen.xenbus.making import directories, new_nodes
+from tgtcore_xen.xenbus.observed import Observed, Values
+from tgtcore_xen.xenbus.paths import HbaPaths
+
+_log = logging.getLogger(__name__)
+
+
+class Nodes:
+    """Those of one virtual HBA.  Every method raises OSError when the store does not do it."""
+
+    def __init__(self, store: Store, place: HbaPaths) -> None:
+        self.place = place
+        self._store = store
+        self._watches: list[Watch] = []
+
+    async def watch(self, told: Callable[[], None]) -> None:
+        """Call ``told`` when anything changes."""
+        for directory in (self.place.back, self.place.front):
+            self._watches.append(await self._store.watch(directory, lambda _: told()))
+
+    async def unwatch(self) -> None:
+        """Watch no more; idempotent."""
+        watches, self._watches = self._watches, []
+        for watch in watches:
+            with suppress(OSError):
+                await watch.end()
+
+    async def read(self) -> Observed:
+        """What stands there.  Of the guest's nodes only those are looked at that mean something, however many there are."""
+        back, front = self.place.back, self.place.front
+        names = await self._store.list(f"{back}/{paths.DEVICES}")
+        devices = {}
+        for number in sorted({number for name in names if (number := paths.device_number(name)) is not None}):
+            directory = paths.device(number)
+            ours = await self._values(f"{back}/{directory}", (paths.V_DEV, paths.STATE))
+            devices[number] = ours, await self._values(f"{front}/{directory}", (paths.STATE,))
+        ours = await self._values(back, paths.BACK_NODES)
+        return Observed.parse(self.place, ours, await self._values(front, paths.FRONT_NODES), devices)
+
+    async def _values(self, directory: str, names: Iterable[str]) -> Values:
+        return {name: await self._store.read(f"{directory}/{name}") for name in names}
+
+    async def make(self, sg_grant: int) -> None:
+        """Make both directories, and all that is in them.
+
+        Permissions first: what is made in a directory has those of the directory.
+        """
+        await self.remove()
+        for directory in directories(self.place):
+            await self._store.make(directory.path)
+            await self._store.permit(directory.path, directory.permissions)
+        for path, value in new_nodes(self.place, sg_grant):
+            await self._store.write(path, value)
+
+    async def remove(self) -> None:
+        """Remove everything, what was said of errors too."""
+        await self._store.remove(self.place.back)
+        await self._store.remove(self.place.front)
+        await self._store.remove(self.place.error.rpartition("/")[0])
+
+    async def write(self, name: str, value: str) -> None:
+        """Set a node of ours."""
+        await self._store.write(f"{self.place.back}/{name}", value)
+
+    async def erase(self, name: str) -> None:
+        """Remove a node of ours."""
+        await self._store.remove(f"{self.place.back}/{name}")
+
+    async def say_error(self, text: str) -> None:
+        """Say what is wrong where tools look for it."""
+        await self._store.write(self.place.error, text)
+
+
+async def sweep(store: Store, back_domid: int, is_there: Callable[[int], bool]) -> None:
+    """Remove what back ends of this domain have left of guests that are gone: nobody else does."""
+    top = f"{paths.DOMAINS}/{back_domid}/backend/vscsi"
+    for name in await store.list(top):
+        if name.isascii() and name.isdecimal() and not is_there(int(name)):
+            _log.info("domain %s is gone; its virtual HBAs are removed from the xenstore", name)
+            await store.remove(f"{top}/{name}")

@@ -1,0 +1,166 @@
+"""A virtual HBA that is connected: its nexus, its connection, and the logical units that the guest finds behind it."""
+
+import asyncio
+import logging
+from collections.abc import Callable
+from functools import partial
+from typing import TYPE_CHECKING
+
+from tgtcore import InitiatorPort, Nexus, Target, TgtError
+from tgtcore.scsi.lun import InvalidLun, decode_lun
+from tgtcore.scsi.status import Status
+from tgtcore_xen.guests import Guest
+from tgtcore_xen.hba.connection import Connection, Limits, RingPlace
+from tgtcore_xen.hba.devices import Devices
+from tgtcore_xen.hba.journals import journal_folder, open_journal
+from tgtcore_xen.hba.surroundings import Surroundings
+from tgtcore_xen.identity import initiator_ports, own_options, target_port
+from tgtcore_xen.options import HbaOptions
+from tgtcore_xen.xenbus.observed import Observed, Ring
+
+if TYPE_CHECKING:
+    from tgtcore_xen.hba.journal import Journal
+
+_log = logging.getLogger(__name__)
+
+_REPORT_LUNS_BYTES = 8 + 8 * 4096
+_REPORT_LUNS = b"\xa0" + bytes(5) + _REPORT_LUNS_BYTES.to_bytes(4, "big") + bytes(2)
+_TRIES_MAX = 8
+_AGAIN_S = 0.1
+
+PROTOCOLS: dict[str, type[Connection]] = dict.fromkeys(("", "x86_64-abi", "x86_32-abi", "arm-abi"), Connection)
+"""What speaks with a front end, by the protocol that this names."""
+
+
+class Refused(Exception):
+    """A front end can't be served; the message says why.
+
+    :param may_change: whether it may be served later without anything new from the guest.
+    """
+
+    def __init__(self, why: str, *, may_change: bool = False) -> None:
+        super().__init__(why)
+        self.may_change = may_change
+
+
+class Session:
+    """Serves a front end until it is closed.
+
+    :param broken: called once at most, when the guest has broken the rules.
+    :raises Refused: it can't be served; nothing is left behind.
+    """
+
+    def __init__(
+        self,
+        hba: HbaOptions,
+        guest: Guest,
+        target: Target,
+        observed: Observed,
+        ring: Ring,
+        around: Surroundings,
+        broken: Callable[[str], None],
+        *,
+        fresh: bool,
+    ) -> None:
+        self.target = target
+        self.protocol = observed.protocol
+        self._loop = around.host.loop
+        self._journal: Journal | None = None
+        speaker = PROTOCOLS.get(observed.protocol)
+        if speaker is None:
+            raise Refused(
+                f'its front end speaks protocol "{observed.protocol}", expected one of: '
+                f"{', '.join(filter(None, PROTOCOLS))}, or none"
+            )
+        self.nexus = _open_nexus(hba, guest, target, around)
+        try:
+            folder = journal_folder(around.options())
+            if folder is not None:
+                self._journal = open_journal(folder, guest, hba.dev, ring, fresh=fresh)
+            self.connection = speaker(
+                f"virtual HBA {hba.address}",
+                around.machine,
+                RingPlace(guest.domid, *ring),
+                self.nexus,
+                Devices(own_options(target).devices),
+                Limits(observed.sg_grant, around.memory),
+                self._journal,
+                broken,
+            )
+        except OSError as error:
+            self._forget_journal()
+            self.nexus.close(lambda: None)
+            raise Refused(f"its ring can't be used: {error}") from error
+
+    async def find_devices(self) -> dict[str, str] | None:
+        """Ask which logical units there are, and let the guest address those; name by ``h:c:t:l``.
+
+        :returns: None: the target goes away, or does not answer.
+        """
+        luns = await self._reported()
+        if luns is None:
+            return None
+        devices = Devices(own_options(self.target).devices)
+        self.connection.devices = devices
+        return {str(device): f"{self.target.name}:{lun}" for device, lun in devices.devices_of(luns).items()}
+
+    async def _reported(self) -> list[int] | None:
+        """LUNs by REPORT LUNS; somebody may be busy for a moment."""
+        for _ in range(_TRIES_MAX):
+            try:
+                answer = await self.connection.execute(None, _REPORT_LUNS, _REPORT_LUNS_BYTES)
+            except TgtError:
+                return None
+            if answer.status == Status.GOOD:
+                return _parse_luns(answer.data)
+            await asyncio.sleep(_AGAIN_S if answer.status == Status.BUSY else 0)
+        return None
+
+    async def close(self, *, keep: bool) -> None:
+        """Serve no more; returns when the last command has ended.
+
+        :param keep: whether another back end goes on with the ring, and needs what was not answered.
+        """
+        ends = []
+        for close in (self.connection.close, self.nexus.close):
+            ends.append(ended := self._loop.create_future())
+            close(partial(_set, ended))
+        await asyncio.gather(*ends)
+        if not keep and self._journal is not None:
+            self._journal.remove()
+
+    def _forget_journal(self) -> None:
+        if self._journal is not None:
+            self._journal.close()
+
+
+def _set(ended: "asyncio.Future[None]") -> None:
+    if not ended.done():
+        ended.set_result(None)
+
+
+def _open_nexus(hba: HbaOptions, guest: Guest, target: Target, around: Surroundings) -> Nexus:
+    port = target_port(target, hba, around.hbas())
+    try:
+        return around.host.open_nexus(target, _admitted(hba, guest, target, around), port)
+    except TgtError as error:
+        raise Refused(str(error), may_change=True) from error
+
+
+def _admitted(hba: HbaOptions, guest: Guest, target: Target, around: Surroundings) -> InitiatorPort:
+    for port in initiator_ports(guest, hba.dev):
+        if around.host.admits(target, port, hba.address):
+            return port
+    raise Refused(f"{target} does not admit {guest}", may_change=True)
+
+
+def _parse_luns(data: bytes) -> list[int]:
+    """The LUNs in parameter data of REPORT LUNS (SPC-5 6.33)."""
+    length = int.from_bytes(data[:4], "big")
+    found = []
+    for at in range(8, min(8 + length, len(data) - 7), 8):
+        try:
+            found.append(decode_lun(data[at : at + 8]))
+        except InvalidLun:  # a well known logical unit
+            continue
+    return found

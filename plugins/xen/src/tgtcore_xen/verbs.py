@@ -1,0 +1,154 @@
+"""The verbs of Xen's virtual SCSI in ``tgtadm``."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from typing import TYPE_CHECKING, Annotated, Any
+
+from pydantic import BeforeValidator, Field
+
+from tgtcore import ConfigError, DrainTimeout, NotThere, Options, TgtError
+from tgtcore_xen.options import hba_address
+
+if TYPE_CHECKING:
+    from tgtcore.transport import Driver
+
+Edit = Callable[[Callable[[dict[str, Any]], None]], Awaitable[list[dict[str, str]]]]
+"""What the daemon gives to verbs that change the configuration in force."""
+
+Figures = dict[str, dict[str, Any]]
+_Address = Annotated[str, BeforeValidator(hba_address)]
+
+_LOOK_S = 0.05
+_SPARE_S = 10.0
+"""What the end may take beside the time that the guest has: that of a command which is under way."""
+
+
+class ShownHba(Options):
+    """Arguments of ``xen show``."""
+
+    hba: Annotated[str | None, BeforeValidator(lambda value: None if value is None else hba_address(value))] = Field(
+        default=None, description="only this virtual HBA, such as web1/0"
+    )
+
+
+class NewHba(Options):
+    """Arguments of ``xen attach``."""
+
+    hba: _Address = Field(description="guest and number of the virtual HBA, such as web1/0")
+    target: str | None = Field(
+        default=None,
+        min_length=1,
+        description="the target that it leads to; by default that which is called like the guest",
+    )
+    group: int | None = Field(default=None, ge=1, le=65535, description="target port group of its port")
+
+
+class OldHba(Options):
+    """Arguments of ``xen detach``."""
+
+    hba: _Address = Field(description="guest and number of the virtual HBA, such as web1/0")
+    deadline: float | None = Field(
+        default=None, ge=0, le=3600, description="how many seconds the guest has to let go of it; by default close_s"
+    )
+
+
+async def show(wanted: ShownHba, driver: "Driver") -> Figures:
+    """The virtual HBAs with the states of both ends, by guest and number.
+
+    :raises NotThere: there is no such HBA.
+    """
+    hbas = await _hbas(driver)
+    if wanted.hba is None:
+        return hbas
+    _check_there(wanted.hba, hbas)
+    return {wanted.hba: hbas[wanted.hba]}
+
+
+async def attach(new: NewHba, driver: "Driver", edit: Edit) -> dict[str, Any]:
+    """Offer a virtual HBA to a guest; returns when its nodes are written.
+
+    One that was closed, or was refused, is offered anew; one that is connected stays.
+
+    :raises NotThere: the guest is not there; the HBA waits for it.
+    :raises TgtError: its target takes nobody; it waits for that.
+    """
+    shown = (await _hbas(driver)).get(new.hba)
+    if shown is not None and shown["state"] in ("refused", "closed"):
+        await edit(lambda document: _remove(document, new.hba))
+        await _gone(driver, new.hba, _SPARE_S)
+    await edit(lambda document: _add(document, new))
+    shown = (await _hbas(driver)).get(new.hba)
+    if shown is None:
+        raise TgtError(f"virtual HBA {new.hba} is attached, but the process of its transport is not at work")
+    if shown["domid"] is None:
+        raise NotThere(f"there is no guest {new.hba.rpartition('/')[0]}; virtual HBA {new.hba} waits for it")
+    if not shown["back_end"]:
+        raise TgtError(f"virtual HBA {new.hba} waits for target {shown['target']}, which is not there or takes nobody")
+    return {"hba": new.hba, "domid": shown["domid"], "state": shown["state"]}
+
+
+async def detach(old: OldHba, driver: "Driver", edit: Edit) -> dict[str, Any]:
+    """Take a virtual HBA from its guest; returns when nothing is left of it.
+
+    :raises NotThere: there is no such HBA.
+    :raises DrainTimeout: its last command does not end.
+    """
+    hbas = await _hbas(driver)
+    _check_there(old.hba, hbas)
+    close_s: float = driver.options.close_s if old.deadline is None else old.deadline  # type: ignore[attr-defined]
+    await edit(lambda document: _remove(document, old.hba))
+    await driver.ask_to_log_out([old.hba], max(1, int(close_s)))
+    if not await _gone(driver, old.hba, close_s):
+        await driver.drop_session(old.hba)
+        if not await _gone(driver, old.hba, _SPARE_S):
+            raise DrainTimeout(f"virtual HBA {old.hba} is detached, but its last command has not ended")
+    return {"hba": old.hba, "state": "detached"}
+
+
+async def _gone(driver: "Driver", address: str, within_s: float) -> bool:
+    """Wait until there is no such HBA any more; False: it took too long."""
+    loop = asyncio.get_running_loop()
+    until = loop.time() + within_s
+    while address in await _hbas(driver):
+        if loop.time() >= until:
+            return False
+        await asyncio.sleep(_LOOK_S)
+    return True
+
+
+async def _hbas(driver: "Driver") -> Figures:
+    hbas: Figures = (await driver.statistics()).get("hbas", {})
+    return hbas
+
+
+def _check_there(address: str, hbas: Figures) -> None:
+    if address not in hbas:
+        raise NotThere(
+            f"there is no virtual HBA {address} (expected one of: {', '.join(hbas) or 'none, there are none'})"
+        )
+
+
+def _add(document: dict[str, Any], new: NewHba) -> None:
+    portals = _portals(document)
+    wanted = {key: value for key, value in (("target", new.target), ("group", new.group)) if value is not None}
+    there = next((portal for portal in portals if _address(portal) == new.hba), None)
+    if there is None:
+        portals.append({"address": new.hba, **wanted})
+    elif differing := [key for key, value in wanted.items() if there.get(key) != value]:
+        raise ConfigError(f"virtual HBA {new.hba} is attached already, with another {differing[0]}; detach it first")
+
+
+def _remove(document: dict[str, Any], address: str) -> None:
+    portals = _portals(document)
+    portals[:] = [portal for portal in portals if _address(portal) != address]
+
+
+def _portals(document: dict[str, Any]) -> list[dict[str, Any]]:
+    """Those in the document, as a list of its own that may be changed."""
+    table = document.setdefault("transports", {}).setdefault("xen", {})
+    table["portals"] = portals = list(table.get("portals", ()))
+    return portals
+
+
+def _address(portal: dict[str, Any]) -> str:
+    return hba_address(portal["address"])

@@ -1,0 +1,83 @@
+"""What every transport promises, with guests of an emulated machine."""
+
+import asyncio
+from concurrent.futures import wait
+from itertools import count
+from time import monotonic, sleep
+
+import pytest
+from tgtcore_xen.frontend import BlockingFrontEnd
+from tgtcore_xen.options import XenOptions, XenTargetOptions
+from tgtcore_xen.platform.emulated import EmulatedGuest, EmulatedXen
+from tgtcore_xen.transport import XenTransport
+from tgtcore_xen.vscsiif.results import Host
+
+from tgtcore import Transport
+from tgtcore.testing.transport import TransportConformance
+from tgtcore.testing.transport_rig import Answer, Session
+
+GUESTS = ("web1", "web2", "web3")
+PATIENCE_S = 0.3
+
+
+class Initiator:
+    def __init__(self, front: BlockingFrontEnd) -> None:
+        self._front = front
+
+    def execute(self, cdb: bytes, data_out: bytes, room: int, lun: int) -> Answer:
+        """A back end that lets go without a word, to come back, is as good as gone to this test."""
+        running = asyncio.run_coroutine_threadsafe(
+            self._front.front.execute((0, 0, lun), cdb, data_out=data_out, room=room), self._front.guest.loop
+        )
+        while not wait({running}, 0.01).done:
+            if not self._is_served():
+                running.cancel()
+                raise ConnectionResetError("nobody serves the ring")
+        outcome = running.result()
+        if outcome.host == Host.OK:
+            return Answer(outcome.status, outcome.data, outcome.sense)
+        until = monotonic() + 20
+        while self._is_served() and monotonic() < until:  # it was aborted: no answer, as SCSI has it
+            sleep(0.01)
+        raise ConnectionAbortedError(f"host byte {outcome.host}")
+
+    def _is_served(self) -> bool:
+        return self._front.guest.mapped > 0
+
+    def log_out(self) -> None:
+        self._front.close()
+
+    def vanish(self) -> None:
+        self._front.vanish()
+
+
+class TestEmulated(TransportConformance):
+    target = "disks"
+    target_options = XenTargetOptions()
+
+    @pytest.fixture(autouse=True)
+    def _machine(self, tmp_path) -> None:
+        self.names = count()
+        self.journal = tmp_path / "journal"
+
+    def make_transport(self, host) -> Transport:
+        self.machine = EmulatedXen.named("lab", host.loop)
+        portals = tuple({"address": f"{guest}/0", "target": self.target} for guest in GUESTS)
+        options = XenOptions(
+            portals=portals, platform="emulated", emulated={"machine": "lab"}, journal=self.journal, close_s=1
+        )
+        return XenTransport(host, options)
+
+    def log_in(self, transport: Transport) -> Session:
+        guest = asyncio.run_coroutine_threadsafe(self.create(), self.machine.loop).result(5)
+        front = BlockingFrontEnd(guest, timeout_s=10)
+        front.connect(PATIENCE_S)
+        return Initiator(front)
+
+    async def create(self) -> EmulatedGuest:
+        """A guest whose name no other has had."""
+        return self.machine.create(GUESTS[next(self.names)])
+
+
+class TestEmulatedBehindARing(TestEmulated):
+    behind_a_ring = True
