@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any
 from tgtcore import SessionInfo
 
 if TYPE_CHECKING:
-    from tgtcore_xen.hba.keeper import Keeper
+    from tgtcore_xen.keeping.keeper import Keeper
     from tgtcore_xen.xenbus.states import State
 
 

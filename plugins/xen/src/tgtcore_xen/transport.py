@@ -11,10 +11,10 @@ from tgtcore_srp.memory import Memory
 from tgtcore import Host, PortalInfo, SessionInfo, Target, TargetPort, Transport
 from tgtcore_xen.guests import Guests
 from tgtcore_xen.hba.devices import Devices
-from tgtcore_xen.hba.keeper import Keeper
-from tgtcore_xen.hba.nodes import sweep
-from tgtcore_xen.hba.surroundings import Surroundings
 from tgtcore_xen.identity import PROTOCOL, own_options, target_ports
+from tgtcore_xen.keeping.keeper import Keeper
+from tgtcore_xen.keeping.nodes import sweep
+from tgtcore_xen.keeping.surroundings import Surroundings
 from tgtcore_xen.options import HbaOptions, XenOptions, XenTargetOptions
 from tgtcore_xen.platforms import make_platform
 from tgtcore_xen.show import hba_figures, session_info

@@ -6,10 +6,10 @@ from contextlib import suppress
 
 from tgtcore import Target
 from tgtcore_xen.guests import Guest
-from tgtcore_xen.hba.nodes import Nodes
-from tgtcore_xen.hba.pace import Pace
-from tgtcore_xen.hba.session import Refused, Session
-from tgtcore_xen.hba.surroundings import Surroundings
+from tgtcore_xen.keeping.nodes import Nodes
+from tgtcore_xen.keeping.pace import Pace
+from tgtcore_xen.keeping.session import Refused, Session
+from tgtcore_xen.keeping.surroundings import Surroundings
 from tgtcore_xen.options import HbaOptions
 from tgtcore_xen.xenbus import paths
 from tgtcore_xen.xenbus.observed import Observed, Ring

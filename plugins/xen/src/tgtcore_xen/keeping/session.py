@@ -12,10 +12,11 @@ from tgtcore.scsi.status import Status
 from tgtcore_xen.guests import Guest
 from tgtcore_xen.hba.connection import Connection, Limits, RingPlace
 from tgtcore_xen.hba.devices import Devices
-from tgtcore_xen.hba.journals import journal_folder, open_journal
-from tgtcore_xen.hba.surroundings import Surroundings
 from tgtcore_xen.identity import initiator_ports, own_options, target_port
+from tgtcore_xen.keeping.journals import journal_folder, open_journal
+from tgtcore_xen.keeping.surroundings import Surroundings
 from tgtcore_xen.options import HbaOptions
+from tgtcore_xen.srp.connection import SrpConnection
 from tgtcore_xen.xenbus.observed import Observed, Ring
 
 if TYPE_CHECKING:
@@ -28,7 +29,10 @@ _REPORT_LUNS = b"\xa0" + bytes(5) + _REPORT_LUNS_BYTES.to_bytes(4, "big") + byte
 _TRIES_MAX = 8
 _AGAIN_S = 0.1
 
-PROTOCOLS: dict[str, type[Connection]] = dict.fromkeys(("", "x86_64-abi", "x86_32-abi", "arm-abi"), Connection)
+PROTOCOLS: dict[str, type[Connection]] = {
+    **dict.fromkeys(("", "x86_64-abi", "x86_32-abi", "arm-abi"), Connection),
+    "srp": SrpConnection,
+}
 """What speaks with a front end, by the protocol that this names."""
 
 

@@ -1,0 +1,1 @@
+"""One virtual HBA kept as it is to be, whatever guests, tools and targets do."""
