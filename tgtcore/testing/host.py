@@ -19,7 +19,6 @@ from tgtcore.task import PENDING, State, Task
 from tgtcore.testing.initiator import forget_attentions
 from tgtcore.transport import Account
 
-
 _NUMBERS = 1 << 16
 _LOW = b"".join(number.to_bytes(4, "big") for number in range(_NUMBERS))
 _made = bytearray()

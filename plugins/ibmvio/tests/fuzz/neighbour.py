@@ -66,7 +66,7 @@ class Neighbour:
         partition.map(START, 0, PAGES * PAGE)
         assert await partition.call(Call.H_REG_CRQ, START, PAGE) in (Hcall.SUCCESS, Hcall.CLOSED)
         async with asyncio.timeout(PATIENCE_S):
-            while partition.send(INIT) is not Hcall.SUCCESS:
+            while partition.send(INIT) is not Hcall.SUCCESS:  # noqa: ASYNC110 (nothing tells when the server is there)
                 await asyncio.sleep(0)
         answer = await self._ask(LOGIN, 1)
         assert answer[0] == Opcode.LOGIN_RSP

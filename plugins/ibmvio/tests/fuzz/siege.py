@@ -27,6 +27,11 @@ FILE_BYTES = 200_000
 """What the device that answers with pieces of a file has; what is behind can't be read."""
 
 
+def _resident():
+    with open("/proc/self/statm") as sizes:
+        return int(sizes.read().split()[1]) * PAGE
+
+
 class FileDevice(SmallDevice):
     """One whose data-in stays in its file for as long as that is possible."""
 
@@ -79,6 +84,7 @@ class Siege:
         self.partitions = set()
         """Those that are there."""
         self._turn = asyncio.Lock()
+        self._administration = asyncio.Lock()
 
     def path(self, address):
         """Of the socket of an adapter."""
@@ -156,9 +162,7 @@ class Siege:
         """How much memory the process uses, and needs when it has tidied up; the neighbour waits meanwhile."""
         async with self._turn:
             self.neighbour.pause()
-            with open("/proc/self/statm") as sizes:
-                resident = int(sizes.read().split()[1]) * PAGE
-            return {"untidied": resident, **needed()}
+            return {"untidied": _resident(), **needed()}
 
     def look(self, address):
         """See what is reached."""
@@ -173,6 +177,23 @@ class Siege:
         target = self.host.target
         if lun in target.luns.mapped():
             target.unmap(lun, lambda: target.map(lun, self.host.lus[lun]))
+
+    async def unplug(self, address):
+        """Have an adapter that is not served for a moment."""
+        async with self._administration:
+            options = self.transport.options
+            others = tuple(one for one in options.portals if one.address != address)
+            await self.transport.apply_options(options.model_copy(update={"portals": others}))
+            for _ in range(3):
+                self.release()
+                await self.breathe()
+            await self.transport.apply_options(options)
+
+    def show(self):
+        """Somebody looks at what is there."""
+        assert len(self.transport.portals()) > len(HOSTILE) - 1
+        assert len(self.transport.sessions()) <= len(HOSTILE) + 1
+        assert self.transport.statistics()
 
     def release(self):
         """End what the attacked devices hold."""
