@@ -24,6 +24,8 @@ class World:
         self.rings = 100
         self.scsi_devices = set()
         """What the guest has, as the front end has added it."""
+        self.resumes = False
+        """Whether the guest connects after a suspend: it has its devices then, and does not look for new ones."""
 
     # ---- our end ----------------------------------------------------------------------------------------------------
 
@@ -63,6 +65,7 @@ class World:
             case Remove():
                 assert self.link is None, "nodes were removed under a connection"
                 self.nodes.clear()
+                self.scsi_devices.clear()
             case Connect(ring, _):
                 assert self.link is None, "connected twice"
                 self.link = Link(ring)
@@ -108,7 +111,9 @@ class World:
             self.say(State.CLOSED)
             self.scsi_devices.clear()
         elif back == 4 and front == 3:
-            self.devices(3)
+            if not self.resumes:
+                self.devices(3)
+            self.resumes = False
             self.say(State.CONNECTED)
         elif back == 7 and front == 4:
             self.devices(5)
@@ -124,7 +129,8 @@ class World:
             if path.startswith(f"{PLACE.back}/vscsi-devs/") and path.endswith("/state") and value == str(state):
                 number = int(path.split("dev-")[1].split("/")[0])
                 address = self.nodes.get(f"{PLACE.back}/vscsi-devs/dev-{number}/v-dev", "")
-                self.nodes[f"{PLACE.front}/vscsi-devs/dev-{number}/state"] = "4" if state == 3 else "6"
+                if state == 5 or address not in self.scsi_devices:
+                    self.nodes[f"{PLACE.front}/vscsi-devs/dev-{number}/state"] = "4" if state == 3 else "6"
                 (self.scsi_devices.add if state == 3 else self.scsi_devices.discard)(address)
 
     def settle(self):

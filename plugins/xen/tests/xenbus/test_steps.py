@@ -160,6 +160,15 @@ def test_a_guest_resumes_with_another_ring(same_numbers):
     assert is_served(one)
 
 
+def test_a_guest_that_migrates_finds_what_is_new():
+    one = world()
+    one.nodes.clear()
+    one.link, one.wanted, one.resumes = None, replace(OFFERED, devices={**TWO, "0:0:0:7": "web:7"}), True
+    one.settle()
+    assert (states(one), one.scsi_devices) == ((4, 4), set(one.wanted.devices))
+    assert {back for back, _ in devices(one).values()} == {State.CONNECTED}
+
+
 def test_a_front_end_crashes_and_begins_anew():
     one = world()
     one.say(State.INITIALISING)

@@ -157,7 +157,8 @@ class Keeper:
             return "refused"
         if self.session is not None:
             return "closing" if self._presence() is Presence.REMOVED else "connected"
-        return _STATES[self._presence()]
+        closed = self.observed.back is State.CLOSED and not self.observed.online
+        return "closed" if closed else _STATES[self._presence()]
 
     # ---- what is wanted -------------------------------------------------------------------------------------------------
 
@@ -229,15 +230,18 @@ class Keeper:
             self.over = not self.attached
             return
         if self._nodes is None:
-            nodes = Nodes(
-                self._around.machine.store, HbaPaths(self._around.machine.domid, guest.domid, self.options.dev)
-            )
+            around = self._around
+            place = HbaPaths(around.machine.domid, guest.domid, self.options.dev)
+            nodes = Nodes(around.machine.store, place, around.tidying)
             await nodes.watch(self._changed.set)
             self._nodes = nodes
         for _ in range(_ROUNDS_MAX):
             if not await self._round(self._nodes):
-                return
-        self._changed.set()
+                break
+        else:
+            self._changed.set()
+        if self.over:
+            await self._nodes.unwatch()
 
     async def _round(self, nodes: Nodes) -> bool:
         """Look once; whether to look again at once."""

@@ -1,5 +1,6 @@
 """The nodes of a virtual HBA in the store: read, made, written, removed."""
 
+import asyncio
 import logging
 from collections.abc import Callable, Iterable
 from contextlib import suppress
@@ -14,11 +15,15 @@ _log = logging.getLogger(__name__)
 
 
 class Nodes:
-    """Those of one virtual HBA.  Every method raises OSError when the store does not do it."""
+    """Those of one virtual HBA.  Every method raises OSError when the store does not do it.
 
-    def __init__(self, store: Store, place: HbaPaths) -> None:
+    :param tidying: see :class:`~tgtcore_xen.keeping.surroundings.Surroundings`.
+    """
+
+    def __init__(self, store: Store, place: HbaPaths, tidying: asyncio.Lock) -> None:
         self.place = place
         self._store = store
+        self._tidying = tidying
         self._watches: list[Watch] = []
 
     async def watch(self, told: Callable[[], None]) -> None:
@@ -36,14 +41,16 @@ class Nodes:
     async def read(self) -> Observed:
         """What stands there.  Of the guest's nodes only those are looked at that mean something, however many there are."""
         back, front = self.place.back, self.place.front
+        of_back = await self._values(back, paths.BACK_NODES)
+        of_front = await self._values(front, paths.FRONT_NODES)
+        # a front end tells of its devices first, and then that it is connected
         names = await self._store.list(f"{back}/{paths.DEVICES}")
         devices = {}
         for number in sorted({number for name in names if (number := paths.device_number(name)) is not None}):
             directory = paths.device(number)
             ours = await self._values(f"{back}/{directory}", (paths.V_DEV, paths.STATE))
             devices[number] = ours, await self._values(f"{front}/{directory}", (paths.STATE,))
-        ours = await self._values(back, paths.BACK_NODES)
-        return Observed.parse(self.place, ours, await self._values(front, paths.FRONT_NODES), devices)
+        return Observed.parse(self.place, of_back, of_front, devices)
 
     async def _values(self, directory: str, names: Iterable[str]) -> Values:
         return {name: await self._store.read(f"{directory}/{name}") for name in names}
@@ -53,18 +60,26 @@ class Nodes:
 
         Permissions first: what is made in a directory has those of the directory.
         """
-        await self.remove()
-        for directory in directories(self.place):
-            await self._store.make(directory.path)
-            await self._store.permit(directory.path, directory.permissions)
+        async with self._tidying:
+            await self._remove()
+            for directory in directories(self.place):
+                await self._store.make(directory.path)
+                await self._store.permit(directory.path, directory.permissions)
         for path, value in new_nodes(self.place, sg_grant):
             await self._store.write(path, value)
 
     async def remove(self) -> None:
-        """Remove everything, what was said of errors too."""
-        await self._store.remove(self.place.back)
-        await self._store.remove(self.place.front)
-        await self._store.remove(self.place.error.rpartition("/")[0])
+        """Remove everything, what was said of errors too, and what is empty then."""
+        async with self._tidying:
+            await self._remove()
+            for path in (self.place.back, self.place.front, _parent(self.place.error)):
+                parent = _parent(path)
+                if not await self._store.list(parent):
+                    await self._store.remove(parent)
+
+    async def _remove(self) -> None:
+        for path in (self.place.back, self.place.front, _parent(self.place.error)):
+            await self._store.remove(path)
 
     async def write(self, name: str, value: str) -> None:
         """Set a node of ours."""
@@ -77,6 +92,10 @@ class Nodes:
     async def say_error(self, text: str) -> None:
         """Say what is wrong where tools look for it."""
         await self._store.write(self.place.error, text)
+
+
+def _parent(path: str) -> str:
+    return path.rpartition("/")[0]
 
 
 async def sweep(store: Store, back_domid: int, is_there: Callable[[int], bool]) -> None:

@@ -1,7 +1,8 @@
 """What all virtual HBAs of the transport share."""
 
+import asyncio
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from tgtcore_srp.memory import Memory
 
@@ -17,6 +18,7 @@ class Surroundings:
 
     :param options: asks for the options in force.
     :param hbas: asks for all that there are.
+    :param tidying: held while nodes are made, or directories removed that several have.
     """
 
     host: Host
@@ -25,3 +27,4 @@ class Surroundings:
     memory: Memory
     options: Callable[[], XenOptions]
     hbas: Callable[[], Sequence[HbaOptions]]
+    tidying: asyncio.Lock = field(default_factory=asyncio.Lock)

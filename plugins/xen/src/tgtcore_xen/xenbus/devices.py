@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from itertools import count
 
 from tgtcore_xen.xenbus import paths
+from tgtcore_xen.xenbus.observed import Device
 from tgtcore_xen.xenbus.states import State
 from tgtcore_xen.xenbus.step import Case, Erase, Step, Write, state
 
@@ -19,7 +20,7 @@ def reconfigure(case: Case) -> Iterator[Step]:
     if case.wanted.devices is None:
         return
     new, old = _new_devices(case), _old_devices(case)
-    unasked = [n for n, device in case.observed.devices.items() if n not in old and device.back in _UNASKED]
+    unasked = [n for n, device in case.observed.devices.items() if n not in old and _is_unasked(device)]
     for number in unasked:
         yield _device_state(number, State.INITIALISING)
     for number, (address, name) in new.items():
@@ -28,6 +29,12 @@ def reconfigure(case: Case) -> Iterator[Step]:
         yield _device_state(number, State.CLOSING)
     if new or old or unasked:
         yield state(State.RECONFIGURING)
+
+
+def _is_unasked(device: Device) -> bool:
+    """A guest that resumes does not look at what is new; one that could not add a device has said so."""
+    unanswered = device.back is State.INITIALISED and device.front not in (State.CONNECTED, State.CLOSED)
+    return unanswered or device.back in _UNASKED
 
 
 def change(case: Case) -> Iterator[Step]:
@@ -61,10 +68,14 @@ def announce(case: Case) -> Iterator[Step]:
     yield state(State.CONNECTED)
 
 
-def promote(case: Case) -> Iterator[Step]:
-    """Say of each logical unit that was offered that the front end has it; one that it could not add stays as it is."""
+def promote(case: Case, *, silent: bool) -> Iterator[Step]:
+    """Say of each logical unit that was offered that the front end has it; one that it could not add stays as it is.
+
+    :param silent: whether that goes for those too of which it says nothing: one that it has already.
+    """
     for number, device in case.observed.devices.items():
-        if device.back is State.INITIALISED and device.front is State.CONNECTED:
+        has_it = device.front is State.CONNECTED or (silent and device.front is not State.CLOSED)
+        if device.back is State.INITIALISED and has_it:
             yield _device_state(number, State.CONNECTED)
 
 

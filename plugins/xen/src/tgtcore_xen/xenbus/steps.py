@@ -108,7 +108,7 @@ def _connected(case: Case) -> Iterator[Step]:
     if not _has_ring(case):
         yield from _connect_anew(case)
         return
-    yield from devices.promote(case)
+    yield from devices.promote(case, silent=False)
     yield from devices.sweep(case)
     yield from devices.reconfigure(case)
 
@@ -118,7 +118,7 @@ def _reconfigured(case: Case) -> Iterator[Step]:
     if not _has_ring(case):
         yield from _connect_anew(case)
         return
-    yield from devices.promote(case)
+    yield from devices.promote(case, silent=True)
     yield state(State.CONNECTED)
 
 

@@ -1,0 +1,403 @@
+"""Virtual HBAs through everything that guests, tools, targets and daemons do."""
+
+import asyncio
+import errno
+
+import pytest
+from tgtcore_xen.frontend import FrontEnd
+from tgtcore_xen.frontend.srp import SrpFrontEnd
+from tgtcore_xen.vscsiif.results import Host
+
+from tgtcore.scsi.sense import SenseKey
+from tgtcore.scsi.status import Status
+from tgtcore.testing.host import HELD, READY, content, read, write
+
+pytestmark = pytest.mark.asyncio
+LUN_0 = (0, 0, 0)
+
+
+async def works(front, address=LUN_0):
+    outcome = await asyncio.wait_for(front.execute(address, read(5000), room=5000), 10)
+    while outcome.status == Status.CHECK_CONDITION and outcome.sense[2] == SenseKey.UNIT_ATTENTION:
+        outcome = await asyncio.wait_for(front.execute(address, read(5000), room=5000), 10)
+    assert (outcome.host, outcome.status, outcome.data) == (Host.OK, Status.GOOD, content(5000))
+
+
+async def held(site, front):
+    """A command that goes on until its device releases it."""
+    pending = await front.begin(LUN_0, HELD)
+    await site.until(lambda: site.host.device(0).held)
+    return pending
+
+
+# ---- guests come and go ------------------------------------------------------------------------------------------------
+
+
+async def test_an_hba_waits_for_its_guest(site):
+    async with site("web1/0") as one:
+        assert one.shown()["state"] == "waiting for the guest"
+        guest = one.guest(paused=True)
+        await one.until(lambda: one.shown()["front_end"] == "initialising")
+        assert (one.back("state", guest), one.store(f"{guest.home}/device/vscsi/0/state")) == ("2", "1")
+        assert one.shown()["state"] == "waiting for the front end"
+        guest.unpause()
+        front = await one.connected(guest)
+        assert sorted(front.devices.values()) == [(0, 0, 0), (0, 0, 1)]
+        await works(front)
+        shown = one.shown()
+        assert (shown["state"], shown["front_end"]) == ("connected", "connected")
+        assert shown["devices"] == {"0:0:0:0": "connected / connected", "0:0:0:1": "connected / connected"}
+        (session,) = one.transport.sessions()
+        assert (session.id, session.initiator, session.address) == ("web1/0", "web1", "domain 1")
+
+
+@pytest.mark.parametrize("by", ["name", "uuid", "domid"])
+async def test_a_guest_by_each_of_its_names(site, by):
+    async with site() as one:
+        guest = one.guest()
+        await one.attach(f"{getattr(guest, by)}/0")
+        front = FrontEnd(guest)
+        await front.connect()
+        await works(front)
+
+
+async def test_nodes_are_written_when_attaching_returns(site):
+    async with site() as one:
+        guest = one.guest()
+        await one.until(lambda: True)
+        await asyncio.sleep(0.05)
+        await one.attach("web1/0", "web1/3", "gone/0")
+        assert (one.back("state", guest), one.back("state", guest, 3)) == ("2", "2")
+        assert [portal.address for portal in one.transport.portals()] == ["web1/0", "web1/3", "gone/0"]
+
+
+async def test_a_guest_that_is_destroyed_in_the_middle(site):
+    async with site("web1/0") as one:
+        front = await one.connected(guest := one.guest())
+        pending = await held(one, front)
+        guest.destroy()
+        await one.until(lambda: one.target.nexuses[0].leases.draining)
+        one.host.device(0).release()
+        await one.until(lambda: one.shown()["state"] == "waiting for the guest")
+        assert one.store(f"/local/domain/0/backend/vscsi/{guest.domid}/0/state") is None
+        assert isinstance(pending.done.exception(), ConnectionError)
+        assert list(one.journal.iterdir()) == []
+        await works(await one.connected(one.guest()))
+
+
+async def test_a_guest_that_is_suspended_and_goes_on(site):
+    async with site("web1/0") as one:
+        front = await one.connected(guest := one.guest())
+        guest.suspend()
+        guest.resume()
+        await one.until(lambda: one.shown()["sessions"] == 2 and front.queue is not None)
+        await front.until(lambda: front.state == 4)
+        await works(front)
+
+
+async def test_a_guest_that_migrates(site):
+    async with site("web1/0") as one:
+        front = await one.connected(guest := one.guest())
+        before = one.transport.sessions()[0].nexus.initiator_port
+        old = guest.domid
+        guest.migrate()
+        await one.until(lambda: one.shown()["domid"] == guest.domid and one.shown()["back_end"] == "connected")
+        await works(front)
+        assert one.transport.sessions()[0].nexus.initiator_port == before
+        assert one.store(f"/local/domain/0/backend/vscsi/{old}") is None
+
+
+async def test_a_guest_that_loads_its_driver_again(site):
+    async with site("web1/0") as one:
+        front = await one.connected(guest := one.guest())
+        await front.unload()
+        await one.until(lambda: one.back("state", guest) == "2")
+        assert one.target.nexuses == []
+        one.machine.server.write(guest.domid, f"{guest.home}/device/vscsi/0/state", b"1")
+        await works(await one.connected(guest))
+
+
+async def test_several_hbas_of_several_guests(site):
+    async with site("web1/0", "web1/1", "web2/0") as one:
+        first, second = one.guest("web1"), one.guest("web2")
+        fronts = [await one.connected(*where) for where in ((first, 0), (first, 1), (second, 0))]
+        ports = one.transport.target_ports(one.target)
+        assert len({port.relative_id for port in ports}) == 3
+        first.destroy()
+        await one.until(lambda: len(one.target.nexuses) == 1)
+        await works(fronts[2])
+
+
+# ---- logical units come and go -------------------------------------------------------------------------------------------
+
+
+async def test_logical_units_come_and_go(site):
+    async with site("web1/0") as one:
+        front = await one.connected(one.guest())
+        one.another(9)
+        await front.until(lambda: (0, 0, 9) in front.devices.values())
+        await works(front, (0, 0, 9))
+        one.target.unmap(0, lambda: None)
+        one.transport.luns_changed(one.target)
+        await front.until(lambda: (0, 0, 0) not in front.devices.values())
+        await one.until(lambda: sorted(one.shown()["devices"]) == ["0:0:0:1", "0:0:0:9"])
+        await one.until(lambda: one.shown()["back_end"] == "connected")
+        await works(front, (0, 0, 1))
+
+
+async def test_many_changes_at_once_settle(site):
+    async with site("web1/0") as one:
+        front = await one.connected(one.guest())
+        for lun in range(10, 30):
+            one.another(lun)
+            await asyncio.sleep(0)
+            if lun % 3:
+                one.target.unmap(lun, lambda: None)
+                one.transport.luns_changed(one.target)
+        wanted = {0, 1, *range(12, 30, 3)}
+        await front.until(lambda: {lun for _, _, lun in front.devices.values()} == wanted)
+
+
+# ---- detaching ---------------------------------------------------------------------------------------------------------
+
+
+async def test_a_guest_writes_back_while_it_is_detached(site):
+    async with site("web1/0") as one:
+        front = await one.connected(guest := one.guest())
+        await one.attach()
+        await works(front)
+        assert len(one.transport.sessions()) == 1, "a session goes on when its HBA is no portal any more"
+        pending = await held(one, front)
+        one.transport.ask_to_log_out(["web1/0"], 1)
+        await one.until(lambda: one.back("state", guest) in ("5", None))
+        one.host.device(0).release()
+        await one.until(lambda: not one.transport.statistics()["hbas"])
+        assert one.store(f"{guest.home}/device/vscsi/0") is None
+        assert pending.done.done()
+
+
+async def test_a_guest_that_does_not_let_go(site):
+    async with site("web1/0") as one:
+        front = await one.connected(guest := one.guest())
+        front.crash()
+        await one.attach()
+        one.transport.ask_to_log_out(["web1/0"], 1)
+        await one.until(lambda: not one.transport.statistics()["hbas"])
+        assert one.back("state", guest) is None
+
+
+async def test_a_session_that_is_removed_is_offered_anew(site):
+    async with site("web1/0") as one:
+        front = await one.connected(one.guest())
+        assert await one.transport.drop_session("web1/0") is True
+        assert await one.transport.drop_session("web1/7") is False
+        await one.until(lambda: one.transport.sessions() and one.shown()["back_end"] == "connected")
+        assert one.shown()["sessions"] == 2
+        await works(front)
+
+
+async def test_a_tool_that_closes(site):
+    async with site("web1/0") as one:
+        front = await one.connected(guest := one.guest())
+        for name, value in (("online", b"0"), ("state", b"5")):
+            one.machine.server.write(0, f"/local/domain/0/backend/vscsi/{guest.domid}/0/{name}", value)
+        await one.until(lambda: one.back("state", guest) == "6" and not one.transport.sessions())
+        assert one.shown()["state"] == "closed"
+        await one.attach()
+        await one.until(lambda: one.back("state", guest) is None)
+        await one.attach("web1/0")
+        await one.until(lambda: one.shown()["back_end"] == "connected")
+        await works(front)
+
+
+async def test_many_rounds_leave_nothing(site):
+    async with site() as one:
+        front = FrontEnd(guest := one.guest())
+        front.start()
+        await asyncio.sleep(0.02)
+        before = one.machine.in_use()
+        for _ in range(20):
+            await one.attach("web1/0")
+            await one.until(lambda: one.shown()["back_end"] == "connected")
+            await one.attach()
+            one.transport.ask_to_log_out(["web1/0"], 1)
+            keeper = one.transport._keepers["web1/0"]
+            await one.until(lambda keeper=keeper: keeper.over)
+        await one.until(lambda: one.machine.in_use()._replace(nodes=0) == before._replace(nodes=0))
+        assert guest.granted == 0
+        assert list(one.journal.iterdir()) == []
+
+
+# ---- only a delay ------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("way", ["stop", "kill"])
+async def test_a_daemon_that_comes_back_is_only_a_delay(site, way):
+    """What the guest waits for is done by the next daemon; nodes and states stay as they were."""
+    async with site("web1/0") as one:
+        front = await one.connected(guest := one.guest())
+        ring = one.store(f"{guest.home}/device/vscsi/0/ring-ref")
+        pending = await held(one, front)
+        ending = asyncio.ensure_future(getattr(one, way)())
+        await asyncio.sleep(0.02)
+        one.host.device(0).release()
+        await ending
+        assert (one.back("state", guest), front.state) == ("4", 4)
+        later = await front.begin((0, 0, 1), read(512), room=512)
+        await one.start()
+        await one.until(lambda: one.host.device(0).held)
+        one.host.device(0).release()
+        assert (await asyncio.wait_for(pending.done, 10)).status == Status.GOOD
+        assert (await asyncio.wait_for(later.done, 10)).data == content(512)
+        assert one.store(f"{guest.home}/device/vscsi/0/ring-ref") == ring
+        await works(front)
+
+
+@pytest.mark.parametrize("moment", range(12))
+async def test_a_daemon_that_is_killed_in_the_middle_of_a_handshake(site, moment):
+    async with site("web1/0") as one:
+        guest = one.guest()
+        front = FrontEnd(guest)
+        front.start()
+        for _ in range(moment * 6):
+            await asyncio.sleep(0)
+        await one.kill()
+        await one.start()
+        await front.until(lambda: front.state == 4 and len(front.devices) == 2)
+        await one.until(lambda: one.shown()["back_end"] == "connected")
+        await works(front)
+
+
+async def test_a_target_that_is_drained_is_only_a_delay(site):
+    async with site("web1/0") as one:
+        front = await one.connected(guest := one.guest())
+        one.target.drained = True
+        one.target.leases.shut()
+        one.transport.ask_to_log_out(["web1/0"], 1)
+        await works(front)
+        await one.transport.drop_session("web1/0")
+        waits = await front.begin(LUN_0, READY)
+        await one.until(lambda: one.shown()["state"] == "held")
+        assert (one.back("state", guest), front.state) == ("4", 4)
+        one.target.drained = False
+        one.target.leases.open()
+        assert (await asyncio.wait_for(waits.done, 10)).status == Status.GOOD
+
+
+async def test_a_target_that_is_removed_takes_its_hbas_along(site):
+    async with site("web1/0") as one:
+        await one.connected(guest := one.guest())
+        one.target.leases.shut()
+        one.transport.ask_to_log_out(["web1/0"], 1)
+        await one.transport.drop_target(one.target)
+        await one.until(lambda: one.back("state", guest) is None)
+        assert one.shown()["state"] == "leads nowhere"
+
+
+async def test_a_target_that_is_not_there_yet_costs_no_guest_its_disks(site):
+    async with site("web1/0") as one:
+        front = await one.connected(guest := one.guest())
+        await one.stop()
+        target, one.host.find_target = one.host.find_target, lambda name: None
+        await one.start()
+        assert (one.shown()["state"], one.back("state", guest)) == ("held", "4")
+        one.host.find_target = target
+        await works(front)
+
+
+# ---- who is refused ----------------------------------------------------------------------------------------------------
+
+
+async def test_a_guest_that_is_not_admitted(site, caplog):
+    async with site("web1/0") as one:
+        one.host.admitted = False
+        front = FrontEnd(guest := one.guest())
+        with pytest.raises(ConnectionRefusedError):
+            await front.connect()
+        await one.until(lambda: one.shown()["state"] == "refused")
+        assert one.shown()["refused"] == "target disks does not admit web1"
+        error = f"/local/domain/0/error/backend/vscsi/{guest.domid}/0/error"
+        assert one.store(error) == "target disks does not admit web1"
+        assert "virtual HBA web1/0: target disks does not admit web1" in caplog.text
+        one.host.admitted = True
+        one.transport._keepers["web1/0"].renew()
+        await one.until(lambda: one.shown()["back_end"] == "connected")
+        assert one.store(error) is None
+        await works(front)
+
+
+async def test_a_protocol_that_nobody_speaks(site):
+    async with site("web1/0") as one:
+        front = FrontEnd(one.guest())
+        front.protocol = "nvme"
+        with pytest.raises(ConnectionRefusedError):
+            await front.connect()
+        await one.until(lambda: 'speaks protocol "nvme", expected one of: x86_64-abi' in one.shown()["refused"])
+
+
+async def test_srp_on_the_ring(site):
+    async with site("web1/0") as one:
+        front = SrpFrontEnd(one.guest())
+        await front.connect()
+        await front.log_in()
+        ended = await front.execute(0, read(512), room=512)
+        assert bytes(ended.data[:512]) == content(512)
+        assert one.shown()["protocol"] == "srp"
+        one.another(9)
+        await front.until(lambda: len(front.devices) == 3)
+
+
+async def test_a_ring_that_can_not_be_mapped(site):
+    async with site("web1/0") as one:
+        one.machine.faults.map_fails = lambda domid, reference: True
+        with pytest.raises(ConnectionRefusedError):
+            await FrontEnd(one.guest()).connect()
+        await one.until(lambda: "its ring can't be used" in one.shown()["refused"])
+        assert one.target.nexuses == []
+
+
+async def test_a_guest_that_breaks_its_ring_is_cut_off_and_others_go_on(site):
+    async with site("web1/0", "web2/0") as one:
+        bad, good = await one.connected(one.guest("web1")), await one.connected(one.guest("web2"))
+        bad.queue._page.view[0:4] = (1 << 20).to_bytes(4, "little")
+        bad.queue._channel.notify()
+        await one.until(lambda: "it is cut off" in one.shown()["refused"])
+        await works(good)
+        assert len(one.target.nexuses) == 1
+
+
+async def test_a_store_that_fails_for_a_while(site):
+    async with site("web1/0") as one:
+        front = await one.connected(one.guest())
+        refused = []
+
+        def refuses(operation, path):
+            if path.startswith("/local/domain/0/backend"):
+                refused.append(path)
+                return errno.EIO
+            return 0
+
+        one.machine.faults.refuses = refuses
+        one.another(9)
+        await one.until(lambda: refused)
+        await works(front)
+        one.machine.faults.refuses = lambda operation, path: 0
+        await front.until(lambda: (0, 0, 9) in front.devices.values())
+
+
+async def test_what_was_left_of_a_guest_that_is_gone(site):
+    async with site("web1/0") as one:
+        guest = one.guest()
+        await one.connected(guest)
+        await one.kill()
+        guest.destroy()
+        assert one.back("state", guest) == "4"
+        await one.start()
+        assert one.store(f"/local/domain/0/backend/vscsi/{guest.domid}") is None
+
+
+async def test_a_written_command_is_written(site):
+    async with site("web1/0") as one:
+        front = await one.connected(one.guest())
+        outcome = await front.execute((0, 0, 1), write(9000), data_out=content(9000))
+        assert (outcome.status, one.host.device(1).written) == (Status.GOOD, content(9000))
