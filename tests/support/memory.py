@@ -24,8 +24,7 @@ class _MallInfo(ctypes.Structure):
     _fields_ = [(name, ctypes.c_size_t) for name in _FIELDS.split()]
 
 
-def needed(_: object = None) -> dict[str, int]:
-    """Tidy up, and tell how much memory this process uses then."""
+def _needed(_: object) -> dict[str, int]:
     libc = ctypes.CDLL(None)
     libc.mallinfo2.restype = _MallInfo
     gc.collect()
@@ -44,4 +43,4 @@ def needed(_: object = None) -> dict[str, int]:
 @hookimpl
 def tgt_register_admin(commands: Any) -> None:
     """Offer the verb."""
-    commands.add(VERB, needed, help="Tidy up, and show how much memory is in use then.")
+    commands.add(VERB, _needed, help="Tidy up, and show how much memory is in use then.")

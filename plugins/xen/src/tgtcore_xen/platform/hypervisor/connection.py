@@ -131,9 +131,10 @@ class StoreConnection:
                 raise BrokenMessage("an event of a watch without a token")
             self._event(seen[0], seen[1])
             return
-        answer, kind, about = self._waiting.pop(message.request, (None, None, ""))
+        answer, kind, about = self._waiting.get(message.request, (None, None, ""))
         if answer is None or message.type not in (kind, Type.ERROR):
             raise BrokenMessage(f"an answer of type {message.type} that nobody has asked for")
+        del self._waiting[message.request]
         self._under_way -= 1
         self._send_queued()
         if answer.done():  # who asked has gone away

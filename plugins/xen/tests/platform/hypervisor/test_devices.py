@@ -1,0 +1,222 @@
+"""What the kernel is asked, byte for byte, and what is made of its answers."""
+
+import asyncio
+import ctypes
+import errno
+import struct
+
+import pytest
+from tgtcore_xen.platform.contract import Copy, Piece
+from tgtcore_xen.platform.hypervisor import grants as grants_module
+from tgtcore_xen.platform.hypervisor.addresses import Held
+from tgtcore_xen.platform.hypervisor.channels import DeviceChannels
+from tgtcore_xen.platform.hypervisor.grants import DeviceGrants
+
+from .kernel import BIND, COPY, MAP, NOTIFY, UNBIND, UNMAP, FakeDevice
+
+
+class Scripted(FakeDevice):
+    """Keeps the segments that it is asked to copy, and answers as it is told."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.segments: list[list[bytes]] = []
+        self.statuses: dict[int, int] = {}
+        """By reference."""
+        self.fails_with = 0
+        self.too_many = 1 << 30
+        self.returns = 0
+
+    def answer(self, request: int, argument: bytearray) -> int:
+        if request == COPY:
+            count, _, address = struct.unpack("<IIQ", argument)
+            segments = [ctypes.string_at(address + 24 * number, 24) for number in range(count)]
+            self.segments.append(segments)
+            if count > self.too_many:
+                raise OSError(errno.EFAULT, "as the test wants")
+            for number, segment in enumerate(segments):
+                remote = 0 if segment[18] == 1 else 8
+                (reference,) = struct.unpack_from("<I", segment, remote)
+                status = struct.pack("<h", self.statuses.get(reference, 0))
+                ctypes.memmove(address + 24 * number + 20, status, 2)
+        elif self.fails_with:
+            raise OSError(self.fails_with, "as the test wants")
+        return self.returns
+
+    def map(self, index: int, length: int):
+        raise OSError(errno.EINVAL, "no such grant")
+
+
+@pytest.fixture
+def device():
+    device = Scripted()
+    yield device
+    device.close()
+
+
+@pytest.fixture
+def grants(device):
+    grants = DeviceGrants(device)
+    yield grants
+    grants.close()
+
+
+def test_a_copy_to_a_guest_byte_for_byte(device, grants) -> None:
+    memory = bytearray(b"abcdef")
+    held = Held(memory, True)
+    address = held.address
+    held.release()
+    assert grants.copy([Copy(5, True, [Piece(0x11223344, 0x0102, 2), Piece(9, 0, 4096)], memory)]) == [True]
+    ((first, second),) = device.segments
+    assert first == struct.pack("<Q", address) + bytes.fromhex("44332211 0201 0500  0200 0200 0100 0000")
+    assert second == struct.pack("<Q", address + 2) + bytes.fromhex("09000000 0000 0500  0400 0200 0100 0000")
+    ((request, argument),) = device.calls
+    assert (request, argument[:8]) == (COPY, bytes.fromhex("02000000 00000000"))
+
+
+def test_a_copy_from_a_guest_byte_for_byte(device, grants) -> None:
+    memory = bytearray(3)
+    held = Held(memory, True)
+    address = held.address
+    held.release()
+    assert grants.copy([Copy(0x7EF0, False, [Piece(7, 4093, 3)], memoryview(memory))]) == [True]
+    ((segment,),) = device.segments
+    assert segment == bytes.fromhex("07000000 fd0f f07e") + struct.pack("<Q", address) + bytes.fromhex(
+        "0300 0100 0100 0000"
+    )
+
+
+def test_a_status_belongs_to_its_copy(device, grants) -> None:
+    device.statuses = {2: -3, 6: -256}
+    batch = [Copy(1, True, [Piece(2 * n + 1, 0, 1), Piece(2 * n + 2, 0, 1)], b"ab") for n in range(4)]
+    assert grants.copy(batch) == [False, True, False, True]
+    assert len(device.calls) == 1
+    assert grants.calls == 1
+
+
+def test_when_the_kernel_stops_in_the_middle_each_is_asked_alone(device, grants) -> None:
+    device.too_many = 1
+    device.statuses = {2: -3}
+    batch = [Copy(1, True, [Piece(n, 0, 1)], b"x") for n in range(4)] + [
+        Copy(1, True, [Piece(9, 0, 1), Piece(9, 1, 1)], b"xx")
+    ]
+    assert grants.copy(batch) == [True, True, False, True, False]
+    assert [len(call) for call in device.segments] == [6, 1, 1, 1, 1, 2]
+
+
+def test_what_is_no_copy_is_not_asked_for(device, grants) -> None:
+    batch = [
+        Copy(1, True, [Piece(1, 4000, 97)], bytes(97)),  # across the end of the page
+        Copy(1, True, [Piece(1, -1, 1)], b"x"),
+        Copy(1, True, [Piece(1, 0, -1)], b"x"),
+        Copy(1, True, [Piece(1, 0, 1)], b"xy"),  # the guest has no room for it
+        Copy(1, False, [Piece(1, 0, 1)], b"x"),  # can't be written
+        Copy(1, True, [Piece(1, 0, 1)], memoryview(b"xyz")[::2]),
+        Copy(1, True, [Piece(1, 0, 1)], memoryview(b"xyz")[1:2]),
+        Copy(1, True, [Piece(1, 9, 4000), Piece(2, 0, 0), Piece(3, 4095, 4000)], b"x"),  # shorter than its pieces
+    ]
+    assert grants.copy(batch) == [False] * 6 + [True, True]
+    assert [len(call) for call in device.segments] == [2]
+
+
+def test_many_pieces_go_in_several_calls(device, grants) -> None:
+    limit = grants_module.SEGMENTS
+    pieces = [Piece(number + 1, 0, 1) for number in range(limit // 2 + 1)]
+    batch = [Copy(1, True, pieces, bytes(len(pieces))) for _ in range(3)]
+    device.statuses = {limit // 2: -3}
+    assert grants.copy([*batch, Copy(1, True, [Piece(1, 0, 1)] * (limit + 1), bytes(limit + 1))]) == [False] * 4
+    assert [len(call) for call in device.segments] == [len(pieces)] * 3
+
+
+def test_memory_is_let_go_of(grants) -> None:
+    memory = bytearray(4)
+    assert grants.copy([Copy(1, False, [Piece(1, 0, 4)], memory)]) == [True]
+    memory.clear()  # BufferError while somebody holds it
+
+
+def test_a_mapping_that_fails_leaves_nothing(device, grants) -> None:
+    with pytest.raises(OSError, match="domain 5 grants us no page by reference 77"):
+        grants.map(5, 77)
+    assert device.calls == [
+        (MAP, struct.pack("<IIQII", 1, 0, 0, 5, 77)),
+        (UNMAP, struct.pack("<QII", 0, 1, 0)),
+    ]
+
+
+@pytest.mark.asyncio
+async def test_event_channels_byte_for_byte(device) -> None:
+    channels = DeviceChannels(device, asyncio.get_running_loop())
+    told: list[int] = []
+    device.returns = 0x31
+    one = channels.bind(5, 0x1234, lambda: told.append(1))
+    device.returns = 0x32
+    other = channels.bind(6, 7, lambda: told.append(2))
+    other.notify()
+    device.arrive(struct.pack("<III", 0x32, 0x99, 0x31))
+    await asyncio.sleep(0.01)
+    assert told == [2, 1]
+    assert device.written == [struct.pack("<III", 0x32, 0x99, 0x31)], "all are unmasked with one call"
+    other.close()
+    other.close()
+    other.notify()
+    device.arrive(struct.pack("<II", 0x32, 0x31))
+    await asyncio.sleep(0.01)
+    assert told == [2, 1, 1]
+    assert device.calls == [
+        (BIND, struct.pack("<II", 5, 0x1234)),
+        (BIND, struct.pack("<II", 6, 7)),
+        (NOTIFY, struct.pack("<I", 0x32)),
+        (UNBIND, struct.pack("<I", 0x32)),
+    ]
+    one.close()
+    channels.close()
+
+
+@pytest.mark.asyncio
+async def test_one_who_fails_does_not_keep_others_from_being_told(device) -> None:
+    loop = asyncio.get_running_loop()
+    problems: list[BaseException] = []
+    loop.set_exception_handler(lambda _, context: problems.append(context["exception"]))
+    channels = DeviceChannels(device, loop)
+    told: list[int] = []
+    for port in (1, 2):
+        device.returns = port
+        channels.bind(5, port, (lambda: 1 // 0) if port == 1 else lambda: told.append(2))
+    device.arrive(struct.pack("<II", 1, 2))
+    await asyncio.sleep(0.01)
+    assert told == [2]
+    assert [type(problem) for problem in problems] == [ZeroDivisionError]
+    assert device.written == [struct.pack("<II", 1, 2)]
+    channels.close()
+
+
+@pytest.mark.asyncio
+async def test_a_channel_that_can_not_be_bound(device) -> None:
+    channels = DeviceChannels(device, asyncio.get_running_loop())
+    device.fails_with = errno.EINVAL
+    with pytest.raises(OSError, match="domain 5 offers us no event channel 8") as info:
+        channels.bind(5, 8, lambda: None)
+    assert info.value.errno == errno.EINVAL
+    channels.close()
+
+
+@pytest.mark.asyncio
+async def test_when_more_came_than_the_kernel_kept_everybody_is_told(device, monkeypatch) -> None:
+    channels = DeviceChannels(device, asyncio.get_running_loop())
+    told: list[int] = []
+    for port in (3, 4):
+        device.returns = port
+        channels.bind(5, port, lambda port=port: told.append(port))
+    reads = [OSError(errno.EFBIG, "overflow")]
+
+    def read(length: int) -> bytes:
+        FakeDevice.read(device, length)
+        raise reads.pop()
+
+    monkeypatch.setattr(device, "read", read)
+    device.arrive(b"any")
+    await asyncio.sleep(0.01)
+    assert told == [3, 4]
+    assert device.calls[-1] == (0x4505, b"")
+    assert device.written == [struct.pack("<II", 3, 4)]
+    channels.close()
