@@ -203,6 +203,34 @@ def test_a_target_that_is_removed_while_its_client_waits(site: Site) -> None:
     assert run(client, READY, "0:1:0") == b""
 
 
+def test_a_client_that_is_suspended_goes_on_with_its_session(site: Site) -> None:
+    client = site.client()
+    client.log_in()
+    data = os.urandom(16 * BLOCK)
+    run(client, transfer(0x2A, 3, 16), "0:2:0", data_out=data)
+    tags = [client.begin(transfer(0x28, 3, 16), lun("0:2:0"), room=len(data)) for _ in range(5)]
+    client.suspend()
+    assert site.shown()["state"] == "suspended"
+    answers = [client.receive() for _ in tags]
+    assert sorted(tag for tag, _ in answers) == tags
+    tag = client.begin(READY, lun("0:2:0"))
+    assert client.partition.receive(0.2) == [], "nobody listens"
+    client.resume()
+    assert client.receive()[0] == tag
+    assert run(client, transfer(0x28, 3, 16), "0:2:0", room=len(data)) == data
+
+
+def test_a_client_that_migrates_logs_in_again(site: Site) -> None:
+    client = site.client()
+    client.log_in()
+    client.begin(READY, lun("0:2:0"))
+    client.suspend()
+    client.migrate()
+    client.log_in()
+    assert run(client, READY, "0:2:0") == b""
+    assert len(site.tgtd.admin("session", "list")) == 1
+
+
 def test_a_logical_unit_comes_and_goes(site: Site) -> None:
     client = site.client()
     client.log_in()

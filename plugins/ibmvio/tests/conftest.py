@@ -88,6 +88,9 @@ class FakeAdapter(Adapter):
     def enable(self):
         return self._say("enable")
 
+    def ready_for_suspend(self):
+        return self._say("ready")
+
     def read(self, address, into):
         assert len(into) <= self.copy_bytes_max
         answer = self._say("read")

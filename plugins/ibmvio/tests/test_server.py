@@ -316,6 +316,33 @@ def test_a_client_that_is_suspended_loses_nothing(scene):
     assert tags == [2, 3]
 
 
+def test_a_client_is_suspended_when_its_commands_have_ended(scene):
+    scene.log_in()
+    scene.ask(command(HELD, 2), 0x1000)
+    scene.ask(TaskManagement(3, LUN_0, TaskManagementFunction.LOGICAL_UNIT_RESET).build(), 0x2000)
+    scene.element(SUSPEND)
+    scene.clock.advance(1)
+    assert "ready" not in scene.adapter.calls
+    scene.host.device(0).release()
+    scene.clock.advance(1)
+    assert scene.adapter.calls[-1] == "ready"
+    scene.element(RESUME)
+    assert scene.command(READY, 4).status == CHECK_CONDITION, "it hears of its reset"
+    assert scene.command(READY, 5).status == GOOD
+
+
+def test_a_client_is_suspended_when_its_datagram_is_answered(scene):
+    scene.connect()
+    scene.adapter.answers["send"] = [Hcall.DROPPED]
+    scene.ask(struct.pack(">IHHQ", 8, 0, 0, 77), format_=2)
+    scene.element(SUSPEND)
+    scene.clock.advance(0.1)
+    assert "ready" not in scene.adapter.calls
+    scene.adapter.answers["send"] = [Hcall.SUCCESS]
+    scene.clock.advance(1)
+    assert scene.adapter.calls[-1] == "ready"
+
+
 # ---- a full queue ---------------------------------------------------------------------------------------------------------
 
 

@@ -1,5 +1,7 @@
 """A daemon whose client is the guest's own driver of virtual SCSI."""
 
+import os
+import shutil
 import time
 from contextlib import ExitStack
 from pathlib import Path
@@ -43,6 +45,7 @@ luns = ["first", "second", "third"]
 devices = {{ "0:0:0" = 0, "0:0:1" = 1, "0:1:0" = 2 }}
 allow = {{ initiators = ["guest"] }}
 """
+_CONSOLE = Path(__file__).with_name("console_plugin.py")
 _LEASES_S = 5
 _SOON_S = 20
 DEVICES = ("0:0:0", "0:0:1", "0:1:0")
@@ -114,8 +117,32 @@ class VirtualDisks:
         """The memory that the transport holds for its clients."""
         return int(self.daemon.admin("stat")["transports"]["ibmvio"]["memory"]["held_bytes"])
 
+    def console(self, what: str, *more: str) -> bool:
+        """Let something happen to the guest, as ``console_plugin`` says; whether the server is ready for a suspension."""
+        return bool(self.daemon.admin("run", "console", "guest", f"what={what}", *more)["suspendable"])
+
+    def wait_until_suspendable(self) -> None:
+        """Wait until the server has said that nothing of the guest is under way."""
+        for _ in range(_SOON_S * 10):
+            if self.console("nothing"):
+                return
+            time.sleep(0.1)
+        raise AssertionError(f"it can't be suspended: {self.adapter}: {self.daemon.log[-3000:]}")
+
     def _start(self) -> Served:
-        return Served.configured(self._work, self._configuration, plugins=("ibmvio", "filters"))
+        paths = os.pathsep.join(filter(None, (str(self._installed_console()), os.environ.get("PYTHONPATH"))))
+        under = ("env", f"PYTHONPATH={paths}")
+        return Served.configured(self._work, self._configuration, under, ("ibmvio", "filters", "console"))
+
+    def _installed_console(self) -> Path:
+        """A folder in which Python finds the plugin, as if it were installed."""
+        folder = self._work / "plugins"
+        about = folder / "console-1.dist-info"
+        about.mkdir(parents=True, exist_ok=True)
+        shutil.copy(_CONSOLE, folder / "guest_console.py")
+        (about / "METADATA").write_text("Metadata-Version: 2.1\nName: console\nVersion: 1\n")
+        (about / "entry_points.txt").write_text("[tgtcore.plugins]\nconsole = guest_console\n")
+        return folder
 
     def _path(self, device: str) -> str:
         found = f"/sys/bus/scsi/devices/*:{device}/block/*"

@@ -10,6 +10,8 @@ from guest.pseries.disks import DEVICES, TARGET, VirtualDisks
 
 _LOST = "Power-on|Sense Key"
 _GAVE_UP = "error after reset"
+_LOST_ADAPTER = "Virtual adapter failed"
+_MOVED = "Re-enabling adapter"
 _FOLDER = "/mnt/d"
 
 
@@ -89,7 +91,7 @@ def test_the_server_ends_the_session_under_io(guest: Guest, disks: VirtualDisks,
         writer.wait_progress(timeout_s=100)
         (after,) = disks.daemon.admin("session", "list")
     assert after["id"] == before["id"]
-    assert guest.run("dmesg | grep 'Virtual adapter failed'").text
+    assert _LOST_ADAPTER in guest.text("dmesg")
 
 
 @pytest.mark.provokes(_LOST)
@@ -119,7 +121,7 @@ def test_the_client_waits_with_its_io_while_it_is_drained(
         disks.daemon.admin(noun, "drain", name, "--deadline", "1")
         assert disks.daemon.admin("session", "list") == []
         assert (disks.adapter["state"], disks.held_bytes) == ("takes no logins", 0)
-        guest.run("within 60 sh -c 'dmesg | grep -q \"Virtual adapter failed\"'", timeout_s=100)
+        guest.run(f"within 60 sh -c 'dmesg | grep -q \"{_LOST_ADAPTER}\"'", timeout_s=100)
         verified = writer.rounds
         guest.run("sleep 2")
         assert writer.rounds <= verified + 1, "it can't write"
@@ -127,6 +129,48 @@ def test_the_client_waits_with_its_io_while_it_is_drained(
         writer.wait_progress(timeout_s=100)
     assert disks.adapter["state"] == "connected"
     assert _GAVE_UP not in guest.text("dmesg")
+
+
+@pytest.mark.provokes(_LOST)
+def test_the_guest_migrates_under_io(guest: Guest, disks: VirtualDisks, folder: str) -> None:
+    with VerifiedWriter(guest, folder) as writer:
+        disks.console("migrate")
+        writer.wait_progress(timeout_s=100)
+    assert _MOVED in guest.text("dmesg")
+
+
+def test_the_guest_is_suspended_under_io_and_takes_no_notice(guest: Guest, disks: VirtualDisks, folder: str) -> None:
+    with VerifiedWriter(guest, folder) as writer:
+        disks.console("prepare_for_suspend")
+        disks.wait_until_suspendable()
+        assert disks.adapter["state"] == "suspended"
+        verified = writer.rounds
+        guest.run("sleep 1")
+        assert writer.rounds <= verified + 1, "its requests have to wait"
+        disks.console("resume")
+        writer.wait_progress()
+    assert _LOST_ADAPTER not in guest.text("dmesg")
+
+
+@pytest.mark.provokes(_LOST)
+def test_the_guest_is_suspended_under_io_and_goes_on_elsewhere(guest: Guest, disks: VirtualDisks, folder: str) -> None:
+    with VerifiedWriter(guest, folder) as writer:
+        disks.console("prepare_for_suspend")
+        disks.wait_until_suspendable()
+        disks.console("migrate")
+        disks.console("resume")
+        writer.wait_progress(timeout_s=100)
+    assert _MOVED in guest.text("dmesg")
+
+
+@pytest.mark.provokes(_LOST)
+def test_events_that_are_for_servers_cost_the_guest_no_io(guest: Guest, disks: VirtualDisks, folder: str) -> None:
+    """Prepare for suspend, and resume: its driver begins again."""
+    with VerifiedWriter(guest, folder) as writer:
+        for event in (9, 10):
+            disks.console("event", f"event={event}")
+            writer.wait_progress(timeout_s=100)
+    assert guest.text("dmesg").count(_LOST_ADAPTER) == 2
 
 
 def test_the_configuration_changes_under_io(guest: Guest, disks: VirtualDisks, folder: str) -> None:
@@ -143,7 +187,7 @@ def test_the_configuration_changes_under_io(guest: Guest, disks: VirtualDisks, f
         disks.daemon.admin("apply", str(disks.daemon.configuration))
         writer.wait_progress()
         assert len(disks.daemon.admin("session", "list")) == 1
-    assert "Virtual adapter failed" not in guest.text("dmesg")
+    assert _LOST_ADAPTER not in guest.text("dmesg")
 
 
 @pytest.mark.provokes(f"{_LOST}|I/O error|rejecting I/O")

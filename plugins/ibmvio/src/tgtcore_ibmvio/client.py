@@ -260,6 +260,48 @@ class VioClient:
         tag = self._next_tag()
         self.send(Format.SRP, bytes((Opcode.I_LOGOUT,)).ljust(8, b"\0") + tag.to_bytes(8, "big"), tag)
 
+    # ---- moves ----------------------------------------------------------------------------------------------------------
+
+    def suspend(self) -> None:
+        """Stop: every request gets its answer first, which is in the queue then, and none may be sent until :meth:`resume`.
+
+        :raises TimeoutError: a request does not end.
+        :raises ConnectionError: there is no server.
+        """
+        self._call(Call.PREPARE_FOR_SUSPEND)
+        until = time.monotonic() + self.timeout_s
+        while (answer := self.partition.call(Call.SUSPEND)) is Hcall.BUSY:
+            if time.monotonic() > until:
+                raise TimeoutError(f"the server is not ready for a suspension in {self.timeout_s:g} s")
+            time.sleep(0.001)
+        if answer is not Hcall.SUCCESS:
+            raise ConnectionResetError(f"the machine does not suspend: {answer.name}")
+
+    def resume(self) -> None:
+        """Go on.
+
+        :raises ConnectionError: there is no server.
+        """
+        self._call(Call.RESUME)
+
+    def migrate(self) -> None:
+        """Go to another machine and shake hands there; what was under way has no answer any more, and a new login is needed.
+
+        :raises ConnectionError: there is no server.
+        """
+        self._call(Call.MIGRATE)
+        while self._event() is not Event.MIGRATED:
+            pass
+        self._forget()
+        self._call(Call.H_ENABLE_CRQ)
+        self.partition.send(INIT)
+        self.shake_hands()
+
+    def _call(self, call: Call) -> None:
+        answer = self.partition.call(call)
+        if answer is not Hcall.SUCCESS:
+            raise ConnectionResetError(f"{call.name}: {answer.name}")
+
     # ---- the end ------------------------------------------------------------------------------------------------------
 
     def vanish(self) -> None:

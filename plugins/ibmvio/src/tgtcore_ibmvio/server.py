@@ -97,6 +97,11 @@ class AdapterServer:
         return self._channel is not None
 
     @property
+    def busy(self) -> bool:
+        """Whether a request of its client has no answer yet."""
+        return self._turn.taken or (self._channel is not None and self._channel.slots.used > 0)
+
+    @property
     def idle(self) -> bool:
         """Whether it has nothing, and wants nothing, of its adapter."""
         return self.queue.state is State.CLOSED

@@ -18,6 +18,8 @@ NONSENSE = bytes((0x80, 0x77)) + bytes(14)
 class Session:
     """The owner of a queue; its commands end when the test says so."""
 
+    busy = False
+
     def __init__(self):
         self.log = []
         self.at_once = True
@@ -360,6 +362,101 @@ def test_what_comes_while_the_partner_is_suspended_is_kept(connected, session):
     assert (connected.state, session.log) == (State.SUSPENDED, ["begin"])
     connected.element(RESUME)
     assert (connected.state, kinds(session)) == (State.CONNECTED, ["begin", "srp", "mad", "srp"])
+
+
+def test_the_platform_hears_when_nothing_is_under_way(connected, adapter, session, clock):
+    session.busy = True
+    connected.element(SUSPEND)
+    clock.advance(1)
+    assert adapter.calls == []
+    session.busy = False
+    clock.advance(1)
+    assert (connected.state, adapter.calls, clock.pending) == (State.SUSPENDED, ["ready"], 0)
+
+
+def test_an_answer_that_waits_for_room_is_under_way(connected, adapter, clock):
+    adapter.answers["send"] = [Hcall.DROPPED]
+    connected.send(PING)
+    connected.element(SUSPEND)
+    clock.advance(0.1)
+    assert "ready" not in adapter.calls
+    adapter.answers["send"] = [Hcall.SUCCESS]
+    clock.advance(0.2)
+    assert adapter.calls[-1] == "ready"
+
+
+def test_a_suspension_that_is_called_off_is_not_answered(connected, adapter, session, clock):
+    """Nor is the next one with the readiness for the first."""
+    session.busy = True
+    connected.element(SUSPEND)
+    connected.element(RESUME)
+    assert (connected.state, clock.pending) == (State.CONNECTED, 0)
+    session.busy = False
+    clock.advance(1)
+    assert adapter.calls == []
+    for element in (SUSPEND, SUSPEND):
+        connected.element(element)
+    assert adapter.calls == ["ready", "ready"]
+
+
+@pytest.mark.parametrize("event", [DEREGISTERED, MIGRATED, INIT])
+def test_a_partner_that_goes_while_it_was_to_be_suspended(connected, adapter, session, clock, event):
+    session.at_once = False
+    session.busy = True
+    connected.element(SUSPEND)
+    connected.element(event)
+    session.busy = False
+    clock.advance(0.1)
+    assert (connected.state, "ready" in adapter.calls) == (State.LEAVING, False), "its commands have not ended"
+    session.ended()
+    clock.advance(2)
+    assert adapter.calls.count("ready") == 1
+    assert connected.state is (State.CONNECTED if event is INIT else State.WAITING)
+
+
+@pytest.mark.parametrize("where", [State.SHUT, State.WAITING])
+def test_without_a_session_there_is_nothing_to_wait_for(queue, adapter, where):
+    (queue.open if where is State.WAITING else queue.shut)()
+    for element in (SUSPEND, RESUME):
+        queue.element(element)
+    assert (queue.state, adapter.calls[-1]) == (where, "ready")
+
+
+def test_a_session_that_is_being_reset_must_end_first(connected, adapter, session, clock):
+    session.at_once = False
+    connected.reset()
+    connected.element(SUSPEND)
+    clock.advance(0.1)
+    assert (connected.state, adapter.calls) == (State.RESETTING, [])
+    session.ended()
+    clock.advance(2)
+    assert (adapter.calls, clock.pending) == (["free", "register", "send"], 0), "a new queue was told of nothing"
+
+
+def test_a_platform_that_suspends_nobody_is_asked_again_if_it_wants_that(connected, adapter, clock, caplog):
+    adapter.answers["ready"] = [Hcall.LONG_BUSY_ORDER_1_S, Hcall.PARAMETER]
+    connected.element(SUSPEND)
+    clock.advance(1.1)
+    assert (connected.state, adapter.calls, clock.pending) == (State.SUSPENDED, ["ready", "ready"], 0)
+    assert "can't be suspended: PARAMETER" in caplog.text
+
+
+def test_nobody_waits_for_ever_for_a_command_that_hangs(connected, adapter, session, clock, caplog):
+    session.busy = True
+    connected.element(SUSPEND)
+    clock.advance(GIVE_UP_S + 2)
+    assert (connected.state, adapter.calls, clock.pending) == (State.SUSPENDED, [], 0)
+    assert "can't be suspended: BUSY" in caplog.text
+
+
+@pytest.mark.parametrize("end", ["close", "shut"])
+def test_a_suspended_partner_is_not_wanted_any_more(connected, adapter, session, clock, end):
+    session.busy = True
+    connected.element(SUSPEND)
+    getattr(connected, end)()
+    assert (connected.state, session.log[1]) == (State.CLOSED if end == "close" else State.SHUT, "end")
+    clock.advance(GIVE_UP_S)
+    assert ("ready" in adapter.calls, clock.pending) == (False, 0)
 
 
 def test_a_lost_element_ends_the_session(connected, adapter, session):

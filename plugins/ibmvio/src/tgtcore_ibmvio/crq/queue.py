@@ -19,6 +19,7 @@ HELD_MAX = 4096
 
 _REGISTERED = (Hcall.SUCCESS, Hcall.CLOSED)
 _WITH_SESSION = (State.CONNECTED, State.SUSPENDED)
+_ENDING = (State.LEAVING, State.RESETTING)
 _RESTING = (State.CLOSED, State.SHUT)
 _FATAL = (Event.UNKNOWN, Event.OVERRUN)
 _COMMAND, _SRP = int(Header.COMMAND), int(Format.SRP)
@@ -33,6 +34,10 @@ class Owner(Protocol):
 
     def end(self, then: Callable[[], None]) -> None:
         """The partner is lost: abort everything in silence and send nothing more; ``then`` when the last command has ended."""
+
+    @property
+    def busy(self) -> bool:
+        """Whether a request of the partner has no answer yet."""
 
     @property
     def receive(self) -> Callable[[int, int], None]:
@@ -63,6 +68,8 @@ class Queue:
         self.send = self._outbox.put
         """Send an element behind all others."""
         self._request: Retry | None = None
+        self._readiness: Retry | None = None
+        """Tells the platform that the partner may be suspended."""
         self.wanted = False
         """Whether a partner may come."""
         self._greeted = False
@@ -84,6 +91,8 @@ class Queue:
             Action.END: self._end,
             Action.RECEIVE: lambda: owner.receive(*self._current[1:]),
             Action.ANSWER_MAD: lambda: owner.answer_mad(*self._current[1:]),
+            Action.SETTLE: self._settle,
+            Action.STOP_SETTLING: self._stop_settling,
             Action.HOLD: self._hold,
             Action.RELEASE: self._release,
             Action.REMEMBER_INIT: partial(setattr, self, "_greeted", True),
@@ -185,6 +194,7 @@ class Queue:
 
     def _free(self) -> None:
         self._greeted = False
+        self._stop_settling()
         self._outbox.clear()
         self._ask(self._adapter.free, self._freed)
 
@@ -210,6 +220,25 @@ class Queue:
         self._outbox.clear()
         self._held.clear()
         self._owner.end(partial(self._happened, Event.ENDED))
+
+    def _settle(self) -> None:
+        self._stop_settling()
+        self._readiness = Retry(self._later, self._tell_readiness, self._told_readiness)
+        self._readiness.start()
+
+    def _tell_readiness(self) -> Hcall:
+        if self.state in _ENDING or self._owner.busy or self._outbox.waiting:
+            return Hcall.BUSY
+        return self._adapter.ready_for_suspend()
+
+    def _told_readiness(self, answer: Hcall) -> None:
+        if answer is not Hcall.SUCCESS:
+            _log.warning("%s: the partner can't be suspended: %s", self._name, answer.name)
+
+    def _stop_settling(self) -> None:
+        if self._readiness is not None:
+            self._readiness.cancel()
+            self._readiness = None
 
     def _hold(self) -> None:
         if len(self._held) < HELD_MAX:

@@ -19,7 +19,7 @@ class State(Enum):
     WAITING = "waiting for the partner"
     CONNECTED = "connected"
     SUSPENDED = "suspended"
-    """The partner is about to move: what it sends is kept until it is there again."""
+    """The partner is about to stop: its commands come to their end, and what it sends is kept until it goes on."""
     LEAVING = "partner gone"
     """The partner has gone or begun again, and commands have not all ended; our own queue stays."""
     RESETTING = "resetting"
@@ -68,6 +68,8 @@ class Action(Enum):
     END = "abort what is unfinished, in silence"
     RECEIVE = "take an SRP information unit"
     ANSWER_MAD = "answer a management datagram"
+    SETTLE = "tell the platform when nothing is under way any more"
+    STOP_SETTLING = "tell it no more"
     HOLD = "keep an element for later"
     RELEASE = "take what was kept"
     REMEMBER_INIT = "the partner waits for an answer to its greeting"
@@ -109,6 +111,8 @@ _DEFAULTS: dict[tuple[State, Event], Transition] = {
     **_each((_S.SHUT, _S.WAITING, _S.CONNECTED, _S.SUSPENDED), _E.PING, _A.SEND_PING_RESPONSE),
     **_each((_S.SHUT, _S.WAITING, _S.CONNECTED, _S.SUSPENDED), _E.PING_RESPONSE),
     **_each((_S.WAITING,), _E.MIGRATED, _A.ENABLE),
+    **_each((_S.SHUT, _S.WAITING, _S.LEAVING, _S.RESETTING), _E.SUSPEND, _A.SETTLE),
+    **_each((_S.SHUT, _S.WAITING, _S.CONNECTED, _S.LEAVING, _S.RESETTING), _E.RESUME, _A.STOP_SETTLING),
     **_each((_S.OPENING, _S.SHUT, _S.LEAVING), _E.INIT, _A.REMEMBER_INIT),
     **_each((_S.OPENING, _S.SHUT, _S.LEAVING), _E.PARTNER_GONE, _A.FORGET_INIT),
     **_each((_S.SHUT, _S.LEAVING), _E.MIGRATED, _A.FORGET_INIT, _A.ENABLE),
@@ -155,10 +159,11 @@ TRANSITIONS: Mapping[tuple[State, Event], Transition] = {
     (_S.CONNECTED, _E.SRP): Transition(_S.CONNECTED, (_A.RECEIVE,)),
     (_S.CONNECTED, _E.MAD): Transition(_S.CONNECTED, (_A.ANSWER_MAD,)),
     (_S.CONNECTED, _E.INIT_COMPLETE): Transition(_S.CONNECTED),  # both have greeted at the same time
-    (_S.CONNECTED, _E.SUSPEND): Transition(_S.SUSPENDED),
+    (_S.CONNECTED, _E.SUSPEND): Transition(_S.SUSPENDED, (_A.SETTLE,)),
+    (_S.SUSPENDED, _E.SUSPEND): Transition(_S.SUSPENDED, (_A.SETTLE,)),
     (_S.SUSPENDED, _E.SRP): Transition(_S.SUSPENDED, (_A.HOLD,)),
     (_S.SUSPENDED, _E.MAD): Transition(_S.SUSPENDED, (_A.HOLD,)),
-    (_S.SUSPENDED, _E.RESUME): Transition(_S.CONNECTED, (_A.RELEASE,)),
+    (_S.SUSPENDED, _E.RESUME): Transition(_S.CONNECTED, (_A.STOP_SETTLING, _A.RELEASE)),
     # it goes, and perhaps comes again before its commands have ended
     **{
         (state, event): Transition(_S.LEAVING, actions)

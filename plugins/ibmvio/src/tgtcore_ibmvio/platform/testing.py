@@ -8,6 +8,12 @@ Subclass it in a test module, and say how a platform is made and how a client pa
 
         async def attach(self, unit_address: int) -> Client:
             return MyClient(...)
+
+Where a machine can't do what a test is about, ``test_... = None`` in the class leaves it out, with the reason.  On QEMU's pSeries
+guests the partner is there from the beginning, and does not come back to the same adapter when the guest has ended; a guest
+stands still during its calls, so each element is heard at once, no queue of the server's is ever full, and nobody floods a loop.
+There the kit runs with a QEMU of tests: a real guest's driver sends what it likes, and what it does is tested by
+``tests/guest/pseries``.
 """
 
 import asyncio
@@ -31,6 +37,8 @@ PATIENCE_S = 20.0
 _FAILED = TransportEvent.PARTNER_FAILED.element
 _DEREGISTERED = TransportEvent.PARTNER_DEREGISTERED.element
 _MIGRATED = TransportEvent.MIGRATED.element
+_SUSPEND = TransportEvent.PREPARE_FOR_SUSPEND.element
+_RESUME = TransportEvent.RESUME.element
 
 
 class Client(Protocol):
@@ -75,6 +83,15 @@ class Client(Protocol):
 
     async def enable(self) -> Hcall:
         """Use the queue again after that."""
+
+    async def prepare_for_suspend(self) -> None:
+        """Have the server told that it is going to be suspended."""
+
+    async def is_suspendable(self) -> bool:
+        """Whether the server has said that it may be."""
+
+    async def resume(self) -> None:
+        """Have the server told that it goes on."""
 
     def fail(self) -> None:
         """End without a word."""
@@ -312,6 +329,29 @@ class PlatformConformance:
         assert rig.adapter.send(numbered(3)) is Hcall.SUCCESS
         assert rig.until_heard(3)[-1] == numbered(2)
         assert rig.run(client.receive()) == numbered(3)
+
+    def test_a_client_that_is_suspended(self, rig: Rig, client: Client) -> None:
+        """The server is asked whether it is ready for that, each time anew, and nobody is lost."""
+        assert rig.adapter.ready_for_suspend() is Hcall.PARAMETER
+        for round_ in range(2):
+            assert client.send(numbered(round_)) is Hcall.SUCCESS
+            rig.run(client.prepare_for_suspend())
+            assert rig.until_heard(3 * round_ + 2)[-2:] == [numbered(round_), _SUSPEND]
+            assert not rig.run(client.is_suspendable())
+            assert rig.adapter.ready_for_suspend() is Hcall.SUCCESS
+            assert rig.run(client.is_suspendable())
+            rig.run(client.resume())
+            assert rig.until_heard(3 * round_ + 3)[-1] == _RESUME
+            assert rig.adapter.ready_for_suspend() is Hcall.PARAMETER
+
+    def test_a_server_that_comes_when_a_client_is_going_to_be_suspended(self, rig: Rig, client: Client) -> None:
+        """It was not told, and so it is not ready."""
+        rig.run(client.prepare_for_suspend())
+        assert rig.until_heard(1) == [_SUSPEND]
+        rig.adapter.free()
+        rig.adapter.register(Recorder())
+        assert rig.adapter.ready_for_suspend() is Hcall.PARAMETER
+        assert not rig.run(client.is_suspendable())
 
     def test_a_client_that_floods_does_not_stop_the_loop(self, rig: Rig, client: Client) -> None:
         """What else the loop has to do gets its turn, and every element is heard."""

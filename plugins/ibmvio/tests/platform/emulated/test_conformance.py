@@ -62,6 +62,15 @@ class EmulatedClient:
     async def enable(self) -> Hcall:
         return await self.partition.call(Call.H_ENABLE_CRQ)
 
+    async def prepare_for_suspend(self) -> None:
+        assert await self.partition.call(Call.PREPARE_FOR_SUSPEND) is Hcall.SUCCESS
+
+    async def is_suspendable(self) -> bool:
+        return await self.partition.call(Call.SUSPEND) is Hcall.SUCCESS
+
+    async def resume(self) -> None:
+        assert await self.partition.call(Call.RESUME) is Hcall.SUCCESS
+
     def fail(self) -> None:
         self.partition.close()
 

@@ -85,11 +85,19 @@ async def test_nothing_goes_either_way_after_a_migration(bench: Any) -> None:
 @pytest.mark.asyncio
 async def test_a_partition_is_suspended_and_goes_on(bench: Any) -> None:
     client = await bench.attach()
+    assert await client.call(Call.SUSPEND) is Hcall.PARAMETER
     assert await client.call(Call.PREPARE_FOR_SUSPEND) is Hcall.SUCCESS
+    assert await client.call(Call.SUSPEND) is Hcall.BUSY
+    assert bench.adapter.ready_for_suspend() is Hcall.SUCCESS
+    assert await client.call(Call.SUSPEND) is Hcall.SUCCESS
     assert await client.call(Call.RESUME) is Hcall.SUCCESS
     assert bench.heard.elements == [SUSPEND, RESUME]
     bench.adapter.free()
-    assert await client.call(Call.RESUME) is Hcall.CLOSED
+    for call in (Call.PREPARE_FOR_SUSPEND, Call.SUSPEND, Call.RESUME):
+        assert await client.call(call) is Hcall.CLOSED
+    client.close()
+    await bench.until(lambda: bench.adapter.partner is None, "the end of the attachment")
+    assert bench.adapter.ready_for_suspend() is Hcall.PARAMETER
 
 
 @pytest.mark.asyncio

@@ -56,6 +56,7 @@ class Offender:
             raise
         self._fds: list[int] = []
         self._memory: Any = None
+        self._start = 0
 
     def act(self) -> bool:
         """Do something; False: that was the end."""
@@ -76,8 +77,8 @@ class Offender:
         return True
 
     def _hello(self) -> bytes:
-        start = self._dice.choice((0, PAGE, 1 << 40))
-        good = Hello(self._dice.randrange(1, 70000), "offender", MEMORY_BYTES, start, MEMORY_BYTES).packet()
+        self._start = self._dice.choice((0, PAGE, 1 << 40))
+        good = Hello(self._dice.randrange(1, 70000), "offender", MEMORY_BYTES, self._start, MEMORY_BYTES).packet()
         return good if self._dice.random() < 0.8 else self._bent(good)
 
     def _call(self) -> bytes:
@@ -102,6 +103,8 @@ class Offender:
             table = WELCOME.unpack(packet)[7]
             entries = struct.pack("<16Q", *(page * PAGE | 3 for page in range(16)))
             os.pwrite(self._memory, entries, table)
+            if self._dice.random() < 0.8:  # without a queue nothing is heard of it
+                self._link.send(CALL.pack(Call.H_REG_CRQ, 0, self._start, PAGE))
         return True
 
     def _scribble(self) -> bool:

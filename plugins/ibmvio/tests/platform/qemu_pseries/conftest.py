@@ -1,6 +1,7 @@
 """A QEMU for tests: its debugger's stub on a socket, its virtual SCSI, and a guest that calls when the test says so."""
 
 import asyncio
+import os
 import re
 import struct
 from contextlib import asynccontextmanager
@@ -45,9 +46,10 @@ class Qemu:
     """QEMU's own part, as much as is relied on."""
 
     unit_address = UNIT
-    queue_slots = QUEUE_BYTES // 16
 
-    def __init__(self, path, ram, memory_bytes=RAM_BYTES):
+    def __init__(self, path, ram, memory_bytes=RAM_BYTES, queue_bytes=QUEUE_BYTES):
+        self.queue_bytes = queue_bytes
+        self.queue_slots = queue_bytes // 16
         self.path = path
         self.ram = ram
         self.memory_bytes = memory_bytes
@@ -100,7 +102,7 @@ class Qemu:
     async def register(self):
         """Do what a client does to begin."""
         await self.map(QUEUE_ADDRESS, QUEUE_REAL)
-        result = await self.call(Opcode.REG_CRQ, QUEUE_ADDRESS, QUEUE_BYTES)
+        result = await self.call(Opcode.REG_CRQ, QUEUE_ADDRESS, self.queue_bytes)
         await self.call(Opcode.VIO_SIGNAL, 1)
         return result
 
@@ -153,7 +155,7 @@ class Qemu:
         at = self.queue + self.next_slot * 16
         if self.ram[at] == 0:
             self.ram[at : at + 16] = b"\xc0\x02".ljust(16, b"\0")
-            self.next_slot = (self.next_slot + 1) % (QUEUE_BYTES // 16)
+            self.next_slot = (self.next_slot + 1) % self.queue_slots
             self.interrupts += self.interrupts_wanted
         return SUCCESS
 
@@ -248,6 +250,23 @@ class Qemu:
     }
 
 
+class GuestWithQemu(QemuPseries):
+    """The platform, and the QEMU behind it, on a loop that does not run yet."""
+
+    def __init__(self, options, loop, queue_bytes):
+        super().__init__(options, loop)
+        self._memory_of_qemu = GuestMemory(options.ram)
+        ram = self._memory_of_qemu.view
+        self.qemu = Qemu(options.gdb, ram, len(ram), queue_bytes)
+        self._listening = self.qemu.listening()
+        loop.run_until_complete(self._listening.__aenter__())
+
+    async def close(self):
+        await super().close()
+        await self._listening.__aexit__(None, None, None)
+        self._memory_of_qemu.close()
+
+
 class Listener:
     def __init__(self):
         self.elements = []
@@ -277,6 +296,17 @@ def options(tmp_path, kernel_file):
     (tmp_path / "ram").write_bytes(ram)
     kernel_file()
     return QemuPseriesOptions(gdb=tmp_path / "gdb", ram=tmp_path / "ram", kernel=tmp_path / "kernel")
+
+
+@pytest.fixture
+def guest_with_qemu(options):
+    """Makes the platform of a guest with more memory, and whose queue has as many bytes as is said."""
+
+    def made(loop, ram_bytes, queue_bytes):
+        os.truncate(options.ram, ram_bytes)
+        return GuestWithQemu(options, loop, queue_bytes)
+
+    return made
 
 
 @pytest.fixture

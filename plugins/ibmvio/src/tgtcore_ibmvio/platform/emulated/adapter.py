@@ -100,6 +100,10 @@ class EmulatedAdapter(Adapter):
         """H_ENABLE_CRQ; it is the client partition that migrates, so a queue of the server's is always enabled."""
         return Hcall.PARAMETER if self._listener is None else Hcall.SUCCESS
 
+    def ready_for_suspend(self) -> Hcall:
+        """H_VIOCTL, READY_FOR_SUSPEND; PARAMETER: nobody has said that it is going to be suspended."""
+        return Hcall.PARAMETER if self.connection is None else self.connection.queues.ready_for_suspend()
+
     # ---- the client's memory ----------------------------------------------------------------------------------------------
 
     def read(self, address: int, into: memoryview) -> Hcall:

@@ -23,6 +23,7 @@ _CALLS: dict[int, Callable[[QueuePair, int, int], Hcall]] = {
     Call.H_ENABLE_CRQ: lambda pair, _, __: pair.enable(),
     Call.MIGRATE: lambda pair, _, __: pair.migrate(),
     Call.PREPARE_FOR_SUSPEND: lambda pair, _, __: pair.prepare_for_suspend(),
+    Call.SUSPEND: lambda pair, _, __: pair.suspend(),
     Call.RESUME: lambda pair, _, __: pair.resume(),
 }
 

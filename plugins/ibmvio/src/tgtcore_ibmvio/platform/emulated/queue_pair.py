@@ -55,6 +55,8 @@ class QueuePair:
         """The listener, while the client has a queue: without one it can't send."""
         self._outgoing: Outgoing | None = None
         self._frozen = False
+        self._suspension: Hcall = Hcall.PARAMETER
+        """What a client hears that is going to be suspended: whether the server is ready for that."""
         self._turn: asyncio.Handle | None = None
         self._hears = False
         """Whether the server hears elements at this moment."""
@@ -72,6 +74,7 @@ class QueuePair:
         """The server has a queue from now on; what is in it is from before."""
         self._incoming.discard()
         self._listener = listener
+        self._suspension = Hcall.PARAMETER
         self._show()
 
     def shut(self) -> None:
@@ -80,6 +83,12 @@ class QueuePair:
         self._show()
         self._incoming.discard()
         self._tell_client(TransportEvent.PARTNER_DEREGISTERED)
+
+    def ready_for_suspend(self) -> Hcall:
+        """The server is ready for what it was told of."""
+        if self._suspension is not Hcall.PARAMETER:
+            self._suspension = Hcall.SUCCESS
+        return self._suspension
 
     def send(self, element: bytes) -> Hcall:
         """Put an element into the client's queue; while the server hears elements, the client is woken for several at once."""
@@ -222,10 +231,16 @@ class QueuePair:
 
     def prepare_for_suspend(self) -> Hcall:
         """The partition is about to be suspended: the server is told."""
+        self._suspension = Hcall.BUSY
         return self._tell_server(TransportEvent.PREPARE_FOR_SUSPEND)
+
+    def suspend(self) -> Hcall:
+        """The partition stops now, if the server is ready for that."""
+        return Hcall.CLOSED if self._listener is None else self._suspension
 
     def resume(self) -> Hcall:
         """The partition goes on: the server is told."""
+        self._suspension = Hcall.PARAMETER
         return self._tell_server(TransportEvent.RESUME)
 
     def _thaw(self) -> None:

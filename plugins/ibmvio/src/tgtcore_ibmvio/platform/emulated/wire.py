@@ -59,9 +59,14 @@ class Call(IntEnum):
     MIGRATE = 0xF001
     """Go to another machine: both sides hear of it, and nothing goes either way before H_ENABLE_CRQ.  CLOSED: one has no queue."""
     PREPARE_FOR_SUSPEND = 0xF002
-    """Have the server told that the partition is about to be suspended.  CLOSED: it has no queue."""
+    """Have the server told that the partition is about to be suspended, and wait with SUSPEND for it.  CLOSED: it has no queue."""
     RESUME = 0xF003
-    """Have the server told that the partition goes on.  CLOSED: it has no queue."""
+    """Have the server told that the partition goes on, suspended or not.  CLOSED: it has no queue."""
+    SUSPEND = 0xF004
+    """Be suspended: SUCCESS: every request has its answer, and the server leaves the partition alone until RESUME.
+
+    BUSY: it is not ready yet, ask again; PARAMETER: it was not told, by PREPARE_FOR_SUSPEND; CLOSED: it has no queue.
+    """
 
 
 class Refused(Exception):

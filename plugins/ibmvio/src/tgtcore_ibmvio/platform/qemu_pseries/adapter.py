@@ -45,8 +45,12 @@ class QemuAdapter(Adapter):
         return self._client.put(element)
 
     def enable(self) -> Hcall:
-        """Nobody migrates."""
-        return Hcall.SUCCESS
+        """It is the guest that migrates, so a queue of the server's is always enabled."""
+        return Hcall.PARAMETER if self._client.listener is None else Hcall.SUCCESS
+
+    def ready_for_suspend(self) -> Hcall:
+        """Whoever has said that the guest is going to be suspended may suspend it."""
+        return self._client.ready_for_suspend()
 
     def read(self, address: int, into: memoryview) -> Hcall:
         """Copy from the guest's memory."""

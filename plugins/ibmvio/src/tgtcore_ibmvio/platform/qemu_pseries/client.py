@@ -32,6 +32,11 @@ class Client:
         self._orphaned = self.queue is not None
         self.listener: Listener | None = None
         """The server's end; None: it has no queue."""
+        self.suspendable = False
+        """Whether the server is ready for the suspension that it was told of."""
+        self._told_of_suspension = False
+        self._frozen = False
+        """Whether the guest has moved, and has not enabled its queue since."""
         self._wake = wake
 
     # ---- calls of the guest ----------------------------------------------------------------------------------------------
@@ -41,6 +46,7 @@ class Client:
         if self.queue is not None:
             # It was reset without a word.
             self._lose_queue(TransportEvent.PARTNER_FAILED)
+        self._frozen = False
         self._head[QUEUE] = array("Q", (address, length, 0, 0))
         self.queue = ClientQueue(self.window, self._head[QUEUE])
         self._orphaned = False
@@ -54,9 +60,16 @@ class Client:
 
     def send(self, high: int, low: int) -> Hcall:
         """H_SEND_CRQ: the server gets the element at once."""
-        if self.listener is None or self.queue is None:
+        if self.listener is None or self.queue is None or self._frozen:
             return Hcall.CLOSED
         self._tell(high.to_bytes(8, "big") + low.to_bytes(8, "big"))
+        return Hcall.SUCCESS
+
+    def enable(self) -> Hcall:
+        """H_ENABLE_CRQ, to which QEMU says SUCCESS: elements go both ways again."""
+        if self.queue is None:
+            return Hcall.PARAMETER
+        self._frozen = False
         return Hcall.SUCCESS
 
     def signal(self, mode: int) -> None:
@@ -74,6 +87,7 @@ class Client:
     def serve(self, listener: Listener) -> Hcall:
         """The server has a queue now."""
         self.listener = listener
+        self._told_of_suspension = self.suspendable = False
         if self._orphaned:
             # Its last server has ended without a word.
             self._orphaned = False
@@ -82,7 +96,7 @@ class Client:
 
     def put(self, element: bytes) -> Hcall:
         """An element for the guest."""
-        if self.queue is None:
+        if self.queue is None or self._frozen:
             return Hcall.CLOSED
         if not self.queue.put(element):
             return Hcall.DROPPED
@@ -94,6 +108,34 @@ class Client:
         if self.queue is not None:
             self.queue.put_event(event.element)
             self._announce()
+
+    def ready_for_suspend(self) -> Hcall:
+        """H_VIOCTL, READY_FOR_SUSPEND."""
+        if not self._told_of_suspension:
+            return Hcall.PARAMETER
+        self.suspendable = True
+        return Hcall.SUCCESS
+
+    # ---- what a management console does ----------------------------------------------------------------------------------
+
+    def migrate(self) -> Hcall:
+        """Have both sides believe that the guest is on another machine now; CLOSED: one has no queue."""
+        if self.queue is None or self.listener is None or self._frozen:
+            return Hcall.CLOSED
+        self.put_event(TransportEvent.MIGRATED)
+        self._frozen = True
+        self._tell(TransportEvent.MIGRATED.element)
+        return Hcall.SUCCESS
+
+    def prepare_for_suspend(self) -> None:
+        """Have the server told that the guest is about to be suspended; it may be as soon as it is :attr:`suspendable`."""
+        self._told_of_suspension, self.suspendable = True, False
+        self._tell(TransportEvent.PREPARE_FOR_SUSPEND.element)
+
+    def resume(self) -> None:
+        """Have the server told that the guest goes on."""
+        self._told_of_suspension = self.suspendable = False
+        self._tell(TransportEvent.RESUME.element)
 
     @property
     def due(self) -> ClientQueue | None:
@@ -119,6 +161,7 @@ class Client:
 
     def _lose_queue(self, event: TransportEvent) -> None:
         self.queue = None
+        self._frozen = False
         self._head[QUEUE] = array("Q", bytes(32))
         self._tell(event.element)
 

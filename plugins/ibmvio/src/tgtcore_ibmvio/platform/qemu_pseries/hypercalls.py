@@ -19,6 +19,7 @@ class Opcode(IntEnum):
     SEND_CRQ = 0x108
     STUFF_TCE = 0x138
     PUT_TCE_INDIRECT = 0x13C
+    ENABLE_CRQ = 0x2B0
 
 
 class Order(Enum):
@@ -50,5 +51,6 @@ CALLS: dict[int, Call] = {
     Opcode.VIO_SIGNAL: Call(Order.BEFORE_QEMU, 1, Client.signal),
     Opcode.REG_CRQ: Call(Order.AFTER_QEMU, 2, Client.register),
     Opcode.FREE_CRQ: Call(Order.AFTER_QEMU, 0, Client.free),
+    Opcode.ENABLE_CRQ: Call(Order.AFTER_QEMU, 0, Client.enable),
     Opcode.SEND_CRQ: Call(Order.INSTEAD_OF_QEMU, 2, Client.send),
 }

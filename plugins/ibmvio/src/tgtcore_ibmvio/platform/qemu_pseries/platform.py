@@ -32,7 +32,8 @@ class QemuPseries(Platform):
         super().__init__(options, loop)
         self._lock = asyncio.Lock()
         self._memory: GuestMemory | None = None
-        self._machine: Machine | None = None
+        self.machine: Machine | None = None
+        """The guest as it is seen from here, once there is an adapter: a management console would find it here."""
         self._opened: set[int] = set()
 
     async def open(self, unit_address: int) -> Adapter:
@@ -53,7 +54,7 @@ class QemuPseries(Platform):
 
     async def close(self) -> None:
         """Let the guest run by itself."""
-        machine, self._machine = self._machine, None
+        machine, self.machine = self.machine, None
         memory, self._memory = self._memory, None
         if machine is not None:
             await machine.leave()
@@ -62,12 +63,12 @@ class QemuPseries(Platform):
 
     async def _attached(self) -> Machine:
         async with self._lock:
-            if self._machine is None:
+            if self.machine is None:
                 memory = GuestMemory(self.options.ram)
                 try:
-                    self._machine = await attach(self.options, memory, self.loop)
+                    self.machine = await attach(self.options, memory, self.loop)
                 except BaseException:
                     memory.close()
                     raise
                 self._memory = memory
-            return self._machine
+            return self.machine
