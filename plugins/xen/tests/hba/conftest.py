@@ -129,7 +129,8 @@ class Front:
         rqid: int, cdb: bytes, segments: Sequence[Segment] = (), *, out: bool = False, lun: int = 0, **more: Any
     ) -> Request:
         direction = Direction.NONE if not segments else Direction.TO_DEVICE if out else Direction.FROM_DEVICE
-        return Request(rqid, Act.COMMAND, 0, 0, lun, cdb.ljust(16, b"\0"), direction, 0, segments, **more)
+        length = sum(length for _, _, length in segments)
+        return Request(rqid, Act.COMMAND, 0, 0, lun, cdb.ljust(16, b"\0"), direction, 0, segments, length, **more)
 
     @staticmethod
     def abort(rqid: int, other: int, lun: int = 0) -> Request:

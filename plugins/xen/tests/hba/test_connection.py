@@ -115,6 +115,19 @@ def test_nobody_is_told_of_a_break_when_it_is_closed(bench: "Bench") -> None:
     bench.end()
 
 
+def test_what_ends_after_a_break_has_no_answer(bench: "Bench") -> None:
+    bench.device().hangs = True
+    segments = bench.front.segments(512)
+    assert bench.ask(bench.front.command(1, write(512), segments, out=True)) == []
+    bench.connection.commands._failed("as the test wants")
+    bench.device().release()
+    bench.loop.run()
+    assert bench.broken == ["as the test wants"]
+    assert bench.front.take() == []
+    assert bench.memory.data_bytes == 512
+    bench.end()
+
+
 def test_other_devices(bench: "Bench") -> None:
     front = bench.front
 
