@@ -1,0 +1,199 @@
+"""Xen's virtual SCSI as a daemon serves it by its configuration: what guests meet, and what an administrator does."""
+
+import os
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import xen_lab
+from oracle.harsh_stores import environment
+from support.process import Tgtd
+
+from tgtcore.scsi.status import Status
+
+CONFIG = """
+plugins = ["xenlab", "disk", "file"]
+[daemon]
+socket = "tgtd.socket"
+state_directory = "state"
+drain_s = 1
+[transports.xen]
+isolation = "none"
+portals = [{ address = "web1/0" }]
+platform = "emulated"
+emulated = { machine = "lab" }
+journal = "JOURNAL"
+close_s = 1
+[logical_units.root]
+device_type = "disk"
+store = { type = "file", path = "root.img", create = true, size = "1M" }
+[logical_units.data]
+device_type = "disk"
+store = { type = "memory", size = "2M" }
+[targets.web1]
+transport = "xen"
+luns = ["root", "data"]
+allow = { initiators = ["web1", "web2"] }
+"""
+READY, CAPACITY, SYNCHRONIZE = bytes(6), b"\x25" + bytes(9), b"\x35" + bytes(9)
+BLOCK = 512
+
+
+class Site:
+    """A daemon and its guests."""
+
+    def __init__(self, folder: Path, isolation: str) -> None:
+        self.folder = folder
+        user = '"process"\nuser = "root"' if isolation == "process" and os.geteuid() == 0 else f'"{isolation}"'
+        text = CONFIG.replace("JOURNAL", str(folder / "journal")).replace('"none"', user, 1)
+        (folder / "tgtd.toml").write_text(text)
+        env = environment(folder, {xen_lab.NAME: xen_lab.__name__})
+        self.tgtd = Tgtd("--config", folder / "tgtd.toml", "--json", cwd=folder, env=env)
+        try:
+            self.until((folder / xen_lab.SOCKET).exists)
+            self.lab = xen_lab.Lab(folder)
+        except BaseException:
+            with self.tgtd:
+                raise
+
+    def stop(self) -> None:
+        """Stop it in an orderly way."""
+        self.lab.close()
+        with self.tgtd:
+            assert self.tgtd.stop() == 0, self.tgtd.log
+
+    def shown(self, hba: str = "web1/0") -> Any:
+        """What ``tgtadm xen show`` tells of a virtual HBA."""
+        return self.tgtd.admin("xen", "show")[hba]
+
+    def until(self, true: Callable[[], Any]) -> None:
+        """Wait until something is true."""
+        until = time.monotonic() + 10
+        while not true():
+            assert time.monotonic() < until, self.tgtd.log
+            time.sleep(0.02)
+
+    def run(self, lun: int, cdb: bytes, data: bytes = b"", room: int = 0, guest: str = "web1") -> bytes:
+        """Data of a command, which is repeated until all unit attentions are told."""
+        while True:
+            host, status, got, sense = self.lab(
+                "execute", name=guest, lun=lun, cdb=cdb.hex(), data=data.hex(), room=room
+            )
+            if status == Status.CHECK_CONDITION and bytes.fromhex(sense)[2] == 6:
+                continue
+            assert (host, status) == (0, Status.GOOD), (host, status, sense)
+            return bytes.fromhex(got)
+
+
+@pytest.fixture(scope="module", params=["none", pytest.param("process", marks=pytest.mark.slow)])
+def served(tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureRequest) -> Iterator[Site]:
+    """One daemon for all tests: it takes most of their time to start."""
+    site = Site(tmp_path_factory.mktemp("site"), request.param)
+    yield site
+    site.stop()
+
+
+@pytest.fixture
+def site(served: Site) -> Iterator[Site]:
+    """With the guest web1, which has found its devices; at the end it is destroyed, and nothing may be in use."""
+    served.lab("create", name="web1")
+    served.lab("connect", name="web1")
+    served.until(lambda: served.shown()["back_end"] == "connected")
+    yield served
+    served.lab("destroy", name="web1")
+    served.until(lambda: served.shown()["state"] == "waiting for the guest")
+    served.until(lambda: served.lab("in_use") == [0, 0])
+
+
+def transfer(opcode: int, block: int, blocks: int) -> bytes:
+    return bytes((opcode, 0)) + block.to_bytes(4, "big") + b"\0" + blocks.to_bytes(2, "big") + b"\0"
+
+
+def test_a_guest_finds_its_devices_and_uses_them(site: Site) -> None:
+    assert site.lab("devices", name="web1") == [0, 1]
+    for lun, size in ((0, 1 << 20), (1, 2 << 20)):
+        capacity = site.run(lun, CAPACITY, room=8)
+        assert int.from_bytes(capacity[:4], "big") == size // BLOCK - 1
+        for blocks in (1, 8, 300):
+            data = os.urandom(blocks * BLOCK)
+            site.run(lun, transfer(0x2A, 7, blocks), data)
+            assert site.run(lun, transfer(0x28, 7, blocks), room=len(data)) == data
+    shown = site.shown()
+    assert (shown["state"], shown["guest"], shown["target"]) == ("connected", "web1", "web1")
+    assert shown["devices"] == {"0:0:0:0": "connected / connected", "0:0:0:1": "connected / connected"}
+    (session,) = site.tgtd.admin("session", "list")
+    assert (session["id"], session["initiator"], session["portal"]) == ("web1/0", "web1", "web1/0")
+
+
+def test_logical_units_come_and_go_and_grow(site: Site) -> None:
+    site.tgtd.admin("lun", "remove", "web1", "1")
+    site.until(lambda: site.lab("devices", name="web1") == [0])
+    site.tgtd.admin("lun", "add", "web1", "5", "data")
+    site.until(lambda: site.lab("devices", name="web1") == [0, 5])
+    assert site.run(5, READY) == b""
+    site.tgtd.admin("lun", "remove", "web1", "5")
+    site.tgtd.admin("lun", "add", "web1", "1", "data")
+    site.until(lambda: site.lab("devices", name="web1") == [0, 1])
+
+
+def test_attach_and_detach(site: Site) -> None:
+    domid = site.lab("create", name="web2")
+    attached = site.tgtd.admin("xen", "attach", "hba=web2/1", "target=web1")
+    assert attached == {"hba": "web2/1", "domid": domid, "state": "waiting for the front end"}
+    assert site.lab("read", path=f"/local/domain/{domid}/device/vscsi/1/state") == "1"
+    site.lab("connect", name="web2", number=1)
+    assert site.run(0, READY, guest="web2") == b""
+    again = site.tgtd.admin("xen", "attach", "hba=web2/1")
+    assert again["state"] == "connected", "whoever is connected stays"
+    site.tgtd.admin("xen", "attach", "hba=web2/1", "target=other", status=2)
+    assert [portal["address"] for portal in site.tgtd.admin("portal", "list")] == ["web1/0", "web2/1"]
+    assert "web2/1" in site.tgtd.admin("save", "-")["configuration"]
+    assert site.tgtd.admin("xen", "detach", "hba=web2/1") == {"hba": "web2/1", "state": "detached"}
+    assert site.lab("read", path=f"/local/domain/{domid}/device/vscsi/1/state") is None
+    assert list(site.tgtd.admin("xen", "show")) == ["web1/0"]
+    site.tgtd.admin("xen", "detach", "hba=web2/1", status=4)
+    site.lab("destroy", name="web2")
+
+
+def test_attach_tells_by_its_status_when_the_guest_is_not_there(site: Site) -> None:
+    failed = site.tgtd.admin("xen", "attach", "hba=gone/0", "target=web1", status=4)
+    assert failed["error"]["message"] == "there is no guest gone; virtual HBA gone/0 waits for it"
+    assert site.shown("gone/0")["state"] == "waiting for the guest"
+    site.tgtd.admin("xen", "detach", "hba=gone/0")
+    failed = site.tgtd.admin("xen", "attach", "hba=gone", status=2)
+    assert "expected GUEST/DEV" in failed["error"]["message"]
+
+
+def test_a_session_that_is_removed_comes_again(site: Site) -> None:
+    site.tgtd.admin("session", "remove", "web1/0", "--transport", "xen")
+    site.until(lambda: site.shown()["sessions"] >= 2 and site.shown()["back_end"] == "connected")
+    site.until(lambda: site.lab("devices", name="web1") == [0, 1])
+    assert site.run(1, READY) == b""
+
+
+@pytest.mark.parametrize("what", [("target", "web1"), ("transport", "xen")])
+def test_who_is_drained_waits(site: Site, what: tuple[str, str]) -> None:
+    """To the guest it is a delay: no state changes, and the command that it sends meanwhile is done afterwards."""
+    kind, name = what
+    data = os.urandom(8 * BLOCK)
+    site.tgtd.admin(kind, "drain", name, "--force")
+    assert site.tgtd.admin("session", "list") == []
+    site.lab.begin("execute", name="web1", lun=1, cdb=transfer(0x2A, 9, 8).hex(), data=data.hex(), room=0)
+    site.tgtd.admin(kind, "reopen", name)
+    host, status, _, sense = site.lab.end()
+    assert (host, status) == (0, Status.GOOD) or bytes.fromhex(sense)[2] == 6
+    site.run(1, transfer(0x2A, 9, 8), data)
+    assert site.run(1, transfer(0x28, 9, 8), room=len(data)) == data
+    assert site.shown()["front_end"] == "connected"
+
+
+def test_a_guest_that_is_not_admitted_any_more_loses_its_hba(site: Site) -> None:
+    site.tgtd.admin("access", "set", "web1", "--initiator", "web2")
+    site.until(lambda: site.shown()["state"] == "refused")
+    assert site.shown()["refused"] == "target web1 does not admit web1"
+    site.tgtd.admin("access", "set", "web1", "--initiator", "web1", "--initiator", "web2")
+    site.tgtd.admin("xen", "attach", "hba=web1/0")
+    site.until(lambda: site.shown()["back_end"] == "connected")
+    assert site.run(0, READY) == b""
