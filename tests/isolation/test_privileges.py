@@ -1,14 +1,17 @@
 """Who a driver process becomes; what the system does about it is played here, for it would be for good."""
 
 import errno
+import importlib
 import os
 import pwd
+import sys
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 
 from tgtcore.errors import ConfigError
-from tgtcore.isolation.privileges import become
+from tgtcore.isolation.privileges import become, import_all
 
 _CALLS = ("setgroups", "setresgid", "setresuid")
 OTHER = next(user for user in pwd.getpwall() if user.pw_uid not in (0, os.getuid()))
@@ -66,3 +69,17 @@ def test_who_may_not_become_another_user_is_told_where_to_name_one(
 def test_who_is_unknown_here_is_told_where_to_name_another_one() -> None:
     with pytest.raises(ConfigError, match=r'no user "no-such-user" on this machine; .* key "user" of the transport'):
         become("no-such-user")
+
+
+def test_what_needs_something_that_is_not_installed_keeps_no_driver_from_its_work(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    package = tmp_path / "driver_with_a_kit"
+    package.mkdir()
+    for name, text in (("__init__", ""), ("testing", "import what_nobody_has\n"), ("work", "")):
+        (package / f"{name}.py").write_text(text)
+    monkeypatch.syspath_prepend(tmp_path)
+    importlib.import_module(package.name)
+    import_all(package.name)
+    assert f"{package.name}.work" in sys.modules
+    assert f"{package.name}.testing" not in sys.modules

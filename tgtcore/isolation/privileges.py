@@ -8,6 +8,7 @@ import pkgutil
 import pwd
 import signal
 import sys
+from contextlib import suppress
 from importlib import import_module
 
 from tgtcore.errors import ConfigError
@@ -36,11 +37,15 @@ def user_ids(name: str) -> tuple[int, int]:
 
 
 def import_all(package: str) -> None:
-    """Import every module of a package now: later its files may be out of reach."""
+    """Import every module of a package now: later its files may be out of reach.
+
+    One that needs what is not installed, such as a kit for tests, could not be imported later either.
+    """
     found = sys.modules[package]
     for module in pkgutil.walk_packages(getattr(found, "__path__", ()), f"{package}."):
         if not module.name.endswith("__main__"):
-            import_module(module.name)
+            with suppress(ImportError):
+                import_module(module.name)
 
 
 def become(name: str) -> None:

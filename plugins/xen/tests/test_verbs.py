@@ -1,0 +1,127 @@
+"""``tgtadm xen attach``, ``detach`` and ``show``, with a driver that answers as a test says."""
+
+import pytest
+from pydantic import ValidationError
+from tgtcore_xen import tgt_register_admin, verbs
+from tgtcore_xen.options import XenOptions
+from tgtcore_xen.verbs import NewHba, OldHba, ShownHba, attach, detach, show
+
+from tgtcore import ConfigError, DrainTimeout, NotThere, TgtError
+from tgtcore.registry import AdminCommands
+
+pytestmark = pytest.mark.asyncio
+CONNECTED = {"state": "connected", "domid": 5, "back_end": "connected", "target": "web1"}
+WAITS = {"state": "waiting for the guest", "domid": None, "back_end": "", "target": "web1"}
+NOWHERE = {"state": "held", "domid": 5, "back_end": "", "target": "web1"}
+REFUSED = {"state": "refused", "domid": 5, "back_end": "closed", "target": "web1"}
+
+
+class Driver:
+    """Has what was attached, in the state that the test says."""
+
+    def __init__(self, figures, **hbas):
+        self.options = XenOptions(close_s=0)
+        self.figures = figures
+        self.document = {"transports": {"xen": {"portals": [{"address": name} for name in hbas]}}}
+        self.hbas = dict(hbas)
+        self.done = []
+        self.stays = set()
+
+    async def statistics(self):
+        return {"hbas": self.hbas}
+
+    async def ask_to_log_out(self, ids, within_s):
+        self.done.append(("ask", *ids))
+
+    async def drop_session(self, session_id):
+        self.done.append(("drop", session_id))
+        self.hbas.pop(session_id, None) if session_id not in self.stays else None
+
+    async def edit(self, change):
+        change(self.document)
+        there = [portal["address"] for portal in self.document["transports"]["xen"]["portals"]]
+        self.done.append(("portals", *there))
+        self.hbas = {name: self.hbas.get(name, self.figures) for name in {*there, *(self.stays & self.hbas.keys())}}
+        return []
+
+
+async def test_show():
+    driver = Driver(CONNECTED, **{"web1/0": CONNECTED, "web2/0": WAITS})
+    assert await show(ShownHba(), driver) == driver.hbas
+    assert await show(ShownHba(hba="web2/0"), driver) == {"web2/0": WAITS}
+    with pytest.raises(NotThere, match=r"no virtual HBA web3/0 \(expected one of: web1/0, web2/0\)"):
+        await show(ShownHba(hba="web3/0"), driver)
+    with pytest.raises(ValidationError, match="expected GUEST/DEV"):
+        ShownHba(hba="web3")
+
+
+async def test_attach():
+    driver = Driver(CONNECTED)
+    assert await attach(NewHba(hba="web1/0", target="disks", group=2), driver, driver.edit) == {
+        "hba": "web1/0",
+        "domid": 5,
+        "state": "connected",
+    }
+    assert driver.document["transports"]["xen"]["portals"] == [{"address": "web1/0", "target": "disks", "group": 2}]
+    await attach(NewHba(hba="web1/0"), driver, driver.edit)
+    with pytest.raises(ConfigError, match="attached already, with another target; detach it first"):
+        await attach(NewHba(hba="web1/0", target="other"), driver, driver.edit)
+
+
+@pytest.mark.parametrize(
+    ("figures", "error", "message"),
+    [
+        (WAITS, NotThere, "there is no guest web1; virtual HBA web1/0 waits for it"),
+        (NOWHERE, TgtError, "waits for target web1, which is not there or takes nobody"),
+    ],
+)
+async def test_attach_says_what_it_waits_for(figures, error, message):
+    driver = Driver(figures)
+    with pytest.raises(error, match=message):
+        await attach(NewHba(hba="web1/0"), driver, driver.edit)
+    assert list(driver.hbas) == ["web1/0"], "it stays attached"
+
+
+async def test_attach_gives_who_was_refused_another_chance():
+    driver = Driver(CONNECTED, **{"web1/0": REFUSED})
+    assert (await attach(NewHba(hba="web1/0"), driver, driver.edit))["state"] == "connected"
+    assert driver.done == [("portals",), ("portals", "web1/0")]
+
+
+async def test_attach_while_the_driver_is_not_at_work():
+    driver = Driver(CONNECTED)
+
+    async def nothing():
+        return {"process": {"state": "starting"}}
+
+    driver.statistics = nothing
+    with pytest.raises(TgtError, match="the process of its transport is not at work"):
+        await attach(NewHba(hba="web1/0"), driver, driver.edit)
+
+
+async def test_detach():
+    driver = Driver(CONNECTED, **{"web1/0": CONNECTED, "web2/0": CONNECTED})
+    assert await detach(OldHba(hba="web1/0"), driver, driver.edit) == {"hba": "web1/0", "state": "detached"}
+    assert driver.done == [("portals", "web2/0"), ("ask", "web1/0")]
+    with pytest.raises(NotThere, match="no virtual HBA web1/0"):
+        await detach(OldHba(hba="web1/0"), driver, driver.edit)
+
+
+async def test_detach_does_not_wait_for_ever(monkeypatch):
+    monkeypatch.setattr(verbs, "_SPARE_S", 0)
+    driver = Driver(CONNECTED, **{"web1/0": CONNECTED})
+    driver.stays = {"web1/0"}
+    with pytest.raises(DrainTimeout, match="its last command has not ended"):
+        await detach(OldHba(hba="web1/0", deadline=0), driver, driver.edit)
+    assert driver.done[-1] == ("drop", "web1/0")
+
+
+async def test_the_verbs_are_about_the_transport():
+    commands = AdminCommands()
+    tgt_register_admin(commands=commands)
+    found = commands.found()
+    assert {name: (one.transport, one.edits) for name, one in found.items()} == {
+        "xen show": ("xen", False),
+        "xen attach": ("xen", True),
+        "xen detach": ("xen", True),
+    }
