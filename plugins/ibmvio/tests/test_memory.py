@@ -8,7 +8,7 @@ from tgtcore_ibmvio.crq.elements import FIELDS, INIT
 from tgtcore_ibmvio.crq.states import State
 from tgtcore_srp.fabric import Segment
 from tgtcore_srp.iu.command import Command
-from tgtcore_srp.iu.descriptors import BufferDescriptor, build_table
+from tgtcore_srp.iu.descriptors import TABLES_BYTES_MAX, BufferDescriptor, build_table
 from tgtcore_srp.iu.login import LoginRequest, LoginResponse
 from tgtcore_srp.iu.management import TaskManagement
 from tgtcore_srp.iu.opcodes import Opcode, TaskManagementFunction
@@ -19,7 +19,7 @@ from tgtcore.testing.host import HELD, READY, read, write
 
 LOGIN = LoginRequest(1, 256, 6, bytes(16), bytes(16)).build()
 LUN_0 = 0x8000 << 48
-GOOD, BUSY, TASK_SET_FULL = 0x00, 0x08, 0x28
+GOOD, CHECK_CONDITION, BUSY, TASK_SET_FULL = 0x00, 0x02, 0x08, 0x28
 CREDITS = 16
 SEGMENTS = tuple(Segment(0x10000 + i * 0x2000, 0, 4096) for i in range(20))
 TABLE = Segment(0x8000, 0, len(SEGMENTS) * 16)
@@ -133,10 +133,22 @@ def test_there_are_no_more_allocations_than_were_made_to_fail(make_scene):
     check(client)
 
 
+def test_a_command_with_more_than_clients_are_told_is_refused(make_scene):
+    """Also where all memory would be there."""
+    client = Client(make_scene(memory=Memory(64 << 20)))
+    client.log_in()
+    most = client.scene.options.transfer_max
+    for length, status in ((most + 1, CHECK_CONDITION), (most, GOOD)):
+        buffer = BufferDescriptor.direct(Segment(0, 0, length))
+        client.send(Command(30, LUN_0, 0, read(512).ljust(16, b"\0"), 0, None, buffer).build(), 30)
+        assert client.statuses.pop() == status
+    check(client)
+
+
 @pytest.mark.parametrize("room", [0, 1, 4096, 65536, 100_000])
 def test_the_least_budget_serves_all(make_scene, room):
     scene = make_scene()
-    scene.memory.budget_bytes = (CREDITS + 4) * 256 + room
+    scene.memory.budget_bytes = (CREDITS + 4) * 256 + scene.options.transfer_max + TABLES_BYTES_MAX + room
     client = Client(scene)
     client.log_in()
     client.work()

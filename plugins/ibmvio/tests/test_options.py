@@ -28,7 +28,14 @@ def test_what_is_no_unit_address(written):
 @pytest.mark.parametrize(
     ("keys", "message"),
     [
-        ({"memory": "1M", "transfer_max": "2M", "emulated": EMULATED}, "too little for 64 credits of 0 adapters"),
+        (
+            {"memory": "1M", "transfer_max": "2M", "emulated": EMULATED},
+            "too little for 64 credits and one transfer of 2097152 bytes of each of 0 adapters, expected at least 2246656",
+        ),
+        (
+            {"memory": "3M", "portals": [{"address": "1"}, {"address": "2"}, {"address": "3"}], "emulated": EMULATED},
+            "of each of 3 adapters, expected at least 3594240",
+        ),
         ({"credits": 7, "emulated": EMULATED}, "credits"),
         ({"partition": "", "emulated": EMULATED}, "partition"),
         ({"partition": "with space", "emulated": EMULATED}, "partition"),

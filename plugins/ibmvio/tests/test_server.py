@@ -377,7 +377,7 @@ def test_without_memory_for_a_login_a_client_waits_outside(make_scene):
     assert scene.ask(LOGIN) == []
     scene.clock.advance(0)
     assert scene.state is State.SHUT
-    scene.memory.budget_bytes = 1 << 20
+    scene.memory.budget_bytes = 2 << 20
     scene.server.keep()
     assert scene.works()
     scene.check_quiet()
@@ -387,7 +387,7 @@ def test_without_memory_for_its_requests_a_login_is_rejected(make_scene):
     scene = make_scene()
     scene.memory.budget_bytes = 3000
     assert rejected(scene) == RejectReason.INSUFFICIENT_RESOURCES
-    scene.memory.budget_bytes = 1 << 20
+    scene.memory.budget_bytes = 2 << 20
     assert scene.answer(LOGIN)[0] == Opcode.LOGIN_RSP
     scene.check_quiet()
 

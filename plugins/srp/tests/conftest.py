@@ -150,12 +150,22 @@ class WireFabric(Fabric):
 class Peer:
     """One initiator's end of a channel."""
 
-    def __init__(self, bench: "Bench", number: int, fabric: WireFabric, quirks: Quirks, limit: int) -> None:
+    def __init__(
+        self,
+        bench: "Bench",
+        number: int,
+        fabric: WireFabric,
+        quirks: Quirks,
+        limit: int,
+        transfer_bytes_max: int | None = None,
+    ) -> None:
         self.bench = bench
         self.port_id = number.to_bytes(16, "big")
         self.fabric = fabric
         self.limit = limit
-        self.channel = fabric.channel = Channel(f"channel {number}", bench.port, fabric, bench.memory, quirks, limit)
+        self.channel = fabric.channel = Channel(
+            f"channel {number}", bench.port, fabric, bench.memory, quirks, limit, transfer_bytes_max
+        )
         self.credits = 0
         """How many requests it may send."""
         self.gone = False
@@ -251,12 +261,14 @@ class Bench:
         limit: int = 8,
         quirks: Quirks | None = None,
         ram: bytearray | None = None,
+        transfer_bytes_max: int | None = None,
     ) -> Peer:
         """One more channel.
 
         :param ram: the initiator's memory, if it had one before.
         """
-        peer = Peer(self, number, WireFabric(may_request, ram=ram), quirks or Quirks(), limit)
+        fabric = WireFabric(may_request, ram=ram)
+        peer = Peer(self, number, fabric, quirks or Quirks(), limit, transfer_bytes_max)
         self.peers.append(peer)
         return peer
 
@@ -282,7 +294,8 @@ class Bench:
                 assert channel.credits.left == peer.credits
         alive = [peer.channel for peer in self.peers if peer.channel.state is not State.GONE]
         assert set(alive) == self.port.channels
-        assert self.memory.held_bytes == sum(one.slots.count for one in alive) * IU_BYTES_MAX
+        slots, promised = sum(one.slots.count for one in alive), sum(one.share.promised_bytes for one in alive)
+        assert self.memory.held_bytes == slots * IU_BYTES_MAX + promised
         for lu in self.host.lus:
             assert lu.accepted == lu.ended
 

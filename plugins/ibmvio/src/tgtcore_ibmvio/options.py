@@ -5,6 +5,7 @@ from dataclasses import replace
 from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, BeforeValidator, Field, field_validator, model_validator
+from tgtcore_srp.iu.descriptors import TABLES_BYTES_MAX
 
 from tgtcore import Options, Size
 from tgtcore_ibmvio.addressing import VirtualDevice
@@ -14,6 +15,9 @@ from tgtcore_ibmvio.platform.qemu_pseries.options import QemuPseriesOptions
 
 IU_BYTES_MAX = 256
 """The longest information unit: what every client asks for."""
+
+_SPARE_REQUESTS = 8
+"""Beyond the credits: what is kept for requests that are not promised."""
 
 LUNS_MAX = 1 << 14
 _UNIT_ADDRESS = re.compile(r"(?:0[xX])?([0-9a-fA-F]{1,8})")
@@ -82,10 +86,11 @@ class IbmvioOptions(Options):
     """Requests that one client may have unanswered: its request limit.  There is memory for all of them before it is told."""
 
     memory: Size = Field(default=64 << 20, ge=1 << 20, validate_default=True)
-    """What all adapters may hold together, for requests and for data on its way, in bytes."""
+    """What all adapters may hold together, for requests and for data on its way, in bytes: at least enough for all requests and one
+    transfer of each adapter, which it always has."""
 
     transfer_max: Size = Field(default=1 << 20, ge=4096, le=16 << 20, validate_default=True)
-    """The most data of one command, which clients are told, in bytes."""
+    """The most data of one command, which clients are told, in bytes; more is refused."""
 
     ping_interval_s: float = Field(default=30, ge=0, le=3600)
     """How often clients are pinged that have a session and know pings, as those of AIX do; 0: never."""
@@ -112,11 +117,12 @@ class IbmvioOptions(Options):
 
     @model_validator(mode="after")
     def _memory_for_each(self) -> "IbmvioOptions":
-        requests = len(self.portals) * (self.credits + 8) * IU_BYTES_MAX
-        if requests + self.transfer_max > self.memory:
+        each = (self.credits + _SPARE_REQUESTS) * IU_BYTES_MAX + self.transfer_max + TABLES_BYTES_MAX
+        least = each * max(1, len(self.portals))
+        if least > self.memory:
             raise ValueError(
-                f"memory: {self.memory} bytes are too little for {self.credits} credits of {len(self.portals)} adapters and one "
-                f"transfer, expected at least {requests + self.transfer_max}"
+                f"memory: {self.memory} bytes are too little for {self.credits} credits and one transfer of {self.transfer_max} "
+                f"bytes of each of {len(self.portals)} adapters, expected at least {least}"
             )
         return self
 

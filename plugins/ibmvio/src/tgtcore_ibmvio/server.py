@@ -188,7 +188,15 @@ class AdapterServer:
             sense_bytes_max=SENSE_BYTES_MAX,
             notifies=False,
         )
-        fabric.channel = Channel(str(self), self.port, fabric, self._surroundings.memory, quirks, options.credits)
+        fabric.channel = Channel(
+            str(self),
+            self.port,
+            fabric,
+            self._surroundings.memory,
+            quirks,
+            options.credits,
+            options.transfer_max,
+        )
         self._channel, self.mads, self._turn = fabric.channel, mads, DatagramTurn()
         self.receive = fabric.receive
 

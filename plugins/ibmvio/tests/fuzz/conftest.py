@@ -5,7 +5,7 @@ from contextlib import asynccontextmanager
 
 import pytest_asyncio
 
-from .siege import Siege
+from .siege import LEAST_BYTES, Siege
 
 
 @asynccontextmanager
@@ -29,5 +29,5 @@ async def siege(tmp_path, caplog):
 @pytest_asyncio.fixture
 async def poor_siege(tmp_path, caplog):
     """With as little memory as can be configured."""
-    async with besieged(tmp_path, caplog, 1 << 20) as made:
+    async with besieged(tmp_path, caplog, LEAST_BYTES) as made:
         yield made

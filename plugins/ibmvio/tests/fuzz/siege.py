@@ -23,6 +23,9 @@ from .neighbour import PAGE, PATIENCE_S, Neighbour
 HOSTILE = ("30000003", "30000005", "30000006")
 NEIGHBOUR = "30000004"
 CREDITS = 16
+TRANSFER_MAX = 1 << 17
+LEAST_BYTES = (len(HOSTILE) + 1) * ((CREDITS + 8) * 256 + TRANSFER_MAX + (1 << 17))
+"""As little memory as can be configured."""
 FILE_BYTES = 200_000
 """What the device that answers with pieces of a file has; what is behind can't be read."""
 
@@ -72,7 +75,7 @@ class Siege:
                 emulated={"directory": directory},
                 credits=CREDITS,
                 memory=memory_bytes,
-                transfer_max=1 << 17,
+                transfer_max=TRANSFER_MAX,
             ),
         )
         self.memory = self.transport._memory

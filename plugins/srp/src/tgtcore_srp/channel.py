@@ -8,10 +8,12 @@ from typing import TYPE_CHECKING
 from tgtcore_srp.commands import Commands
 from tgtcore_srp.credits import REQUEST_LIMIT_MIN, Credits
 from tgtcore_srp.errors import Rejected
+from tgtcore_srp.iu.descriptors import TABLES_BYTES_MAX
 from tgtcore_srp.iu.header import HEADER_BYTES, opcode_and_tag
 from tgtcore_srp.iu.opcodes import LogoutReason, Opcode, RejectReason
-from tgtcore_srp.limits import COMPLAINTS_LOGGED_MAX
+from tgtcore_srp.limits import COMPLAINTS_LOGGED_MAX, DATA_BYTES_MAX
 from tgtcore_srp.login import Login
+from tgtcore_srp.memory import Share
 from tgtcore_srp.requests import Requests
 from tgtcore_srp.slots import RESERVE, Slot, Slots
 from tgtcore_srp.states import State
@@ -79,11 +81,20 @@ class Channel:
     :param request_limit: how many requests the initiator may have unanswered, at least
         :data:`~tgtcore_srp.credits.REQUEST_LIMIT_MIN`; there is memory for all of them, and for a few more, before the initiator is
         told.
+    :param transfer_bytes_max: the most data of one command, for which there is memory at any time; None:
+        :data:`~tgtcore_srp.limits.DATA_BYTES_MAX`, and a command waits its turn when others have the memory.
     :raises MemoryError: not even the memory for a login is there; the fabric turns its initiator away, or lets it wait.
     """
 
     def __init__(
-        self, name: str, port: "SrpPort", fabric: "Fabric", memory: "Memory", quirks: "Quirks", request_limit: int
+        self,
+        name: str,
+        port: "SrpPort",
+        fabric: "Fabric",
+        memory: "Memory",
+        quirks: "Quirks",
+        request_limit: int,
+        transfer_bytes_max: int | None = None,
     ) -> None:
         assert request_limit >= REQUEST_LIMIT_MIN
         self.name = name
@@ -93,6 +104,9 @@ class Channel:
         self.state = State.NEW
         self.session: Session | None = None
         """While it is logged in, and until its last command has ended."""
+        self.transfer_bytes_max = DATA_BYTES_MAX if transfer_bytes_max is None else transfer_bytes_max
+        self.share = Share(memory)
+        self._promised_bytes = 0 if transfer_bytes_max is None else transfer_bytes_max + TABLES_BYTES_MAX
         self.slots = Slots(memory, fabric.iu_bytes_max)
         if not self.slots.ensure(RESERVE):
             raise MemoryError(f"{name}: there is no memory for a login")
@@ -204,8 +218,8 @@ class Channel:
     # ---- login and logout -------------------------------------------------------------------------------------------
 
     def reserve(self) -> bool:
-        """Have memory for all requests of the limit; False when there is not enough."""
-        return self.slots.ensure(self.credits.limit + RESERVE)
+        """Have memory for all requests of the limit, and for the largest command; False when there is not enough."""
+        return self.slots.ensure(self.credits.limit + RESERVE) and self.share.promise(self._promised_bytes)
 
     def logging_in(self) -> None:
         """A login has come, and is going to be answered."""
@@ -337,6 +351,7 @@ class Channel:
             return
         self._enter(State.GONE)
         self.slots.release()
+        self.share.release()
         self.memory.forget(self.requests.offer)
         self._port.channels.discard(self)
         if self.session is not None:

@@ -14,8 +14,6 @@ from tgtcore_srp.iu.descriptors import ADDRESS_END
 from tgtcore_srp.iu.errors import Malformed
 from tgtcore_srp.iu.header import opcode_and_tag
 from tgtcore_srp.iu.opcodes import TaskAttribute
-from tgtcore_srp.limits import DATA_BYTES_MAX
-from tgtcore_srp.memory import Share
 from tgtcore_srp.quirks import as_written
 from tgtcore_srp.tables import Tables, table_bytes
 from tgtcore_srp.task import SrpTask
@@ -36,6 +34,7 @@ _ATTRIBUTES = {
     int(TaskAttribute.ACA): int(Attribute.ACA),
 }
 _INVALID = Sense(SenseKey.ILLEGAL_REQUEST, asc.INVALID_INFORMATION_UNIT).fixed()
+_TOO_MUCH = Sense(SenseKey.ILLEGAL_REQUEST, asc.INVALID_FIELD_IN_CDB).fixed()
 _OVERLAPPED = Sense(SenseKey.ABORTED_COMMAND, asc.OVERLAPPED_COMMANDS_ATTEMPTED).fixed()
 
 
@@ -48,7 +47,8 @@ class Commands:
     def __init__(self, channel: "Channel", session: "Session", immediate_offset: int) -> None:
         self.channel = channel
         self.session = session
-        self.share = Share(channel.memory)
+        self.share = channel.share
+        self._size_max = channel.transfer_bytes_max
         self.answers = Answers(channel.quirks, channel.fabric.answer_bytes_max)
         self.closed = False
         """Whether nothing is sent any more."""
@@ -86,7 +86,7 @@ class Commands:
             _, solicited, form, _, _, tag, lun, attribute, more, cdb, address, key, size = unpack_direct(slot.view)
             if (
                 form in _DIRECT
-                and 0 < size <= DATA_BYTES_MAX
+                and 0 < size <= self._size_max
                 and address + size <= ADDRESS_END
                 and attribute in _ATTRIBUTES
                 and not more
@@ -119,11 +119,14 @@ class Commands:
         held = 0
         complete = True
         if in_ is not None:
-            held = in_.length if in_.length < DATA_BYTES_MAX else DATA_BYTES_MAX
+            held = in_.length
             complete = in_.table is None or in_.complete
         if out is not None and not out.offset:
-            held += out.length if out.length < DATA_BYTES_MAX else DATA_BYTES_MAX
+            held += out.length
             complete = complete and out.complete
+        if held > self._size_max:
+            self._too_much(slot, command, held)
+            return
         if not complete:
             held += table_bytes(command)
         if held and not self._take(held):
@@ -173,7 +176,7 @@ class Commands:
 
     def _full(self) -> int:
         """SAM-5 5.3.1: TASK SET FULL tells that something is going to end."""
-        return Status.TASK_SET_FULL if self._tasks else Status.BUSY
+        return Status.TASK_SET_FULL if self._tasks or self._moving else Status.BUSY
 
     # ---- what is refused ----------------------------------------------------------------------------------------------
 
@@ -192,6 +195,11 @@ class Commands:
         self.channel.complain(error)
         _, tag = opcode_and_tag(slot.view)
         self.refuse(slot, tag, Status.CHECK_CONDITION, _INVALID, slot.view[1])
+
+    def _too_much(self, slot: "Slot", command: Command, found: int) -> None:
+        """Answer a command with more data than a transfer may have (SBC-4 6.6.4: beyond MAXIMUM TRANSFER LENGTH)."""
+        self.channel.complain(f"a command with buffers of {found} bytes, expected {self._size_max} at most")
+        self.refuse(slot, command.tag, Status.CHECK_CONDITION, _TOO_MUCH, command.solicited)
 
     def _one_too_many(self, slot: "Slot") -> None:
         """The initiator may not send any; it gets an answer all the same, and then the channel ends."""

@@ -1,8 +1,8 @@
 """Every maximum of the library in one place, each with its reason."""
 
 DATA_BYTES_MAX = 16 * 1024 * 1024
-"""What the data-in of a command, or its data-out, takes of the memory at most, however large its buffer is: the core asks for no
-more data-out, and no command makes more data-in."""
+"""What the buffers of one command have room for at most, where a transport does not want less: the core asks for no more data-out,
+and no command makes more data-in."""
 
 COMPLAINTS_LOGGED_MAX = 10
 """What one channel's initiator does wrong and how often is counted, but no initiator fills the log."""

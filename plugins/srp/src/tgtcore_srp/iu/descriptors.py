@@ -18,6 +18,9 @@ SEGMENT_BYTES: Final = 16
 TABLE_SEGMENTS_MAX: Final = 4096
 """The longest table that is taken; the longest that Linux initiators make has 2048 entries."""
 
+TABLES_BYTES_MAX: Final = 2 * TABLE_SEGMENTS_MAX * SEGMENT_BYTES
+"""What the tables of one command take at most: of its data-out and of its data-in."""
+
 INDIRECT_BYTES: Final = 20
 """Size of an indirect descriptor without its list."""
 
