@@ -3,7 +3,7 @@
 import struct
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 from tgtcore_xen.vscsiif.errors import RingBroken
@@ -226,3 +226,4 @@ class Rings(RuleBasedStateMachine):
 
 
 TestRings = Rings.TestCase
+TestRings.settings = settings(max_examples=40, stateful_step_count=40, deadline=None)
