@@ -78,6 +78,8 @@ class Servers:
     async def close(self) -> None:
         """End everything; returns when the last command has ended."""
         await asyncio.gather(*map(_left, self))
+        for server in self:
+            server.queue.abandon()
         await self._platform.close()
 
     async def _release(self, server: AdapterServer) -> None:

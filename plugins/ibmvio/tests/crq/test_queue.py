@@ -324,6 +324,18 @@ def test_a_partner_that_goes_while_nobody_wants_it_leaves_the_queue(connected, a
     assert (connected.state, adapter.sent) == (State.CONNECTED, [INIT_COMPLETE])
 
 
+def test_the_platform_that_ends_is_asked_nothing_more(shut, adapter, session, clock):
+    adapter.answers = {"send": [Hcall.DROPPED], "enable": [Hcall.BUSY], "ready": [Hcall.BUSY]}
+    for element in (PING, MIGRATED, SUSPEND, INIT):
+        shut.element(element)
+    adapter.calls.clear()
+    shut.abandon()
+    assert (shut.state, shut.waiting, clock.pending) == (State.CLOSED, 0, 0)
+    for element in (INIT, SRP, FAILED):
+        shut.element(element)
+    assert (shut.state, adapter.calls) == (State.CLOSED, [])
+
+
 @pytest.mark.parametrize("leaves", [State.OPENING, State.REOPENING, State.FREEING, State.RESETTING, State.CLOSING])
 def test_the_door_is_shut_wherever_the_queue_is(queue, adapter, session, clock, leaves):
     session.at_once = False

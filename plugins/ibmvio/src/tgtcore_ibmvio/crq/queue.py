@@ -100,6 +100,7 @@ class Queue:
             Action.LOOK: self._look,
             Action.DISCARD: self._discard,
             Action.TELL_RESTS: owner.rests,
+            Action.ASK_NO_MORE: self._ask_no_more,
         }
 
     @property
@@ -126,6 +127,10 @@ class Queue:
         """Have none: what is unfinished is aborted, and the partner hears of it; idempotent."""
         self.wanted = False
         self._happened(Event.CLOSE)
+
+    def abandon(self) -> None:
+        """Leave a queue that :attr:`rests` to the platform, which is about to end: nothing more is asked of it."""
+        self._happened(Event.ABANDON)
 
     @property
     def rests(self) -> bool:
@@ -257,6 +262,13 @@ class Queue:
             self._happened(Event.OPEN)
         else:
             self._owner.rests()
+
+    def _ask_no_more(self) -> None:
+        self._greeted = False
+        self._outbox.clear()
+        self._stop_settling()
+        if self._request is not None:
+            self._request.cancel()
 
     def _discard(self) -> None:
         self.discarded += 1

@@ -35,6 +35,7 @@ class Event(Enum):
     OPEN = "somebody wants a partner"
     SHUT = "nobody wants a partner now"
     CLOSE = "nobody wants a queue"
+    ABANDON = "the platform is about to end"
     REGISTERED = "the platform has given the queue"
     REFUSED = "the platform does not give a queue"
     FREED = "the platform has taken the queue back"
@@ -77,6 +78,7 @@ class Action(Enum):
     LOOK = "see whether a partner is wanted"
     DISCARD = "count an element that means nothing now"
     TELL_RESTS = "tell that no partner can come"
+    ASK_NO_MORE = "ask nothing more of the platform"
 
 
 class Transition(NamedTuple):
@@ -151,6 +153,7 @@ TRANSITIONS: Mapping[tuple[State, Event], Transition] = {
     # a partner has to wait, for it would give up if there were no queue, or if its login were rejected
     (_S.WAITING, _E.SHUT): Transition(_S.SHUT, (_A.LOOK,)),
     (_S.SHUT, _E.OPEN): Transition(_S.WAITING, (_A.GREET,)),
+    (_S.SHUT, _E.ABANDON): Transition(_S.CLOSED, (_A.ASK_NO_MORE,)),
     (_S.SHUT, _E.INIT_COMPLETE): Transition(_S.REOPENING, (_A.FREE,)),  # it takes itself for connected
     # the partner comes: whoever greets first
     (_S.WAITING, _E.INIT): Transition(_S.CONNECTED, (_A.BEGIN, _A.SEND_INIT_COMPLETE)),

@@ -87,11 +87,11 @@ class Adapter(ABC):
 
     @abstractmethod
     def ready_for_suspend(self) -> "Hcall":
-        """H_VIOCTL, READY_FOR_SUSPEND: the event that the partner is going to be suspended was heard, and it may be now.
+        """H_VIOCTL, READY_FOR_SUSPEND (1Eh): the event that the partner is going to be suspended was heard, and it may be now.
 
         None of its requests is without an answer, and none is taken until it goes on, or another one is there. PARAMETER: nobody
         is going to be suspended; BUSY or one of LONG_BUSY: ask again. Where a machine tells of suspensions only who wants to hear
-        of them (H_VIOCTL, ENABLE_PREPARE_FOR_SUSPEND), :meth:`register` asks for that.
+        of them (H_VIOCTL, ENABLE_PREPARE_FOR_SUSPEND, 1Dh), :meth:`register` asks for that.
         """
 
     # ---- the client's memory ----------------------------------------------------------------------------------------------
