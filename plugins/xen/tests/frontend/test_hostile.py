@@ -123,7 +123,7 @@ async def attack(name, seed, acts):
 
     def meddle(*_):
         if front is not None:
-            front.meddle()
+            front.meddle(0.02)
         return False
 
     machine.faults.copy_fails = meddle
@@ -150,10 +150,10 @@ async def attack(name, seed, acts):
 async def test_it_does_everything_and_comes_back():
     done, connections, mischief, requests, broken, _ = await attack("hostile", 1, ACTS)
     assert {name for name, count in done.items() if not count} == set()
-    assert connections > 20
-    assert mischief > 20
+    assert connections > 10
+    assert mischief > 10
     assert requests > ACTS / 4
-    assert broken > 20
+    assert broken > 1
 
 
 @pytest.mark.asyncio

@@ -371,6 +371,7 @@ class Keeper:
         lost = Wanted(Presence.LOST)
         for step in next_steps(await nodes.read(), lost, self._link):
             await self._do(step, nodes, lost)
+        await nodes.bury()
         await nodes.unwatch()
         self._nodes, self.observed = None, Observed()
         self.refusal, self._refused_until = None, None

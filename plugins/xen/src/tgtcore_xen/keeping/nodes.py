@@ -77,6 +77,15 @@ class Nodes:
                 if not await self._store.list(parent):
                     await self._store.remove(parent)
 
+    async def bury(self) -> None:
+        """The guest is gone: remove everything, and what of its home was made after the tools had removed that."""
+        await self.remove()
+        async with self._tidying:
+            device = _parent(_parent(self.place.front))
+            for path in (device, _parent(device)):
+                if not await self._store.list(path):
+                    await self._store.remove(path)
+
     async def _remove(self) -> None:
         for path in (self.place.back, self.place.front, _parent(self.place.error)):
             await self._store.remove(path)

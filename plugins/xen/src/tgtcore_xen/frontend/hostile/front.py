@@ -12,7 +12,9 @@ from tgtcore_xen.xenbus import paths
 from tgtcore_xen.xenbus.states import State, parse_state
 
 _KEPT = 100
-_PATIENCE = 60
+_PATIENCE = 200
+_PATIENCE_WHEN_CLOSED = 10
+"""So often it looks in vain before it gives up."""
 _RINGS = 100
 
 
@@ -53,6 +55,7 @@ class HostileFrontEnd:
         self._rings = 0
         self._idle = 0
         self._is_inside = False
+        self._rudeness = random.choice(_RUDENESS)
 
     @property
     def dead(self) -> bool:
@@ -63,10 +66,14 @@ class HostileFrontEnd:
 
     def act(self) -> str:
         """Do something; what that was.  Its guest is alive."""
-        acts = _CONNECTED if self._is_connected() else _APART
-        names, weights = acts
+        if self._random.random() < self._rudeness:
+            names, weights = _RUDE
+        else:
+            names, weights = _CONNECTED if self.connected else _APART
         (name,) = self._random.choices(names, weights)
+        self._is_inside = True
         self._do(name)
+        self._is_inside = False
         return name
 
     def _do(self, name: str) -> None:
@@ -74,7 +81,9 @@ class HostileFrontEnd:
         self.last.append(name)
         _ACTS[name](self)
 
-    def _is_connected(self) -> bool:
+    @property
+    def connected(self) -> bool:
+        """Whether its back end serves its ring, as far as the store says."""
         return self._ring is not None and self._state(self.nodes.paths.back) in (
             State.CONNECTED,
             State.RECONFIGURING,
@@ -84,9 +93,12 @@ class HostileFrontEnd:
     def _state(self, folder: str) -> State:
         return parse_state(self.nodes.read(f"{folder}/{paths.STATE}"))
 
-    def meddle(self) -> None:
-        """Be called by the machine in the middle of a call of the back end's: sometimes something is not as it was any more."""
-        if self._is_inside or self.dead or self._random.random() > 0.02:
+    def meddle(self, chance: float) -> None:
+        """Be called by the machine in the middle of a call of the back end's: something may be not as it was any more.
+
+        :param chance: how probable that is.
+        """
+        if self._is_inside or self.dead or self._random.random() > chance:
             return
         self._is_inside = True
         self.mischief += 1
@@ -104,7 +116,8 @@ class HostileFrontEnd:
             reaction(self)
             return
         self._idle += 1
-        if self._idle > _PATIENCE or self._rings > _RINGS:
+        patience = _PATIENCE_WHEN_CLOSED if back is front is State.CLOSED else _PATIENCE
+        if self._idle > patience or self._rings > _RINGS:
             self._do("die")
 
     def _offer(self) -> None:
@@ -208,42 +221,32 @@ _CONNECTED = _weighted(
     manage=6,
     noise=1,
     overwrite=4,
-    meddle=3,
+    meddle=1,
     storm=3,
     change_memory=12,
     tear_memory=4,
-    overrun=0.4,
-    scribble=0.2,
-    hang_up=0.1,
-    tear_the_ring=0.1,
-    jump=0.2,
-    lie=0.4,
-    vanish=0.2,
     name_devices=0.5,
-    crowd=0.05,
-    shut_out=0.2,
     trespass=0.5,
-    resume=0.1,
-    migrate=0.05,
-    die=0.05,
 )
-_APART = _weighted(
-    go_on=60,
-    storm=1,
-    honest=1,
-    scribble=0.2,
-    change_memory=2,
-    jump=1,
-    lie=2,
-    vanish=0.5,
-    name_devices=1,
-    crowd=0.1,
-    shut_out=0.3,
-    trespass=1,
-    resume=0.1,
-    migrate=0.2,
-    die=0.2,
+"""What does not end its connection, or seldom."""
+_APART = _weighted(go_on=100, storm=1, change_memory=1, trespass=0.2, name_devices=0.2)
+_RUDE = _weighted(
+    overrun=6,
+    scribble=4,
+    hang_up=2,
+    tear_the_ring=2,
+    jump=4,
+    lie=8,
+    vanish=4,
+    crowd=1,
+    shut_out=4,
+    name_devices=4,
+    resume=2,
+    migrate=1,
+    die=1,
 )
+"""What may well be its end."""
+_RUDENESS = (0.002, 0.01, 0.05)
 _SUDDEN = (
     "change memory",
     "tear memory",

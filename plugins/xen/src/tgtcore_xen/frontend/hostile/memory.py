@@ -28,6 +28,8 @@ class HostileMemory:
         self._odd = [guest.grant(page, read_only=True) for page in self._pages[38:42]]
         self._odd += [guest.grant(page, to=guest.domid) for page in self._pages[42:46]]
         self._torn: list[int] = []
+        self.greedy = random.random() < 0.3
+        """Whether its commands want as much as they can."""
         for number in range(8):
             self._fill(number)
 
@@ -42,8 +44,14 @@ class HostileMemory:
         """Mostly a good one."""
         if self._random.random() < 0.03:
             return self.reference(), self._random.choice(_EDGES), self._random.choice(_EDGES)
+        return self.reference(), *self._good_segment()[1:]
+
+    def _good_segment(self) -> tuple[int, int, int]:
+        if self.greedy:
+            return self._random.choice(self.data), 0, PAGE_BYTES
         offset = self._random.choice((0, 0, 512, 1024))
-        return self.reference(), offset, self._random.choice((0, 512, 512, 1024, PAGE_BYTES - offset))
+        length = self._random.choice((0, 512, 512, 1024, PAGE_BYTES - offset))
+        return self._random.choice(self.data), offset, length
 
     def segments(self, most: int = SEGMENTS) -> bytes:
         """Records of some."""
@@ -52,13 +60,14 @@ class HostileMemory:
 
     def indirect(self) -> bytes:
         """Records of tables."""
-        count = self._random.choice((1, 1, 1, 1, 2, 3, SEGMENTS))
+        count = 1 if self.greedy else self._random.choice((1, 1, 1, 1, 2, 3, SEGMENTS))
         return b"".join(_RECORD.pack(*self._table()) for _ in range(count))
 
     def _table(self) -> tuple[int, int, int]:
         if self._random.random() < 0.1:
             return self._random.choice((*self.tables, self.reference())), *self.segment()[1:]
-        return self._random.choice(self.tables), 0, SEGMENT_BYTES * self._random.choice((1, 27, 64, 128, 129))
+        count = 128 if self.greedy else self._random.choice((1, 27, 64, 128, 129))
+        return self._random.choice(self.tables), 0, SEGMENT_BYTES * count
 
     def change(self) -> None:
         """Change a table, or all of one page."""
@@ -72,7 +81,8 @@ class HostileMemory:
         if self._random.random() < 0.1:
             self._pages[number].view[:] = self._random.randbytes(PAGE_BYTES)
             return
-        records = b"".join(_RECORD.pack(*self.segment()) for _ in range(32))
+        segment = self.segment if self._random.random() < 0.2 else self._good_segment
+        records = b"".join(_RECORD.pack(*segment()) for _ in range(32))
         self._pages[number].view[:] = records * (PAGE_BYTES // len(records))
 
     def tear(self) -> None:

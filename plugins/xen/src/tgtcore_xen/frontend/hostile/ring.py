@@ -63,8 +63,7 @@ class HostileRing:
 
     def honest(self) -> None:
         """Send some commands that could be Linux's, as many as there is room for."""
-        room = SLOTS - ((self._producer - self._words[RESPONSE_PRODUCER]) & INDEX_MASK)
-        for _ in range(min(max(room, 0), self._random.choice((1, 1, 2, 16)))):
+        for _ in range(self._random.choice((1, 1, 2, 16))):
             self._put(self._command())
         self._publish()
 
@@ -104,7 +103,7 @@ class HostileRing:
 
     def meddle(self) -> None:
         """Change the indexes that are the back end's, and when it is told."""
-        word = self._random.choice((REQUEST_EVENT, RESPONSE_PRODUCER, RESPONSE_EVENT, RESPONSE_EVENT))
+        word = self._random.choice((REQUEST_EVENT, REQUEST_EVENT, RESPONSE_PRODUCER, RESPONSE_EVENT, RESPONSE_EVENT))
         self._words[word] = self._random.choice(
             (0, self._producer, self._producer + 1, self._random.getrandbits(32))
         ) & (INDEX_MASK)
@@ -135,7 +134,7 @@ class HostileRing:
         cdb = self._random.choice(self._cdbs)
         channel, target, lun = self._random.choice(self._addresses)
         direction = self._random.choice((1, 2, 2, 3, 0)) if self._random.random() < 0.1 else 1 if cdb[0] == 0x2A else 2
-        indirect = self._random.random() < 0.2
+        indirect = self._random.random() < (0.7 if self._memory.greedy else 0.2)
         records = self._memory.indirect() if indirect else self._memory.segments()
         count = len(records) // 8 | (INDIRECT if indirect else 0)
         rqid = self._random.randrange(SLOTS)
@@ -143,6 +142,9 @@ class HostileRing:
         return (_REQUEST.pack(*fields) + records).ljust(SLOT_BYTES, b"\0")
 
     def _put(self, slot: bytes) -> None:
+        """Put it into the ring, if there is room."""
+        if (self._producer - self._words[RESPONSE_PRODUCER]) & INDEX_MASK >= SLOTS:
+            return
         start = HEADER_BYTES + self._producer % SLOTS * SLOT_BYTES
         self._page.view[start : start + SLOT_BYTES] = slot
         self._producer = (self._producer + 1) & INDEX_MASK

@@ -1,0 +1,57 @@
+"""Hostile guests, with their rings, their memory and their nodes, beside a neighbour with verified I/O.
+
+``TGTCORE_HOSTILE_EVENTS`` says how many things they do in the long run.
+"""
+
+import os
+
+import pytest
+
+EVENTS = int(os.environ.get("TGTCORE_HOSTILE_EVENTS", "60000"))
+EVENTS_OF_ONE_RUN = 20_000
+EVENTS_IN_SHORT = 6000
+GAP_S = 2.0
+"""No command of the neighbour takes longer, on a machine that many share."""
+
+
+async def check(siege, events, seed):
+    done = 0
+    while done < events:
+        acts = min(EVENTS_OF_ONE_RUN, events - done)
+        await siege.attack(acts, seed + done)
+        await siege.quiet()
+        done += acts
+        await siege.serves()
+    print(f"{done} events; {siege}; neighbour: {siege.neighbour}; {dict(siege.acts)}")
+    assert siege.connections > done / 2000
+    assert siege.accepted > done / 50
+    assert siege.neighbour.commands > done / 1000
+    assert any("cut off" in why for why in siege.cut_off)
+
+
+@pytest.mark.asyncio
+async def test_nobody_else_notices(siege):
+    await check(siege, EVENTS_IN_SHORT, 1)
+    assert siege.neighbour.refused == 0
+
+
+@pytest.mark.asyncio
+async def test_with_the_least_memory_everybody_is_answered(poor_siege):
+    await check(poor_siege, EVENTS_IN_SHORT, 2)
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(60 + EVENTS / 500)
+@pytest.mark.asyncio
+async def test_nobody_else_notices_for_long(siege):
+    await check(siege, EVENTS, 3)
+    assert siege.neighbour.refused == 0
+    assert siege.neighbour.longest_s < GAP_S
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(60 + EVENTS / 500)
+@pytest.mark.asyncio
+async def test_with_the_least_memory_everybody_is_answered_for_long(poor_siege):
+    await check(poor_siege, EVENTS // 3, 4)
+    assert poor_siege.memory.refusals > 0
