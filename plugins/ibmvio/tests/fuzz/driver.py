@@ -9,6 +9,8 @@ from tgtcore_ibmvio.platform.hcall import Hcall
 from .neighbour import LOGIN, PAGE, PAGES, START, attach
 from .units import IUS, RECORDED, SLOTS, Units
 
+_PATIENCE = 30
+"""After so many turns without anything it has lost its answers."""
 _RUDENESS = (0.02, 0.02, 0.2, 1, 3)
 
 
@@ -41,6 +43,7 @@ class Driver:
         self._tag = 0
         self._slot = 0
         self._places = {}
+        self._idle = 0
         self._deaf = 0
         """For how many turns it takes nothing out of its queue."""
 
@@ -76,7 +79,7 @@ class Driver:
         if dice.random() < 0.1 * rudeness:
             await dice.choice(self.calls)(self)
             self.events += 1
-        self.events += self.events == before
+        self._idle = self._idle + 1 if self.events == before else 0
         self.siege.look(self.address)
         self._deaf = max(0, self._deaf - 1)
         if not self._deaf:
@@ -86,9 +89,13 @@ class Driver:
         if self.partition is None or server.adapter.partner is None:
             self.die()
             await self._attach()
-        elif server.session is None and dice.random() < 0.2:
+        elif self._idle > _PATIENCE or (server.session is None and dice.random() < 0.2):
+            for call in (Call.RESUME, Call.H_ENABLE_CRQ):
+                await self._call(call)
             await self._call(Call.H_REG_CRQ, START, PAGE)
             self.begin_anew()
+            self._idle = 0
+            self.events += 1
 
     async def _settle(self):
         """Who still has a session in the end gets its slots and credits back."""
@@ -204,7 +211,7 @@ class Driver:
         self.siege.release()
 
     def rest(self):
-        self._deaf = self.dice.choice((1, 3, 20))
+        self._deaf = self.dice.choice((1, 2, 10))
 
     def ping(self):
         self._element(self.dice.choice((PING, PING_RESPONSE, INIT_COMPLETE)))

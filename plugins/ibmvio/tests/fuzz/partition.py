@@ -14,6 +14,7 @@ from .neighbour import HELLO, LOGIN, PAGE, PAGES, START
 from .units import DATA, IUS, TABLE
 
 _CALLS_MAX = 40
+_JOURNEY = (Call.PREPARE_FOR_SUSPEND, Call.SUSPEND, Call.RESUME, Call.MIGRATE, Call.H_ENABLE_CRQ)
 
 
 class Hostile(Driver):
@@ -120,7 +121,7 @@ class Hostile(Driver):
 
     async def travel(self):
         """Be suspended, resumed, migrated."""
-        for call in self.dice.sample((Call.PREPARE_FOR_SUSPEND, Call.RESUME, Call.MIGRATE, Call.H_ENABLE_CRQ), 3):
+        for call in self.dice.sample(_JOURNEY, 3):
             await self._call(call)
             self.command()
         await self._call(Call.H_ENABLE_CRQ)
@@ -133,6 +134,8 @@ class Hostile(Driver):
             self.command()
         if self.dice.random() < 0.2:
             self.flood()
+        if self.dice.random() < 0.5:
+            await self._call(Call.SUSPEND)
         await self._call(Call.RESUME)
 
     async def vanish(self):
@@ -188,7 +191,7 @@ Hostile.usual = (
     *(Hostile.command,) * 60,
     *(Hostile.recorded,) * 6,
     *(Hostile.function,) * 3,
-    *(Hostile.ping, Hostile.datagram, Hostile.hear, Hostile.release),
+    *(Hostile.ping, Hostile.datagram, Hostile.hear, Hostile.release, Hostile.hang),
 )
 Hostile.without_credits = (Hostile.release, Hostile.release, Hostile.hear, Hostile.ping, Hostile.rest, Hostile.hang)
 Hostile.rude = (

@@ -60,6 +60,7 @@ async def test_nobody_else_notices(siege):
 @pytest.mark.asyncio
 async def test_with_the_least_memory_everybody_is_answered(poor_siege):
     await check(poor_siege, EVENTS_OF_ONE, 2)
+    assert poor_siege.neighbour.refused == 0
 
 
 @pytest.mark.slow
@@ -78,3 +79,5 @@ async def test_nobody_else_notices_for_long(siege):
 async def test_with_the_least_memory_everybody_is_answered_for_long(poor_siege):
     await check(poor_siege, EVENTS // 3, 4)
     assert poor_siege.memory.refusals > 0
+    assert poor_siege.neighbour.refused == 0
+    assert poor_siege.neighbour.longest_s < GAP_S
