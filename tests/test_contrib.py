@@ -101,3 +101,50 @@ def read_until(terminal: int, words: bytes) -> bytes:
         except OSError as closed:
             raise AssertionError(output) from closed
     return output
+
+
+class Hooked:
+    """A folder with an ``xl`` and a ``tgtadm`` that note what they are called with."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        for name in ("xl", "tgtadm"):
+            program = folder / name
+            program.write_text(
+                f'#!/bin/sh\necho {name} "$@" >>{folder}/calls\n[ ! -e "{folder}/${{3:-none}}" ] || exit 4\n'
+            )
+            program.chmod(0o755)
+
+    def run(self, script: str, *words: str) -> tuple[int, list[str]]:
+        """Exit status, and the calls."""
+        calls = self.folder / "calls"
+        calls.write_text("")
+        path = f"{self.folder}:{os.environ['PATH']}"
+        env = {**os.environ, "PATH": path, "TGTCORE_XEN_HBAS": str(self.folder)}
+        done = subprocess.run([CONTRIB / "xen" / script, *words], env=env, timeout=20, check=False)
+        return done.returncode, calls.read_text().splitlines()
+
+
+def test_a_guest_of_xl_gets_its_hbas_before_it_runs(tmp_path: Path) -> None:
+    hooked = Hooked(tmp_path)
+    attached = ["tgtadm xen attach hba=web1/0", "tgtadm xen attach hba=web1/1"]
+    made = ["xl create -p web1.cfg", *attached, "xl unpause web1"]
+    assert hooked.run("xl-start", "web1.cfg", "web1/0", "web1/1") == (0, made)
+    (tmp_path / "hba=web1").mkdir()
+    (tmp_path / "hba=web1" / "1").touch()
+    assert hooked.run("xl-start", "web1.cfg", "web1/0", "web1/1") == (4, [*made[:3], "xl destroy web1"])
+    assert hooked.run("xl-start", "web1.cfg") == (2, [])
+
+
+def test_a_guest_of_libvirt_gets_its_hbas(tmp_path: Path) -> None:
+    hooked = Hooked(tmp_path)
+    (tmp_path / "web1").write_text("# disks\n0\n1 database\n")
+    attached = ["tgtadm xen attach hba=web1/0", "tgtadm xen attach hba=web1/1 target=database"]
+    detached = ["tgtadm xen detach hba=web1/0 deadline=0", "tgtadm xen detach hba=web1/1 deadline=0"]
+    assert hooked.run("libvirt-hook", "web1", "started", "begin", "-") == (0, attached)
+    assert hooked.run("libvirt-hook", "web1", "prepare", "begin", "-") == (0, [])
+    assert hooked.run("libvirt-hook", "web2", "started", "begin", "-") == (0, [])
+    (tmp_path / "hba=web1").mkdir()
+    (tmp_path / "hba=web1" / "0").touch()
+    assert hooked.run("libvirt-hook", "web1", "release", "end", "-") == (0, detached), "one that has gone is no failure"
+    assert hooked.run("libvirt-hook", "web1", "started", "begin", "-") == (4, attached[:1])
