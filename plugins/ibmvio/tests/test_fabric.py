@@ -1,6 +1,7 @@
 """Information units and data between slots, files and the client's memory."""
 
 import os
+from types import SimpleNamespace
 
 import pytest
 from tgtcore_ibmvio.crq.elements import FIELDS
@@ -31,12 +32,12 @@ class Channel:
     """What the fabric sees of one."""
 
     def __init__(self):
-        self.slots = [Slot(bytearray(256), lambda slot: None)]
+        self.slots = SimpleNamespace(free=[Slot(bytearray(256), lambda slot: None)])
         self.received = []
         self.log = []
 
-    def slot(self):
-        return self.slots.pop() if self.slots else None
+    def overrun(self):
+        self.log.append("overrun")
 
     def receive(self, slot, length):
         self.received.append((slot.cookie, bytes(slot.view[:length])))
@@ -96,9 +97,9 @@ def test_a_request_that_can_not_be_read(fabric):
 
 
 def test_a_client_that_sends_too_much_has_no_slot(fabric, adapter):
-    fabric.channel.slots.clear()
+    fabric.channel.slots.free.clear()
     fabric.receive(0x1000, 256)
-    assert (fabric.channel.received, fabric.channel.log, adapter.calls) == ([], [], [])
+    assert (fabric.channel.received, fabric.channel.log, adapter.calls) == ([], ["overrun"], [])
 
 
 def test_an_answer_takes_the_place_of_its_request(fabric, adapter, queue):

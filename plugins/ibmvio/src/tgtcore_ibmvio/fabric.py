@@ -51,9 +51,11 @@ class VioFabric(Fabric):
         if not 0 < length <= IU_BYTES_MAX:
             channel.disconnect(f"an information unit of {length} bytes, expected 1 to {IU_BYTES_MAX}")
             return
-        slot = channel.slot()
-        if slot is None:
+        free = channel.slots.free
+        if not free:
+            channel.overrun()
             return
+        slot = free.pop()
         answer = self._adapter.read(address, slot.view if length == IU_BYTES_MAX else slot.view[:length])
         if answer is _SUCCESS:
             slot.cookie = address

@@ -2,7 +2,7 @@
 
 import logging
 from collections import deque
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from tgtcore_srp.commands import Commands
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 _log = logging.getLogger(__name__)
 
-_CUT = -1
+_CUT = 256
 """Stands for the opcode of what is too short to have one."""
 
 Handler = Callable[[Slot, int], None]
@@ -58,17 +58,6 @@ _REST = {
     State.GONE: "_ignore",
 }
 """What it does with all others."""
-
-
-class _Handlers(dict[int, Handler]):
-    """By opcode, with one for all that have none."""
-
-    def __init__(self, handlers: Mapping[int, Handler], others: Handler) -> None:
-        super().__init__(handlers)
-        self._others = others
-
-    def __missing__(self, opcode: int) -> Handler:
-        return self._others
 
 
 class Channel:
@@ -142,7 +131,7 @@ class Channel:
     # ---- what the fabric calls --------------------------------------------------------------------------------------
 
     def slot(self) -> Slot | None:
-        """Memory for an information unit that is about to be read in.
+        """Memory for an information unit that is about to be read in; a fabric in a hurry takes it from ``slots.free`` itself.
 
         A fabric that could not read it after all, and one that gets None, has lost what the initiator waits for: it calls
         :meth:`disconnect`, in the first case with :meth:`discard` before.  None means that the initiator has sent more than it may,
@@ -298,7 +287,7 @@ class Channel:
     def hold(self) -> None:
         """Let everything wait that arrives, until :meth:`go_on`."""
         self._holds = True
-        self._handlers = _Handlers({}, self._keep)
+        self._handlers = [self._keep] * (_CUT + 1)
 
     def _keep(self, slot: Slot, length: int) -> None:
         self._held.append((slot, length))
@@ -322,10 +311,12 @@ class Channel:
         self.state = state
         self._handlers = self._table(state)
 
-    def _table(self, state: State) -> _Handlers:
-        return _Handlers(
-            {opcode: getattr(self, handler) for opcode, handler in _TAKEN[state].items()}, getattr(self, _REST[state])
-        )
+    def _table(self, state: State) -> list[Handler]:
+        """By opcode; a list, for each information unit is looked up in it."""
+        handlers: list[Handler] = [getattr(self, _REST[state])] * (_CUT + 1)
+        for opcode, handler in _TAKEN[state].items():
+            handlers[opcode] = getattr(self, handler)
+        return handlers
 
     def _end(self) -> None:
         """Take and answer nothing any more."""

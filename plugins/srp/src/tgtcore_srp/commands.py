@@ -52,14 +52,13 @@ class Commands:
         self.answers = Answers(channel.quirks, channel.fabric.answer_bytes_max)
         self.closed = False
         """Whether nothing is sent any more."""
-        self.ended: Callable[[SrpTask], None] = self._ended
-        """Tell it that a task has ended."""
         self.answer: Callable[[SrpTask], None] = self._answer
         """Answer a task that has ended and whose data was moved."""
         self.transfers = Transfers(self)
+        self.ended: Callable[[SrpTask], None] = self.transfers.ended
+        """Tell it that a task has ended."""
         self.tables = Tables(self)
         self._take, self._give = self.share.take, self.share.give
-        self._deliver = self.transfers.deliver
         self._answer_to = self.answers.of_task
         self._immediate_offset = immediate_offset
         self._nexus = session.nexus
@@ -83,7 +82,7 @@ class Commands:
         limit.left -= 1
         if length >= DIRECT_BYTES:
             # What nearly every command is goes straight to its task, and all others through `Command`.
-            _, solicited, form, _, _, tag, lun, attribute, more, cdb, address, key, size = unpack_direct(slot.view)
+            solicited, form, tag, lun, attribute, more, cdb, address, key, size = unpack_direct(slot.view)
             if (
                 form in _DIRECT
                 and 0 < size <= self._size_max
@@ -222,24 +221,13 @@ class Commands:
 
     # ---- what ends ----------------------------------------------------------------------------------------------------
 
-    def _ended(self, task: SrpTask) -> None:
-        if task.moving:
-            return  # its end is going to be told again
-        if task.responds:
-            data = task.data_in
-            if data is not None and task.expected_in and not task.sense and not self._deliver(task, data):
-                return
-        elif task.refusal is None:
-            self._end_in_silence(task)
-            return
-        self.answer(task)
-
     def _answer(self, task: SrpTask) -> None:
         if task.held_bytes:
             self._give(task.held_bytes)
         self._send(self._answer_to(task, self._delta()), task.slot)
 
-    def _end_in_silence(self, task: SrpTask) -> None:
+    def end_in_silence(self, task: SrpTask) -> None:
+        """A task has ended of which the initiator does not hear."""
         self._drop(task)
         self.channel.requests.credits_withheld()
 

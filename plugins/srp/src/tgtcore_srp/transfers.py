@@ -9,7 +9,6 @@ from tgtcore.scsi.sense import Sense, SenseKey
 from tgtcore.scsi.status import Status
 
 if TYPE_CHECKING:
-    from tgtcore import Buffer
     from tgtcore_srp.commands import Commands
     from tgtcore_srp.task import SrpTask
 
@@ -81,22 +80,26 @@ class Transfers:
 
     # ---- data-in ------------------------------------------------------------------------------------------------------
 
-    def deliver(self, task: "SrpTask", data: "Buffer | Region") -> bool:
-        """Move data-in of a command that has ended, as far as there is room for it.
-
-        :returns: whether the command can be answered now.
-        """
-        room = task.expected_in
-        if len(data) > room:
-            data = data.part(0, room) if isinstance(data, Region) else memoryview(data)[:room]
-        moved = self._write(task.in_segments, data, task.delivered)
-        if moved:
-            return True
-        if moved is None:
-            self._begin(task)
-            return False
-        task.refusal = DATA_PHASE_ERROR
-        return True
+    def ended(self, task: "SrpTask") -> None:
+        """A command has ended: move its data-in, as far as there is room for it, and answer, now or when that is over."""
+        if task.moving:
+            return  # its end is going to be told again
+        if task.responds:
+            data = task.data_in
+            if data is not None and task.expected_in and not task.sense:
+                room = task.expected_in
+                if len(data) > room:
+                    data = data.part(0, room) if isinstance(data, Region) else memoryview(data)[:room]
+                moved = self._write(task.in_segments, data, task.delivered)
+                if moved is None:
+                    self._begin(task)
+                    return
+                if not moved:
+                    task.refusal = DATA_PHASE_ERROR
+        elif task.refusal is None:
+            self._commands.end_in_silence(task)
+            return
+        self._commands.answer(task)
 
     def delivered(self, task: "SrpTask", ok: bool) -> None:
         """Data-in was moved, or can't be."""

@@ -24,6 +24,7 @@ _RESTING = (State.CLOSED, State.SHUT)
 _FATAL = (Event.UNKNOWN, Event.OVERRUN)
 _COMMAND, _SRP = int(Header.COMMAND), int(Format.SRP)
 _CONNECTED = State.CONNECTED
+_unpack = FIELDS.unpack
 
 
 class Owner(Protocol):
@@ -159,7 +160,7 @@ class Queue:
 
     def element(self, element: bytes) -> None:
         """Take an element."""
-        header, format_, status, _, length, address = FIELDS.unpack(element)
+        header, format_, status, _, length, address = _unpack(element)
         if header == _COMMAND and format_ == _SRP and self.state is _CONNECTED:
             self._owner.receive(address, length)  # what the table says too, without a look at it for every command
             return

@@ -88,6 +88,19 @@ def test_who_has_several_to_send_rings_once() -> None:
     assert pair.rings == 1
 
 
+def test_nobody_is_rung_for_nothing() -> None:
+    pair = Pair()
+    pair.outgoing.add(element(1))
+    pair.outgoing.wake()
+    assert pair.incoming.take() == element(1)
+    assert pair.incoming.doze()
+    pair.outgoing.wake()
+    assert pair.rings == 0
+    pair.outgoing.add(element(2))
+    pair.outgoing.wake()
+    assert pair.rings == 1
+
+
 def test_who_looks_again_instead_of_sleeping_is_not_rung() -> None:
     pair = Pair()
     pair.outgoing.put(element(1))

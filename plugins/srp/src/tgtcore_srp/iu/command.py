@@ -26,10 +26,10 @@ _FIELDS = ">BB3xBBBQ4xQxBxB16s"
 _HEADER = struct.Struct(_FIELDS)
 _DIRECT_FIELDS = struct.Struct(_FIELDS + "QII")
 
-unpack_direct = _DIRECT_FIELDS.unpack_from
-"""The fields of a command of :data:`DIRECT_BYTES` or more: opcode, which answers are solicited, formats of both buffers, descriptor
-counts of data-out and data-in, tag, LUN field, task attribute, length of the additional CDB, CDB; then address, key and length of
-the descriptor, if nothing additional is before it and the format is direct.  Nothing is checked."""
+unpack_direct = struct.Struct(">xB3xB2xQ4xQxBxB16sQII").unpack_from
+"""Of a command of :data:`DIRECT_BYTES` or more: which answers are solicited, formats of both buffers, tag, LUN field, attribute,
+length of the additional CDB, CDB; then address, key and length of the descriptor, if nothing additional is before it and there is
+one buffer, whose format is direct.  Nothing is checked."""
 
 _unpack_header = _HEADER.unpack_from
 _CMD = int(Opcode.CMD)

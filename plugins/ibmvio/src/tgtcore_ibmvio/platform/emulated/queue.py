@@ -62,6 +62,8 @@ class Outgoing:
         self._at = place.offset
         self._after = place.offset + ELEMENT_BYTES
         """The slot behind :attr:`_at`."""
+        self._silent = False
+        """Whether there is something that nobody was woken for."""
 
     def put(self, element: bytes) -> bool:
         """Send an element and wake the receiver; False: there is no free slot."""
@@ -85,10 +87,14 @@ class Outgoing:
         self._at = after
         after += ELEMENT_BYTES
         self._after = self._begin if after == self._end else after
+        self._silent = True
         return True
 
     def wake(self) -> None:
-        """Ring the doorbell if the receiver sleeps."""
+        """Ring the doorbell if the receiver sleeps, and something was sent that it does not know of."""
+        if not self._silent:
+            return
+        self._silent = False
         with self._order:
             pass  # what was sent is there before we look whether anybody sleeps
         if self._words[self._waits]:
