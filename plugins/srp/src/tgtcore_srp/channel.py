@@ -287,7 +287,7 @@ class Channel:
     def hold(self) -> None:
         """Let everything wait that arrives, until :meth:`go_on`."""
         self._holds = True
-        self._handlers = [self._keep] * (_CUT + 1)
+        self._handlers = self._alike(self._keep)
 
     def _keep(self, slot: Slot, length: int) -> None:
         self._held.append((slot, length))
@@ -313,10 +313,15 @@ class Channel:
 
     def _table(self, state: State) -> list[Handler]:
         """By opcode; a list, for each information unit is looked up in it."""
-        handlers: list[Handler] = [getattr(self, _REST[state])] * (_CUT + 1)
+        handlers = self._alike(getattr(self, _REST[state]))
         for opcode, handler in _TAKEN[state].items():
             handlers[opcode] = getattr(self, handler)
         return handlers
+
+    @staticmethod
+    def _alike(handler: Handler) -> list[Handler]:
+        """One handler for all opcodes."""
+        return [handler] * (_CUT + 1)
 
     def _end(self) -> None:
         """Take and answer nothing any more."""
