@@ -40,8 +40,6 @@ class BlockingFrontEnd:
 
     async def _execute(self, address: Address, cdb: bytes, data_out: bytes, room: int) -> Outcome:
         outcome = await self.front.execute(address, cdb, data_out=data_out, room=room)
-        if outcome.host == Host.ABORT:  # which is how the answer looks that SCSI does not give
-            await self.front.until(lambda: self.front.queue is None, self.timeout_s)
         if outcome.host != Host.OK:
             raise ConnectionAbortedError(f"the back end could not do it: host byte {outcome.host}")
         return outcome

@@ -140,4 +140,7 @@ class SrpServer:
 
     def end(self, then: Callable[[], None]) -> None:
         """Have every task aborted; ``then`` when the last has ended."""
-        self.channel.when_gone(lambda: self.nexus.abort_tasks(then))
+        if self.channel.session is None:
+            self.nexus.abort_tasks(then)
+        else:  # which takes the nexus along
+            self.channel.when_gone(then)

@@ -1,0 +1,82 @@
+"""What every transport promises, with guests whose front ends speak SRP."""
+
+import asyncio
+from concurrent.futures import wait
+from itertools import count
+
+import pytest
+from tgtcore_xen.frontend.srp import SrpFrontEnd
+from tgtcore_xen.options import XenOptions, XenTargetOptions
+from tgtcore_xen.platform.emulated import EmulatedXen
+from tgtcore_xen.transport import XenTransport
+
+from tgtcore import Transport
+from tgtcore.testing.transport import TransportConformance
+from tgtcore.testing.transport_rig import Answer, Session
+
+GUESTS = ("web1", "web2", "web3")
+PATIENCE_S = 1.0
+
+
+class Initiator:
+    def __init__(self, machine: EmulatedXen, name: str) -> None:
+        self._loop = machine.loop
+        self._front = self._run(self._make(machine, name))
+
+    async def _make(self, machine: EmulatedXen, name: str) -> SrpFrontEnd:
+        front = SrpFrontEnd(machine.create(name))
+        await front.log_in(PATIENCE_S)
+        return front
+
+    def _run(self, work):
+        return asyncio.run_coroutine_threadsafe(work, self._loop).result(10)
+
+    def execute(self, cdb: bytes, data_out: bytes, room: int, lun: int) -> Answer:
+        """A back end that lets go without a word, to come back, is as good as gone to this test."""
+        running = asyncio.run_coroutine_threadsafe(
+            self._front.execute(lun, cdb, data_out=data_out, room=room), self._loop
+        )
+        while not wait({running}, 0.01).done:
+            if not self._front.guest.mapped:
+                running.cancel()
+                raise ConnectionResetError("nobody serves the ring")
+        response, data = running.result()
+        return Answer(response.status, data, response.sense)
+
+    def log_out(self) -> None:
+        self._run(self._leave())
+
+    async def _leave(self) -> None:
+        self._front.log_out()
+        await self._front.unload()
+
+    def vanish(self) -> None:
+        if self._loop.is_running():
+            self._loop.call_soon_threadsafe(self._front.guest.destroy)
+        else:
+            self._front.guest.destroy()
+
+
+class TestSrp(TransportConformance):
+    target = "disks"
+    target_options = XenTargetOptions()
+
+    @pytest.fixture(autouse=True)
+    def _machine(self, tmp_path) -> None:
+        self.names = count()
+        self.journal = tmp_path / "journal"
+
+    def make_transport(self, host) -> Transport:
+        self.machine = EmulatedXen.named("lab", host.loop)
+        portals = tuple({"address": f"{guest}/0", "target": self.target} for guest in GUESTS)
+        options = XenOptions(
+            portals=portals, platform="emulated", emulated={"machine": "lab"}, journal=self.journal, close_s=1
+        )
+        return XenTransport(host, options)
+
+    def log_in(self, transport: Transport) -> Session:
+        return Initiator(self.machine, GUESTS[next(self.names)])
+
+
+class TestSrpBehindARing(TestSrp):
+    behind_a_ring = True
