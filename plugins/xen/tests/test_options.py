@@ -41,7 +41,7 @@ def test_what_is_no_hba(written):
         ({**EMULATED, "sg_grant": 1025}, "sg_grant"),
         (
             {**EMULATED, "memory": "1M", "sg_grant": 512},
-            "memory: 1048576 bytes are too little for one command of 512 pages",
+            "memory: 1048576 bytes are too little for one command of 512 pages of each of",
         ),
         ({**EMULATED, "close_s": -1}, "close_s"),
         ({**EMULATED, "journal": "here"}, "expected an absolute path"),

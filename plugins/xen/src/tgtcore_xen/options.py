@@ -81,7 +81,8 @@ class XenOptions(Options):
     """The most pages of one command, which front ends are told when they connect."""
 
     memory: Size = Field(default=64 << 20, ge=1 << 20, validate_default=True)
-    """What data on its way may take for all HBAs together, in bytes."""
+    """What data on its way may take for all HBAs together, in bytes: at least enough for one of the largest commands of each, for
+    which there is memory at any time."""
 
     close_s: float = Field(default=10, ge=0, le=600)
     """How long a guest may take to let go of a virtual HBA that is taken away; then it is gone all the same."""
@@ -119,10 +120,11 @@ class XenOptions(Options):
 
     @model_validator(mode="after")
     def _memory_for_each(self) -> "XenOptions":
-        if self.sg_grant * PAGE_BYTES > self.memory:
+        least = self.sg_grant * PAGE_BYTES * max(1, len(self.portals))
+        if least > self.memory:
             raise ValueError(
-                f"memory: {self.memory} bytes are too little for one command of {self.sg_grant} pages, expected at least "
-                f"{self.sg_grant * PAGE_BYTES}"
+                f"memory: {self.memory} bytes are too little for one command of {self.sg_grant} pages of each of "
+                f"{len(self.portals)} HBAs, expected at least {least}"
             )
         return self
 

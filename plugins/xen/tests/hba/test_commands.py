@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from tgtcore_srp.memory import Memory
+from tgtcore_srp.memory import Memory, Share
 from tgtcore_xen.platform.contract import Copy
 from tgtcore_xen.vscsiif.layout import HEADER_BYTES, SLOT_BYTES
 from tgtcore_xen.vscsiif.request import Request
@@ -238,7 +238,7 @@ def test_an_rqid_that_is_in_use(bench: "Bench") -> None:
 
 
 def test_memory_is_short(make_bench: Callable[..., "Bench"]) -> None:
-    bench = make_bench(memory=Memory(10_000))
+    bench = make_bench(memory=Memory(10_000), sg_grant=2)
     front = bench.front
     bench.device().hangs = True
     first = front.command(1, write(8192), front.segments(8192), out=True)
@@ -251,6 +251,26 @@ def test_memory_is_short(make_bench: Callable[..., "Bench"]) -> None:
     assert bench.memory.data_bytes == 0
     bench.device().hangs = False
     assert bench.ask(second) == [Response(2, GOOD)]
+    bench.end()
+
+
+def test_others_have_all_the_memory(make_bench: Callable[..., "Bench"]) -> None:
+    """There is some for one of the largest commands at any time."""
+    memory = Memory(300_000)
+    bench = make_bench(memory=memory, sg_grant=64)
+    others = Share(memory)
+    assert others.take(300_000 - 64 * 4096)
+    assert not others.take(1)
+    front = bench.front
+    segments = front.segments(45 * 4096)
+    request = front.command(1, read(45 * 4096), front.table(segments), indirect=True)
+    for _ in range(3):
+        assert bench.ask(request) == [Response(1, GOOD)]
+    second = front.command(2, HELD, front.segments(20 * 4096))
+    assert bench.ask(second, request) == [Response(1, BUSY, 45 * 4096)]
+    others.give(others.held_bytes)
+    bench.device().release()
+    bench.loop.run()
     bench.end()
 
 

@@ -33,6 +33,18 @@ def test_a_place_that_can_not_be_had(bench: "Bench", missing: str) -> None:
     bench.end()
 
 
+def test_no_memory_for_one_command(bench: "Bench") -> None:
+    bench.end_connection()
+    bench.memory.budget_bytes = 64 * 4096 - 1
+    with pytest.raises(OSError, match="web1/0: there is no memory for a command of 64 pages"):
+        bench.connect()
+    assert not bench.platform.grants.mappings
+    assert not bench.machine.ports.of(0)
+    bench.memory.budget_bytes += 1
+    bench.connect()
+    bench.end()
+
+
 def test_requests_that_came_before_it(bench: "Bench") -> None:
     bench.end_connection()
     bench.front.put(bench.front.command(1, READY), bench.front.command(2, READY))

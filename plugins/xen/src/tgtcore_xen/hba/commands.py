@@ -1,5 +1,6 @@
 """The requests of one front end: tasks to the nexus, data both ways, and exactly one response for each request."""
 
+import errno
 import logging
 from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING, Protocol
@@ -15,7 +16,7 @@ from tgtcore_xen.hba.management import Management
 from tgtcore_xen.hba.repeatable import REPEATABLE
 from tgtcore_xen.hba.task import Ready, XenTask, lun_field
 from tgtcore_xen.vscsiif.errors import Malformed
-from tgtcore_xen.vscsiif.layout import Act, Direction
+from tgtcore_xen.vscsiif.layout import PAGE_BYTES, Act, Direction
 from tgtcore_xen.vscsiif.request import Request, rqid_of
 from tgtcore_xen.vscsiif.response import build_response
 from tgtcore_xen.vscsiif.results import Host, result
@@ -56,6 +57,7 @@ class Commands:
     :param segments_max: how many segments a command may have, as the front end was told.
     :param wake: have :meth:`settle` called soon; called once until then.
     :param failed: what can't be went wrong: the connection is to end.
+    :raises OSError: ENOMEM: there is no memory for one of the largest commands, for which there is to be some at any time.
     """
 
     def __init__(
@@ -77,6 +79,8 @@ class Commands:
         self.devices = devices
         """May be replaced at any time."""
         self.share = Share(memory)
+        if not self.share.promise(segments_max * PAGE_BYTES):
+            raise OSError(errno.ENOMEM, f"{name}: there is no memory for a command of {segments_max} pages")
         self.figures = figures
         self.awake = False
         """Whether :meth:`settle` is going to be called."""
@@ -261,6 +265,7 @@ class Commands:
         """Have every task aborted in silence; ``then`` when the last has ended."""
 
         def ended() -> None:
+            self.share.release()
             self._memory.sharers -= 1
             then()
 
