@@ -6,8 +6,11 @@ import errno
 import pytest
 from tgtcore_xen.frontend import FrontEnd
 from tgtcore_xen.frontend.srp import SrpFrontEnd
+from tgtcore_xen.hba.connection import Connection
+from tgtcore_xen.options import XenTargetOptions
 from tgtcore_xen.vscsiif.results import Host
 
+from tgtcore import Draining
 from tgtcore.scsi.sense import SenseKey
 from tgtcore.scsi.status import Status
 from tgtcore.testing.host import HELD, READY, content, read, write
@@ -354,6 +357,66 @@ async def test_a_ring_that_can_not_be_mapped(site):
             await FrontEnd(one.guest()).connect()
         await one.until(lambda: "its ring can't be used" in one.shown()["refused"])
         assert one.target.nexuses == []
+
+
+async def test_a_ring_that_the_last_back_end_has_still(site):
+    """Its guest keeps its disks meanwhile."""
+    async with site("web1/0") as one:
+        front = await one.connected(guest := one.guest())
+        await one.stop()
+        one.machine.faults.bind_fails = lambda domid, port: True
+        await one.start()
+        await one.until(lambda: one.transport._keepers["web1/0"]._waits_since)
+        assert (one.shown()["state"], one.back("state", guest)) == ("waiting for the front end", "4")
+        one.machine.faults.bind_fails = lambda domid, port: False
+        await works(front)
+
+
+async def test_a_guest_that_is_renamed_keeps_its_disks(site):
+    async with site("web1/0") as one:
+        front = await one.connected(guest := one.guest())
+        one.machine.server.write(0, f"{guest.home}/name", b"web1--migratedaway")
+        await one.until(lambda: one.shown()["guest"] == "web1--migratedaway")
+        await works(front)
+        assert one.shown()["sessions"] == 1
+        guest.destroy()
+        await one.until(lambda: one.shown()["state"] == "waiting for the guest")
+
+
+async def test_devices_that_are_mapped_otherwise(site):
+    async with site("web1/0") as one:
+        front = await one.connected(one.guest())
+        one.target.options = XenTargetOptions(devices={"0:0:5:0": 0})
+        await front.until(lambda: list(front.devices.values()) == [(0, 5, 0)])
+        await works(front, (0, 5, 0))
+        assert (await front.execute(LUN_0, READY)).host == Host.NO_CONNECT
+
+
+async def test_a_target_that_takes_nobody_for_a_moment(site):
+    async with site("web1/0") as one:
+        one.host.failure = Draining("as the test wants")
+        front = FrontEnd(one.guest())
+        front.start()
+        await one.until(lambda: one.transport._keepers["web1/0"]._waits_since)
+        one.host.failure = None
+        await front.until(lambda: front.state == 4)
+        await works(front)
+
+
+async def test_a_target_that_does_not_answer(site, monkeypatch):
+    monkeypatch.setattr("tgtcore_xen.keeping.session._ANSWER_S", 0.01)
+    async with site("web1/0") as one:
+        execute = Connection.execute
+
+        async def hangs(*_):
+            await asyncio.sleep(20)
+
+        monkeypatch.setattr(Connection, "execute", hangs)
+        front = FrontEnd(one.guest())
+        front.start()
+        await one.until(lambda: one.transport._keepers["web1/0"]._devices_stale)
+        monkeypatch.setattr(Connection, "execute", execute)
+        await front.until(lambda: front.state == 4 and len(front.devices) == 2)
 
 
 async def test_a_guest_that_breaks_its_ring_is_cut_off_and_others_go_on(site):

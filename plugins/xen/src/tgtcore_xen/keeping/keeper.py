@@ -26,6 +26,7 @@ AFRESH_S = 1.0
 
 _AGAIN_S = 1.0
 _REFUSED_S = 60.0
+_PASSES_S = 30.0
 _ROUNDS_MAX = 32
 _BURST, _EACH_S = 100, 0.05
 
@@ -62,6 +63,8 @@ class Keeper:
         self._around = around
         self._loop = around.host.loop
         self._nodes: Nodes | None = None
+        self._identity: tuple[int, str] | None = None
+        """Domid and UUID of the guest that the nodes are for."""
         self._link: Link | None = None
         self._devices: dict[str, str] | None = None
         self._devices_stale = False
@@ -71,6 +74,7 @@ class Keeper:
         self._renew = True
         self._make_at = 0.0
         self._refused_until: float | None = None
+        self._waits_since: float | None = None
         self._closing: set[asyncio.Future[None]] = set()
         self._pace = Pace(_BURST, _EACH_S, self._loop.time)
         self._changed = asyncio.Event()
@@ -107,6 +111,8 @@ class Keeper:
         """Look again if something else is wanted by now."""
         if self._refused_until is not None and self._loop.time() >= self._refused_until:
             self.renew()
+        elif self.session is not None and self.session.is_remapped:
+            self.luns_changed()
         elif self._wanted() != self._seen:
             self.wake()
 
@@ -221,8 +227,8 @@ class Keeper:
 
     async def _look(self) -> None:
         """Do all that can be done now."""
-        guest = self._around.guests.find(self.options.guest)
-        if self._nodes is not None and (guest is None or guest.domid != self._nodes.place.domid):
+        guest = self._find_guest()
+        if self._nodes is not None and (guest is None or _identity_of(guest) != self._identity):
             await self._lose(self._nodes)
         self.guest = guest
         if guest is None:
@@ -234,7 +240,7 @@ class Keeper:
             place = HbaPaths(around.machine.domid, guest.domid, self.options.dev)
             nodes = Nodes(around.machine.store, place, around.tidying)
             await nodes.watch(self._changed.set)
-            self._nodes = nodes
+            self._nodes, self._identity = nodes, _identity_of(guest)
         for _ in range(_ROUNDS_MAX):
             if not await self._round(self._nodes):
                 break
@@ -242,6 +248,15 @@ class Keeper:
             self._changed.set()
         if self.over:
             await self._nodes.unwatch()
+
+    def _find_guest(self) -> Guest | None:
+        """One that is connected keeps its HBA whatever it is called by now, as when it is about to migrate."""
+        guests = self._around.guests
+        if self.session is not None and self._identity is not None:
+            present = guests.found.get(self._identity[0])
+            if present is not None and _identity_of(present) == self._identity:
+                return present
+        return guests.find(self.options.guest)
 
     async def _round(self, nodes: Nodes) -> bool:
         """Look once; whether to look again at once."""
@@ -312,18 +327,28 @@ class Keeper:
         try:
             session = Session(self.options, guest, target, observed, ring, self._around, self.broken, fresh=fresh)
         except Refused as error:
-            assert self._nodes is not None, "they were read"
-            self.observed = await self._nodes.read()
-            if (self.observed.ring, self.observed.front) == (observed.ring, observed.front):
-                await self._refuse(error)
-            self._changed.set()
+            await self._could_not(error, observed)
             return False
+        self._waits_since = None
         self.session, self._link = session, Link(ring)
         self.sessions += 1
         await self._find_devices(session)
         if self.session is session:
             session.connection.start()
         return self.session is session
+
+    async def _could_not(self, error: Refused, observed: Observed) -> None:
+        """Try again, or refuse the front end: what it had written may be read in the middle of a change, and other causes pass."""
+        assert self._nodes is not None, "they were read"
+        now = self._loop.time()
+        self._waits_since = self._waits_since or now
+        if error.passes and now - self._waits_since < _PASSES_S:
+            self._later(_AGAIN_S)
+            return
+        self.observed = await self._nodes.read()
+        if (self.observed.ring, self.observed.front) == (observed.ring, observed.front):
+            await self._refuse(error)
+        self._changed.set()
 
     async def _find_devices(self, session: Session) -> None:
         devices = await session.find_devices()
@@ -376,3 +401,7 @@ class Keeper:
         self._nodes, self.observed = None, Observed()
         self.refusal, self._refused_until = None, None
         self._renew, self._leaves, self._forced_at, self._make_at = True, False, None, 0.0
+
+
+def _identity_of(guest: Guest) -> tuple[int, str]:
+    return guest.domid, guest.uuid

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from functools import partial
 from typing import TYPE_CHECKING
 
-from tgtcore import InitiatorPort, Nexus, Target, TgtError
+from tgtcore import Draining, InitiatorPort, Nexus, Target, TgtError
 from tgtcore.scsi.lun import InvalidLun, decode_lun
 from tgtcore.scsi.status import Status
 from tgtcore_xen.guests import Guest
@@ -28,6 +28,7 @@ _REPORT_LUNS_BYTES = 8 + 8 * 4096
 _REPORT_LUNS = b"\xa0" + bytes(5) + _REPORT_LUNS_BYTES.to_bytes(4, "big") + bytes(2)
 _TRIES_MAX = 8
 _AGAIN_S = 0.1
+_ANSWER_S = 5.0
 
 PROTOCOLS: dict[str, type[Connection]] = {
     **dict.fromkeys(("", "x86_64-abi", "x86_32-abi", "arm-abi"), Connection),
@@ -40,11 +41,13 @@ class Refused(Exception):
     """A front end can't be served; the message says why.
 
     :param may_change: whether it may be served later without anything new from the guest.
+    :param passes: whether that may be a matter of moments: another back end lets go of the ring, or the target takes nobody.
     """
 
-    def __init__(self, why: str, *, may_change: bool = False) -> None:
+    def __init__(self, why: str, *, may_change: bool = False, passes: bool = False) -> None:
         super().__init__(why)
         self.may_change = may_change
+        self.passes = passes
 
 
 class Session:
@@ -76,6 +79,7 @@ class Session:
                 f'its front end speaks protocol "{observed.protocol}", expected one of: '
                 f"{', '.join(filter(None, PROTOCOLS))}, or none"
             )
+        self._mapping = own_options(target).devices
         self.nexus = _open_nexus(hba, guest, target, around)
         try:
             folder = journal_folder(around.options())
@@ -86,7 +90,7 @@ class Session:
                 around.machine,
                 RingPlace(guest.domid, *ring),
                 self.nexus,
-                Devices(own_options(target).devices),
+                Devices(self._mapping),
                 Limits(observed.sg_grant, around.memory),
                 self._journal,
                 broken,
@@ -94,7 +98,7 @@ class Session:
         except OSError as error:
             self._forget_journal()
             self.nexus.close(lambda: None)
-            raise Refused(f"its ring can't be used: {error}") from error
+            raise Refused(f"its ring can't be used: {error}", passes=not fresh) from error
 
     async def find_devices(self) -> dict[str, str] | None:
         """Ask which logical units there are, and let the guest address those; name by ``h:c:t:l``.
@@ -104,16 +108,22 @@ class Session:
         luns = await self._reported()
         if luns is None:
             return None
-        devices = Devices(own_options(self.target).devices)
-        self.connection.devices = devices
+        self._mapping = own_options(self.target).devices
+        self.connection.devices = devices = Devices(self._mapping)
         return {str(device): f"{self.target.name}:{lun}" for device, lun in devices.devices_of(luns).items()}
+
+    @property
+    def is_remapped(self) -> bool:
+        """Whether the target's options have other virtual devices by now."""
+        return own_options(self.target).devices != self._mapping
 
     async def _reported(self) -> list[int] | None:
         """LUNs by REPORT LUNS; somebody may be busy for a moment."""
         for _ in range(_TRIES_MAX):
             try:
-                answer = await self.connection.execute(None, _REPORT_LUNS, _REPORT_LUNS_BYTES)
-            except TgtError:
+                asked = self.connection.execute(None, _REPORT_LUNS, _REPORT_LUNS_BYTES)
+                answer = await asyncio.wait_for(asked, _ANSWER_S)
+            except (TgtError, TimeoutError):
                 return None
             if answer.status == Status.GOOD:
                 return _parse_luns(answer.data)
@@ -148,7 +158,7 @@ def _open_nexus(hba: HbaOptions, guest: Guest, target: Target, around: Surroundi
     try:
         return around.host.open_nexus(target, _admitted(hba, guest, target, around), port)
     except TgtError as error:
-        raise Refused(str(error), may_change=True) from error
+        raise Refused(str(error), may_change=True, passes=isinstance(error, Draining)) from error
 
 
 def _admitted(hba: HbaOptions, guest: Guest, target: Target, around: Surroundings) -> InitiatorPort:
