@@ -47,10 +47,12 @@ MakeFabric = Callable[..., "WireFabric"]
 class Initiator:
     """One initiator that holds the target to the standard, and remembers how each of its requests has ended."""
 
-    def __init__(self, bench: "Bench", fabric: "WireFabric", number: int) -> None:
+    def __init__(self, bench: "Bench", fabric: "WireFabric", number: int, transfer_bytes_max: int | None) -> None:
         self.fabric = fabric
         self.number = number
-        self.channel = fabric.channel = Channel(f"channel {number}", bench.port, fabric, bench.memory, Quirks(), LIMIT)
+        self.channel = fabric.channel = Channel(
+            f"channel {number}", bench.port, fabric, bench.memory, Quirks(), LIMIT, transfer_bytes_max
+        )
         self.end = InitiatorChannel(self._send, Rules(requests_max=LIMIT, may_request=fabric.may_request))
         self.gone = False
         self.commands: list[int] = []
@@ -77,7 +79,7 @@ class Initiator:
         self.end.login(request, self._logged_in)
 
     def _logged_in(self, answer: LoginResponse | LoginReject | None) -> None:
-        """Rejections are for want of memory only."""
+        """Rejections are for want of memory, or while the target drains, only."""
 
     def done(self, good: bytes | None) -> Callable[[Response | None], None]:
         """What is told of the end of a request.
@@ -107,6 +109,21 @@ class Initiator:
             self.end.receive(unit)
 
 
+ENDS: dict[str, Callable[["Turmoil", Initiator], None]] = {
+    "abort": lambda turmoil, one: turmoil.manage_of(one, Function.ABORT_TASK),
+    "abort all": lambda turmoil, one: turmoil.manage_of(one, Function.ABORT_TASK_SET),
+    "reset": lambda turmoil, one: turmoil.manage_of(one, Function.LOGICAL_UNIT_RESET),
+    "reset by others": lambda turmoil, one: turmoil.others_reset(one),
+    "lose": lambda turmoil, one: one.fabric.lose(),
+    "disconnect": lambda turmoil, one: one.channel.disconnect("as the test wants"),
+    "drop": lambda turmoil, one: turmoil.drop_session_of(one),
+    "log in anew": lambda turmoil, one: turmoil.log_in(one.number, one.fabric.may_request),
+    "take away": lambda turmoil, one: turmoil.away(0),
+    "drain": lambda turmoil, one: turmoil.bench.host.target.leases.shut(),
+}
+"""What may come over a command, or over its channel."""
+
+
 class Turmoil(RuleBasedStateMachine):
     """Two initiators, a third that comes and goes, and a world that does not keep still."""
 
@@ -115,6 +132,8 @@ class Turmoil(RuleBasedStateMachine):
         self.make_fabric = make_fabric
         self.fails = 0
         """How many allocations from now on the next one fails; 0: none does."""
+        self.transfer_bytes_max: int | None = None
+        """For which each channel has memory at any time; None: for none."""
         self.budget = PLENTY
         self.bench = make_bench(memory=Memory(PLENTY, self._make))
         self.initiators: list[Initiator] = []
@@ -129,8 +148,10 @@ class Turmoil(RuleBasedStateMachine):
 
     # ---- channels -----------------------------------------------------------------------------------------------------
 
-    @initialize(may_request=st.booleans())
-    def begin(self, may_request: bool) -> None:
+    @initialize(may_request=st.booleans(), promised=st.booleans())
+    def begin(self, may_request: bool, promised: bool) -> None:
+        if promised:
+            self.transfer_bytes_max = 2 * DATA_BYTES
         for number in (1, 2):
             self.connect(number, may_request)
         self.initiators[0].fabric.moves = None
@@ -140,8 +161,11 @@ class Turmoil(RuleBasedStateMachine):
     @rule(number=st.integers(1, 3), may_request=st.booleans())
     def connect(self, number: int, may_request: bool) -> None:
         """An initiator that is there already takes its own place."""
+        self.log_in(number, may_request)
+
+    def log_in(self, number: int, may_request: bool) -> None:
         try:
-            one = Initiator(self.bench, self.make_fabric(may_request, IU_BYTES), number)
+            one = Initiator(self.bench, self.make_fabric(may_request, IU_BYTES), number, self.transfer_bytes_max)
         except MemoryError:
             return
         one.log_in()
@@ -205,23 +229,57 @@ class Turmoil(RuleBasedStateMachine):
         one.fabric.ram[TABLE_AT : TABLE_AT + 32] = bytes(16) + table[16:] if kind == "wrong table" else table
         return BufferDescriptor.indirect(Segment(TABLE_AT, KEY, 32), pieces, 2 if kind == "listed" else 0)
 
-    @rule(data=st.data(), out=st.booleans(), after=st.sampled_from(["", "abort", "lose", "disconnect"]))
-    def move_later(self, data: st.DataObject, out: bool, after: str) -> None:
+    @rule(
+        data=st.data(),
+        kind=st.sampled_from(["write", "read", "table", "table of write"]),
+        ends=st.lists(st.sampled_from(sorted(ENDS)), max_size=3),
+    )
+    def move_later(self, data: st.DataObject, kind: str, ends: list[str]) -> None:
         """A command whose RDMA goes on, and what comes before its end."""
         one = self._one(data)
         if not one.can_send:
             return
         one.fabric.moves = None
-        buffer = BufferDescriptor.direct(Segment(DATA_AT, KEY, 64))
+        buffer = (
+            BufferDescriptor.direct(Segment(DATA_AT, KEY, 64)) if kind[:5] != "table" else self._room(one, kind, 64)
+        )
+        out = kind[-5:] == "write"
         cdb = (write(64) if out else read(64)).ljust(16, b"\0")
-        tag = one.end.command(0, cdb, one.done(None), *((buffer, None) if out else (None, buffer)))
-        one.commands.append(tag)
-        if after == "abort" and one.end.credits:
-            one.end.manage(Function.ABORT_TASK, 0, one.done(None), task_tag=tag)
-        elif after == "lose":
-            one.fabric.lose()
-        elif after == "disconnect":
-            one.channel.disconnect("as the test wants")
+        one.commands.append(one.end.command(0, cdb, one.done(None), *((buffer, None) if out else (None, buffer))))
+        for end in ends:
+            ENDS[end](self, one)
+            if one.fabric.moving and data.draw(st.booleans()):
+                one.fabric.move(data.draw(st.booleans()), -1)
+
+    def manage_of(self, one: Initiator, function: Function) -> None:
+        """What an initiator does about its last command, or about LUN 0."""
+        if one.channel.is_logged_in and one.end.credits > 0:
+            one.end.manage(function, 0, one.done(None), task_tag=one.commands[-1] if one.commands else 0)
+
+    def others_reset(self, one: Initiator) -> None:
+        for other in self.initiators:
+            if other is not one:
+                self.manage_of(other, Function.LOGICAL_UNIT_RESET)
+
+    def drop_session_of(self, one: Initiator) -> None:
+        chosen = [session for session in self.bench.port.sessions() if one.channel in session.channels]
+        self.bench.port.drop(chosen, "as the test wants", lambda: None)
+
+    @rule(lun=st.integers(0, 1))
+    def take_away(self, lun: int) -> None:
+        self.away(lun)
+
+    def away(self, lun: int) -> None:
+        """A LUN is away until the last of its commands has ended."""
+        target = self.bench.host.target
+        if lun in target.luns.mapped():
+            target.unmap(lun, lambda: target.map(lun, self.bench.host.lus[lun]))
+
+    @rule(shut=st.sampled_from([True, False, False]))
+    def drain(self, shut: bool) -> None:
+        """Nobody may begin anything, or everybody may again."""
+        leases = self.bench.host.target.leases
+        (leases.shut if shut else leases.open)()
 
     @rule(data=st.data(), function=st.sampled_from(FUNCTIONS), lun=st.sampled_from([0, 0, 0, 1, 2]))
     def manage(self, data: st.DataObject, function: Function, lun: int) -> None:
@@ -287,6 +345,7 @@ class Turmoil(RuleBasedStateMachine):
 
     def teardown(self) -> None:
         self.fails = 0
+        self.bench.host.target.leases.open()
         self.others.give(self.others.held_bytes)
         while self._settle():
             pass

@@ -33,25 +33,23 @@ class Answers:
 
         :param delta: REQUEST LIMIT DELTA.
         """
-        status, data = task.status, task.data_in
-        delivered = 0 if data is None or task.sense else len(data)
-        if (
-            status
-            or delivered != task.expected_in
-            or task.wanted_out != task.expected_out
-            or (self._notifies and task.solicited)
-        ):
-            return self._unusual(task, delta, delivered)
+        status, sense = task.status, task.sense
+        data = task.data_in
+        delivered = 0 if data is None or sense else len(data)
+        if task.refusal is not None:
+            status, sense = task.refusal
+            delivered = 0
+        if status or delivered != task.expected_in or task.wanted_out != task.expected_out or task.solicited:
+            return self._unusual(task, delta, status, sense, delivered)
         return build_good(delta, task.tag)
 
-    def _unusual(self, task: "SrpTask", delta: int, delivered: int) -> bytes:
+    def _unusual(self, task: "SrpTask", delta: int, status: int, sense: bytes, delivered: int) -> bytes:
         """With a status, with residual counts, or with a solicited notification."""
-        status = task.status
         over_out, under_out, over_in, under_in = self._flags
         out_flag, out_residual = _residual(task.expected_out, task.wanted_out, over_out, under_out)
         in_flag, in_residual = _residual(task.expected_in, delivered, over_in, under_in)
         solicited = self.notice(task.solicited, good=not status)
-        sense = task.sense[: self._sense_bytes_max]
+        sense = sense[: self._sense_bytes_max]
         return build_response(
             task.tag, delta, status, out_flag | in_flag, out_residual, in_residual, sense, None, solicited
         )

@@ -115,6 +115,8 @@ class Channel:
         """Whether what arrives has to wait for the command before it."""
         self._enter(State.NEW)
         self._is_lost = False
+        self._is_still = False
+        """Whether nothing is in use any more for RDMA."""
         self._is_idle = False
         """Whether its last command has ended, and none comes any more."""
         self._told: list[Callable[[], None]] = []
@@ -176,6 +178,7 @@ class Channel:
         self._end()
         if self._commands is not None:
             self._commands.lost()
+        self._is_still = True
         self._look()
 
     # ---- what the transport calls -----------------------------------------------------------------------------------
@@ -343,7 +346,7 @@ class Channel:
         self._look()
 
     def _look(self) -> None:
-        if not (self._is_lost and self._is_idle) or self.state is State.GONE:
+        if not (self._is_still and self._is_idle) or self.state is State.GONE:
             return
         self._enter(State.GONE)
         self.slots.release()

@@ -29,7 +29,7 @@ class SrpTask(Task):
     moving = False
     """Whether RDMA for it goes on: its slot and buffers are in use, even when it has ended."""
     refusal: tuple[int, bytes] | None = None
-    """Status and sense data that the initiator is told of a command that was aborted because it could not get its data-out."""
+    """Status and sense data that the initiator is told, because its data could not be moved."""
 
     @property
     def channel(self) -> "Channel":

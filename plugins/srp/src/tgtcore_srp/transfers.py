@@ -30,7 +30,6 @@ class Transfers:
     def __init__(self, commands: "Commands") -> None:
         self._commands = commands
         self._memory = commands.channel.memory
-        self._moving = commands.session.moving
         self._read = commands.channel.fabric.read
         self._write = commands.channel.fabric.write
 
@@ -83,7 +82,7 @@ class Transfers:
 
     def ended(self, task: "SrpTask") -> None:
         """A command has ended: move its data-in, as far as there is room for it, and answer, now or when that is over."""
-        if self._moving and task.moving:
+        if task.moving:
             return  # its end is going to be told again
         if task.responds:
             data = task.data_in
@@ -96,12 +95,10 @@ class Transfers:
                     self._begin(task)
                     return
                 if not moved:
-                    task.status, task.sense = DATA_PHASE_ERROR
+                    task.refusal = DATA_PHASE_ERROR
         elif task.refusal is None:
             self._commands.end_in_silence(task)
             return
-        else:
-            task.status, task.sense = task.refusal
         self._commands.answer(task)
 
     def delivered(self, task: "SrpTask", ok: bool) -> None:
@@ -110,7 +107,7 @@ class Transfers:
             return
         task.moving = False
         if not ok:
-            task.status, task.sense = DATA_PHASE_ERROR
+            task.refusal = DATA_PHASE_ERROR
         commands = self._commands
         commands.answer(task)
         commands.session.stopped(task.tag)
