@@ -17,7 +17,6 @@ from tgtcore.testing.transport import TransportConformance
 from tgtcore.testing.transport_rig import Answer, Session
 
 GUESTS = ("web1", "web2", "web3")
-PATIENCE_S = 0.3
 
 
 class Initiator:
@@ -71,7 +70,12 @@ class TestEmulated(TransportConformance):
     def log_in(self, transport: Transport) -> Session:
         guest = asyncio.run_coroutine_threadsafe(self.create(), self.machine.loop).result(5)
         front = BlockingFrontEnd(guest, timeout_s=10)
-        front.connect(PATIENCE_S)
+        connecting = asyncio.run_coroutine_threadsafe(front.front.connect(), self.machine.loop)
+        while not wait({connecting}, 0.01).done:
+            if transport.statistics()["hbas"][f"{guest.name}/0"]["state"] in ("leads nowhere", "trying again"):
+                connecting.cancel()
+                raise ConnectionRefusedError("the guest is offered nothing")
+        connecting.result()
         return Initiator(front)
 
     async def create(self) -> EmulatedGuest:

@@ -21,7 +21,7 @@ def session_info(keeper: "Keeper") -> SessionInfo | None:
         f"domain {guest.domid}",
         len(session.nexus.tasks),
         {"domid": guest.domid, "uuid": guest.uuid, "protocol": session.protocol or "vscsiif"},
-        keeper.options.address if keeper.listening and keeper.attached else "",
+        keeper.options.address if keeper.wishes.listening and keeper.wishes.attached else "",
         session.nexus,
     )
 
@@ -35,7 +35,7 @@ def hba_figures(keeper: "Keeper") -> dict[str, Any]:
         "domid": None if guest is None else guest.domid,
         "target": keeper.options.target_name,
         "state": keeper.state,
-        "refused": "" if keeper.refusal is None else str(keeper.refusal),
+        "refused": "" if keeper.wishes.refusal is None else str(keeper.wishes.refusal),
         "back_end": _word(observed.back),
         "front_end": _word(observed.front),
         "protocol": "" if session is None else session.protocol or "vscsiif",

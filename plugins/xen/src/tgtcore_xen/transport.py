@@ -96,7 +96,7 @@ class XenTransport(Transport):
                 keeper = self._keepers[address] = Keeper(hba, around)
             keeper.options = hba
         for address, keeper in self._keepers.items():
-            keeper.listening, keeper.attached = self._listening, address in wanted
+            keeper.wishes.listening, keeper.wishes.attached = self._listening, address in wanted
             keeper.wake()
         ready = [self.host.loop.create_task(keeper.until_ready()) for keeper in self._portals()]
         if ready:
@@ -108,7 +108,7 @@ class XenTransport(Transport):
         """Take no new sessions; what guests see stays as it is."""
         self._listening = False
         for keeper in self._keepers.values():
-            keeper.listening = False
+            keeper.wishes.listening = False
             keeper.wake()
 
     def ask_to_log_out(self, session_ids: Collection[str], within_s: int) -> None:
@@ -169,7 +169,7 @@ class XenTransport(Transport):
         return [keeper for keeper in self._keepers.values() if keeper.session is not None]
 
     def _portals(self) -> list[Keeper]:
-        return [keeper for keeper in self._keepers.values() if keeper.listening and keeper.attached]
+        return [keeper for keeper in self._keepers.values() if keeper.wishes.listening and keeper.wishes.attached]
 
     def portals(self) -> list[PortalInfo]:
         """The HBAs that take sessions."""

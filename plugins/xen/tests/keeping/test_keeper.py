@@ -189,6 +189,33 @@ async def test_a_guest_that_does_not_let_go(site):
         assert one.back("state", guest) is None
 
 
+async def test_one_that_is_held_can_be_detached(site):
+    """Nobody serves the guest while it lets go, so it is not waited for longer than it may take."""
+    async with site("web1/0") as one:
+        await one.connected(guest := one.guest())
+        one.target.drained = True
+        one.target.leases.shut()
+        await one.transport.drop_session("web1/0")
+        await one.attach()
+        await one.until(lambda: not one.transport.statistics()["hbas"])
+        assert one.back("state", guest) is None
+
+
+async def test_who_crashed_while_it_is_detached_is_not_waited_for(site):
+    async with site("web1/0") as one:
+        front = await one.connected(guest := one.guest())
+        await one.stop()
+        front.crash()
+        one.hbas = ()
+        await one.start()
+        assert one.back("state", guest) == "4", "it is no HBA of ours any more"
+        await one.attach("web1/0")
+        await one.until(lambda: one.transport.sessions())
+        await one.attach()
+        one.transport.ask_to_log_out(["web1/0"], 1)
+        await one.until(lambda: one.back("state", guest) is None)
+
+
 async def test_a_session_that_is_removed_is_offered_anew(site):
     async with site("web1/0") as one:
         front = await one.connected(one.guest())
@@ -367,7 +394,7 @@ async def test_a_ring_that_the_last_back_end_has_still(site):
         one.machine.faults.bind_fails = lambda domid, port: True
         await one.start()
         await one.until(lambda: one.transport._keepers["web1/0"]._waits_since)
-        assert (one.shown()["state"], one.back("state", guest)) == ("waiting for the front end", "4")
+        assert (one.shown()["state"], one.back("state", guest)) == ("trying again", "4")
         one.machine.faults.bind_fails = lambda domid, port: False
         await works(front)
 

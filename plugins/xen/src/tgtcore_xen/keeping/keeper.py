@@ -10,6 +10,7 @@ from tgtcore_xen.keeping.nodes import Nodes
 from tgtcore_xen.keeping.pace import Pace
 from tgtcore_xen.keeping.session import Refused, Session
 from tgtcore_xen.keeping.surroundings import Surroundings
+from tgtcore_xen.keeping.wishes import Wishes
 from tgtcore_xen.options import HbaOptions
 from tgtcore_xen.xenbus import paths
 from tgtcore_xen.xenbus.observed import Observed, Ring
@@ -25,7 +26,6 @@ AFRESH_S = 1.0
 """How long nodes stay away before they are made anew: a guest that sees only the new ones takes them for the old."""
 
 _AGAIN_S = 1.0
-_REFUSED_S = 60.0
 _PASSES_S = 30.0
 _ROUNDS_MAX = 32
 _BURST, _EACH_S = 100, 0.05
@@ -47,15 +47,10 @@ class Keeper:
 
     def __init__(self, options: HbaOptions, around: Surroundings) -> None:
         self.options = options
-        self.listening = True
-        """Whether the transport takes sessions."""
-        self.attached = True
-        """Whether it is to be there: the configuration has it."""
+        self.wishes = Wishes(around.host.loop.time)
         self.guest: Guest | None = None
         self.observed = Observed()
         self.session: Session | None = None
-        self.refusal: Refused | None = None
-        """Why its front end is not served."""
         self.sessions = 0
         """How many there have been."""
         self.over = False
@@ -68,12 +63,7 @@ class Keeper:
         self._link: Link | None = None
         self._devices: dict[str, str] | None = None
         self._devices_stale = False
-        self._had_target = False
-        self._leaves = False
-        self._forced_at: float | None = None
-        self._renew = True
         self._make_at = 0.0
-        self._refused_until: float | None = None
         self._waits_since: float | None = None
         self._closing: set[asyncio.Future[None]] = set()
         self._pace = Pace(_BURST, _EACH_S, self._loop.time)
@@ -109,7 +99,7 @@ class Keeper:
 
     def tick(self) -> None:
         """Look again if something else is wanted by now."""
-        if self._refused_until is not None and self._loop.time() >= self._refused_until:
+        if self.wishes.may_try_again:
             self.renew()
         elif self.session is not None and self.session.is_remapped:
             self.luns_changed()
@@ -123,23 +113,21 @@ class Keeper:
 
     def renew(self) -> None:
         """Offer it again, whoever has closed it, and whatever its front end did wrong."""
-        self.refusal, self._refused_until = None, None
-        self._renew = True
+        self.wishes.again()
         self.wake()
 
     def leave(self) -> None:
         """Let the guest close it; it is served until then, but not for ever.  Without effect where the guest sees only a delay."""
-        if self.session is not None and not self._is_delay():
-            self._leaves = True
+        if self.session is not None and not self.wishes.is_delay(self.session.target):
+            self.wishes.leave()
             self.wake()
 
     async def drop(self) -> None:
         """End the session now; returns when the last command has ended."""
-        if self._is_delay():
-            await self._disconnect(keep=True)
-        else:
-            self._leaves, self._forced_at = True, self._loop.time()
-            await self._disconnect(keep=False)
+        is_delay = self.wishes.is_delay(self.find_target())
+        if not is_delay:
+            self.wishes.leave(0)
+        await self._disconnect(keep=is_delay)
         self.wake()
 
     async def close(self) -> None:
@@ -159,41 +147,21 @@ class Keeper:
         """In a word or two."""
         if self.guest is None:
             return "waiting for the guest"
-        if self.refusal is not None:
+        if self.wishes.refusal is not None:
             return "refused"
-        if self.session is not None:
-            return "closing" if self._presence() is Presence.REMOVED else "connected"
-        closed = self.observed.back is State.CLOSED and not self.observed.online
-        return "closed" if closed else _STATES[self._presence()]
-
-    # ---- what is wanted -------------------------------------------------------------------------------------------------
-
-    def _is_delay(self) -> bool:
-        """Whether an end of the session is no more than a delay to the guest: the transport or the target is drained."""
-        target = self.find_target()
-        return (not self.listening and self.attached) or (target is not None and target.drained)
-
-    def _wanted(self) -> Wanted:
         presence = self._presence()
-        forced = self._forced_at is not None and self._loop.time() >= self._forced_at
-        return Wanted(presence, self._devices, self._renew, forced, self.refusal is not None)
+        if self.session is not None:
+            return "closing" if presence is Presence.REMOVED else "connected"
+        if self._waits_since is not None and presence is Presence.OFFERED:
+            return "trying again"
+        closed = self.observed.back is State.CLOSED and not self.observed.online
+        return "closed" if closed else _STATES[presence]
 
     def _presence(self) -> Presence:
-        target = self.find_target()
-        self._had_target = self._had_target or target is not None
-        if self._leaves or (not self.attached and self.session is None):
-            return Presence.REMOVED
-        if self.refusal is not None:
-            return Presence.CLOSED
-        if self.session is not None:
-            going = self.session.target.leases.draining and not self.session.target.drained
-            return Presence.REMOVED if going else Presence.OFFERED
-        if not self.listening or (target is not None and target.drained):
-            return Presence.HELD
-        if target is None or target.leases.draining:
-            # at the start targets are not there yet: that may not cost a guest its disks
-            return Presence.REMOVED if self._had_target else Presence.HELD
-        return Presence.OFFERED
+        return self.wishes.presence(self.find_target(), connected=self.session is not None)
+
+    def _wanted(self) -> Wanted:
+        return self.wishes.wanted(self._presence(), self._devices, self._around.options().close_s)
 
     # ---- the loop -------------------------------------------------------------------------------------------------------
 
@@ -233,7 +201,7 @@ class Keeper:
         self.guest = guest
         if guest is None:
             self._seen = self._wanted()
-            self.over = not self.attached
+            self.over = not self.wishes.attached
             return
         if self._nodes is None:
             around = self._around
@@ -280,14 +248,11 @@ class Keeper:
     def _settled(self, observed: Observed, wanted: Wanted) -> bool:
         """Nothing is to be done for what is wanted; whether something else is wanted from now on."""
         if wanted.presence is Presence.REMOVED and not observed.there:
-            was_asked, self._leaves, self._forced_at = self._leaves, False, None
-            self.over = not self.attached
+            was_asked = self.wishes.left()
+            self.over = not self.wishes.attached
             return was_asked and not self.over
-        if wanted.presence is Presence.REMOVED and self._forced_at is None:
-            self._forced_at = self._loop.time() + self._around.options().close_s
-            self._later(self._around.options().close_s)
         if observed.states == (State.CONNECTED, State.CONNECTED):
-            self._renew = False
+            self.wishes.renew = False
         return False
 
     # ---- steps ----------------------------------------------------------------------------------------------------------
@@ -297,7 +262,7 @@ class Keeper:
         match step:
             case Make():
                 await nodes.make(self._around.options().sg_grant)
-                self._renew = False
+                self.wishes.renew = False
             case Remove():
                 await nodes.remove()
                 self._make_at = self._loop.time() + AFRESH_S
@@ -321,7 +286,7 @@ class Keeper:
 
     async def _connect(self, ring: Ring, fresh: bool) -> bool:
         target, guest = self.find_target(), self.guest
-        if target is None or guest is None or not self.listening or target.leases.draining:
+        if target is None or guest is None or not self.wishes.listening or target.leases.draining:
             return False
         observed = self.observed
         try:
@@ -361,8 +326,7 @@ class Keeper:
             self._devices = devices
 
     async def _refuse(self, refusal: Refused) -> None:
-        self.refusal = refusal
-        self._refused_until = self._loop.time() + _REFUSED_S if refusal.may_change else None
+        self.wishes.refuse(refusal)
         _log.warning("%s: %s", self, refusal)
         if self._nodes is not None:
             with suppress(OSError):
@@ -370,13 +334,15 @@ class Keeper:
 
     def broken(self, why: str) -> None:
         """The guest has broken the rules: it is cut off until it starts anew, or somebody attaches it again."""
-        errand = self._loop.create_task(self._cut_off(why))
+        refusal = Refused(f"it is cut off: {why}")
+        self.wishes.refuse(refusal)
+        errand = self._loop.create_task(self._cut_off(refusal))
         self._errands.add(errand)
         errand.add_done_callback(self._errands.discard)
 
-    async def _cut_off(self, why: str) -> None:
-        await self._refuse(Refused(f"it is cut off: {why}"))
+    async def _cut_off(self, refusal: Refused) -> None:
         await self._disconnect(keep=False)
+        await self._refuse(refusal)
         self.wake()
 
     async def _disconnect(self, *, keep: bool) -> None:
@@ -399,8 +365,8 @@ class Keeper:
         await nodes.bury()
         await nodes.unwatch()
         self._nodes, self.observed = None, Observed()
-        self.refusal, self._refused_until = None, None
-        self._renew, self._leaves, self._forced_at, self._make_at = True, False, None, 0.0
+        self.wishes.forget()
+        self._make_at, self._waits_since = 0.0, None
 
 
 def _identity_of(guest: Guest) -> tuple[int, str]:

@@ -61,9 +61,9 @@ def _closed(case: Case) -> Iterator[Step]:
     if observed.online:
         yield Write(paths.ONLINE, "0")
     if observed.front in _ATTACHED and observed.back is not State.CLOSED and not wanted.forced:
-        yield from _still_served(case)
         if observed.back is not State.CLOSING:
             yield state(State.CLOSING)
+        yield from _still_served(case)
         return
     yield from _disconnect(case)
     if observed.back is not State.CLOSED:

@@ -1,0 +1,104 @@
+"""What a virtual HBA is to be, by what its transport, its target, its guest and administrators want."""
+
+from collections.abc import Callable, Mapping
+
+from tgtcore import Target
+from tgtcore_xen.keeping.session import Refused
+from tgtcore_xen.xenbus.wanted import Presence, Wanted
+
+REFUSED_S = 60.0
+"""After how long somebody is tried again who was refused for a reason that may be none any more."""
+
+
+class Wishes:
+    """Those about one virtual HBA.
+
+    :param now: the time in seconds.
+    """
+
+    def __init__(self, now: Callable[[], float]) -> None:
+        self.listening = True
+        """Whether the transport takes sessions."""
+        self.attached = True
+        """Whether it is to be there: the configuration has it."""
+        self.renew = True
+        """Whether one that was closed is to be offered anew."""
+        self.leaving = False
+        """Whether its guest is to let go of it."""
+        self.refusal: Refused | None = None
+        """Why its front end is not served."""
+        self._now = now
+        self._had_target = False
+        self._forced_at: float | None = None
+        self._again_at: float | None = None
+
+    # ---- wishes ---------------------------------------------------------------------------------------------------------
+
+    def leave(self, within_s: float | None = None) -> None:
+        """Take it away; the guest may take its time, or so long."""
+        self.leaving = True
+        if within_s is not None:
+            self._forced_at = self._now() + within_s
+
+    def left(self) -> bool:
+        """Nothing is there any more; whether somebody had asked for that."""
+        was_asked, self.leaving, self._forced_at = self.leaving, False, None
+        return was_asked
+
+    def refuse(self, refusal: Refused) -> None:
+        """Serve its front end no more."""
+        self.refusal = refusal
+        self._again_at = self._now() + REFUSED_S if refusal.may_change else None
+
+    def again(self) -> None:
+        """Offer it again, whoever has closed it, and whatever its front end did wrong."""
+        self.refusal, self._again_at, self.renew = None, None, True
+
+    def forget(self) -> None:
+        """Another guest begins anew."""
+        self.again()
+        self.left()
+
+    # ---- what follows -----------------------------------------------------------------------------------------------------
+
+    @property
+    def may_try_again(self) -> bool:
+        """Whether who was refused has waited long enough."""
+        return self._again_at is not None and self._now() >= self._again_at
+
+    def is_delay(self, target: Target | None) -> bool:
+        """Whether an end of the session is no more than a delay to the guest: the transport or the target is drained."""
+        return (not self.listening and self.attached) or (target is not None and target.drained)
+
+    def presence(self, target: Target | None, *, connected: bool) -> Presence:
+        """What the guest is to see.
+
+        :param target: that of the session, or that which the HBA leads to.
+        """
+        self._had_target = self._had_target or target is not None
+        drained = target is not None and target.drained
+        going = target is None or (target.leases.draining and not target.drained)
+        if self.leaving or (not self.attached and not connected):
+            return Presence.REMOVED
+        if self.refusal is not None:
+            return Presence.CLOSED
+        if connected:
+            return Presence.REMOVED if going else Presence.OFFERED
+        if not self.listening or drained:
+            return Presence.HELD
+        if going:
+            # at the start targets are not there yet: that may not cost a guest its disks
+            return Presence.REMOVED if self._had_target else Presence.HELD
+        return Presence.OFFERED
+
+    def wanted(self, presence: Presence, devices: Mapping[str, str] | None, close_s: float) -> Wanted:
+        """For the handshake.
+
+        :param close_s: how long the guest may take to let go, from now on.
+        """
+        if presence is not Presence.REMOVED:
+            self._forced_at = None
+        elif self._forced_at is None:
+            self._forced_at = self._now() + close_s
+        forced = self._forced_at is not None and self._now() >= self._forced_at
+        return Wanted(presence, devices, self.renew, forced, self.refusal is not None)
