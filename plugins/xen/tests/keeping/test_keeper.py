@@ -11,7 +11,8 @@ from tgtcore_xen.options import XenTargetOptions
 from tgtcore_xen.vscsiif.results import Host
 
 from tgtcore import Draining
-from tgtcore.scsi.sense import SenseKey
+from tgtcore.scsi import asc
+from tgtcore.scsi.sense import SenseKey, parse_sense
 from tgtcore.scsi.status import Status
 from tgtcore.testing.host import HELD, READY, content, read, write
 
@@ -374,7 +375,14 @@ async def test_srp_on_the_ring(site):
         assert bytes(ended.data[:512]) == content(512)
         assert one.shown()["protocol"] == "srp"
         one.another(9)
-        await front.until(lambda: len(front.devices) == 3)
+        await asyncio.sleep(0.05)
+        response, _ = await front.execute(0, READY)
+        assert parse_sense(response.sense).code == asc.REPORTED_LUNS_DATA_HAS_CHANGED, (
+            "the back end has not asked before"
+        )
+        assert (await front.execute(9, READY)).response.status == Status.CHECK_CONDITION
+        assert (await front.execute(9, READY)).response.status == Status.GOOD
+        assert front.devices == {}
 
 
 async def test_a_ring_that_can_not_be_mapped(site):

@@ -3,7 +3,7 @@
 import asyncio
 import logging
 from collections.abc import Callable, Iterable, Sequence
-from typing import TYPE_CHECKING, NamedTuple, Protocol
+from typing import TYPE_CHECKING, ClassVar, NamedTuple, Protocol
 
 from tgtcore_srp.memory import Memory
 
@@ -93,6 +93,9 @@ class Connection:
         taken or answered any more, and :meth:`close` is to be called.
     :raises OSError: the ring can't be mapped, or the event channel can't be bound; nothing is left behind.
     """
+
+    names_devices: ClassVar[bool] = True
+    """Whether the guest finds logical units by the nodes of virtual devices; if not, it asks with REPORT LUNS itself."""
 
     def __init__(
         self,

@@ -105,10 +105,11 @@ class Session:
 
         :returns: None: the target goes away, or does not answer.
         """
-        luns = await self._reported()
+        mapping = own_options(self.target).devices
+        luns = await self._reported() if self.connection.names_devices else []
         if luns is None:
             return None
-        self._mapping = own_options(self.target).devices
+        self._mapping = mapping
         self.connection.devices = devices = Devices(self._mapping)
         return {str(device): f"{self.target.name}:{lun}" for device, lun in devices.devices_of(luns).items()}
 

@@ -1,7 +1,7 @@
 """A connection with a front end that speaks SRP."""
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
 from tgtcore_xen.hba.connection import Connection, Limits, RingPlace
 from tgtcore_xen.srp.server import SrpServer
@@ -19,6 +19,8 @@ class SrpConnection(Connection):
 
     It keeps no journal: when this back end dies the session ends, and the front end logs in anew.
     """
+
+    names_devices: ClassVar[bool] = False
 
     def __init__(
         self,
