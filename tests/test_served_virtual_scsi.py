@@ -169,17 +169,19 @@ def test_a_session_that_is_removed_may_come_again(site: Site) -> None:
     assert run(again, READY, "0:1:0") == b""
 
 
-def test_a_target_that_is_drained_and_opened_again(site: Site) -> None:
+@pytest.mark.parametrize("thing", [("target", "lpar2"), ("transport", "ibmvio")], ids=lambda thing: thing[0])
+def test_what_is_drained_and_opened_again(site: Site, thing: tuple[str, str]) -> None:
+    noun, name = thing
     client = site.client()
     client.log_in()
-    site.tgtd.admin("target", "drain", "lpar2", "--force")
+    site.tgtd.admin(noun, "drain", name, "--force")
     with pytest.raises(ConnectionError):
         client.execute(READY, lun("0:1:0"))
     assert site.shown()["state"] == "takes no logins"
     client.connect(greet=False)
     client.partition.send(INIT)
     assert client.partition.receive(1.5) == [], "it has to wait"
-    site.tgtd.admin("target", "reopen", "lpar2")
+    site.tgtd.admin(noun, "reopen", name)
     client.shake_hands()
     client.log_in()
     assert run(client, READY, "0:1:0") == b""
