@@ -331,6 +331,16 @@ def test_a_client_is_suspended_when_its_commands_have_ended(scene):
     assert scene.command(READY, 5).status == GOOD
 
 
+def test_who_has_gone_without_its_answers_holds_up_no_suspension(scene):
+    scene.log_in()
+    scene.adapter.answers["send"] = [Hcall.DROPPED]
+    scene.ask(struct.pack(">IHHQ", 8, 0, 0, 77), format_=2)
+    scene.ask(command(READY, 2))
+    scene.element(DEREGISTERED)
+    scene.element(SUSPEND)
+    assert (scene.state, scene.adapter.calls[-1]) == (State.WAITING, "ready")
+
+
 def test_a_client_is_suspended_when_its_datagram_is_answered(scene):
     scene.connect()
     scene.adapter.answers["send"] = [Hcall.DROPPED]

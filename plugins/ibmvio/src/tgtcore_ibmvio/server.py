@@ -202,7 +202,7 @@ class AdapterServer:
 
     def end(self, then: Callable[[], None]) -> None:
         """The client is lost."""
-        channel, self._channel = self._channel, None
+        channel, self._channel, self._turn = self._channel, None, DatagramTurn()
         self.receive = self._turn_away
         self.mads = None
         if channel is None:
