@@ -6,6 +6,7 @@ from itertools import count
 import pytest
 from tgtcore_ibmvio.crq.elements import FIELDS, INIT
 from tgtcore_ibmvio.crq.states import State
+from tgtcore_ibmvio.options import IbmvioOptions
 from tgtcore_srp.fabric import Segment
 from tgtcore_srp.iu.command import Command
 from tgtcore_srp.iu.descriptors import TABLES_BYTES_MAX, BufferDescriptor, build_table
@@ -23,6 +24,8 @@ GOOD, CHECK_CONDITION, BUSY, TASK_SET_FULL = 0x00, 0x02, 0x08, 0x28
 CREDITS = 16
 SEGMENTS = tuple(Segment(0x10000 + i * 0x2000, 0, 4096) for i in range(20))
 TABLE = Segment(0x8000, 0, len(SEGMENTS) * 16)
+LEAST_BYTES = (CREDITS + 8) * 256 + (1 << 20) + TABLES_BYTES_MAX
+"""What a configuration must have for each adapter: for its requests, and for one of the largest commands."""
 FAST_FAIL = struct.pack(">IHHQ", 8, 0, 0, 99)
 
 
@@ -94,6 +97,11 @@ class Client:
 
 
 def check(client):
+    look(client)
+    client.scene.check_quiet()
+
+
+def look(client):
     assert set(client.statuses) <= {GOOD, BUSY, TASK_SET_FULL}
     client.statuses.clear()
     client.waiting.clear()
@@ -102,7 +110,6 @@ def check(client):
     assert client.credits == CREDITS
     assert client.waiting == {}
     assert set(client.statuses) == {GOOD}
-    client.scene.check_quiet()
 
 
 POINTS = 32
@@ -117,7 +124,7 @@ def test_an_allocation_that_fails_costs_no_answer_and_no_credit(make_scene, fail
             raise MemoryError("as the test wants")
         return bytearray(length)
 
-    client = Client(make_scene(memory=Memory(4 << 20, make)))
+    client = Client(make_scene(memory=Memory(LEAST_BYTES, make)))
     client.log_in()
     client.work()
     assert next(numbers) > 20
@@ -126,7 +133,7 @@ def test_an_allocation_that_fails_costs_no_answer_and_no_credit(make_scene, fail
 
 def test_there_are_no_more_allocations_than_were_made_to_fail(make_scene):
     lengths = []
-    client = Client(make_scene(memory=Memory(4 << 20, lambda length: lengths.append(length) or bytearray(length))))
+    client = Client(make_scene(memory=Memory(LEAST_BYTES, lambda length: lengths.append(length) or bytearray(length))))
     client.log_in()
     client.work()
     assert len(lengths) <= POINTS
@@ -148,8 +155,42 @@ def test_a_command_with_more_than_clients_are_told_is_refused(make_scene):
 @pytest.mark.parametrize("room", [0, 1, 4096, 65536, 100_000])
 def test_the_least_budget_serves_all(make_scene, room):
     scene = make_scene()
-    scene.memory.budget_bytes = (CREDITS + 4) * 256 + scene.options.transfer_max + TABLES_BYTES_MAX + room
+    scene.memory.budget_bytes = LEAST_BYTES - 4 * 256 + room
     client = Client(scene)
     client.log_in()
     client.work()
     check(client)
+
+
+@pytest.mark.parametrize("out", [True, False])
+def test_at_the_least_budget_all_clients_that_try_again_are_served(make_scene, out):
+    """Two that always send as many of the largest commands as they may, and one that reads a little."""
+    memory = Memory(3 * LEAST_BYTES)
+    addresses = [{"address": str(number)} for number in range(3)]
+    assert IbmvioOptions(portals=addresses, credits=CREDITS, memory=3 * LEAST_BYTES, emulated={"directory": "/none"})
+    clients = [Client(make_scene(1 << 21, memory=memory)) for _ in range(3)]
+    *greedy, small = clients
+    for client in clients:
+        client.log_in()
+        client.scene.host.device(0).hangs = True
+    tags = count(2)
+    whole = BufferDescriptor.direct(Segment(1 << 20, 0, 1 << 20))
+    for _ in range(5):
+        for client in greedy:
+            for _ in range(client.credits):
+                cdb = (write(1 << 20) if out else HELD).ljust(16, b"\0")
+                tag = next(tags)
+                client.send(Command(tag, LUN_0, 0, cdb, 0, *((whole, None) if out else (None, whole))).build(), tag)
+        assert memory.held_bytes <= memory.budget_bytes
+        small.send(Command(9, LUN_0, 0, read(512).ljust(16, b"\0"), 0, None, whole).build(), 9)
+        assert small.statuses.pop() == GOOD
+        for client in greedy:
+            client.release()
+            assert GOOD in client.statuses
+            assert set(client.statuses) <= {GOOD, TASK_SET_FULL}
+            client.statuses.clear()
+    for client in clients:
+        client.scene.host.device(0).hangs = False
+        look(client)
+        client.scene.element(bytes((0xFF, 2)) + bytes(14))
+    assert memory.held_bytes == 0

@@ -86,6 +86,7 @@ class Siege:
         """How many sessions have had all their slots and credits back in the end."""
         self.partitions = set()
         """Those that are there."""
+        self._connections = 0
         self._turn = asyncio.Lock()
         self._administration = asyncio.Lock()
 
@@ -102,10 +103,14 @@ class Siege:
         """How many commands of the attackers were accepted."""
         return sum(lu.accepted for lu in self.host.lus)
 
+    @property
+    def connections(self):
+        """How often an attacker has greeted."""
+        return self._connections + sum(self.server(address).connections for address in HOSTILE)
+
     def __str__(self):
-        connections = sum(self.server(address).connections for address in HOSTILE)
         return (
-            f"{connections} connections, {self.accepted} commands, {self.memory.refusals} without memory, "
+            f"{self.connections} connections, {self.accepted} commands, {self.memory.refusals} without memory, "
             f"{self.waited} answers waited for room, {self.settled} sessions came to rest"
         )
 
@@ -184,13 +189,15 @@ class Siege:
     async def unplug(self, address):
         """Have an adapter that is not served for a moment."""
         async with self._administration:
-            options = self.transport.options
+            options, server = self.transport.options, self.server(address)
             others = tuple(one for one in options.portals if one.address != address)
             await self.transport.apply_options(options.model_copy(update={"portals": others}))
             for _ in range(3):
                 self.release()
                 await self.breathe()
             await self.transport.apply_options(options)
+            if server is not self.server(address):
+                self._connections += server.connections
 
     def show(self):
         """Somebody looks at what is there."""
