@@ -312,6 +312,7 @@ class Keeper:
             return
         self.observed = await self._nodes.read()
         if (self.observed.ring, self.observed.front) == (observed.ring, observed.front):
+            self._waits_since = None
             await self._refuse(error)
         self._changed.set()
 
