@@ -142,6 +142,7 @@ class Front:
 
     def put(self, *requests: Request | bytes) -> None:
         """Put requests in the ring, and notify if that is wanted."""
+        assert self.ring.room >= len(requests)
         for request in requests:
             self.ring.put(request.build() if isinstance(request, Request) else request)
         if self.ring.publish():
