@@ -15,7 +15,7 @@ from typing import Self
 
 from oracle.served import Served
 
-from benchmarks.image import fill
+from benchmarks.image import fill, read_in
 from benchmarks.isolation import served
 from benchmarks.paired import Result, measure
 from benchmarks.report import table
@@ -111,6 +111,7 @@ def main() -> int:
             with _Adapter.of(work, image, isolated=isolated) as ours, served(work, twin, isolated=isolated) as peer:
                 for workload in _WORKLOADS:
                     if arguments.only in workload.name:
+                        read_in(image, twin)
                         results.append(measure(workload, ours, peer, rounds, seconds))
                         print(f"measured: {workload.name}", flush=True)
             print("in processes of their own:" if isolated else "in the daemon:")

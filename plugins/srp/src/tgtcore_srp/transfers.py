@@ -37,7 +37,8 @@ class Transfers:
 
     def fetch(self, task: "SrpTask") -> None:
         """Move as much data-out as a command wants, and let it go on."""
-        buffer = self._memory.buffer(min(task.wanted_out, task.expected_out))
+        wanted, there = task.wanted_out, task.expected_out
+        buffer = self._memory.buffer(wanted if wanted < there else there)
         if buffer is None:
             self._refuse(task, _BUSY)
             return
@@ -45,8 +46,12 @@ class Transfers:
         moved = self._read(task.out_segments, memoryview(buffer), task.fetched)
         if moved is None:
             self._begin(task)
-        elif task.state is _DATA:  # else the channel was lost at that
-            self._go_on(task, moved)
+        elif task.state is not _DATA:
+            return  # the channel was lost at that
+        elif moved:
+            task.data_arrived()
+        else:
+            self._refuse(task, DATA_PHASE_ERROR)
 
     def fetched(self, task: "SrpTask", ok: bool) -> None:
         """Data-out has come, or can't."""
@@ -59,13 +64,10 @@ class Transfers:
             commands.session.stopped(task.tag)
         else:
             commands.session.stopped(task.tag)
-            self._go_on(task, ok)
-
-    def _go_on(self, task: "SrpTask", ok: bool) -> None:
-        if ok:
-            task.data_arrived()
-        else:
-            self._refuse(task, DATA_PHASE_ERROR)
+            if ok:
+                task.data_arrived()
+            else:
+                self._refuse(task, DATA_PHASE_ERROR)
 
     def _refuse(self, task: "SrpTask", refusal: tuple[int, bytes]) -> None:
         """End a command that can't get its data: nothing was done, so it is aborted, and the initiator is told why."""

@@ -8,7 +8,7 @@ import pytest
 from tgtcore_ibmvio.platform.emulated import attaching, wire
 from tgtcore_ibmvio.platform.emulated.adapter import COPY_BYTES_MAX
 from tgtcore_ibmvio.platform.emulated.options import EmulatedOptions
-from tgtcore_ibmvio.platform.emulated.queue_pair import ELEMENTS_PER_TURN
+from tgtcore_ibmvio.platform.emulated.queue_pair import ELEMENTS_PER_RING, ELEMENTS_PER_TURN
 
 PAGE = (Path(__file__).parents[5] / "docs" / "reference" / "ibmvio-emulated.md").read_text()
 KINDS = {"I": "u32", "i": "i32", "Q": "u64"}
@@ -48,5 +48,8 @@ def test_the_limits_are_in_the_page() -> None:
     assert f"| time for the hello | {attaching.HELLO_S:g} s |" in PAGE
     assert f"| server's queue | {wire.SERVER_QUEUE_BYTES // 16} elements |" in PAGE
     assert f"| elements of one partition heard in a turn of the loop | {ELEMENTS_PER_TURN} |" in PAGE
+    assert (
+        f"| elements of one partition heard before it is rung for what they have led to | {ELEMENTS_PER_RING} |" in PAGE
+    )
     assert f"| one copy (H_COPY_RDMA) | {COPY_BYTES_MAX >> 10} KiB" in PAGE
     assert f"{EmulatedOptions.model_fields['memory_max'].default >> 20} MiB by default" in PAGE
