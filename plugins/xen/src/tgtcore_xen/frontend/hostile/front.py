@@ -158,7 +158,7 @@ class HostileFrontEnd:
         """Be another domain."""
         self._leave_ring()
         self.guest.migrate()
-        self._memory = HostileMemory(self.guest, self._random)
+        self._memory.grant()
 
     def die(self) -> None:
         """Be destroyed."""

@@ -23,15 +23,20 @@ class HostileMemory:
         self._guest = guest
         self._random = random
         self._pages = [guest.page() for _ in range(PAGES)]
+        self.greedy = random.random() < 0.3
+        """Whether its commands want as much as they can."""
+        self.grant()
+        for number in range(8):
+            self._fill(number)
+
+    def grant(self) -> None:
+        """Grant all of it, at the beginning and when the guest has another domain."""
+        guest = self._guest
         self.tables = [guest.grant(page) for page in self._pages[:8]]
         self.data = [guest.grant(page) for page in self._pages[8:38]]
         self._odd = [guest.grant(page, read_only=True) for page in self._pages[38:42]]
         self._odd += [guest.grant(page, to=guest.domid) for page in self._pages[42:46]]
         self._torn: list[int] = []
-        self.greedy = random.random() < 0.3
-        """Whether its commands want as much as they can."""
-        for number in range(8):
-            self._fill(number)
 
     def reference(self) -> int:
         """Mostly a good one."""
