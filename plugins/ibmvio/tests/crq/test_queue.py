@@ -101,6 +101,18 @@ def test_the_partner_greets_and_we_answer(queue, adapter, session):
     assert (queue.state, session.log, adapter.sent) == (State.CONNECTED, ["begin"], [INIT_COMPLETE])
 
 
+@pytest.mark.parametrize("greets_meanwhile", [False, True])
+def test_we_greet_when_the_platform_has_time(queue, adapter, clock, greets_meanwhile):
+    adapter.answers["send"] = [Hcall.LONG_BUSY_ORDER_10_MS, Hcall.SUCCESS]
+    queue.open()
+    assert (queue.state, adapter.sent) == (State.WAITING, [])
+    if greets_meanwhile:
+        queue.element(INIT)
+    clock.advance(1)
+    assert adapter.sent == [INIT_COMPLETE if greets_meanwhile else INIT]
+    assert clock.pending == 0
+
+
 def test_both_greet_at_the_same_time(queue, adapter, session):
     queue.open()
     queue.element(INIT)
@@ -293,6 +305,15 @@ def test_a_partner_that_waited_and_migrated_greets_again(shut, adapter):
     assert (shut.state, adapter.calls[-2:], adapter.sent) == (State.WAITING, ["enable", "send"], [INIT])
     shut.element(INIT)
     assert (shut.state, adapter.sent) == (State.CONNECTED, [INIT, INIT_COMPLETE])
+
+
+def test_a_queue_that_is_being_enabled_is_enabled_though_the_partner_is_greeted(queue, adapter, clock):
+    adapter.answers["enable"] = [Hcall.IN_PROGRESS, Hcall.SUCCESS]
+    queue.shut()
+    queue.element(MIGRATED)
+    queue.open()
+    clock.advance(1)
+    assert (adapter.calls.count("enable"), adapter.sent) == (2, [INIT])
 
 
 def test_a_partner_that_waits_in_vain_hears_that_there_is_no_queue(shut, adapter, session):

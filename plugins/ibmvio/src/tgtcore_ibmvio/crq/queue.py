@@ -69,6 +69,7 @@ class Queue:
         self.send = self._outbox.put
         """Send an element behind all others."""
         self._request: Retry | None = None
+        self._greeting = Retry(later, self._send_init, lambda answer: None)
         self._readiness: Retry | None = None
         """Tells the platform that the partner may be suspended."""
         self.wanted = False
@@ -220,7 +221,13 @@ class Queue:
             self._happened(Event.INIT)
         elif owes:
             # A partner that is not there, or has no room, is going to greet by itself.
-            self._adapter.send(elements.INIT)
+            self._greeting.cancel()
+            self._greeting = Retry(self._later, self._send_init, lambda answer: None)
+            self._greeting.start()
+
+    def _send_init(self) -> Hcall:
+        """Greet, unless the partner has greeted meanwhile: it would begin again."""
+        return self._adapter.send(elements.INIT) if self.state is State.WAITING else Hcall.SUCCESS
 
     def _end(self) -> None:
         self._outbox.clear()
@@ -268,6 +275,7 @@ class Queue:
         self._greeted = False
         self._outbox.clear()
         self._stop_settling()
+        self._greeting.cancel()
         if self._request is not None:
             self._request.cancel()
 
