@@ -301,7 +301,7 @@ def test_killed_at_every_store(make_bench: MakeBench, partly: bool) -> None:
 def test_killed_again_and_again(make_bench: MakeBench) -> None:
     """Also while it takes up what another one has left."""
 
-    @settings(max_examples=60, deadline=None)
+    @settings(max_examples=40, deadline=None)
     @given(st.lists(st.tuples(st.integers(0, 120), st.booleans()), min_size=2, max_size=6))
     @example([(4, False), (44, False), (45, False), (12, False)])
     @example([(20, True), (0, False), (1, True), (2, False), (3, True)])

@@ -226,4 +226,4 @@ class Rings(RuleBasedStateMachine):
 
 
 TestRings = Rings.TestCase
-TestRings.settings = settings(max_examples=40, stateful_step_count=40, deadline=None)
+TestRings.settings = settings(max_examples=25, stateful_step_count=40, deadline=None)

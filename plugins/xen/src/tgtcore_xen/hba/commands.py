@@ -14,7 +14,7 @@ from tgtcore.scsi.sense import Sense, SenseKey
 from tgtcore.scsi.status import Status
 from tgtcore_xen.hba.management import Management
 from tgtcore_xen.hba.repeatable import REPEATABLE
-from tgtcore_xen.hba.task import Ready, XenTask, lun_field
+from tgtcore_xen.hba.task import PERIPHERAL_END, Ready, XenTask, lun_field
 from tgtcore_xen.vscsiif.errors import Malformed
 from tgtcore_xen.vscsiif.layout import PAGE_BYTES, Act, Direction
 from tgtcore_xen.vscsiif.request import Request, rqid_of
@@ -97,6 +97,8 @@ class Commands:
         self._tasks = nexus.tasks
         self._wanting: list[XenTask] = []
         self._ended: list[XenTask | Ready] = []
+        self._delivering: list[XenTask] = []
+        """Those of them that have data-in."""
         memory.sharers += 1
 
     # ---- what arrives -------------------------------------------------------------------------------------------------
@@ -201,7 +203,8 @@ class Commands:
             self.busy(entry, rqid, length)
             return
         nexus = self.nexus
-        task = XenTask(nexus, lun_field(number), rqid, _SIMPLE, cdb, out, in_)
+        field = number << 48 if number < PERIPHERAL_END else lun_field(number)
+        task = XenTask(nexus, field, rqid, _SIMPLE, cdb, out, in_)
         task.commands = self
         task.entry = entry
         task.held_bytes = length
@@ -250,6 +253,9 @@ class Commands:
             self.share.give(task.held_bytes)
             return
         self._ended.append(task)
+        data = task.data_in
+        if data is not None and task.expected_in and not task.sense and len(data):
+            self._delivering.append(task)
         if not self.awake:
             self.awake = True
             self._wake()
@@ -258,6 +264,7 @@ class Commands:
         """Answer nothing any more; what has ended and could not be answered is let go of."""
         self.closed = True
         ended, self._ended = self._ended, []
+        self._delivering.clear()
         for one in ended:
             self.share.give(one.held_bytes)
 
@@ -326,12 +333,11 @@ class Commands:
     def _answer(self) -> None:
         """Deliver data-in with one call, then put the responses in the ring in the order in which commands have ended."""
         ended, self._ended = self._ended, []
-        delivered = [task for task in ended if task.delivers]
-        if delivered:
-            done = self._copying.data_in(delivered)  # type: ignore[arg-type]
-            for task, ok in zip(delivered, done, strict=True):
+        if self._delivering:
+            delivering, self._delivering = self._delivering, []
+            for task, ok in zip(delivering, self._copying.data_in(delivering), strict=True):
                 if not ok:
-                    task.refusal = _ERROR  # type: ignore[union-attr]
+                    task.refusal = _ERROR
         ring, journal, share = self._ring, self._journal, self.share
         for one in ended:
             ring.put(one.response())

@@ -13,7 +13,8 @@ if TYPE_CHECKING:
     from tgtcore_xen.hba.commands import Commands
     from tgtcore_xen.vscsiif.segments import Segment
 
-_PERIPHERAL_END = 256
+PERIPHERAL_END = 256
+"""LUNs below are in the first two bytes of their field as they are (SAM-5 4.7.7.2)."""
 
 ABORTED, RESET = result(Host.ABORT), result(Host.RESET)
 
@@ -23,8 +24,6 @@ class Ready:
 
     __slots__ = ("entry", "made")
 
-    delivers = False
-    """It has no data."""
     held_bytes = 0
 
     def __init__(self, entry: int, made: bytes) -> None:
@@ -63,11 +62,6 @@ class XenTask(Task):
         """Have data-out copied with that of others."""
         self.commands.wants(self)
 
-    @property
-    def delivers(self) -> bool:
-        """Whether there is data-in for the guest."""
-        return bool(self.data_in is not None and self.expected_in and not self.sense and len(self.data_in))
-
     def response(self) -> bytes:
         """The bytes for the ring."""
         if self.refusal is not None or not self.responds:
@@ -99,4 +93,4 @@ class OwnTask(Task):
 
 def lun_field(lun: int) -> int:
     """The 8-byte LUN field of a LUN, as a number."""
-    return lun << 48 if lun < _PERIPHERAL_END else int.from_bytes(encode_lun(lun), "big")
+    return lun << 48 if lun < PERIPHERAL_END else int.from_bytes(encode_lun(lun), "big")
