@@ -216,6 +216,14 @@ class Driver:
     def ping(self):
         self._element(self.dice.choice((PING, PING_RESPONSE, INIT_COMPLETE)))
 
+    def pile_up(self):
+        """As many of the largest writes as it may send, of which the device ends none for a while."""
+        self.hang()
+        while self.room > 2:
+            self.room -= 1
+            tag = self._next_tag()
+            self._send(self.units.largest(tag), tag=tag)
+
     def hang(self):
         """The device is slow with writes for a while."""
         self.siege.host.device(self.dice.randrange(2)).hangs = True

@@ -191,7 +191,7 @@ Hostile.usual = (
     *(Hostile.command,) * 60,
     *(Hostile.recorded,) * 6,
     *(Hostile.function,) * 3,
-    *(Hostile.ping, Hostile.datagram, Hostile.hear, Hostile.release, Hostile.hang),
+    *(Hostile.ping, Hostile.datagram, Hostile.hear, Hostile.release, Hostile.pile_up),
 )
 Hostile.without_credits = (Hostile.release, Hostile.release, Hostile.hear, Hostile.ping, Hostile.rest, Hostile.hang)
 Hostile.rude = (

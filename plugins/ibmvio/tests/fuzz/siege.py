@@ -19,11 +19,11 @@ from tgtcore.options import NoOptions
 from tgtcore.testing.host import SmallDevice, TestHost, content
 
 from .neighbour import PAGE, PATIENCE_S, Neighbour
+from .units import TRANSFER_MAX
 
 HOSTILE = ("30000003", "30000005", "30000006")
 NEIGHBOUR = "30000004"
 CREDITS = 16
-TRANSFER_MAX = 1 << 17
 LEAST_BYTES = (len(HOSTILE) + 1) * ((CREDITS + 8) * 256 + TRANSFER_MAX + (1 << 17))
 """As little memory as can be configured."""
 FILE_BYTES = 200_000
@@ -136,7 +136,7 @@ class Siege:
     async def _work(self):
         for number in count():
             async with self._turn:
-                await self.neighbour.work((2, 512, 4097, 65536)[number % 4])
+                await self.neighbour.work((2, 512, 4097, 65536, TRANSFER_MAX)[number % 5])
 
     async def serves(self, address):
         """An honest partition is served by an adapter."""

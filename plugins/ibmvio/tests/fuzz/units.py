@@ -10,6 +10,7 @@ from tgtcore.testing.host import HELD, READY, REFUSED, read, write
 
 from .neighbour import LOGIN, LUN_0, PAGE, PAGES, START
 
+TRANSFER_MAX = 1 << 17
 IUS, TABLE, DATA = PAGE, 5 * PAGE, 16 * PAGE
 SLOTS = 4 * PAGE // 256
 END = START + PAGES * PAGE
@@ -29,7 +30,7 @@ RECORDED = [
 _REPORT_LUNS, _INQUIRY, _SENSE = b"\xa0" + bytes(8) + b"\1\0\0", b"\x12\0\0\0\xff\0", b"\3\0\0\0\xff\0"
 _LUNS = (LUN_0,) * 8 + (0x8001 << 48,) * 5 + (0, 1 << 48, 0x8105 << 48, 0xC101 << 48, 0x8000_0001 << 32)
 _ATTRIBUTES = (0,) * 12 + (1, 2, 4)
-_LENGTHS = (1, 512, 512, 1001, 4096, 4096, 8192, 65536, 131072, 131073)
+_LENGTHS = (1, 512, 512, 1001, 4096, 4096, 8192, 65536, TRANSFER_MAX, TRANSFER_MAX + 1)
 _SHARES = ((1,), (1,), (1, 1), (1, 1, 1), (1, 7), (1,) * 5, (1,) * 9, (1,) * 12, (1,) * 64)
 """In what proportions a buffer is cut into pieces."""
 _FIELDS = (
@@ -76,6 +77,10 @@ class Units:
         if kind < 0.97:
             return self._with_buffers(tag, write(self._nearly(length)), length, None)
         return self._with_buffers(tag, dice.choice((read, write))(length), length, 512)
+
+    def largest(self, tag):
+        """A write of as much as there may be at once."""
+        return self._with_buffers(tag, write(TRANSFER_MAX), TRANSFER_MAX, None)
 
     def _nearly(self, length):
         """What the CDB says, which now and then has room in the buffer but for a byte, or is only a part."""
