@@ -138,7 +138,9 @@ class Siege:
         await self.neighbour.front.connect()
         await self.neighbour.work(4096)
         await self._serve_honest()
-        await asyncio.sleep(0.05)
+        async with asyncio.timeout(PATIENCE_S):
+            while self.keeper.guest or self.host.target.nexuses or self.machine.in_use().mapped > 1:
+                await asyncio.sleep(0.01)
         gc.collect()
         self.before = self.holdings()
         self.nodes = set(self.machine.server.tree.nodes)
