@@ -19,7 +19,7 @@ from tgtcore_xen.transport import XenTransport
 
 from tgtcore.testing.host import HELD, READY, REFUSED, TestHost, content, read, write
 
-PATIENCE_S = 10
+PATIENCE_S = 30
 DISK = (0, 0, 0)
 CDBS = (READY, HELD, REFUSED, read(512), read(4096), read(70_000), write(512), write(4096), write(100_000))
 ADDRESSES = (DISK, DISK, (0, 0, 1), (0, 0, 7), (0, 1, 0), (65535, 65535, 65535))
@@ -138,9 +138,9 @@ class Siege:
         await self.neighbour.front.connect()
         await self.neighbour.work(4096)
         await self._serve_honest()
-        async with asyncio.timeout(PATIENCE_S):
-            while self.keeper.guest or self.host.target.nexuses or self.machine.in_use().mapped > 1:
-                await asyncio.sleep(0.01)
+        await self._until(
+            lambda: not (self.keeper.guest or self.host.target.nexuses or self.machine.in_use().mapped > 1)
+        )
         gc.collect()
         self.before = self.holdings()
         self.nodes = set(self.machine.server.tree.nodes)
@@ -216,6 +216,14 @@ class Siege:
             if refusal is not None:
                 self.cut_off["".join(letter for letter in str(refusal) if not letter.isdigit())[:60]] += 1
 
+    async def _until(self, holds):
+        """Let the loop go on until something holds."""
+        deadline = self.host.loop.time() + PATIENCE_S
+        while not holds():
+            assert self.host.loop.time() < deadline
+            self.release()
+            await asyncio.sleep(0)
+
     def release(self):
         """End what the attacked devices hold."""
         for lun in range(2):
@@ -223,15 +231,17 @@ class Siege:
 
     async def quiet(self):
         """Nobody attacks any more: wait until everything has been given back."""
+        await self._until(lambda: not self.keeper.guest)
         deadline = self.host.loop.time() + PATIENCE_S
         while True:
-            self.release()
+            gc.collect()  # a guest's memory
             async with self._turn:
                 found = self.holdings()
             if found == self.before or self.host.loop.time() > deadline:
                 break
-            gc.collect()  # a guest's memory
-            await asyncio.sleep(0.01)
+            for _ in range(20):
+                self.release()
+                await asyncio.sleep(0)
         extra = sorted(set(self.machine.server.tree.nodes) - self.nodes)
         assert found == self.before, "\n".join([str(self), *extra])
         self.host.check_quiet()
