@@ -6,7 +6,7 @@ import time
 from contextlib import ExitStack
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self
+from typing import Self
 
 from guest.lab.guest import Guest
 from guest.pseries.machine import UNIT_ADDRESS
@@ -106,16 +106,11 @@ class VirtualDisks:
             time.sleep(0.1)
         raise AssertionError(f"no logical unit {name}: {self.daemon.log[-3000:]}")
 
-    @property
-    def adapter(self) -> dict[str, Any]:
-        """What is shown of the adapter."""
-        (shown,) = self.daemon.admin("ibmvio", "show").values()
-        return dict(shown)
-
-    @property
-    def held_bytes(self) -> int:
-        """The memory that the transport holds for its clients."""
-        return int(self.daemon.admin("stat")["transports"]["ibmvio"]["memory"]["held_bytes"])
+    def state(self) -> tuple[str, int, int]:
+        """State and sessions of the adapter, and the memory that the transport holds for its clients."""
+        figures = self.daemon.admin("stat")["transports"]["ibmvio"]
+        (adapter,) = figures["adapters"].values()
+        return adapter["state"], adapter["sessions"], figures["memory"]["held_bytes"]
 
     def console(self, what: str, *more: str) -> bool:
         """Let something happen to the guest, as ``console_plugin`` says; whether the server is ready for a suspension."""
@@ -127,7 +122,7 @@ class VirtualDisks:
             if self.console("nothing"):
                 return
             time.sleep(0.1)
-        raise AssertionError(f"it can't be suspended: {self.adapter}: {self.daemon.log[-3000:]}")
+        raise AssertionError(f"it can't be suspended: {self.state()}: {self.daemon.log[-3000:]}")
 
     def _start(self) -> Served:
         paths = os.pathsep.join(filter(None, (str(self._installed_console()), os.environ.get("PYTHONPATH"))))
