@@ -76,6 +76,7 @@ class TestEmulated(TransportConformance):
                 connecting.cancel()
                 raise ConnectionRefusedError("the guest is offered nothing")
         connecting.result()
+        front.front.heeds = False  # the tests say when it logs out
         return Initiator(front)
 
     async def create(self) -> EmulatedGuest:

@@ -43,6 +43,7 @@ class Guests:
         self._own = own
         self._changed = changed
         self._stale = asyncio.Event()
+        self._looking = asyncio.Lock()
         self._watches: list[Watch] = []
         self._of_names: dict[int, Watch] = {}
         self._following: asyncio.Task[None] | None = None
@@ -69,6 +70,14 @@ class Guests:
             with suppress(OSError):
                 await watch.end()
 
+    async def refresh(self) -> None:
+        """Know which there are at this moment, whether the store has told or not yet.
+
+        :raises OSError: the store does not tell.
+        """
+        if await self._look():
+            self._changed()
+
     def find(self, wanted: str) -> Guest | None:
         """A guest by domid (a number), UUID or name."""
         if wanted.isascii() and wanted.isdecimal():
@@ -94,6 +103,10 @@ class Guests:
 
     async def _look(self) -> bool:
         """Whether others are there than before."""
+        async with self._looking:
+            return await self._look_alone()
+
+    async def _look_alone(self) -> bool:
         before = self.found
         names = await self._store.list(DOMAINS)
         domids = sorted(int(name) for name in names if name.isascii() and name.isdecimal() and len(name) <= 5)

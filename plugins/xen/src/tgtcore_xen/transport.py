@@ -3,6 +3,7 @@
 import asyncio
 import logging
 from collections.abc import Collection, Iterable
+from contextlib import suppress
 from typing import Any, ClassVar
 
 from pydantic import BaseModel
@@ -89,6 +90,8 @@ class XenTransport(Transport):
 
     async def _apply(self, around: Surroundings) -> None:
         """Keep what is wanted; returns when guests that are there have their nodes, or that takes too long."""
+        with suppress(OSError):  # what the store does not tell now, it will
+            await around.guests.refresh()
         wanted = {hba.address: hba for hba in self.options.portals}
         for address, hba in wanted.items():
             keeper = self._keepers.get(address)

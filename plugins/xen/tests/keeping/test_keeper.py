@@ -68,11 +68,19 @@ async def test_a_guest_by_each_of_its_names(site, by):
 async def test_nodes_are_written_when_attaching_returns(site):
     async with site() as one:
         guest = one.guest()
-        await one.until(lambda: True)
-        await asyncio.sleep(0.05)
         await one.attach("web1/0", "web1/3", "gone/0")
         assert (one.back("state", guest), one.back("state", guest, 3)) == ("2", "2")
         assert [portal.address for portal in one.transport.portals()] == ["web1/0", "web1/3", "gone/0"]
+
+
+async def test_nodes_are_written_when_attaching_what_has_waited_returns(site):
+    async with site("web1/0") as one:
+        for _ in range(3):
+            guest = one.guest()
+            await one.attach("web1/0")
+            assert one.back("state", guest) == "2"
+            assert one.shown()["domid"] == guest.domid
+            guest.destroy()
 
 
 async def test_a_guest_that_is_destroyed_in_the_middle(site):

@@ -33,6 +33,8 @@ class Driver(ABC, Generic[_Ring]):
     def __init__(self, guest: EmulatedGuest, number: int = 0) -> None:
         self.guest = guest
         self.number = number
+        self.heeds = True
+        """Whether it closes when the back end asks it to."""
         self.state: int = State.INITIALISING
         """What it has written as its state."""
         self.queue: _Ring | None = None
@@ -184,7 +186,7 @@ class Driver(ABC, Generic[_Ring]):
             return
         state = await self._number(f"{self._back}/state")
         react = _REACTIONS.get(state)
-        if react is not None:
+        if react is not None and (self.heeds or state != State.CLOSING):
             await react(self)
 
     async def _number(self, path: str) -> int:

@@ -93,9 +93,9 @@ class Keeper:
     @property
     def is_ready(self) -> bool:
         """See :meth:`until_ready`."""
-        return self._seen is not None and (
-            self.guest is None or self.observed.there or self._seen.presence is not Presence.OFFERED
-        )
+        guest = self._find_guest()
+        has_nodes = guest is not None and _identity_of(guest) == self._identity and self.observed.there
+        return self._seen is not None and (guest is None or has_nodes or self._presence() is not Presence.OFFERED)
 
     def tick(self) -> None:
         """Look again if something else is wanted by now."""
@@ -365,7 +365,7 @@ class Keeper:
             await self._do(step, nodes, lost)
         await nodes.bury()
         await nodes.unwatch()
-        self._nodes, self.observed = None, Observed()
+        self._nodes, self._identity, self.observed = None, None, Observed()
         self.wishes.forget()
         self._make_at, self._waits_since = 0.0, None
 
