@@ -7,7 +7,16 @@ from typing import TYPE_CHECKING
 from tgtcore_ibmvio.platform.contract import ELEMENT_BYTES, Adapter, Listener, Partner
 from tgtcore_ibmvio.platform.emulated.connection import Connection
 from tgtcore_ibmvio.platform.emulated.port import Port
-from tgtcore_ibmvio.platform.emulated.window import Access, AccessError, OutsideError
+from tgtcore_ibmvio.platform.emulated.window import (
+    PAGE,
+    PAGE_SHIFT,
+    WITHIN,
+    Access,
+    AccessError,
+    OutsideError,
+    Window,
+)
+from tgtcore_ibmvio.platform.emulated.wire import PAGE_BYTES
 from tgtcore_ibmvio.platform.hcall import Hcall
 from tgtcore_ibmvio.platform.transport_event import VALID
 
@@ -24,11 +33,7 @@ _READ, _WRITE = Access.READ, Access.WRITE
 _READS, _WRITES = int(_READ), int(_WRITE)
 _FIRST_BYTE_MIN = 0x80
 _NOTHING = memoryview(b"")
-
-
-def _nowhere(address: int, length: int, access: int) -> int:
-    """Where something is in the memory of nobody."""
-    return -1
+_NOWHERE = Window(0, _NOTHING.cast("Q"), 0)
 
 
 class EmulatedAdapter(Adapter):
@@ -43,8 +48,7 @@ class EmulatedAdapter(Adapter):
         self._listener: Listener | None = None
         self.connection: Connection | None = None
         """The client partition that is attached."""
-        self._place, self._memory = _nowhere, _NOTHING
-        """Its window, as far as one page goes, and its memory."""
+        self._window, self._memory = _NOWHERE, _NOTHING
         self._port = Port(self, options, loop)
 
     # ---- attachments ----------------------------------------------------------------------------------------------------------
@@ -52,13 +56,13 @@ class EmulatedAdapter(Adapter):
     def attached(self, attached: "Attached") -> None:
         """A client partition is there."""
         self.connection = Connection(attached, str(self), self._loop, self._gone)
-        self._place, self._memory = attached.shared.window.place, attached.shared.memory
+        self._window, self._memory = attached.shared.window, attached.shared.memory
         if self._listener is not None:
             self.connection.queues.open(self._listener)
 
     def _gone(self) -> None:
         self.connection = None
-        self._place, self._memory = _nowhere, _NOTHING
+        self._window, self._memory = _NOWHERE, _NOTHING
 
     async def close(self) -> None:
         """End the attachment, and take no other."""
@@ -108,21 +112,27 @@ class EmulatedAdapter(Adapter):
 
     def read(self, address: int, into: memoryview) -> Hcall:
         """H_COPY_RDMA from the client; SOURCE_PARM: not all of it is in the DMA window, or nobody is there."""
-        length = len(into)
-        begin = self._place(address, length, _READS)
-        if begin < 0:
-            return self._read_pieces(address, into)
-        into[:] = self._memory[begin : begin + length]
-        return _SUCCESS
+        window, length = self._window, len(into)
+        offset = address - window.start
+        if 0 <= offset < window.size and 0 < length <= PAGE_BYTES - (offset & WITHIN):  # as most is, in one page
+            entry = window.table[offset >> PAGE_SHIFT]
+            if entry & _READS and entry < window.memory_bytes:
+                begin = entry & PAGE | offset & WITHIN
+                into[:] = self._memory[begin : begin + length]
+                return _SUCCESS
+        return self._read_pieces(address, into)
 
     def write(self, address: int, data: "Buffer") -> Hcall:
         """H_COPY_RDMA to the client; DEST_PARM: not all of it is in the DMA window, or nobody is there."""
-        length = len(data)
-        begin = self._place(address, length, _WRITES)
-        if begin < 0:
-            return self._write_pieces(address, memoryview(data))
-        self._memory[begin : begin + length] = data
-        return _SUCCESS
+        window, length = self._window, len(data)
+        offset = address - window.start
+        if 0 <= offset < window.size and 0 < length <= PAGE_BYTES - (offset & WITHIN):
+            entry = window.table[offset >> PAGE_SHIFT]
+            if entry & _WRITES and entry < window.memory_bytes:
+                begin = entry & PAGE | offset & WITHIN
+                self._memory[begin : begin + length] = data
+                return _SUCCESS
+        return self._write_pieces(address, memoryview(data))
 
     def _read_pieces(self, address: int, into: memoryview) -> Hcall:
         try:

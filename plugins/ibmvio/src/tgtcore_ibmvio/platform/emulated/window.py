@@ -10,9 +10,11 @@ from enum import IntEnum
 
 from tgtcore_ibmvio.platform.emulated.wire import PAGE_BYTES
 
-_PAGE_SHIFT = PAGE_BYTES.bit_length() - 1
-_WITHIN = PAGE_BYTES - 1
-_PAGE = ~_WITHIN
+PAGE_SHIFT = PAGE_BYTES.bit_length() - 1
+WITHIN = PAGE_BYTES - 1
+"""The bits of an address or of an offset that say where it is in its page."""
+PAGE = ~WITHIN
+"""The bits of an entry that say where the page begins in the partition's memory."""
 
 
 class Access(IntEnum):
@@ -38,28 +40,15 @@ class Window:
     :param start: its lowest address.
     :param table: its entries.
     :param memory_bytes: size of the partition's memory, in whole pages.
+    :ivar size: bytes of the window.
     """
 
     def __init__(self, start: int, table: memoryview, memory_bytes: int) -> None:
         self.start = start
-        self._bytes = len(table) * PAGE_BYTES
-        self._end = start + self._bytes
-        self._table = table
-        self._memory_bytes = memory_bytes
-
-    def place(self, address: int, length: int, access: int) -> int:
-        """Where in the partition's memory something begins that is in one page, as most is.
-
-        :param access: as in :meth:`places`.
-        :returns: -1: it is in several pages, or it is nothing, or it may not be used so; :meth:`places` knows.
-        """
-        offset = address - self.start
-        within = offset & _WITHIN
-        if 0 < length <= PAGE_BYTES - within and 0 <= offset < self._bytes:
-            entry: int = self._table[offset >> _PAGE_SHIFT]
-            if entry & access == access and entry < self._memory_bytes:
-                return (entry & _PAGE) + within
-        return -1
+        self.size = len(table) * PAGE_BYTES
+        self.table = table
+        self.memory_bytes = memory_bytes
+        self._end = start + self.size
 
     def places(self, address: int, length: int, access: Access) -> list[tuple[int, int]]:
         """Where in the partition's memory something is: pieces with their begin and end, as few as there can be.
@@ -71,18 +60,18 @@ class Window:
         if length <= 0 or not self.start <= address <= self._end - length:
             raise OutsideError
         offset = address - self.start
-        page, within = offset >> _PAGE_SHIFT, offset & _WITHIN
+        page, within = offset >> PAGE_SHIFT, offset & WITHIN
         end = within + length
         if end <= PAGE_BYTES:
-            begin = self._page(self._table[page], access) + within
+            begin = self._page(self.table[page], access) + within
             return [(begin, begin + length)]
         pages = -(-end // PAGE_BYTES)
-        return self._pieces(self._table[page : page + pages].tolist(), within, length, access)
+        return self._pieces(self.table[page : page + pages].tolist(), within, length, access)
 
     def _page(self, entry: int, access: Access) -> int:
-        if entry & access != access or entry >= self._memory_bytes:
+        if entry & access != access or entry >= self.memory_bytes:
             raise AccessError
-        return entry & _PAGE
+        return entry & PAGE
 
     def _pieces(self, entries: list[int], within: int, length: int, access: Access) -> list[tuple[int, int]]:
         found: list[tuple[int, int]] = []
@@ -107,11 +96,11 @@ class Window:
 
         :raises ValueError: these are no pages of the window and of the memory.
         """
-        if offset < 0 or offset % PAGE_BYTES or offset + length > self._memory_bytes:
+        if offset < 0 or offset % PAGE_BYTES or offset + length > self.memory_bytes:
             raise ValueError(f"{length} bytes at offset {offset} are no pages of the memory")
         page, pages = self._range(address, length)
         first = offset | access
-        self._table[page : page + pages] = array("Q", range(first, first + length, PAGE_BYTES))
+        self.table[page : page + pages] = array("Q", range(first, first + length, PAGE_BYTES))
 
     def unmap(self, address: int, length: int) -> None:
         """The server reaches nothing there any more; what it has begun may still go on.
@@ -119,7 +108,7 @@ class Window:
         :raises ValueError: these are no pages of the window.
         """
         page, pages = self._range(address, length)
-        self._table[page : page + pages] = array("Q", bytes(pages * 8))
+        self.table[page : page + pages] = array("Q", bytes(pages * 8))
 
     def _range(self, address: int, length: int) -> tuple[int, int]:
         page, within = divmod(address - self.start, PAGE_BYTES)
