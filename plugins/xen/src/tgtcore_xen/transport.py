@@ -64,11 +64,12 @@ class XenTransport(Transport):
     async def _open(self) -> Surroundings:
         machine = make_platform(self.options, self.host.loop)
         await machine.open()
+        guests = Guests(machine.store, machine.domid, self._guests_changed)
         try:
-            guests = Guests(machine.store, machine.domid, self._guests_changed)
             await guests.open()
             await sweep(machine.store, machine.domid, guests.found.__contains__)
         except BaseException:
+            await guests.close()
             await machine.close()
             raise
         return Surroundings(self.host, machine, guests, self._memory, lambda: self.options, self._hbas)

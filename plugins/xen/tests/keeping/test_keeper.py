@@ -491,6 +491,27 @@ async def test_a_store_that_fails_for_a_while(site):
         await front.until(lambda: (0, 0, 9) in front.devices.values())
 
 
+@pytest.mark.parametrize("operation", ["list", "read", "remove"])
+async def test_a_start_that_fails_leaves_nothing(site, operation):
+    async with site() as one:
+        await one.stop()
+        one.machine.server.write(0, "/local/domain/0/backend/vscsi/77/0/state", b"4")
+        one.machine.faults.refuses = lambda what, path: errno.EIO if what == operation else 0
+        with pytest.raises(OSError, match="as was ordered"):
+            await one.start()
+        assert one.machine.in_use().watches == 0
+        one.machine.faults.refuses = lambda what, path: 0
+        await one.start()
+        assert one.store("/local/domain/0/backend/vscsi/77/0/state") is None
+
+
+async def test_another_machine_is_refused(site):
+    async with site("web1/0") as one:
+        with pytest.raises(OSError, match="can't be changed while the transport runs"):
+            await one.transport.apply_options(one.options(emulated={"machine": "other"}))
+        assert one.shown()["state"] == "waiting for the guest"
+
+
 async def test_what_was_left_of_a_guest_that_is_gone(site):
     async with site("web1/0") as one:
         guest = one.guest()

@@ -132,8 +132,9 @@ class Keeper:
 
     async def close(self) -> None:
         """End everything, and leave the nodes and what the guest waits for to another back end."""
-        self._task.cancel()
-        await asyncio.wait({self._task})
+        for task in (ending := {self._task, *self._errands}):
+            task.cancel()
+        await asyncio.wait(ending)
         await self._disconnect(keep=True)
         if self._nodes is not None:
             await self._nodes.unwatch()
