@@ -30,8 +30,14 @@ class Dom0:
                 entry = tarfile.TarInfo(name)
                 entry.size = len(content)
                 archive.addfile(entry, io.BytesIO(content))
-        guest.run("modprobe virtio_blk && dd if=/dev/vda of=/run/program bs=1M && tar xf /run/program -C /opt")
-        guest.run("rm /run/program")
+            mebibytes = -(-disk.tell() // (1 << 20))
+        guest.run(
+            f"""
+            modprobe virtio_blk && dd if=/dev/vda of=/run/program bs=1M count={mebibytes} &&
+            tar xf /run/program -C /opt && rm /run/program
+            """,
+            timeout_s=120,
+        )
         self.python("nursery", "load", *_LOADED, timeout_s=120)
         problems = guest.text("cat /var/log/nursery")
         assert not problems, problems

@@ -13,7 +13,7 @@ _NAME = re.compile(r"[A-Za-z0-9._-]+")
 _LEFT_OUT = {"markdown-it-py", "editables"}
 """Needed by parts of others that are not used here."""
 
-OURS = ("tgtcore", "tgtcore-disk", "tgtcore-file", "tgtcore-filters", "tgtcore-srp", "tgtcore-xen")
+OURS = ("tgtcore", "tgtcore-cow", "tgtcore-disk", "tgtcore-file", "tgtcore-filters", "tgtcore-srp", "tgtcore-xen")
 """Installed from this tree: what the daemon in the guest has."""
 
 
