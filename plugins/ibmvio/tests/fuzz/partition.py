@@ -71,7 +71,7 @@ class Hostile(Driver):
             access = dice.choice((Access.READ, Access.WRITE, Access.BOTH))
             self.partition.map(START + page * PAGE, dice.randrange(PAGES - count) * PAGE, count * PAGE, access)
         elif how < 0.7:
-            table = self.partition._shared.window._table
+            table = self.partition._shared.window.table
             table[page] = dice.choice((dice.getrandbits(64), 3, PAGES * PAGE | 3, (PAGES - 1) * PAGE | 3, 1, 2))
         else:
             self.partition.map(START, 0, PAGES * PAGE)
