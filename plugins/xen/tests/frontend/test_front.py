@@ -162,6 +162,16 @@ async def test_the_back_end_closes(connected):
     assert connected.guest.granted == 0, "the page of the ring is free when nobody has it mapped"
 
 
+async def test_a_guest_that_takes_its_time(connected):
+    connected.front.heeds = False
+    await connected.back.state(5)
+    await asyncio.sleep(0.01)
+    assert (await connected.front.execute(DISK, READY)).host == Host.OK
+    assert await connected.back.read("state") == "4"
+    await connected.back.state(6)
+    await connected.back.until("state", 6)
+
+
 async def test_a_back_end_that_refuses(pair):
     await pair.back.attach("0:0:0:0")
     connecting = asyncio.create_task(pair.front.connect())

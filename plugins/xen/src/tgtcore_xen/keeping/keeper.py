@@ -278,7 +278,8 @@ class Keeper:
             case Erase(name):
                 await nodes.erase(name)
             case Refuse(why):
-                await self._refuse(Refused(why))
+                await self._could_not(Refused(why), self.observed)
+                return False
         return True
 
     def _announced(self, value: str) -> None:
@@ -361,6 +362,8 @@ class Keeper:
     async def _lose(self, nodes: Nodes) -> None:
         """The guest is gone: nothing may be left of it."""
         _log.info("%s: its guest is gone", self)
+        if self._errands:  # what they write about it is removed, and not said of the next guest
+            await asyncio.wait(set(self._errands))
         lost = Wanted(Presence.LOST)
         for step in next_steps(await nodes.read(), lost, self._link):
             await self._do(step, nodes, lost)
