@@ -120,9 +120,10 @@ def test_a_guest_finds_its_devices_and_uses_them(site: Site) -> None:
             data = os.urandom(blocks * BLOCK)
             site.run(lun, transfer(0x2A, 7, blocks), data)
             assert site.run(lun, transfer(0x28, 7, blocks), room=len(data)) == data
+    both = {"0:0:0:0": "connected / connected", "0:0:0:1": "connected / connected"}
+    site.until(lambda: site.shown()["devices"] == both)
     shown = site.shown()
     assert (shown["state"], shown["guest"], shown["target"]) == ("connected", "web1", "web1")
-    assert shown["devices"] == {"0:0:0:0": "connected / connected", "0:0:0:1": "connected / connected"}
     (session,) = site.tgtd.admin("session", "list")
     assert (session["id"], session["initiator"], session["portal"]) == ("web1/0", "web1", "web1/0")
 

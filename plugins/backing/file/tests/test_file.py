@@ -252,6 +252,7 @@ def test_inline_writes_ask_not_to_wait_where_that_works(store: FileStore, mocker
 
 
 def test_inline_writes_go_on_plainly_where_it_does_not(store: FileStore, mocker: MockerFixture) -> None:
+    mocker.patch("tgtcore_file.file.monotonic", return_value=100.0)  # no write is slow
     pwritev = mocker.patch("os.pwritev", side_effect=OSError(errno.EOPNOTSUPP, "not supported"))
     assert store.write_nowait(0, CONTENT[:4096])
     assert store.write_nowait(4096, CONTENT[4096:8192])
@@ -270,6 +271,7 @@ def test_long_writes_are_for_the_workers(store: FileStore) -> None:
 
 
 def test_part_of_a_page_that_is_not_in_memory_is_for_the_workers(store: FileStore, mocker: MockerFixture) -> None:
+    mocker.patch("tgtcore_file.file.monotonic", return_value=100.0)  # no write is slow
     mocker.patch("os.pwritev", side_effect=OSError(errno.EOPNOTSUPP, "not supported"))
     holds = mocker.patch.object(PageCache, "holds", return_value=False)
     assert store.write_nowait(512, bytes(512)) is False
