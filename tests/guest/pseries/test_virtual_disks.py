@@ -8,7 +8,9 @@ from guest.lab.guest import Guest
 from guest.lab.verified import VerifiedWriter
 from guest.pseries.disks import DEVICES, TARGET, VirtualDisks
 
-_LOST = "Power-on|Sense Key"
+_READ_AHEAD = r"op 0x0:\(READ\) flags 0x80700"
+"""Of what was read ahead: the kernel tries that once only, and nobody waits for it."""
+_LOST = f"Power-on|Sense Key|{_READ_AHEAD}"
 _GAVE_UP = "error after reset"
 _LOST_ADAPTER = "Virtual adapter failed"
 _MOVED = "Re-enabling adapter"

@@ -126,6 +126,17 @@ class TestInterruptions:
             await guest.interrupted(1)
             assert guest.registers == was
 
+    async def test_a_step_that_ends_before_it_has_begun_is_done_again(self, attached, listener, caplog):
+        """QEMU stops a machine twice when a breakpoint and a request to stop meet."""
+        async with attached() as (guest, adapter):
+            adapter.register(listener)
+            await guest.register()
+            guest.stops_in_vain = 3
+            adapter.send(ELEMENT)
+            await guest.interrupted(1)
+            assert guest.stops_in_vain == 0
+        assert caplog.messages == []
+
     async def test_an_exception_in_its_first_steps_is_let_go_on(self, attached, listener):
         async with attached() as (guest, adapter):
             adapter.register(listener)

@@ -22,6 +22,8 @@ _INIT = 0xC001 << 48
 _AGAIN_S = 0.002
 """When to interrupt a guest again that was in its firmware or at the first steps of an exception."""
 _INSTRUCTION_BYTES = 4
+_STEPS_MAX = 100
+"""How often a call is tried."""
 
 
 class Machine:
@@ -170,12 +172,21 @@ class Machine:
         requests.append(assign(PC, self._wrapper.call))
         if msr is not None:
             requests.append(assign(MSR, msr))
-        await self._debugger.step(*requests)
-        (answer,) = await self._debugger.ask(b"p%x" % _RESULT)
-        return int.from_bytes(bytes.fromhex(answer.decode("ascii")), "little", signed=True)
+        for _ in range(_STEPS_MAX):
+            await self._debugger.step(*requests)
+            pc, result = await self._debugger.ask(b"p%x" % PC, b"p%x" % _RESULT)
+            if _number(pc) != self._wrapper.call:
+                break
+            requests = []  # it was stopped once more, by what had asked for the stop before, and has done nothing
+        return _number(result, signed=True)
 
     def _breakpoint(self, request: bytes) -> bytes:
         return b"%b0,%x,4" % (request, self._wrapper.entry)
+
+
+def _number(answer: bytes, *, signed: bool = False) -> int:
+    """The value of a register."""
+    return int.from_bytes(bytes.fromhex(answer.decode("ascii")), "little", signed=signed)
 
 
 def _general(registers: Registers) -> list[bytes]:
