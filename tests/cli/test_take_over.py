@@ -210,6 +210,7 @@ def test_when_a_successor_fails_the_predecessor_serves_again(
         client.close()
     assert knocking.refused == []
     assert "can't take over" in first.log
+    first.wait_serving()
     assert first.admin("portal", "list")[0]["address"] == str(address)
     config.write_text(CONFIG)
     second = start("--take-over")
@@ -294,6 +295,7 @@ def test_the_successor_is_killed(start: Callable[..., Tgtd], config: Path, step:
         died = subprocess.run(command, capture_output=True, timeout=30, check=False)
         assert died.returncode == -signal.SIGKILL, died.stderr
         assert read(address) == BLOCK
+        first.wait_serving()
         assert first.admin("lu", "list")[0]["name"] == "disk"
         second = start("--take-over")
     assert knocking.refused == []

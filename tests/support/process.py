@@ -5,12 +5,14 @@ import os
 import selectors
 import subprocess
 import sys
+import time
 from pathlib import Path
 from typing import Any, Self
 
-from click.testing import CliRunner
+from click.testing import CliRunner, Result
 
 from tgtcore.cli.tgtadm import main as tgtadm
+from tgtcore.management.protocol import Code
 
 BIN = Path(sys.executable).parent
 _WAIT_S = 20
@@ -68,10 +70,20 @@ class Tgtd:
 
     def admin(self, *words: str | Path, status: int = 0) -> Any:
         """What tgtadm says as JSON; it runs in this process, which takes a tenth of the time of one of its own."""
-        command = ["--socket", self.ready["socket"], *map(str, words), "--json"]
-        done = CliRunner().invoke(tgtadm, command, prog_name="tgtadm", catch_exceptions=False)
+        done = self._admin(*words)
         assert done.exit_code == status, done.output
         return json.loads(done.stdout)
+
+    def _admin(self, *words: str | Path) -> Result:
+        command = ["--socket", self.ready["socket"], *map(str, words), "--json"]
+        return CliRunner().invoke(tgtadm, command, prog_name="tgtadm", catch_exceptions=False)
+
+    def wait_serving(self) -> None:
+        """Until it can be managed: a daemon that starts serves initiators some moments before that, and says that it is starting."""
+        end = time.monotonic() + _WAIT_S
+        while self._admin("stat").exit_code == Code.BUSY.exit_status:
+            assert time.monotonic() < end, f"tgtd still starts after {_WAIT_S} s: {self.log}"
+            time.sleep(0.02)
 
     def stop(self, signal_number: int = 15) -> int:
         self.process.send_signal(signal_number)
