@@ -79,7 +79,7 @@ class Tgtd:
         return CliRunner().invoke(tgtadm, command, prog_name="tgtadm", catch_exceptions=False)
 
     def wait_serving(self) -> None:
-        """Until it can be managed: a daemon that starts serves initiators some moments before that, and says that it is starting."""
+        """Until it can be managed: some moments before that a daemon serves initiators already, and says that it is starting."""
         end = time.monotonic() + _WAIT_S
         while self._admin("stat").exit_code == Code.BUSY.exit_status:
             assert time.monotonic() < end, f"tgtd still starts after {_WAIT_S} s: {self.log}"
