@@ -90,7 +90,11 @@ class PipelinedSession(Session):
             raise InitiatorError(f"connection lost: {self._reason()}")
 
     def cancel(self) -> None:
-        """Wait for no answer any more: the target has ended these commands."""
+        """Wait for no answer any more: the target has ended these commands.
+
+        Call it only when :attr:`everything_sent` was true after the last :meth:`start`: a command that it has not sent leaves a
+        gap in its CmdSNs, and the target executes nothing behind that (RFC 7143 4.2.2.1).
+        """
         library.iscsi_scsi_cancel_all_tasks(self.context)
         self._tell()
 

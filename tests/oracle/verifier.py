@@ -156,7 +156,8 @@ class Writer:
             return
         if quiet_s > _ANSWER_S:
             self._counts.wrong.append(f"no answer within {_ANSWER_S:g} s to {self._commands}")
-        if not self._probing:
+        if not self._probing and not self._function_sent:
+            # not where the function's end may cancel it unsent
             self._probing = True
             session.start(test_unit_ready(), self._probe_over)
 
