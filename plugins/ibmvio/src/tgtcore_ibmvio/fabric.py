@@ -90,10 +90,13 @@ class VioFabric(Fabric):
 
     def write(self, segments: Sequence[Segment], data: "Buffer | Region", then: Callable[[bool], None]) -> Moved:
         """Copy into the client's memory; a region of a file is read there, where the platform has that memory mapped."""
+        alone = len(segments) == 1
         if isinstance(data, Region):
+            if alone:
+                return self._fill(segments[0].address, data)
             return all(self._fill(segment.address, part) for segment, part in _parts(segments, data))
         copy = self._adapter.write
-        if len(segments) == 1 and len(data) <= self._most:
+        if alone and len(data) <= self._most:
             return copy(segments[0].address, data) is _SUCCESS
         view = memoryview(data)
         return all(
@@ -138,20 +141,23 @@ def _parts(segments: Sequence[Segment], region: Region) -> Iterator[tuple[Segmen
 
 def _read_in(region: Region, views: Sequence[memoryview]) -> bool:
     """Read all of a region; False when it can't be, or the file has ended before."""
-    fd, at, remaining = region.fd, region.offset, [view for view in views if len(view)]
+    fd, at, left = region.fd, region.offset, region.length
+    remaining = views
     try:
-        while remaining:
-            count = os.preadv(fd, remaining[:_VIEWS_MAX], at)
+        while left:
+            count = os.preadv(fd, remaining if len(remaining) <= _VIEWS_MAX else remaining[:_VIEWS_MAX], at)
             if count == 0:
                 return False
-            at += count
-            remaining = _beyond(remaining, count)
+            left -= count
+            if left:
+                at += count
+                remaining = _beyond(remaining, count)
     except OSError:
         return False
     return True
 
 
-def _beyond(views: list[memoryview], count: int) -> list[memoryview]:
+def _beyond(views: Sequence[memoryview], count: int) -> list[memoryview]:
     """What is left of views when the first so many bytes were used."""
     for number, view in enumerate(views):
         if count < len(view):

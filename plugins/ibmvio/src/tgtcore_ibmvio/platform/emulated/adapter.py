@@ -162,6 +162,13 @@ class EmulatedAdapter(Adapter):
 
     def views(self, address: int, length: int, *, writable: bool) -> Sequence[memoryview] | None:
         """The client's memory; it stays mapped as long as there is a view of it, also when the client has gone."""
+        window = self._window
+        offset = address - window.start
+        if 0 <= offset < window.size and 0 < length <= PAGE_BYTES - (offset & WITHIN):
+            entry = window.table[offset >> PAGE_SHIFT]
+            if entry & (_WRITES if writable else _READS) and entry < window.memory_bytes:
+                begin = entry & PAGE | offset & WITHIN
+                return (self._memory[begin : begin + length],)
         try:
             memory, places = self._places(address, length, _WRITE if writable else _READ)
         except (OutsideError, AccessError):
