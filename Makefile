@@ -11,7 +11,7 @@ QUICK_TESTS := not (guest or oracle or slow or fuzz $(BUT))
 # tests start hundreds of daemons: each would compile everything anew
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: help venv demo test test-all bench bench-scale bench-qcow2 bench-ibmvio lint docs clean
+.PHONY: help venv demo test test-all bench bench-scale bench-qcow2 bench-ibmvio bench-xen lint docs clean
 
 help:
 	@echo "make demo      serve a disk on loopback and use it"
@@ -20,6 +20,7 @@ help:
 	@echo "make bench     measure beside Debian's tgtd (ARGS=--quick: a short run)"
 	@echo "make bench-qcow2  qcow2 images beside qemu-storage-daemon (ARGS=--quick: a short run)"
 	@echo "make bench-ibmvio  virtual SCSI on emulated partitions beside iSCSI (ARGS=--quick: a short run)"
+	@echo "make bench-xen  virtual SCSI of a real Xen beside the kernel's back end (ARGS=--quick: a short run)"
 	@echo "make bench-scale  1 000 sessions and 10 000 LUNs (ARGS=--quick: fewer)"
 	@echo "make lint      ruff and mypy"
 	@echo "make docs      the documentation, into docs/_build/html"
@@ -53,6 +54,9 @@ bench-qcow2: $(STAMP)
 
 bench-ibmvio: $(STAMP)
 	@PYTHONPATH=tests $(BIN)/python -m benchmarks.ibmvio $(ARGS)
+
+bench-xen: $(STAMP)
+	@PYTHONPATH=tests $(BIN)/python -m benchmarks.xen $(ARGS)
 
 lint: $(STAMP)
 	$(BIN)/ruff check
