@@ -5,7 +5,7 @@ import struct
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 from tgtcore_xen.vscsiif.errors import RingBroken
 from tgtcore_xen.vscsiif.layout import INDEX_MASK, PAGE_BYTES, SLOT_BYTES, SLOTS
 from tgtcore_xen.vscsiif.ring import BackRing, FrontRing
@@ -182,38 +182,40 @@ class Rings(RuleBasedStateMachine):
         self.asked = self.taken = self.answered = self.heard = 0
         self.back_rests = self.front_rests = True
 
-    @precondition(lambda self: self.pair.front.room)
+    # A rule that has nothing to do does nothing: one with a precondition is often the only one, and Hypothesis switches rules off.
+
     @rule(data=st.data())
     def ask(self, data: st.DataObject) -> None:
         front = self.pair.front
-        for _ in range(data.draw(st.integers(1, front.room))):
+        for _ in range(data.draw(st.integers(0, front.room))):
             front.put(numbered(self.asked))
             self.asked += 1
         if front.publish():
             self.back_rests = False
 
-    @precondition(lambda self: not self.back_rests)
     @rule(rests=st.booleans())
     def take(self, rests: bool) -> None:
+        if self.back_rests:
+            return
         for slot in self.pair.back.take():
             assert slot == numbered(self.taken)
             self.taken += 1
         if rests:
             self.back_rests = not self.pair.back.rest()
 
-    @precondition(lambda self: self.taken > self.answered)
     @rule(data=st.data())
     def answer(self, data: st.DataObject) -> None:
         back = self.pair.back
-        for _ in range(data.draw(st.integers(1, back.unanswered))):
+        for _ in range(data.draw(st.integers(0, back.unanswered))):
             back.put(numbered(self.answered))
             self.answered += 1
         if back.publish():
             self.front_rests = False
 
-    @precondition(lambda self: not self.front_rests)
     @rule()
     def hear(self) -> None:
+        if self.front_rests:
+            return
         for slot in self.pair.front.take():
             assert slot == numbered(self.heard)
             self.heard += 1
