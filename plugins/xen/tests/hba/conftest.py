@@ -76,6 +76,10 @@ class Front:
 
     def _told(self) -> None:
         self.notified += 1
+        self.take_responses()
+
+    def take_responses(self) -> None:
+        """Take all that have come."""
         while True:
             self.responses += map(Response.parse, self.ring.take())
             if not self.ring.rest():

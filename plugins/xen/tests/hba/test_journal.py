@@ -122,6 +122,8 @@ def test_a_new_one_takes_the_place_of_the_old_one(journal: Journal) -> None:
     journal.take(slot(1))
     journal.path.with_name("journal.new").write_bytes(b"left by one that was killed")
     new = Journal.new(journal.path, OWNER)
+    assert Journal.found(journal.path, OWNER) is None, "it does not count yet"
+    new.begin(0)
     assert again(new, 0) == Left(0, [])
     journal.take(slot(2))  # of the old one, which has no name any more
     assert again(new, 0) == Left(0, [])

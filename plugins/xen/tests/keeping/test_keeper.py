@@ -7,6 +7,7 @@ import pytest
 from tgtcore_xen.frontend import FrontEnd
 from tgtcore_xen.frontend.srp import SrpFrontEnd
 from tgtcore_xen.hba.connection import Connection
+from tgtcore_xen.keeping import keeper
 from tgtcore_xen.options import XenTargetOptions
 from tgtcore_xen.vscsiif.results import Host
 
@@ -290,6 +291,67 @@ async def test_a_daemon_that_comes_back_is_only_a_delay(site, way):
         assert (await asyncio.wait_for(later.done, 10)).data == content(512)
         assert one.store(f"{guest.home}/device/vscsi/0/ring-ref") == ring
         await works(front)
+
+
+@pytest.mark.parametrize("spoilt", ["missing", "empty", "truncated", "of another guest", "a folder"])
+async def test_a_journal_that_does_not_tell_what_was_under_way(site, spoilt, caplog):
+    """Nothing is done twice, and the guest gets back what it waits for when it asks for that."""
+    async with site("web1/0") as one:
+        front = await one.connected(guest := one.guest())
+        pending = await held(one, front)
+        await one.kill()
+        one.host.device(0).release()
+        (path,) = one.journal.iterdir()
+        whole = path.read_bytes()
+        path.unlink()
+        if spoilt == "a folder":
+            path.mkdir()
+        elif spoilt != "missing":
+            other = whole.replace(guest.uuid.encode(), b"00000000-0000-4000-8000-000000000000", 1)
+            path.write_bytes({"empty": b"", "truncated": whole[:4096], "of another guest": other}[spoilt])
+        later = await front.begin((0, 0, 1), read(512), room=512)
+        await one.start()
+        if spoilt == "a folder":
+            await one.until(lambda: one.shown()["state"] == "trying again")
+            assert (one.back("state", guest), one.host.device(0).held) == ("4", []), "nothing is guessed"
+            path.rmdir()
+        assert (await asyncio.wait_for(later.done, 10)).data == content(512)
+        assert one.host.device(0).held == []
+        said = "requests that were under way and that no journal knows: 1; each ends when the guest aborts it"
+        assert f"virtual HBA web1/0: {said}" in caplog.text
+        error = f"/local/domain/0/error/backend/vscsi/{guest.domid}/0/error"
+        await one.until(lambda: one.store(error) == said)
+        assert one.shown()["lost"] == 1
+        assert await front.abort(pending)
+        assert (await asyncio.wait_for(pending.done, 10)).host == Host.ABORT
+        assert one.shown()["lost"] == 0
+        await works(front)
+
+
+async def test_a_journal_for_which_there_is_no_room(site, monkeypatch):
+    async with site("web1/0") as one:
+        front = await one.connected(guest := one.guest())
+        pending = await held(one, front)
+        await one.kill()
+        one.host.device(0).release()
+        for path in one.journal.iterdir():
+            path.unlink()
+
+        def full(*_):
+            raise OSError(errno.ENOSPC, "as the test wants")
+
+        monkeypatch.setattr(keeper, "_PASSES_S", 0.01)
+        monkeypatch.setattr(keeper, "_AGAIN_S", 0.02)
+        with monkeypatch.context() as patch:
+            patch.setattr("os.posix_fallocate", full)
+            await one.start()
+            await one.until(lambda: one.shown()["state"] == "refused")
+            said = "its journal can't be used: [Errno 28] as the test wants"
+            assert one.shown()["refused"] == said
+            assert one.store(f"/local/domain/0/error/backend/vscsi/{guest.domid}/0/error") == said
+            assert list(one.journal.iterdir()) == []
+        assert one.target.nexuses == []
+        assert not pending.done.done() or pending.done.exception()
 
 
 @pytest.mark.parametrize("moment", range(12))

@@ -140,6 +140,45 @@ def test_another_back_end_goes_on(index: int) -> None:
     assert pair.front.take() == [numbered(50), numbered(51)]
 
 
+@pytest.mark.parametrize("rests", [False, True])
+@pytest.mark.parametrize("index", [0, INDEX_MASK, INDEX_MASK - 6])
+def test_the_page_tells_what_was_taken(index: int, rests: bool) -> None:
+    pair = Pair(index)
+    assert BackRing(memoryview(pair.page)).taken_before() == 0
+    for number in range(8):
+        pair.front.put(numbered(number))
+        pair.front.publish()
+        if number < 5:
+            pair.back.take()
+            assert BackRing(memoryview(pair.page)).taken_before() == number + 1
+            if rests:
+                pair.back.rest()
+                assert BackRing(memoryview(pair.page)).taken_before() == number + 1
+    pair.back.put(numbered(50))
+    pair.back.publish()
+    again = BackRing(memoryview(pair.page))
+    assert again.taken_before() == 4
+    assert again.unheard() == [numbered(50)]
+    pair.front.take()
+    pair.front.rest()
+    assert again.unheard() == []
+    again.resume(0, 4)
+    assert again.take() == [numbered(5), numbered(6), numbered(7)]
+
+
+@pytest.mark.parametrize("event", [0, 12, INDEX_MASK, 1 << 31])
+def test_a_page_that_does_not_tell_what_was_taken(event: int) -> None:
+    """It may be all that there is."""
+    pair = Pair(100)
+    for number in range(3):
+        pair.front.put(numbered(number))
+    pair.front.publish()
+    struct.pack_into("<I", pair.page, 4, event)
+    assert BackRing(memoryview(pair.page)).taken_before() == 3
+    struct.pack_into("<I", pair.page, 12, event)
+    assert BackRing(memoryview(pair.page)).unheard() == []
+
+
 def test_a_ring_that_was_used() -> None:
     pair = Pair()
     assert not pair.back.is_used

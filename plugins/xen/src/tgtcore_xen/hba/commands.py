@@ -12,6 +12,7 @@ from tgtcore import Attribute, Draining, TaskState, Tmf, TmfRequest, TmfResponse
 from tgtcore.scsi import asc
 from tgtcore.scsi.sense import Sense, SenseKey
 from tgtcore.scsi.status import Status
+from tgtcore_xen.hba.lost import LOST, Lost
 from tgtcore_xen.hba.management import Management
 from tgtcore_xen.hba.repeatable import REPEATABLE
 from tgtcore_xen.hba.task import PERIPHERAL_END, Ready, XenTask, lun_field
@@ -90,6 +91,8 @@ class Commands:
         self._ring = ring
         self._copying = copying
         self._segments_max = segments_max
+        self.lost: Lost | None = None
+        """Requests that the guest waits for and nobody knows."""
         self._journal = journal
         self._wake = wake
         self._failed = failed
@@ -106,6 +109,8 @@ class Commands:
     def arrived(self, slots: Sequence[bytes]) -> None:
         """Take requests."""
         self.figures.requests += len(slots)
+        if self.lost is not None:
+            self.lost.arrived(slots)
         journal = self._journal
         if journal is None:
             self._take([(0, slot) for slot in slots])
@@ -115,9 +120,16 @@ class Commands:
     def left(self, requests: Iterable[tuple[int, bytes]]) -> None:
         """Take requests that a back end has left which died: the place in the journal of each, and the request.
 
-        It may have performed them already; what may be performed once only is not performed again.
+        It may have performed them already; what may be performed once only is not performed again, and of some is known only that
+        they are lost.
         """
-        self._take([one for one in requests if self._is_repeatable(*one)])
+        known = [one for one in requests if one[1] != LOST]
+        lost = [entry for entry, slot in requests if slot == LOST]
+        if lost:
+            self.lost = Lost(lost, self._ring.unheard())
+            self.lost.arrived([slot for _, slot in known])
+            self._management.begin(self._ring)
+        self._take([one for one in known if self._is_repeatable(*one)])
 
     def _is_repeatable(self, entry: int, slot: bytes) -> bool:
         try:

@@ -12,6 +12,8 @@ from tgtcore.scsi.lun import REPORT_LUNS_WELL_KNOWN
 from tgtcore_xen.hba.commands import Commands, Devices
 from tgtcore_xen.hba.copying import Copying
 from tgtcore_xen.hba.figures import Figures
+from tgtcore_xen.hba.journal import Left
+from tgtcore_xen.hba.lost import LOST
 from tgtcore_xen.hba.task import OwnTask, lun_field
 from tgtcore_xen.vscsiif.errors import RingBroken
 from tgtcore_xen.vscsiif.layout import CDB_BYTES
@@ -87,7 +89,7 @@ class Connection:
 
     :param name: of the virtual HBA, for the log.
     :param nexus: stays open until ``then`` of :meth:`close`.
-    :param journal: of this ring, closed with the connection; None: if this back end dies, the next one does not know which
+    :param journal: of this ring, closed with the connection; None: if this back end dies, the next one knows only how many
         requests this one has taken.
     :param broken: called once at most, from the loop, when the guest has broken the ring or something can't go on: nothing is
         taken or answered any more, and :meth:`close` is to be called.
@@ -178,17 +180,43 @@ class Connection:
         self._turn(self._begin)
 
     def _begin(self) -> None:
-        ring, commands, journal = self._ring, self.commands, self._journal
+        ring, commands = self._ring, self.commands
         was_used = ring.is_used
-        if journal is not None:
-            put, requests = journal.begin(ring.producer)
-            ring.resume(put, len(requests))
-            commands.awake = True
-            commands.left(requests)
-            self._settle()
+        put, requests = self._left()
+        ring.resume(put, len(requests))
+        commands.awake = True
+        commands.left(requests)
+        self._settle()
+        if self.figures.lost:
+            _log.warning("%s: %s", self, self.loss)
         self._look()
         if was_used:
             self._notify()  # it may have been published, but not told, what has ended last
+
+    def _left(self) -> Left:
+        """What another back end has left.
+
+        :raises RingBroken: ring and journal do not agree.
+        """
+        ring, journal = self._ring, self._journal
+        taken = ring.taken_before()
+        if journal is None:
+            return Left(0, [(0, LOST)] * taken)
+        left = journal.begin(ring.producer, taken)
+        found = left.put + len(left.requests)
+        if found > taken:
+            raise RingBroken(
+                f"the journal has {found} requests that were taken, expected {taken} at most, as the ring says"
+            )
+        return left
+
+    @property
+    def loss(self) -> str:
+        """What the guest's administrator should know about requests that are lost; empty: none is."""
+        lost = self.figures.lost
+        if not lost:
+            return ""
+        return f"requests that were under way and that no journal knows: {lost}; each ends when the guest aborts it"
 
     def _woken(self) -> None:
         """The guest has notified, or there may be more than was taken."""

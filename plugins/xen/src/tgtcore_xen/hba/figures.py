@@ -10,6 +10,7 @@ class Figures:
         "copied_segments",
         "copy_calls",
         "failed_copies",
+        "lost",
         "malformed",
         "notifications",
         "requests",
@@ -29,6 +30,8 @@ class Figures:
         """How many segments those calls had in all."""
         self.failed_copies = 0
         """Commands whose data, or whose table of segments, could not be copied."""
+        self.lost = 0
+        """Requests that a back end has taken which died, and that nobody knows before the guest aborts them."""
         self.malformed = 0
         """Requests that break the protocol."""
         self.busy = 0

@@ -23,6 +23,9 @@ The order of stores, any of which may be the last one; where many bytes are copi
 4. The word is PUT: the response is whole, and who comes next need only publish it.  This follows the order of 3, so what was put
    and not published begins at ``rsp_prod`` and has no gap.
 5. ``rsp_prod`` is stored, then the guest is notified; who takes up a ring notifies in any case.
+
+A journal that is new counts once its head is whole, which is stored last: behind entries for requests that an earlier back end has
+taken without one, of which nothing is known but that they are lost.
 """
 
 import mmap
@@ -34,6 +37,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import NamedTuple
 
+from tgtcore_xen.hba.lost import LOST
 from tgtcore_xen.vscsiif.errors import RingBroken
 from tgtcore_xen.vscsiif.layout import INDEX_MASK, SLOT_BYTES, SLOTS
 
@@ -68,10 +72,12 @@ class Journal:
     nothing about this one.
 
     :param fd: of the file; closed with the journal.
+    :param head: what makes it count, if it is new.
     """
 
-    def __init__(self, path: Path, fd: int) -> None:
+    def __init__(self, path: Path, fd: int, head: bytes = b"") -> None:
         self.path = path
+        self._new_head = head
         try:
             self._map = mmap.mmap(fd, _FILE_BYTES)
         finally:
@@ -90,7 +96,7 @@ class Journal:
 
     @classmethod
     def new(cls, path: Path, owner: str) -> "Journal":
-        """An empty one, in the place of what is there: for a ring that is new.
+        """An empty one, in the place of what is there; it does not count before :meth:`begin`.
 
         :raises OSError: it can't be made.
         """
@@ -100,14 +106,14 @@ class Journal:
         fd = os.open(beside, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
         try:
             os.posix_fallocate(fd, 0, _FILE_BYTES)  # a store must not find the disk full
-            os.pwrite(fd, _head(owner), 0)
+            head = _head(owner)
             beside.rename(path)
         except BaseException:
             os.close(fd)
             with suppress(FileNotFoundError):
                 beside.unlink()
             raise
-        return cls(path, fd)
+        return cls(path, fd, head)
 
     @classmethod
     def found(cls, path: Path, owner: str) -> "Journal | None":
@@ -150,12 +156,24 @@ class Journal:
 
     # ---- taking the place of another back end -----------------------------------------------------------------------------
 
-    def begin(self, published: int) -> Left:
+    @property
+    def is_new(self) -> bool:
+        """Whether it does not know what another back end has left."""
+        return bool(self._new_head)
+
+    def begin(self, published: int, lost: int = 0) -> Left:
         """Begin to work; what another back end has left.
 
         :param published: ``rsp_prod`` of the ring.
+        :param lost: how many requests were taken without this journal, if it is new.
         :raises RingBroken: that can't be.
         """
+        if self._new_head:
+            self._next_put = self._next_taken = published
+            requests = [(self.take(LOST), LOST) for _ in range(lost)]
+            self._map[: len(self._new_head)] = self._new_head
+            self._new_head = b""
+            return Left(0, requests)
         taken, put = [], {}
         for entry, state, index in self._entries():
             if state == _TAKEN:

@@ -4,13 +4,16 @@ import logging
 from typing import TYPE_CHECKING
 
 from tgtcore import Tmf, TmfRequest, TmfResponse, manage
-from tgtcore_xen.hba.task import ABORTED, XenTask, lun_field
+from tgtcore_xen.hba.task import ABORTED, RESET, XenTask, lun_field
+from tgtcore_xen.vscsiif.layout import ACT_AT, SLOTS, Act
+from tgtcore_xen.vscsiif.request import rqid_of
 from tgtcore_xen.vscsiif.response import build_response
 from tgtcore_xen.vscsiif.results import FAILED, SUCCEEDED
 
 if TYPE_CHECKING:
     from tgtcore_xen.hba.commands import Commands
     from tgtcore_xen.vscsiif.request import Request
+    from tgtcore_xen.vscsiif.ring import BackRing
 
 _log = logging.getLogger(__name__)
 
@@ -38,7 +41,31 @@ class Management:
             return
         if isinstance(task, XenTask):
             task.silent_end = ABORTED
+        elif task is None:
+            self._answer_lost(tag, ABORTED)
         self._perform(entry, request, Tmf.ABORT_TASK, field)
+
+    def begin(self, ring: "BackRing") -> None:
+        """Some requests are lost.  If they have the whole ring, the guest has no room to abort one.
+
+        Then the newest is not answered, for it was put when all responses had been taken; and what stands there, itself or a
+        response that was not published, names one that the guest waits for.
+        """
+        lost = self._commands.lost
+        assert lost is not None, "that is why it is called"
+        self._commands.figures.lost = len(lost)
+        if len(lost) == SLOTS:
+            newest = ring.newest()
+            self._answer_lost(rqid_of(newest), RESET if newest[ACT_AT] == Act.COMMAND else FAILED)
+
+    def _answer_lost(self, rqid: int, code: int) -> None:
+        """Answer a request that the guest waits for, if it is one of the lost ones."""
+        commands = self._commands
+        entry = None if commands.lost is None else commands.lost.found(rqid)
+        if entry is not None:
+            commands.figures.lost -= 1
+            commands.figures.aborted += 1
+            commands.answer(entry, build_response(rqid, code))
 
     def reset(self, entry: int, request: "Request") -> None:
         """Reset the device that a request names."""

@@ -302,6 +302,8 @@ class Keeper:
         await self._find_devices(session)
         if self.session is session:
             session.connection.start()
+            if session.connection.loss and self._nodes is not None:
+                await self._nodes.say_error(session.connection.loss)
         return self.session is session
 
     async def _could_not(self, error: Refused, observed: Observed) -> None:

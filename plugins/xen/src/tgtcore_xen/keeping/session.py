@@ -82,9 +82,7 @@ class Session:
         self._mapping = own_options(target).devices
         self.nexus = _open_nexus(hba, guest, target, around)
         try:
-            folder = journal_folder(around.options())
-            if folder is not None:
-                self._journal = open_journal(folder, guest, hba.dev, ring, fresh=fresh)
+            self._journal = self._open_journal(hba, guest, ring, around, fresh=fresh)
             self.connection = speaker(
                 f"virtual HBA {hba.address}",
                 around.machine,
@@ -95,10 +93,22 @@ class Session:
                 self._journal,
                 broken,
             )
-        except OSError as error:
+        except (OSError, Refused) as error:
             self._forget_journal()
             self.nexus.close(lambda: None)
+            if isinstance(error, Refused):
+                raise
             raise Refused(f"its ring can't be used: {error}", passes=not fresh) from error
+
+    @staticmethod
+    def _open_journal(
+        hba: HbaOptions, guest: Guest, ring: Ring, around: Surroundings, *, fresh: bool
+    ) -> "Journal | None":
+        folder = journal_folder(around.options())
+        try:
+            return None if folder is None else open_journal(folder, guest, hba.dev, ring, fresh=fresh)
+        except OSError as error:
+            raise Refused(f"its journal can't be used: {error}", may_change=True, passes=not fresh) from error
 
     async def find_devices(self) -> dict[str, str] | None:
         """Ask which logical units there are, and let the guest address those; name by ``h:c:t:l``.

@@ -4,6 +4,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, ClassVar
 
 from tgtcore_xen.hba.connection import Connection, Limits, RingPlace
+from tgtcore_xen.hba.journal import Left
 from tgtcore_xen.srp.server import SrpServer
 
 if TYPE_CHECKING:
@@ -36,6 +37,10 @@ class SrpConnection(Connection):
         super().__init__(name, machine, place, nexus, devices, limits, None, broken)
         if journal is not None:
             journal.close()
+
+    def _left(self) -> Left:
+        """Nothing: a session does not outlive its back end."""
+        return Left(0, [])
 
     def _serve(self, place: RingPlace, copying: "Copying", devices: "Devices", limits: Limits) -> SrpServer:
         return SrpServer(

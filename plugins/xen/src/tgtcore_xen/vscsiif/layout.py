@@ -21,6 +21,8 @@ RESPONSE_EVENT: Final = 3
 
 CDB_BYTES: Final = 16
 SENSE_BYTES: Final = 96
+ACT_AT: Final = 2
+"""Where a request says what it asks for."""
 SEGMENTS_AT: Final = 32
 """Where the segment records of a request begin."""
 SEGMENT_BYTES: Final = 8

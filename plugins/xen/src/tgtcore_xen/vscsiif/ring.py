@@ -24,6 +24,9 @@ from tgtcore_xen.vscsiif.layout import (
     SLOTS,
 )
 
+_NEXT, _NOT_NOW = 1, 1 << 31
+"""How far beyond what the back end has taken it wants to be notified: of the next request, or of none while it is at work."""
+
 _order = Lock()
 _SLOT = SLOTS - 1
 
@@ -127,6 +130,18 @@ class BackRing(_End):
         super().__init__(view, (RESPONSE_PRODUCER, RESPONSE_EVENT), (REQUEST_PRODUCER, REQUEST_EVENT))
         self.consumer = self.producer = self._published = self._words[RESPONSE_PRODUCER]
 
+    def take(self) -> list[bytes]:
+        """Copy what the front end has put, oldest first.
+
+        How much was taken is in the page before anything is done about it: where the back end wants to be notified says so.
+
+        :raises RingBroken: its index can't be; nothing was taken.
+        """
+        slots = super().take()
+        if slots:
+            self._words[self._in_event] = (self.consumer + _NOT_NOW) & INDEX_MASK
+        return slots
+
     @property
     def unanswered(self) -> int:
         """How many requests were taken that there is no response for in the ring."""
@@ -139,6 +154,35 @@ class BackRing(_End):
     def is_used(self) -> bool:
         """Whether there was a request in it, or a response."""
         return any(self._words[word] for word in (REQUEST_PRODUCER, RESPONSE_PRODUCER))
+
+    def taken_before(self) -> int:
+        """How many requests another back end has taken that no response is published for, as the page alone tells.
+
+        Where it was to be notified tells how many it has taken.  If that makes no sense, it may have been all that there are.
+        """
+        words = self._words
+        asked = min((words[self._in] - self.consumer) & INDEX_MASK, SLOTS)
+        event = words[self._in_event]
+        for beyond in (_NEXT, _NOT_NOW):
+            taken = (event - beyond - self.consumer) & INDEX_MASK
+            if taken <= asked:
+                return taken
+        return asked
+
+    def unheard(self) -> list[bytes]:
+        """Responses that another back end has published and the front end may not have taken yet, oldest first.
+
+        Where the front end wants to be notified tells how many it has taken, once it rests.
+        """
+        published = self.producer
+        count = (published - (self._words[self._out_event] - _NEXT)) & INDEX_MASK
+        if count > SLOTS:
+            return []
+        return [bytes(self._slots[at & _SLOT]) for at in range(published - count, published)]
+
+    def newest(self) -> bytes:
+        """What stands where the newest request of a full ring was put."""
+        return bytes(self._slots[(self.consumer - 1) & _SLOT])
 
     def resume(self, put: int, unanswered: int) -> None:
         """Take up the ring where another back end has left it.
