@@ -1,0 +1,116 @@
+"""What a platform promises of pages that a guest has granted."""
+
+import pytest
+
+from tgtcore_xen.platform.contract import PAGE_BYTES, Copy, Piece
+from tgtcore_xen.platform.testing.rig import NOBODY, Rig
+
+
+class GrantPromises:
+    """Tests of mappings and copies."""
+
+    def test_a_page_that_is_mapped_is_the_guests_own(self, rig: Rig) -> None:
+        """Both sides see what the other has written."""
+        page = rig.guest.share(writable=True)
+        mapping = rig.platform.grants.map(rig.guest.domid, page.reference)
+        assert len(mapping.view) == PAGE_BYTES
+        assert not mapping.view.readonly
+        mapping.view[:3] = b"abc"
+        page.view[-3:] = b"xyz"
+        assert bytes(page.view[:3]) == b"abc"
+        assert bytes(mapping.view[-3:]) == b"xyz"
+        mapping.close()
+        mapping.close()
+        page.end()
+
+    def test_a_page_can_be_mapped_again(self, rig: Rig) -> None:
+        """After the first mapping has ended, and beside it."""
+        page = rig.guest.share(writable=True)
+        first = rig.platform.grants.map(rig.guest.domid, page.reference)
+        second = rig.platform.grants.map(rig.guest.domid, page.reference)
+        first.view[0] = 7
+        first.close()
+        assert second.view[0] == 7
+        second.close()
+        third = rig.platform.grants.map(rig.guest.domid, page.reference)
+        assert third.view[0] == 7
+        third.close()
+        page.end()
+
+    def test_what_can_not_be_mapped(self, rig: Rig) -> None:
+        """No grant, no guest, and a page that may not be written."""
+        grants, domid = rig.platform.grants, rig.guest.domid
+        read_only = rig.guest.share(writable=False)
+        for number, reference in ((domid, 0xFFFF_FFF0), (NOBODY, 8), (domid, read_only.reference)):
+            with pytest.raises(OSError, match="Errno"):
+                grants.map(number, reference)
+        read_only.end()
+
+    @pytest.mark.parametrize(("offset", "length"), [(0, 4096), (0, 1), (4095, 1), (7, 512), (512, 3584), (0, 0)])
+    def test_copies_both_ways(self, rig: Rig, offset: int, length: int) -> None:
+        """Every byte, and nothing beside them."""
+        page = rig.guest.share(writable=True)
+        data = bytes(byte % 251 + 1 for byte in range(length))
+        assert rig.copy(page.reference, data, to_guest=True, offset=offset)
+        assert bytes(page.view) == bytes(offset) + data + bytes(PAGE_BYTES - offset - length)
+        into = bytearray(length + 2)
+        assert rig.copy(page.reference, memoryview(into)[1:-1], to_guest=False, offset=offset)
+        assert bytes(into) == b"\0" + data + b"\0"
+        page.end()
+
+    def test_a_copy_of_many_pieces(self, rig: Rig) -> None:
+        """In their order; memory that is shorter is the end of it."""
+        pages = [rig.guest.share(writable=True) for _ in range(3)]
+        pieces = [Piece(page.reference, 100 * number, 1000 + number) for number, page in enumerate(pages)]
+        data = bytes(byte % 253 for byte in range(2500))
+        domid, grants = rig.guest.domid, rig.platform.grants
+        assert grants.copy([Copy(domid, True, pieces, data)]) == [True]
+        found = [bytes(page.view[100 * n : 100 * n + 1000 + n]) for n, page in enumerate(pages)]
+        assert b"".join(found)[:2500] == data
+        assert not any(found[2][499:])
+        into = bytearray(2500)
+        assert grants.copy([Copy(domid, False, pieces, memoryview(into))]) == [True]
+        assert into == data
+        for page in pages:
+            page.end()
+
+    def test_a_batch_in_which_some_fail(self, rig: Rig) -> None:
+        """Each says for itself whether it was done."""
+        domid, grants = rig.guest.domid, rig.platform.grants
+        good, read_only = rig.guest.share(writable=True), rig.guest.share(writable=False)
+        read_only.view[:4] = b"look"
+        into = [bytearray(4) for _ in range(2)]
+        unknown = 0xFFFF_FFF0
+        batch = [
+            Copy(domid, True, [Piece(good.reference, 0, 4)], b"good"),
+            Copy(domid, True, [Piece(unknown, 0, 4)], b"lost"),
+            Copy(domid, True, [Piece(read_only.reference, 0, 4)], b"lost"),
+            Copy(domid, False, [Piece(read_only.reference, 0, 4)], memoryview(into[0])),
+            Copy(NOBODY, False, [Piece(good.reference, 0, 4)], memoryview(bytearray(4))),
+            Copy(domid, True, [Piece(good.reference, 8, 2), Piece(unknown, 0, 2)], b"half"),
+            Copy(domid, False, [Piece(good.reference, 0, 4)], memoryview(into[1])),
+        ]
+        assert grants.copy(batch) == [True, False, False, True, False, False, True]
+        assert [bytes(one) for one in into] == [b"look", b"good"]
+        assert bytes(read_only.view[:4]) == b"look"
+        good.end()
+        read_only.end()
+
+    def test_a_batch_that_is_long(self, rig: Rig) -> None:
+        """Or has nothing in it."""
+        domid, grants = rig.guest.domid, rig.platform.grants
+        page = rig.guest.share(writable=True)
+        batch = [
+            Copy(
+                domid,
+                True,
+                [Piece(page.reference, 4 * n, 2), Piece(page.reference, 4 * n + 2, 2)],
+                n.to_bytes(4, "big"),
+            )
+            for n in range(1000)
+        ]
+        assert grants.copy(batch) == [True] * 1000
+        assert bytes(page.view[:4000]) == b"".join(n.to_bytes(4, "big") for n in range(1000))
+        assert grants.copy([]) == []
+        assert grants.copy([Copy(domid, True, [], b"")]) == [True]
+        page.end()
