@@ -3,10 +3,19 @@
 from typing import TYPE_CHECKING, Any
 
 from tgtcore import SessionInfo
+from tgtcore_xen.xenbus.states import State
+from tgtcore_xen.xenbus.wanted import Presence
 
 if TYPE_CHECKING:
     from tgtcore_xen.keeping.keeper import Keeper
-    from tgtcore_xen.xenbus.states import State
+
+_STATES = {
+    Presence.OFFERED: "waiting for the front end",
+    Presence.HELD: "held",
+    Presence.CLOSED: "closed",
+    Presence.REMOVED: "leads nowhere",
+}
+"""Of a virtual HBA without a session, by what it is to be."""
 
 
 def session_info(keeper: "Keeper") -> SessionInfo | None:
@@ -34,7 +43,7 @@ def hba_figures(keeper: "Keeper") -> dict[str, Any]:
         "uuid": "" if guest is None else guest.uuid,
         "domid": None if guest is None else guest.domid,
         "target": keeper.options.target_name,
-        "state": keeper.state,
+        "state": _state(keeper),
         "refused": "" if keeper.wishes.refusal is None else str(keeper.wishes.refusal),
         "back_end": _word(observed.back),
         "front_end": _word(observed.front),
@@ -42,11 +51,26 @@ def hba_figures(keeper: "Keeper") -> dict[str, Any]:
         "devices": {
             device.address: f"{device.back.word} / {device.front.word}" for device in observed.devices.values()
         },
-        "sessions": keeper.sessions,
+        "sessions": keeper.service.sessions,
         "in_flight": 0 if session is None else session.connection.in_flight,
         **({} if session is None else session.connection.figures.as_dict()),
     }
 
 
-def _word(state: "State | None") -> str:
+def _state(keeper: "Keeper") -> str:
+    """In a word or two."""
+    if keeper.guest is None:
+        return "waiting for the guest"
+    if keeper.wishes.refusal is not None:
+        return "refused"
+    presence = keeper.presence
+    if keeper.session is not None:
+        return "closing" if presence is Presence.REMOVED else "connected"
+    if keeper.tries_again and presence is Presence.OFFERED:
+        return "trying again"
+    closed = keeper.observed.back is State.CLOSED and not keeper.observed.online
+    return "closed" if closed else _STATES[presence]
+
+
+def _word(state: State | None) -> str:
     return "" if state is None else state.word

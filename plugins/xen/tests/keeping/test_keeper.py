@@ -471,7 +471,7 @@ async def test_a_ring_that_the_last_back_end_has_still(site):
         await one.stop()
         one.machine.faults.bind_fails = lambda domid, port: True
         await one.start()
-        await one.until(lambda: one.transport._keepers["web1/0"]._waits_since)
+        await one.until(lambda: one.transport._keepers["web1/0"].tries_again)
         assert (one.shown()["state"], one.back("state", guest)) == ("trying again", "4")
         one.machine.faults.bind_fails = lambda domid, port: False
         await works(front)
@@ -502,7 +502,7 @@ async def test_a_target_that_takes_nobody_for_a_moment(site):
         one.host.failure = Draining("as the test wants")
         front = FrontEnd(one.guest())
         front.start()
-        await one.until(lambda: one.transport._keepers["web1/0"]._waits_since)
+        await one.until(lambda: one.transport._keepers["web1/0"].tries_again)
         one.host.failure = None
         await front.until(lambda: front.state == 4)
         await works(front)
@@ -519,7 +519,7 @@ async def test_a_target_that_does_not_answer(site, monkeypatch):
         monkeypatch.setattr(Connection, "execute", hangs)
         front = FrontEnd(one.guest())
         front.start()
-        await one.until(lambda: one.transport._keepers["web1/0"]._devices_stale)
+        await one.until(lambda: one.transport._keepers["web1/0"].service.devices_stale)
         monkeypatch.setattr(Connection, "execute", execute)
         await front.until(lambda: front.state == 4 and len(front.devices) == 2)
 

@@ -8,6 +8,7 @@ from tgtcore import Target
 from tgtcore_xen.guests import Guest
 from tgtcore_xen.keeping.nodes import Nodes
 from tgtcore_xen.keeping.pace import Pace
+from tgtcore_xen.keeping.service import Service
 from tgtcore_xen.keeping.session import Refused, Session
 from tgtcore_xen.keeping.surroundings import Surroundings
 from tgtcore_xen.keeping.wishes import Wishes
@@ -18,7 +19,7 @@ from tgtcore_xen.xenbus.paths import HbaPaths
 from tgtcore_xen.xenbus.states import State
 from tgtcore_xen.xenbus.step import Connect, Disconnect, Erase, Make, Refuse, Remove, Step, Write
 from tgtcore_xen.xenbus.steps import next_steps
-from tgtcore_xen.xenbus.wanted import Link, Presence, Stage, Wanted, followed
+from tgtcore_xen.xenbus.wanted import Presence, Wanted
 
 _log = logging.getLogger(__name__)
 
@@ -29,14 +30,6 @@ _AGAIN_S = 1.0
 _PASSES_S = 30.0
 _ROUNDS_MAX = 32
 _BURST, _EACH_S = 100, 0.05
-
-_STATES = {
-    Presence.OFFERED: "waiting for the front end",
-    Presence.HELD: "held",
-    Presence.CLOSED: "closed",
-    Presence.REMOVED: "leads nowhere",
-}
-"""Of a virtual HBA without a session, by what it is to be."""
 
 
 class Keeper:
@@ -50,22 +43,16 @@ class Keeper:
         self.wishes = Wishes(around.host.loop.time)
         self.guest: Guest | None = None
         self.observed = Observed()
-        self.session: Session | None = None
-        self.sessions = 0
-        """How many there have been."""
         self.over = False
         """Whether it is not attached any more, and nothing is left of it."""
         self._around = around
         self._loop = around.host.loop
+        self.service = Service(self._loop, self._later, _AGAIN_S)
         self._nodes: Nodes | None = None
         self._identity: tuple[int, str] | None = None
         """Domid and UUID of the guest that the nodes are for."""
-        self._link: Link | None = None
-        self._devices: dict[str, str] | None = None
-        self._devices_stale = False
         self._make_at = 0.0
         self._waits_since: float | None = None
-        self._closing: set[asyncio.Future[None]] = set()
         self._pace = Pace(_BURST, _EACH_S, self._loop.time)
         self._changed = asyncio.Event()
         self._waiting: list[asyncio.Future[None]] = []
@@ -76,6 +63,11 @@ class Keeper:
 
     def __str__(self) -> str:
         return f"virtual HBA {self.options.address}"
+
+    @property
+    def session(self) -> Session | None:
+        """The front end that is served; None: there is none."""
+        return self.service.session
 
     # ---- what the transport asks ----------------------------------------------------------------------------------------
 
@@ -95,7 +87,7 @@ class Keeper:
         """See :meth:`until_ready`."""
         guest = self._find_guest()
         has_nodes = guest is not None and _identity_of(guest) == self._identity and self.observed.there
-        return self._seen is not None and (guest is None or has_nodes or self._presence() is not Presence.OFFERED)
+        return self._seen is not None and (guest is None or has_nodes or self.presence is not Presence.OFFERED)
 
     def tick(self) -> None:
         """Look again if something else is wanted by now."""
@@ -108,7 +100,7 @@ class Keeper:
 
     def luns_changed(self) -> None:
         """There are other logical units."""
-        self._devices_stale = True
+        self.service.devices_stale = True
         self.wake()
 
     def renew(self) -> None:
@@ -127,7 +119,7 @@ class Keeper:
         is_delay = self.wishes.is_delay(self.find_target())
         if not is_delay:
             self.wishes.leave(0)
-        await self._disconnect(keep=is_delay)
+        await self.service.end(keep=is_delay)
         self.wake()
 
     async def close(self) -> None:
@@ -135,7 +127,7 @@ class Keeper:
         for task in (ending := {self._task, *self._errands}):
             task.cancel()
         await asyncio.wait(ending)
-        await self._disconnect(keep=True)
+        await self.service.end(keep=True)
         if self._nodes is not None:
             await self._nodes.unwatch()
 
@@ -144,25 +136,17 @@ class Keeper:
         return self._around.host.find_target(self.options.target_name) if self.session is None else self.session.target
 
     @property
-    def state(self) -> str:
-        """In a word or two."""
-        if self.guest is None:
-            return "waiting for the guest"
-        if self.wishes.refusal is not None:
-            return "refused"
-        presence = self._presence()
-        if self.session is not None:
-            return "closing" if presence is Presence.REMOVED else "connected"
-        if self._waits_since is not None and presence is Presence.OFFERED:
-            return "trying again"
-        closed = self.observed.back is State.CLOSED and not self.observed.online
-        return "closed" if closed else _STATES[presence]
+    def tries_again(self) -> bool:
+        """Whether what keeps a front end from being served may pass in moments."""
+        return self._waits_since is not None
 
-    def _presence(self) -> Presence:
+    @property
+    def presence(self) -> Presence:
+        """What the guest is to see."""
         return self.wishes.presence(self.find_target(), connected=self.session is not None)
 
     def _wanted(self) -> Wanted:
-        return self.wishes.wanted(self._presence(), self._devices, self._around.options().close_s)
+        return self.wishes.wanted(self.presence, self.service.devices, self._around.options().close_s)
 
     # ---- the loop -------------------------------------------------------------------------------------------------------
 
@@ -230,12 +214,10 @@ class Keeper:
     async def _round(self, nodes: Nodes) -> bool:
         """Look once; whether to look again at once."""
         self.observed = observed = await nodes.read()
-        self._link = followed(self._link, observed)
-        if self._devices_stale and self.session is not None:
-            self._devices_stale = False
-            await self._find_devices(self.session)
+        self.service.follow(observed)
+        await self.service.refresh()
         self._seen = wanted = self._wanted()
-        steps = next_steps(observed, wanted, self._link)
+        steps = next_steps(observed, wanted, self.service.link)
         if not steps:
             return self._settled(observed, wanted)
         if isinstance(steps[-1], Make) and self._make_at > self._loop.time():
@@ -270,21 +252,17 @@ class Keeper:
             case Connect(ring, fresh):
                 return await self._connect(ring, fresh)
             case Disconnect():
-                await self._disconnect(keep=wanted.presence is Presence.HELD)
+                await self.service.end(keep=wanted.presence is Presence.HELD)
             case Write(name, value):
                 await nodes.write(name, value)
-                if name == paths.STATE:
-                    self._announced(value)
+                if name == paths.STATE and value == str(int(State.CONNECTED)):
+                    self.service.announced()
             case Erase(name):
                 await nodes.erase(name)
             case Refuse(why):
                 await self._could_not(Refused(why), self.observed)
                 return False
         return True
-
-    def _announced(self, value: str) -> None:
-        if value == str(int(State.CONNECTED)) and self._link is not None and self._link.stage is Stage.MADE:
-            self._link = self._link._replace(stage=Stage.ANNOUNCED)
 
     async def _connect(self, ring: Ring, fresh: bool) -> bool:
         target, guest = self.find_target(), self.guest
@@ -297,14 +275,10 @@ class Keeper:
             await self._could_not(error, observed)
             return False
         self._waits_since = None
-        self.session, self._link = session, Link(ring)
-        self.sessions += 1
-        await self._find_devices(session)
-        if self.session is session:
-            session.connection.start()
-            if session.connection.loss and self._nodes is not None:
-                await self._nodes.say_error(session.connection.loss)
-        return self.session is session
+        serves = await self.service.begin(session, ring)
+        if session.connection.loss and self._nodes is not None:
+            await self._nodes.say_error(session.connection.loss)
+        return serves
 
     async def _could_not(self, error: Refused, observed: Observed) -> None:
         """Try again, or refuse the front end: what it had written may be read in the middle of a change, and other causes pass."""
@@ -319,16 +293,6 @@ class Keeper:
             self._waits_since = None
             await self._refuse(error)
         self._changed.set()
-
-    async def _find_devices(self, session: Session) -> None:
-        devices = await session.find_devices()
-        if self.session is not session:
-            return
-        if devices is None:
-            self._devices_stale = True
-            self._later(_AGAIN_S)
-        else:
-            self._devices = devices
 
     async def _refuse(self, refusal: Refused) -> None:
         self.wishes.refuse(refusal)
@@ -346,20 +310,9 @@ class Keeper:
         errand.add_done_callback(self._errands.discard)
 
     async def _cut_off(self, refusal: Refused) -> None:
-        await self._disconnect(keep=False)
+        await self.service.end(keep=False)
         await self._refuse(refusal)
         self.wake()
-
-    async def _disconnect(self, *, keep: bool) -> None:
-        """Have no session; returns when its last command has ended, whoever has begun that."""
-        session, self.session, self._link = self.session, None, None
-        self._devices, self._devices_stale = None, False
-        if session is not None:
-            closing = self._loop.create_task(session.close(keep=keep))
-            self._closing.add(closing)
-            closing.add_done_callback(self._closing.discard)
-        if self._closing:
-            await asyncio.wait(set(self._closing))
 
     async def _lose(self, nodes: Nodes) -> None:
         """The guest is gone: nothing may be left of it."""
@@ -367,7 +320,7 @@ class Keeper:
         if self._errands:  # what they write about it is removed, and not said of the next guest
             await asyncio.wait(set(self._errands))
         lost = Wanted(Presence.LOST)
-        for step in next_steps(await nodes.read(), lost, self._link):
+        for step in next_steps(await nodes.read(), lost, self.service.link):
             await self._do(step, nodes, lost)
         await nodes.bury()
         await nodes.unwatch()

@@ -1,0 +1,78 @@
+"""The session of a virtual HBA: begun, told of other logical units, ended."""
+
+import asyncio
+from collections.abc import Callable, Mapping
+
+from tgtcore_xen.keeping.session import Session
+from tgtcore_xen.xenbus.observed import Observed, Ring
+from tgtcore_xen.xenbus.wanted import Link, Stage, followed
+
+
+class Service:
+    """At most one session at a time, and how far its connection has come.
+
+    :param later: have it looked at again after so many seconds.
+    :param again_s: after how long a target is asked again that has not told its logical units.
+    """
+
+    def __init__(self, loop: asyncio.AbstractEventLoop, later: Callable[[float], None], again_s: float) -> None:
+        self.session: Session | None = None
+        self.sessions = 0
+        """How many there have been."""
+        self.link: Link | None = None
+        self.devices: Mapping[str, str] | None = None
+        """The logical units that the guest finds, as :class:`~tgtcore_xen.xenbus.wanted.Wanted` has them."""
+        self.devices_stale = False
+        """Whether there may be others."""
+        self._loop = loop
+        self._later = later
+        self._again_s = again_s
+        self._closing: set[asyncio.Future[None]] = set()
+
+    def follow(self, observed: Observed) -> None:
+        """The nodes were looked at."""
+        self.link = followed(self.link, observed)
+
+    def announced(self) -> None:
+        """The front end is told that it is connected."""
+        if self.link is not None and self.link.stage is Stage.MADE:
+            self.link = self.link._replace(stage=Stage.ANNOUNCED)
+
+    async def begin(self, session: Session, ring: Ring) -> bool:
+        """Serve a ring; whether that is still so when it has begun."""
+        self.session, self.link = session, Link(ring)
+        self.sessions += 1
+        await self._find_devices(session)
+        if self.session is session:
+            session.connection.start()
+        return self.session is session
+
+    async def refresh(self) -> None:
+        """Ask for the logical units if there may be others."""
+        if self.devices_stale and self.session is not None:
+            self.devices_stale = False
+            await self._find_devices(self.session)
+
+    async def _find_devices(self, session: Session) -> None:
+        devices = await session.find_devices()
+        if self.session is not session:
+            return
+        if devices is None:
+            self.devices_stale = True
+            self._later(self._again_s)
+        else:
+            self.devices = devices
+
+    async def end(self, *, keep: bool) -> None:
+        """Have no session; returns when its last command has ended, whoever has begun that.
+
+        :param keep: see :meth:`Session.close`.
+        """
+        session, self.session, self.link = self.session, None, None
+        self.devices, self.devices_stale = None, False
+        if session is not None:
+            closing = self._loop.create_task(session.close(keep=keep))
+            self._closing.add(closing)
+            closing.add_done_callback(self._closing.discard)
+        if self._closing:
+            await asyncio.wait(set(self._closing))
