@@ -1,9 +1,9 @@
-from typing import Any
+from typing import Any, ClassVar, Literal
 
 import pytest
 from pydantic import Field, StrictInt, StrictStr, ValidationError
 
-from tgtcore import Size
+from tgtcore import PlatformOptions, Size
 from tgtcore.options import Options
 
 
@@ -63,3 +63,25 @@ def test_unknown_keys_are_errors_and_values_never_change() -> None:
         Example.model_validate({"truht": True})
     with pytest.raises(ValidationError, match="frozen"):
         Example().number = 2
+
+
+class OneOfTwo(PlatformOptions):
+    table: ClassVar[str] = "transports.example"
+    platform: Literal["here", "there"] = "here"
+    here: Example = Example()
+    there: Example | None = None
+
+
+def test_the_options_of_the_chosen_platform() -> None:
+    assert OneOfTwo().platform_options == Example()
+    chosen = OneOfTwo(platform="there", there=Example(number=7))
+    assert chosen.platform_options == Example(number=7)
+    assert chosen.machine == ("there", Example(number=7))
+    assert list(OneOfTwo.model_fields) == ["platform", "here", "there"]
+
+
+def test_a_platform_without_its_options() -> None:
+    with pytest.raises(
+        ValidationError, match=r"platform there needs its keys, expected a table \[transports.example.there\]"
+    ):
+        OneOfTwo(platform="there")

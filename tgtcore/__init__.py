@@ -36,7 +36,7 @@ from tgtcore.leases import Leases
 from tgtcore.logical_unit import Identity, LogicalUnit
 from tgtcore.named_socket import bind_private
 from tgtcore.nexus import InitiatorPort, ITLNexus, Nexus, TargetPort, Tmf, TmfRequest, TmfResponse, manage
-from tgtcore.options import NoOptions, Options
+from tgtcore.options import NoOptions, Options, PlatformOptions
 from tgtcore.packets import hang_up, peer_credentials, receive_packet
 from tgtcore.reservations import ReservationClass
 from tgtcore.sizes import Size
@@ -105,6 +105,7 @@ __all__ = [
     "OpenStore",
     "Operable",
     "Options",
+    "PlatformOptions",
     "PluginError",
     "PortalInfo",
     "ProvokedError",

@@ -1,9 +1,9 @@
 """The base of all options models: what a plugin's configuration keys are checked with."""
 
 from collections.abc import Iterator
-from typing import Any, get_args
+from typing import TYPE_CHECKING, Any, ClassVar, get_args
 
-from pydantic import BaseModel, ConfigDict, ValidationInfo, field_validator
+from pydantic import BaseModel, ConfigDict, ValidationInfo, field_validator, model_validator
 from pydantic_core import PydanticKnownError
 
 
@@ -49,3 +49,37 @@ def _kinds(annotation: Any) -> Iterator[Any]:
 
 class NoOptions(Options):
     """The options of a thing that has none."""
+
+
+class PlatformOptions(Options):
+    """Those of a transport that runs on one of several platforms.
+
+    The key ``platform`` names one of them, and the key of that name has the options of that one, or None where the configuration
+    says nothing and there is no default: then it is refused.
+    """
+
+    table: ClassVar[str]
+    """Where a configuration has these options, for messages: ``transports.NAME``."""
+
+    if TYPE_CHECKING:  # who derives says in which order the keys come, and which platforms there are
+        platform: str
+
+    @property
+    def platform_options(self) -> BaseModel:
+        """The options of the chosen platform."""
+        found: BaseModel | None = getattr(self, self.platform)
+        assert found is not None, "they were checked"
+        return found
+
+    @property
+    def machine(self) -> tuple[object, ...]:
+        """What can't be changed while the transport runs: the platform and its options."""
+        return self.platform, self.platform_options
+
+    @model_validator(mode="after")
+    def _keys_of_the_platform(self) -> "PlatformOptions":
+        if getattr(self, self.platform) is None:
+            raise ValueError(
+                f"platform {self.platform} needs its keys, expected a table [{self.table}.{self.platform}]"
+            )
+        return self

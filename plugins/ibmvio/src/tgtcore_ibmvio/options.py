@@ -2,12 +2,12 @@
 
 import re
 from dataclasses import replace
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
-from pydantic import BaseModel, BeforeValidator, Field, field_validator, model_validator
+from pydantic import BeforeValidator, Field, field_validator, model_validator
 from tgtcore_srp.iu.descriptors import TABLES_BYTES_MAX
 
-from tgtcore import Options, Size
+from tgtcore import Options, PlatformOptions, Size
 from tgtcore_ibmvio.addressing import VirtualDevice
 from tgtcore_ibmvio.clients import CLIENTS, ClientKind, InquiryForm, ReportLunsForm
 from tgtcore_ibmvio.platform.emulated.options import EmulatedOptions
@@ -61,8 +61,10 @@ class AdapterOptions(Options):
         return name in (self.address, self.location)
 
 
-class IbmvioOptions(Options):
+class IbmvioOptions(PlatformOptions):
     """Keys of ``[transports.ibmvio]``."""
+
+    table: ClassVar[str] = "transports.ibmvio"
 
     portals: tuple[AdapterOptions, ...] = ()
     """The adapters that are served."""
@@ -94,26 +96,6 @@ class IbmvioOptions(Options):
 
     ping_interval_s: float = Field(default=30, ge=0, le=3600)
     """How often clients are pinged that have a session and know pings, as those of AIX do; 0: never."""
-
-    @property
-    def platform_options(self) -> BaseModel:
-        """The keys of the chosen platform."""
-        found: BaseModel | None = getattr(self, self.platform)
-        assert found is not None, "they were checked"
-        return found
-
-    @property
-    def machine(self) -> tuple[str, BaseModel]:
-        """What can't be changed while there are adapters."""
-        return self.platform, self.platform_options
-
-    @model_validator(mode="after")
-    def _keys_of_the_platform(self) -> "IbmvioOptions":
-        if getattr(self, self.platform) is None:
-            raise ValueError(
-                f"platform {self.platform} needs its keys, expected a table [transports.ibmvio.{self.platform}]"
-            )
-        return self
 
     @model_validator(mode="after")
     def _memory_for_each(self) -> "IbmvioOptions":

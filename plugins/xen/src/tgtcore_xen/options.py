@@ -2,11 +2,11 @@
 
 import re
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
-from pydantic import BaseModel, BeforeValidator, Field, field_validator, model_validator
+from pydantic import BeforeValidator, Field, field_validator, model_validator
 
-from tgtcore import Options, Size
+from tgtcore import Options, PlatformOptions, Size
 from tgtcore_xen.hba.devices import VirtualDevice
 from tgtcore_xen.platform.contract import PAGE_BYTES
 from tgtcore_xen.platform.emulated.options import EmulatedOptions
@@ -62,8 +62,10 @@ class HbaOptions(Options):
         return self.guest if self.target is None else self.target
 
 
-class XenOptions(Options):
+class XenOptions(PlatformOptions):
     """Keys of ``[transports.xen]``."""
+
+    table: ClassVar[str] = "transports.xen"
 
     portals: tuple[HbaOptions, ...] = ()
     """The virtual HBAs that are served."""
@@ -92,16 +94,9 @@ class XenOptions(Options):
     killed are done by the next one.  Without it they are only as safe as the front end makes them."""
 
     @property
-    def platform_options(self) -> BaseModel:
-        """The keys of the chosen platform."""
-        found: BaseModel | None = getattr(self, self.platform)
-        assert found is not None, "they were checked"
-        return found
-
-    @property
-    def machine(self) -> tuple[str, BaseModel, Path | None]:
-        """What can't be changed while the transport runs."""
-        return self.platform, self.platform_options, self.journal
+    def machine(self) -> tuple[object, ...]:
+        """What can't be changed while the transport runs: the journals neither."""
+        return *super().machine, self.journal
 
     @field_validator("journal")
     @classmethod
@@ -109,14 +104,6 @@ class XenOptions(Options):
         if path is not None and not path.is_absolute():
             raise ValueError("expected an absolute path")
         return path
-
-    @model_validator(mode="after")
-    def _keys_of_the_platform(self) -> "XenOptions":
-        if getattr(self, self.platform) is None:
-            raise ValueError(
-                f"platform {self.platform} needs its keys, expected a table [transports.xen.{self.platform}]"
-            )
-        return self
 
     @model_validator(mode="after")
     def _memory_for_each(self) -> "XenOptions":

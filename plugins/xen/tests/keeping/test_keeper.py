@@ -242,7 +242,7 @@ async def test_a_tool_that_closes(site):
         for name, value in (("online", b"0"), ("state", b"5")):
             one.machine.server.write(0, f"/local/domain/0/backend/vscsi/{guest.domid}/0/{name}", value)
         await one.until(lambda: one.back("state", guest) == "6" and not one.transport.sessions())
-        assert one.shown()["state"] == "closed"
+        await one.until(lambda: one.shown()["state"] == "closed")
         await one.attach()
         await one.until(lambda: one.back("state", guest) is None)
         await one.attach("web1/0")

@@ -1,7 +1,7 @@
 """The end of a channel, and requests of the target: logout, credits, asynchronous events (SRP r16a, 6.5, 6.6, 6.10 to 6.13)."""
 
 import struct
-from typing import Final, NamedTuple
+from typing import ClassVar, Final, NamedTuple, Self
 
 from tgtcore_srp.iu.errors import Malformed
 from tgtcore_srp.iu.header import HEADER_BYTES, Unit, check
@@ -16,70 +16,55 @@ _CREDIT = struct.Struct(">BB2xiQ")
 _EVENT = struct.Struct(">BB2xiQ4xQI4x")
 
 
-def _parse_tag(unit: Unit, opcode: Opcode) -> int:
-    check(unit, opcode, HEADER_BYTES)
-    tag: int = _TAGGED.unpack_from(unit)[1]
-    return tag
-
-
-class InitiatorLogout(NamedTuple):
-    """SRP_I_LOGOUT: the initiator ends the channel; there is no answer."""
-
+class _Tag(NamedTuple):
     tag: int
 
-    @staticmethod
-    def parse(unit: Unit) -> "InitiatorLogout":
+
+class _TagOnly(_Tag):
+    """An information unit that has nothing but a tag behind its opcode."""
+
+    __slots__ = ()
+    opcode: ClassVar[Opcode]
+
+    @classmethod
+    def parse(cls, unit: Unit) -> Self:
         """Read an information unit.
 
         :raises Malformed: it is not one, or too short.
         """
-        return InitiatorLogout(_parse_tag(unit, Opcode.I_LOGOUT))
+        check(unit, cls.opcode, HEADER_BYTES)
+        return cls(_TAGGED.unpack_from(unit)[1])
 
     def build(self) -> bytes:
         """The 16 bytes of the information unit."""
-        return _TAGGED.pack(Opcode.I_LOGOUT, self.tag)
+        return _TAGGED.pack(self.opcode, self.tag)
 
 
-class CreditResponse(NamedTuple):
+class InitiatorLogout(_TagOnly):
+    """SRP_I_LOGOUT: the initiator ends the channel; there is no answer."""
+
+    __slots__ = ()
+    opcode = Opcode.I_LOGOUT
+
+
+class CreditResponse(_TagOnly):
     """SRP_CRED_RSP: the initiator has taken a credit request into account.
 
     :param tag: of the request.
     """
 
-    tag: int
-
-    @staticmethod
-    def parse(unit: Unit) -> "CreditResponse":
-        """Read an information unit.
-
-        :raises Malformed: it is not one, or too short.
-        """
-        return CreditResponse(_parse_tag(unit, Opcode.CRED_RSP))
-
-    def build(self) -> bytes:
-        """The 16 bytes of the information unit."""
-        return _TAGGED.pack(Opcode.CRED_RSP, self.tag)
+    __slots__ = ()
+    opcode = Opcode.CRED_RSP
 
 
-class EventResponse(NamedTuple):
+class EventResponse(_TagOnly):
     """SRP_AER_RSP: the initiator has taken note of an asynchronous event.
 
     :param tag: of the request.
     """
 
-    tag: int
-
-    @staticmethod
-    def parse(unit: Unit) -> "EventResponse":
-        """Read an information unit.
-
-        :raises Malformed: it is not one, or too short.
-        """
-        return EventResponse(_parse_tag(unit, Opcode.AER_RSP))
-
-    def build(self) -> bytes:
-        """The 16 bytes of the information unit."""
-        return _TAGGED.pack(Opcode.AER_RSP, self.tag)
+    __slots__ = ()
+    opcode = Opcode.AER_RSP
 
 
 class TargetLogout(NamedTuple):
