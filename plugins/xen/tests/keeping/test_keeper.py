@@ -395,6 +395,39 @@ async def test_a_target_that_is_removed_takes_its_hbas_along(site):
         assert one.shown()["state"] == "leads nowhere"
 
 
+@pytest.mark.parametrize("at_once", [False, True])
+async def test_a_transport_that_is_removed_leaves_no_guest_waiting(site, at_once, monkeypatch):
+    """It was drained, and then its target was removed, and then it is: nobody else is going to serve them."""
+    async with site("web1/0") as one:
+        await one.connected(guest := one.guest())
+        await one.transport.stop_listening()
+        await one.transport.drop_session("web1/0")
+        await one.until(lambda: one.shown()["state"] == "held")
+        assert one.back("state", guest) == "4"
+        monkeypatch.setattr(one.host, "find_target", lambda name: None)
+        if not at_once:
+            await one.until(lambda: one.back("state", guest) is None)
+            assert one.shown()["state"] == "leads nowhere"
+        await one.stop()
+        assert one.back("state", guest) is None
+        assert one.store(f"{guest.home}/device/vscsi/0/state") is None
+
+
+async def test_a_store_that_fails_does_not_keep_a_transport(site, monkeypatch):
+    monkeypatch.setattr(keeper, "_VANISH_S", 0.05)
+    async with site("web1/0") as one:
+        await one.connected(guest := one.guest())
+        await one.transport.stop_listening()
+        await one.transport.drop_session("web1/0")
+        await one.until(lambda: one.shown()["state"] == "held")
+        with monkeypatch.context() as patch:
+            patch.setattr(one.host, "find_target", lambda name: None)
+            one.machine.faults.refuses = lambda operation, path: errno.EIO if operation == "remove" else 0
+            await one.stop()
+            one.machine.faults.refuses = lambda operation, path: 0
+        assert one.back("state", guest) is not None
+
+
 async def test_a_target_that_is_not_there_yet_costs_no_guest_its_disks(site):
     async with site("web1/0") as one:
         front = await one.connected(guest := one.guest())

@@ -28,6 +28,7 @@ AFRESH_S = 1.0
 
 _AGAIN_S = 1.0
 _PASSES_S = 30.0
+_VANISH_S = 2.0
 _ROUNDS_MAX = 32
 _BURST, _EACH_S = 100, 0.05
 
@@ -78,9 +79,12 @@ class Keeper:
     async def until_ready(self) -> None:
         """Wait until the guest has its nodes, or is to have none, or is not there."""
         while not (self.over or self.is_ready):
-            looked = self._loop.create_future()
-            self._waiting.append(looked)
-            await looked
+            await self._until_looked()
+
+    async def _until_looked(self) -> None:
+        looked = self._loop.create_future()
+        self._waiting.append(looked)
+        await looked
 
     @property
     def is_ready(self) -> bool:
@@ -123,13 +127,27 @@ class Keeper:
         self.wake()
 
     async def close(self) -> None:
-        """End everything, and leave the nodes and what the guest waits for to another back end."""
+        """End everything, and leave the nodes and what the guest waits for to another back end.
+
+        One whose target was removed is nobody's: its guest would wait for ever, so its nodes go.
+        """
+        if self.wishes.lost_target(self.find_target()):
+            await self._vanish()
         for task in (ending := {self._task, *self._errands}):
             task.cancel()
         await asyncio.wait(ending)
         await self.service.end(keep=True)
         if self._nodes is not None:
             await self._nodes.unwatch()
+
+    async def _vanish(self) -> None:
+        """Have the nodes removed now, unless the store does not do it."""
+        self.wishes.leave(0)
+        self.wake()
+        with suppress(TimeoutError):
+            async with asyncio.timeout(_VANISH_S):
+                while self.observed.there:
+                    await self._until_looked()
 
     def find_target(self) -> Target | None:
         """The target that it leads to, open or not."""

@@ -70,6 +70,10 @@ class Wishes:
         """Whether an end of the session is no more than a delay to the guest: the transport or the target is drained."""
         return (not self.listening and self.attached) or (target is not None and target.drained)
 
+    def lost_target(self, target: Target | None) -> bool:
+        """Whether the target that it led to was removed: somebody wants that, whatever is drained beside it."""
+        return target is None and self._had_target
+
     def presence(self, target: Target | None, *, connected: bool) -> Presence:
         """What the guest is to see.
 
@@ -84,7 +88,7 @@ class Wishes:
             return Presence.CLOSED
         if connected:
             return Presence.REMOVED if going else Presence.OFFERED
-        if not self.listening or drained:
+        if drained or not (self.listening or self.lost_target(target)):
             return Presence.HELD
         if going:
             # at the start targets are not there yet: that may not cost a guest its disks
