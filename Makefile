@@ -6,17 +6,18 @@ PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 STAMP := $(VENV)/.installed
 RECIPES := requirements-dev.txt hatch_build.py $(wildcard pyproject.toml plugins/*/pyproject.toml plugins/backing/*/pyproject.toml)
 # BUT="or alike" leaves out what comes out the same with every version of Python
-QUICK_TESTS := not (guest or oracle or slow or fuzz $(BUT))
+QUICK_TESTS := not (guest or xen or oracle or slow or fuzz $(BUT))
 
 # tests start hundreds of daemons: each would compile everything anew
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: help venv demo test test-all bench bench-scale bench-qcow2 bench-ibmvio bench-xen lint docs clean
+.PHONY: help venv demo test test-all test-xen bench bench-scale bench-qcow2 bench-ibmvio bench-xen lint docs clean
 
 help:
 	@echo "make demo      serve a disk on loopback and use it"
 	@echo "make test      the quick tests (under five minutes)"
 	@echo "make test-all  all tests: also Linux guests, independent programs, long fuzzing"
+	@echo "make test-xen  a real Xen in QEMU, with a guest of its own, every way (minutes)"
 	@echo "make bench     measure beside Debian's tgtd (ARGS=--quick: a short run)"
 	@echo "make bench-qcow2  qcow2 images beside qemu-storage-daemon (ARGS=--quick: a short run)"
 	@echo "make bench-ibmvio  virtual SCSI on emulated partitions beside iSCSI (ARGS=--quick: a short run)"
@@ -42,6 +43,9 @@ test: $(STAMP)
 
 test-all: $(STAMP)
 	$(BIN)/python -m pytest
+
+test-xen: $(STAMP)
+	$(BIN)/python -m pytest tests/guest/xen --durations=10
 
 bench: $(STAMP)
 	@PYTHONPATH=tests $(BIN)/python -m benchmarks $(ARGS)

@@ -8,6 +8,7 @@ import pytest
 from guest.lab.guest import Guest
 from guest.lab.initiator import Initiator
 from guest.lab.kernel_log import complaints
+from guest.lab.shell import Shell
 from oracle.served import Served
 from support.both_ways import isolation, run_both_ways
 
@@ -19,7 +20,8 @@ _ONCE = {
     "media",  # as before
     "crashes",  # as before
     "platform",  # of one transport, without a daemon
-    "virtual_disks",  # takes long
+    "virtual_disks",  # takes long; that of Xen has ways of its own
+    "guests",  # as before
     "behind_a_ring",  # chooses itself
 }
 
@@ -28,13 +30,15 @@ __all__ = ["isolation"]
 
 def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line("markers", "provokes(pattern): kernel messages that this test provokes on purpose")
+    config.addinivalue_line("markers", "each_way: of a Xen guest, wherever front end and back end are")
     config.addinivalue_line("markers", "served_with(*options): options of tgtd serve for this test's own disk")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if item.path.is_relative_to(_HERE) and "guest" in getattr(item, "fixturenames", ()):
-            item.add_marker(pytest.mark.guest)
+            if item.get_closest_marker("xen") is None:
+                item.add_marker(pytest.mark.guest)
             item.add_marker(pytest.mark.timeout(240))
 
 
@@ -67,7 +71,7 @@ def daemon(work: Path) -> Iterator[Served]:
 
 
 @pytest.fixture(autouse=True)
-def kernel_log(request: pytest.FixtureRequest, guest: Guest, work: Path) -> Iterator[None]:
+def kernel_log(request: pytest.FixtureRequest, guest: Shell, work: Path) -> Iterator[None]:
     """The guest's kernel complains of nothing that the test does not provoke."""
     guest.run("dmesg -c >/dev/null")
     yield

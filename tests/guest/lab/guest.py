@@ -3,40 +3,25 @@
 Host services on 127.0.0.2 to 127.255.255.254 have the same addresses in the guest (those on 127.0.0.1 are at 10.0.2.2).
 """
 
-import base64
 import os
-import shlex
 import shutil
 import tempfile
 import time
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Self
 
 from guest.lab import hypervisor, initramfs, kernel, qemu
 from guest.lab.apt import Apt
 from guest.lab.catalogue import USUAL
-from guest.lab.console import Console, GuestDied
+from guest.lab.console import Console
 from guest.lab.kind import Images, Kind
 from guest.lab.packages import Packages, default_cache, key_of, locked, prune
+from guest.lab.shell import Shell
 
 _BOOT_S = 120
 
 
-@dataclass(frozen=True)
-class Result:
-    """What a script did in the guest."""
-
-    status: int
-    output: bytes
-
-    @property
-    def text(self) -> str:
-        """The output, both streams, as text."""
-        return self.output.decode(errors="replace")
-
-
-class Guest:
+class Guest(Shell):
     """One running guest; use it as a context manager."""
 
     def __init__(self, kind: Kind = USUAL) -> None:
@@ -63,27 +48,6 @@ class Guest:
             self._machine.kill()
         shutil.rmtree(self.work, ignore_errors=True)
 
-    def run(self, script: str, *, stdin: bytes = b"", timeout_s: float = 60, check: bool = True) -> Result:
-        """Run a shell script (the functions of lab.sh are there); AssertionError where it fails and check is set."""
-        try:
-            result = Result(*self._console.run(script.encode(), stdin, timeout_s))
-        except (GuestDied, TimeoutError) as error:
-            raise type(error)(f"{script!r}: {error}\nkernel: {self.console[-3000:]}") from None
-        assert not check or result.status == 0, f"exit status {result.status}: {script}\n{result.text[-4000:]}"
-        return result
-
-    def text(self, script: str, *, timeout_s: float = 60) -> str:
-        """The output of a script that must succeed, without blanks around it."""
-        return self.run(script, timeout_s=timeout_s).text.strip()
-
-    def put(self, path: str, content: bytes) -> None:
-        """Write a file in the guest."""
-        self.run(f"cat >{shlex.quote(path)}", stdin=content)
-
-    def get(self, path: str) -> bytes:
-        """Read a file of the guest."""
-        return base64.b64decode(self.run(f"base64 {shlex.quote(path)}").output)
-
     @property
     def console(self) -> str:
         """What the kernel wrote to its console."""
@@ -95,7 +59,8 @@ class Guest:
         with locked(self._packages.cache / "lock"):
             self.kernel = kernel.fetch(self._packages, kind.kernel_package)
             root = initramfs.build(self._packages, self.kernel, kind)
-            images = Images(self.kernel.image, root, hypervisor.unpacked(self._packages, kind))
+            nested = initramfs.build(self._packages, self.kernel, kind.nested) if kind.nested else None
+            images = Images(self.kernel.image, root, hypervisor.unpacked(self._packages, kind), nested)
             command = [kind.program, *kind.command(images, self.work)]
             if kind.restorable:
                 command += self._restored(command, version)

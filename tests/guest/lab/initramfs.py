@@ -30,7 +30,7 @@ def build(packages: Packages, kernel: Kernel, kind: Kind) -> Path:
         for path in sorted([*_OWN_FILES.rglob("*"), *Path(__file__).parent.glob("*.py")])
         if path.is_file()
     ]
-    image = packages.cache / f"initramfs-{key_of(tree.name, kernel.image, kind, *recipe)}.cpio"
+    image = packages.cache / f"initramfs-{kind.name}-{key_of(tree.name, kernel.image, kind, *recipe)}.cpio"
     if not image.exists():
         part = packages.cache / "initramfs.part"
         with part.open("wb") as file:
@@ -38,7 +38,7 @@ def build(packages: Packages, kernel: Kernel, kind: Kind) -> Path:
             _add_all(archive, tree, kernel, kind)
             archive.close()
         part.rename(image)
-        prune(packages.cache, "initramfs-*.cpio", keep=2)
+        prune(packages.cache, f"initramfs-{kind.name}-*.cpio", keep=2)
     return image
 
 

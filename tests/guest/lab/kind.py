@@ -12,11 +12,13 @@ class Images:
     """What a machine boots.
 
     :param hypervisor: what runs below the kernel, for a kind that has one.
+    :param nested: the initramfs of guests of this one, for a kind that has some.
     """
 
     kernel: Path
     initramfs: Path
     hypervisor: Path | None
+    nested: Path | None
 
 
 @dataclass(frozen=True)
@@ -39,7 +41,8 @@ class Kind:
     :param modules_at_boot: those loaded before the agent starts.
     :param links: commands that are another program under a second name.
     :param hypervisor: glob pattern of the one that runs below the kernel, a packed file of the packages; None: there is none.
-    :param starting: shell commands of process 1 after these modules, before the agent.
+    :param nested: the kind of guests that this one has, of the same packages, kernel and architecture; None: it has none.
+    :param starting: shell commands of process 1 after these modules, before the agent, whose port they may set as ``$port``.
     :param added: puts more into the initramfs, from the folder of the unpacked packages.
     :param recipe: what else the initramfs depends on.
     """
@@ -60,6 +63,7 @@ class Kind:
     modules_at_boot: tuple[str, ...]
     links: Mapping[str, str]
     hypervisor: str | None = None
+    nested: "Kind | None" = field(default=None, repr=False)
     starting: str = ""
     added: Callable[[CpioWriter, Path], None] | None = field(default=None, repr=False)
     recipe: tuple[str, ...] = ()

@@ -1,6 +1,6 @@
 """Files in the guest that were made durable, and what a power cut of guest and disk together has left of them."""
 
-from guest.lab.guest import Guest
+from guest.lab.shell import Shell
 
 _SCRIPTS = """
 # prepare: some blocks to write, with their sums
@@ -73,7 +73,7 @@ class SyncedFiles:
     :param make: the command that makes the file system, without the disk.
     """
 
-    def __init__(self, guest: Guest, disk: str, make: str, folder: str = "/mnt/d") -> None:
+    def __init__(self, guest: Shell, disk: str, make: str, folder: str = "/mnt/d") -> None:
         self._guest = guest
         self.disk = disk
         self._folder = folder

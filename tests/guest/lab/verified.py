@@ -3,7 +3,7 @@
 import time
 from typing import Self
 
-from guest.lab.guest import Guest
+from guest.lab.shell import Shell
 
 _WRITER = """
 round=0
@@ -22,7 +22,7 @@ done
 class VerifiedWriter:
     """A background loop: write, make durable, read back, compare; a context manager whose end wants that all went well."""
 
-    def __init__(self, guest: Guest, folder: str) -> None:
+    def __init__(self, guest: Shell, folder: str) -> None:
         self._guest = guest
         guest.put("/tmp/writer.sh", _WRITER.format(folder=folder).encode())
 

@@ -8,7 +8,8 @@ from itertools import count
 from pathlib import Path
 from typing import Any
 
-from guest.lab.guest import Guest, Result
+from guest.lab.guest import Guest
+from guest.lab.shell import Result
 from guest.xen.program import OURS, files_below, files_of_ours
 
 _TESTS = Path(__file__).parents[2]
@@ -44,22 +45,11 @@ class Dom0:
 
     def python(self, module: str, function: str, *arguments: str, timeout_s: float = 60) -> Result:
         """Call a function as a console script does; the status, and standard output and error."""
-        name = next(self._names)
-        request = shlex.quote(json.dumps([name, "/run/lab", module, function, arguments]))
-        return self.guest.run(
-            f"""
-            touch {name}.out {name}.err; mkfifo {name}.end
-            echo {request} >/run/nursery
-            read -r status <{name}.end
-            cat {name}.out {name}.err; rm -f {name}.*
-            exit "$status"
-            """,
-            check=False,
-            timeout_s=timeout_s,
-        )
+        words = shlex.join(["awake", module, function, *arguments])
+        return self.guest.run(words, check=False, timeout_s=timeout_s)
 
     def start(self, module: str, function: str, *arguments: str) -> str:
-        """The same in the background; the beginning of the names of its files."""
+        """The same in the background; the beginning of the names of the files with its output, ``.out`` and ``.err``."""
         name = next(self._names)
         request = shlex.quote(json.dumps([name, "/run/lab", module, function, arguments]))
         self.guest.run(f"touch {name}.out {name}.err; echo {request} >/run/nursery")
@@ -67,6 +57,6 @@ class Dom0:
 
     def admin(self, *words: str) -> Any:
         """The answer of a management verb; AssertionError with its message where it fails."""
-        done = self.python("tgtcore.cli.tgtadm", "main", *words, "--json")
+        done = self.guest.run(shlex.join(["tgtadm", *words, "--json"]), check=False)
         assert done.status == 0, f"tgtadm {' '.join(words)}: exit status {done.status}: {done.text}"
         return json.loads(done.text)

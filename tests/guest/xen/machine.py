@@ -7,12 +7,13 @@ from pathlib import Path
 from guest.lab.cpio import CpioWriter
 from guest.lab.kind import Images, Kind
 from guest.lab.program import LabError
-from guest.xen import program
+from guest.xen import nested, program
 from guest.xen.program import compiled, files_of, others
 
 NURSERY = Path(__file__).parent / "nursery.py"
+_COMMANDS = {name: Path(__file__).parent / f"{name}.sh" for name in ("awake", "tgtadm")}
 
-_MEMORY_MIB = 1024
+_MEMORY_MIB = 1280
 _DOM0_MIB = 768
 _XEN_ARGUMENTS = (
     f"dom0_mem={_DOM0_MIB}M,max:{_DOM0_MIB}M com1=115200,8n1 console=com1 loglvl=error noreboot"
@@ -20,6 +21,7 @@ _XEN_ARGUMENTS = (
     # Two, on one processor: with one Linux finishes commands where its front end holds the lock of the host, which it takes
     # again while the host recovers (scsi_dec_host_busy in scsifront_ring_drain), and hangs.
     " dom0_max_vcpus=2"
+    " sched_ratelimit_us=0"  # a processor that waits for another, as at each patch of a kernel's code, waits no millisecond
 )
 _KERNEL_ARGUMENTS = (
     "console=hvc0 panic=-1 quiet mitigations=off random.trust_cpu=1 sysctl.kernel.hung_task_timeout_secs=20"
@@ -46,20 +48,31 @@ def command(images: Images, work: Path) -> list[str]:
         "-qmp", f"unix:{work}/qmp,server=on,wait=off",
         "-drive", f"file={work}/program,format=raw,if=none,id=program",
         "-device", "virtio-blk-pci,drive=program",
+        # Guests are made of these.
+        "-drive", f"file={images.kernel},format=raw,if=none,id=kernel,readonly=on",
+        "-device", "virtio-blk-pci,drive=kernel",
+        "-drive", f"file={images.nested},format=raw,if=none,id=initramfs,readonly=on",
+        "-device", "virtio-blk-pci,drive=initramfs",
         "-device", "virtio-serial-pci,id=serial",
         "-chardev", f"socket,id=agent,path={work}/agent",
         "-device", "virtserialport,bus=serial.0,nr=1,chardev=agent,name=agent",
+        "-chardev", f"socket,id={CHANNEL},path={work}/{CHANNEL},server=on,wait=off",
+        "-device", f"virtserialport,bus=serial.0,nr=2,chardev={CHANNEL},name={CHANNEL}",
     ]  # fmt: skip
 
 
 PROGRAM_BYTES = 64 << 20
+CHANNEL = "domu"
+"""A port of domain 0, and a socket in the work folder, behind which a guest may be put."""
 
 _STARTING = """
 mount -t xenfs xenfs /proc/xen
-mkdir -p /run/xenstored /run/xen /var/lib/xenstored /var/lib/xen /var/log/xen
+mkdir -p /etc/xen /run/xenstored /run/xen /var/lib/xenstored /var/lib/xen /var/log/xen
 xenstored --pid-file /run/xenstored.pid
 until [ -S /run/xenstored/socket ]; do usleep 20000; done
 xen-init-dom0 >/dev/null
+xenconsoled
+touch /etc/xen/xl.conf
 mkfifo /run/nursery
 PYTHONPATH=/opt python3 /usr/lib/nursery.py >/var/log/nursery 2>&1 3>&- 4>&- &
 until [ -e /run/nursery.ready ]; do usleep 20000; done
@@ -86,8 +99,24 @@ def _add_python(archive: CpioWriter, tree: Path) -> None:
         for name, content in files_of(distribution):
             archive.file(f"usr/lib/python3/dist-packages/{name}", content)
     archive.file("usr/lib/nursery.py", NURSERY.read_bytes())
+    for name, path in _COMMANDS.items():
+        archive.file(f"usr/bin/{name}", path.read_bytes(), 0o755)
     archive.file("etc/nursery-modules", " ".join(_LOADED).encode())
 
+
+_PACKAGES = _words("""
+busybox-static coreutils dash e2fsprogs kmod python3.11 sg3-utils strace util-linux
+xen-hypervisor-4.17-amd64 xen-utils-4.17 xenstore-utils
+""")
+_UNWANTED = (
+    r"(debconf|cdebconf|dpkg|perl.*|libperl.*|init-system-helpers|sysvinit-utils|gcc-\d+-base|passwd|login|debianutils|"
+    r"libpam.*|libsemanage.*|readline-common|tzdata|tar|adduser|media-types|udev|ucf|sensible-utils|python3|"
+    r"python3-minimal|libpython3-stdlib|base-files|mawk|xen-utils-common)"
+)
+_LINKS = {
+    "usr/bin/sh": "dash",
+    **{f"usr/sbin/{name}": "/usr/bin/kmod" for name in ("modprobe", "insmod", "rmmod", "lsmod", "depmod", "modinfo")},
+}
 
 XEN = Kind(
     name="xen",
@@ -98,15 +127,8 @@ XEN = Kind(
     restorable=True,
     work_parent=None,
     kernel_package="linux-image-amd64",
-    packages=_words("""
-    busybox-static coreutils dash e2fsprogs kmod python3.11 sg3-utils strace util-linux
-    xen-hypervisor-4.17-amd64 xen-utils-4.17 xenstore-utils
-    """),
-    unwanted=(
-        r"(debconf|cdebconf|dpkg|perl.*|libperl.*|init-system-helpers|sysvinit-utils|gcc-\d+-base|passwd|login|debianutils|"
-        r"libpam.*|libsemanage.*|readline-common|tzdata|tar|adduser|media-types|udev|ucf|sensible-utils|python3|"
-        r"python3-minimal|libpython3-stdlib|base-files|mawk|xen-utils-common)"
-    ),
+    packages=_PACKAGES,
+    unwanted=_UNWANTED,
     files=_words(f"""
     usr/bin/busybox
     usr/bin/dash
@@ -132,6 +154,7 @@ XEN = Kind(
     usr/lib/*/libdl.so.2
     usr/lib/*/libutil.so.1
     usr/lib/xen-4.17/bin/lsevtchn
+    usr/lib/xen-4.17/bin/xenconsoled
     usr/lib/xen-4.17/bin/xenstored
     usr/lib/xen-4.17/bin/xen-init-dom0
     usr/lib/xen-4.17/bin/xl
@@ -148,22 +171,19 @@ XEN = Kind(
         "virtio_pci virtio_console xenfs xen-privcmd xen-evtchn xen-gntdev xen-gntalloc scsi_mod sd_mod sg ext4"
     ),
     links={
-        "usr/bin/sh": "dash",
+        **_LINKS,
         "usr/bin/python3": "python3.11",
         **{
             f"usr/bin/{name}": f"/usr/lib/xen-4.17/bin/{name}"
-            for name in ("xenstored", "xen-init-dom0", "lsevtchn", "xl")
-        },
-        **{
-            f"usr/sbin/{name}": "/usr/bin/kmod"
-            for name in ("modprobe", "insmod", "rmmod", "lsmod", "depmod", "modinfo")
+            for name in ("xenstored", "xenconsoled", "xen-init-dom0", "lsevtchn", "xl")
         },
     },
     hypervisor="boot/xen-4.*-amd64.gz",
+    nested=nested.kind(_PACKAGES, _UNWANTED, _LINKS),
     starting=_STARTING,
     added=_add_python,
     recipe=(
-        *(path.read_text() for path in (Path(__file__), Path(program.__file__), NURSERY)),
+        *(path.read_text() for path in (Path(__file__), Path(program.__file__), NURSERY, *_COMMANDS.values())),
         *(f"{one.name} {one.version}" for one in others()),
     ),
 )

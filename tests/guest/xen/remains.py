@@ -3,15 +3,16 @@
 import re
 from typing import NamedTuple
 
-from guest.lab.guest import Guest
-from guest.xen.disks import BACK, FOLDER, FRONT
+from guest.xen.daemon import JOURNAL, XenDaemon
 
-_GRANT = re.compile(r"\[0x[0-9a-f]+\] +0 ")
+_GRANT = re.compile(r"\[0x([0-9a-f]+)\] +0 ")
+_RESERVED = 8
+"""``GNTTAB_NR_RESERVED_ENTRIES``: the first ones are the hypervisor's, for the store and the console of a guest."""
 
 
 class Remains(NamedTuple):
-    """:param grants: of domain 0 that are in use, as the hypervisor tells.
-    :param ports: event channels of domain 0 that are bound, or may be.
+    """:param grants: of any domain that domain 0 uses, as the hypervisor tells.
+    :param ports: event channels of all domains that are bound, or may be.
     :param nodes: of the store.
     :param descriptors: that the daemon has open.
     :param journal: files of it.
@@ -24,16 +25,16 @@ class Remains(NamedTuple):
     journal: tuple[str, ...]
 
 
-def remains(guest: Guest, pid: int) -> Remains:
+def remains(daemon: XenDaemon) -> Remains:
     """What there is now."""
-    guest.run("xl dmesg -c >/dev/null; xl debug-keys g")
-    parts = guest.text(
+    machine = daemon.dom0.guest
+    machine.run("xl dmesg -c >/dev/null; xl debug-keys g")
+    said = machine.run(
         f"""
-        xl dmesg; echo ==; lsevtchn 0; echo ==; xenstore-ls -f {BACK} 2>/dev/null; xenstore-ls -f {FRONT} 2>/dev/null; echo ==
-        ls /proc/{pid}/fd; echo ==; find {FOLDER}/journal -type f
+        xl dmesg; echo ==; for domid in $(xenstore-list /local/domain); do lsevtchn $domid; done; echo ==
+        xenstore-ls -f | grep vscsi; echo ==; ls /proc/{daemon.pid}/fd; echo ==; mkdir -p {JOURNAL}; find {JOURNAL} -type f
         """
-    ).split("==\n")
-    grants, ports, nodes, descriptors, journal = (part.splitlines() for part in (*parts, *[""] * (5 - len(parts))))
-    return Remains(
-        sum(map(bool, map(_GRANT.search, grants))), len(ports), tuple(nodes), len(descriptors), tuple(journal)
-    )
+    ).text
+    dmesg, ports, nodes, descriptors, journal = (part.splitlines() for part in said.split("==\n"))
+    grants = [found for line in dmesg if (found := _GRANT.search(line)) and int(found[1], 16) >= _RESERVED]
+    return Remains(len(grants), len(ports), tuple(nodes), len(descriptors), tuple(journal))

@@ -4,35 +4,30 @@ import os
 from collections.abc import Iterator
 
 import pytest
-from guest.lab.guest import Guest
+from guest.lab.shell import Shell
 from guest.lab.verified import VerifiedWriter
-from guest.xen.disks import HBA, TARGET, XenDisks
-from guest.xen.dom0 import Dom0
+from guest.xen.daemon import XenDaemon
+from guest.xen.disks import XenDisks
 from guest.xen.remains import Remains, remains
+from guest.xen.ways import Way
 
 _LOST = "Power-on|Sense Key"
 _FOLDER = "/mnt/d"
 _ROUNDS = int(os.environ.get("TGTCORE_XEN_ROUNDS", "10"))
-_MAKE = "modprobe crc32c_generic; mkfs.ext4 -q -F -b 4096"
+_MAKE = "modprobe -a crc32c_generic ext4; mkfs.ext4 -q -F -b 4096"
 """Blocks of one page: Linux's front end counts pages of larger requests that begin within one, and has no room for the last
 (``map_data_for_request``: "Unable to map request_buffer")."""
 
 
 @pytest.fixture(scope="module")
-def disks(dom0: Dom0) -> Iterator[XenDisks]:
-    with XenDisks(dom0) as served:
-        yield served
-
-
-@pytest.fixture(scope="module")
-def folder(guest: Guest, disks: XenDisks) -> Iterator[str]:
+def folder(guest: Shell, disks: XenDisks) -> Iterator[str]:
     """A file system on the first disk."""
     guest.run(f"{_MAKE} {disks[0]} && mount -t ext4 {disks[0]} {_FOLDER}", timeout_s=100)
     yield _FOLDER
     guest.run(f"umount {_FOLDER} && e2fsck -f -n {disks[0]}", timeout_s=100)
 
 
-def test_several_luns_are_found(guest: Guest, disks: XenDisks) -> None:
+def test_several_luns_are_found(guest: Shell, disks: XenDisks) -> None:
     found = guest.text("ls /sys/bus/scsi/devices | sed -n 's/^[0-9]*:\\([0-9:]*\\)$/\\1/p'").split()
     assert sorted(found) == ["0:0:0", "0:0:1", "0:0:2"]
     sizes = [int(guest.text(f"blockdev --getsize64 {disks[lun]}")) for lun in range(3)]
@@ -40,14 +35,14 @@ def test_several_luns_are_found(guest: Guest, disks: XenDisks) -> None:
     assert "Lun list length = 24 " in guest.text(f"sg_luns $(generic {disks[0]})")
 
 
-def test_each_side_knows_the_other(guest: Guest, disks: XenDisks) -> None:
-    (session,) = disks.admin("session", "list")
-    assert (session["target"], session["initiator"]) == (TARGET, "Domain-0")
-    assert disks.figures["state"] == "connected"
+def test_each_side_knows_the_other(way: Way, daemon: XenDaemon, disks: XenDisks) -> None:
+    (session,) = daemon.admin("session", "list")
+    assert (session["target"], session["initiator"]) == (daemon.target, way.guest)
+    assert daemon.figures["state"] == "connected"
 
 
 @pytest.mark.parametrize(("lun", "bytes_", "count"), [(1, 512, 5), (1, 4096, 10), (2, 65536, 4), (1, 508 << 10, 3)])
-def test_transfers_of_every_size_come_back(guest: Guest, disks: XenDisks, lun: int, bytes_: int, count: int) -> None:
+def test_transfers_of_every_size_come_back(guest: Shell, disks: XenDisks, lun: int, bytes_: int, count: int) -> None:
     disk = disks[lun]
     block = f"bs={bytes_} count={count}"
     guest.run(
@@ -59,98 +54,108 @@ def test_transfers_of_every_size_come_back(guest: Guest, disks: XenDisks, lun: i
     )
 
 
-def test_a_request_has_more_pages_than_fit_into_the_ring(guest: Guest, disks: XenDisks) -> None:
-    before = disks.figures
+def test_a_request_has_more_pages_than_fit_into_the_ring(guest: Shell, daemon: XenDaemon, disks: XenDisks) -> None:
+    before = daemon.figures
     guest.run(f"dd if={disks[1]} of=/dev/null bs=508k count=2 iflag=direct")
-    after = disks.figures
+    after = daemon.figures
     assert after["copied_segments"] - before["copied_segments"] >= 2 * 127
     assert after["requests"] - before["requests"] <= 4
 
 
-def test_a_file_system_and_verified_io(guest: Guest, folder: str) -> None:
+def test_a_file_system_and_verified_io(guest: Shell, folder: str) -> None:
     with VerifiedWriter(guest, folder) as writer:
         assert writer.rounds >= 3
 
 
 @pytest.mark.provokes(_LOST)
-def test_a_logical_unit_is_reset_under_io(guest: Guest, disks: XenDisks, folder: str) -> None:
+def test_a_logical_unit_is_reset_under_io(guest: Shell, disks: XenDisks, folder: str) -> None:
     with VerifiedWriter(guest, folder) as writer:
         guest.run(f"sg_reset -d $(generic {disks[0]})")
         writer.wait_progress()
 
 
 @pytest.mark.provokes(f"{_LOST}|aborting command")
-def test_a_command_that_is_not_answered_is_aborted_and_tried_again(guest: Guest, disks: XenDisks) -> None:
+def test_a_command_that_is_not_answered_is_aborted_and_tried_again(
+    guest: Shell, daemon: XenDaemon, disks: XenDisks
+) -> None:
     disk = disks[1]
-    disks.admin("filter", "add", "second", "black-hole", "commands=reads", "count=1")
+    daemon.admin("filter", "add", "second", "black-hole", "commands=reads", "count=1")
     guest.run(f"echo 2 >/sys/block/{disk.removeprefix('/dev/')}/device/timeout")
     guest.run(f"dd if={disk} of=/dev/null bs=4k count=1 iflag=direct", timeout_s=100)
-    disks.admin("filter", "remove", "second", "black-hole")
-    assert disks.figures["aborted"] >= 1
+    daemon.admin("filter", "remove", "second", "black-hole")
+    assert daemon.figures["aborted"] >= 1
 
 
 @pytest.mark.provokes("Sense Key|capacity change")
-def test_a_disk_grows_while_it_is_used(guest: Guest, disks: XenDisks) -> None:
+def test_a_disk_grows_while_it_is_used(guest: Shell, daemon: XenDaemon, disks: XenDisks) -> None:
     disk = disks[1]
-    disks.admin("lu", "resize", "second", "12M")
+    daemon.admin("lu", "resize", "second", "12M")
     guest.run(f"echo 1 >/sys/block/{disk.removeprefix('/dev/')}/device/rescan")
     guest.run(f"within 10 sh -c '[ $(blockdev --getsize64 {disk}) = {12 << 20} ]'")
 
 
 @pytest.mark.provokes(_LOST)
-def test_a_lun_comes_and_goes_while_others_are_used(guest: Guest, disks: XenDisks, folder: str) -> None:
+def test_a_lun_comes_and_goes_while_others_are_used(
+    guest: Shell, daemon: XenDaemon, disks: XenDisks, folder: str
+) -> None:
     with VerifiedWriter(guest, folder) as writer:
-        disks.admin("lun", "add", TARGET, "3", "spare")
+        daemon.admin("lun", "add", daemon.target, "3", "spare")
         assert guest.text(f"blockdev --getsize64 {disks[3]}") == str(4 << 20)
         guest.run(f"dd if=/dev/urandom of={disks[3]} bs=64k count=4 oflag=direct")
-        disks.admin("lun", "remove", TARGET, "3")
+        daemon.admin("lun", "remove", daemon.target, "3")
         disks.gone(3)
         writer.wait_progress()
 
 
 @pytest.mark.provokes(f"{_LOST}|I/O error|rejecting I/O|Read Capacity|Mode Sense|Synchronize")
-def test_a_logical_unit_is_removed_under_io_and_the_others_go_on(guest: Guest, disks: XenDisks, folder: str) -> None:
+def test_a_logical_unit_is_removed_under_io_and_the_others_go_on(
+    guest: Shell, daemon: XenDaemon, disks: XenDisks, folder: str
+) -> None:
     lost = disks[2]
     with VerifiedWriter(guest, folder) as writer:
         guest.run(f"(while dd if={lost} of=/dev/null bs=4k count=8 iflag=direct; do :; done) >/dev/null 2>&1 &")
-        disks.admin("lu", "remove", "third", "--unmap")
+        daemon.admin("lu", "remove", "third", "--unmap")
         guest.run("within 60 sh -c '! pgrep -f bs=4k.count=8'", timeout_s=100)
         disks.gone(2)
         writer.wait_progress()
 
 
 @pytest.mark.provokes(_LOST)
-def test_the_daemon_is_killed_under_io_and_no_command_fails(guest: Guest, disks: XenDisks, folder: str) -> None:
+def test_the_daemon_is_killed_under_io_and_no_command_fails(
+    guest: Shell, daemon: XenDaemon, disks: XenDisks, folder: str
+) -> None:
     guest.run(f"(dd if={disks[0]} of=/dev/null bs=4k count=400 iflag=direct; echo $? >/tmp/reader) >/dev/null 2>&1 &")
     with VerifiedWriter(guest, folder) as writer:
         for _ in range(2):
-            disks.kill()
-            disks.start()
+            daemon.kill()
+            daemon.start()
             writer.wait_progress()
     guest.run("within 60 test -e /tmp/reader", timeout_s=100)
     assert guest.text("cat /tmp/reader") == "0"
 
 
 @pytest.mark.timeout(900)
-def test_an_hba_that_comes_and_goes_leaves_nothing(guest: Guest, disks: XenDisks, folder: str) -> None:
+def test_an_hba_that_comes_and_goes_leaves_nothing(
+    guest: Shell, daemon: XenDaemon, disks: XenDisks, folder: str
+) -> None:
     def detached() -> Remains:
-        disks.admin("xen", "detach", f"hba={HBA}")
+        daemon.admin("xen", "detach", f"hba={daemon.hba}")
         disks.gone(0)
-        assert disks.admin("stat")["leases"] == []
-        return remains(guest, disks.pid)
+        assert daemon.admin("stat")["leases"] == []
+        return remains(daemon)
 
     def attached() -> Remains:
-        disks.admin("xen", "attach", f"hba={HBA}", f"target={TARGET}")
+        daemon.admin("xen", "attach", f"hba={daemon.hba}", f"target={daemon.target}")
         guest.run(f"dd if={disks[0]} of=/dev/null bs=4k count=4 iflag=direct")
-        return remains(guest, disks.pid)
+        return remains(daemon)
 
     guest.run(f"umount {folder}")
     empty, used = detached(), attached()
     assert (empty.grants, empty.nodes, empty.journal) == (0, (), ())
     assert used.grants > 0
     for _ in range(_ROUNDS):
-        disks.admin("xen", "detach", f"hba={HBA}")
-        disks.admin("xen", "attach", f"hba={HBA}", f"target={TARGET}")
+        daemon.admin("xen", "detach", f"hba={daemon.hba}")
+        daemon.admin("xen", "attach", f"hba={daemon.hba}", f"target={daemon.target}")
         guest.run(f"dd if={disks[0]} of=/dev/null bs=4k count=4 iflag=direct")
     assert detached() == empty
     # Numbers of event channels are in the nodes.
@@ -158,8 +163,10 @@ def test_an_hba_that_comes_and_goes_leaves_nothing(guest: Guest, disks: XenDisks
     guest.run(f"mount -t ext4 {disks[0]} {folder}")
 
 
-def test_a_daemon_that_ends_in_order_leaves_the_disks_to_the_next(guest: Guest, disks: XenDisks, folder: str) -> None:
+def test_a_daemon_that_ends_in_order_leaves_the_disks_to_the_next(
+    guest: Shell, daemon: XenDaemon, disks: XenDisks, folder: str
+) -> None:
     with VerifiedWriter(guest, folder) as writer:
-        guest.run(f"kill {disks.pid} && within 30 sh -c '! kill -0 {disks.pid}'")
-        disks.start()
+        daemon.stop()
+        daemon.start()
         writer.wait_progress()

@@ -72,19 +72,21 @@ class Nodes:
         """Remove everything, what was said of errors too, and what is empty then."""
         async with self._tidying:
             await self._remove()
-            for path in (self.place.back, self.place.front, _parent(self.place.error)):
-                parent = _parent(path)
-                if not await self._store.list(parent):
-                    await self._store.remove(parent)
+            guest, error = _parent(self.place.back), _parent(_parent(self.place.error))
+            await self._tidy(_parent(self.place.front), guest, _parent(guest), error, _parent(error))
 
     async def bury(self) -> None:
         """The guest is gone: remove everything, and what of its home was made after the tools had removed that."""
         await self.remove()
         async with self._tidying:
             device = _parent(_parent(self.place.front))
-            for path in (device, _parent(device)):
-                if not await self._store.list(path):
-                    await self._store.remove(path)
+            await self._tidy(device, _parent(device))
+
+    async def _tidy(self, *directories: str) -> None:
+        """Remove those that are empty."""
+        for path in directories:
+            if not await self._store.list(path):
+                await self._store.remove(path)
 
     async def _remove(self) -> None:
         for path in (self.place.back, self.place.front, _parent(self.place.error)):

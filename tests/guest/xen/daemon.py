@@ -1,0 +1,113 @@
+"""A daemon in domain 0 with disks for one guest."""
+
+import json
+from contextlib import suppress
+from types import TracebackType
+from typing import Any, Self
+
+from guest.xen.dom0 import Dom0
+from guest.xen.ways import Way
+
+FOLDER = "/run/tgt"
+JOURNAL = f"{FOLDER}/journal"
+
+_CONFIGURATION = """
+plugins = ["disk", "file", "cow", "filters", "xen"]
+
+[daemon]
+state_directory = "{folder}/state"
+
+[transports.xen]
+journal = "{journal}"
+portals = [{{ address = "{guest}/0" }}]
+{isolation}
+
+[logical_units.first]
+device_type = "disk"
+store = {{ type = "file", path = "{folder}/first.img", size = "64M", create = true }}
+
+[logical_units.second]
+device_type = "disk"
+store = {{ type = "memory", size = "8M" }}
+
+[logical_units.third]
+device_type = "disk"
+store = {{ type = "qcow2", size = "16M", create = true, base = {base} }}
+
+[logical_units.spare]
+device_type = "disk"
+store = {{ type = "memory", size = "4M" }}
+
+[targets."{guest}"]
+transport = "xen"
+luns = ["first", "second", "third"]
+allow = {{ initiators = ["{guest}"] }}
+"""
+_BASE = f'{{ type = "file", path = "{FOLDER}/third.qcow2", size = "1M", create = true }}'
+_ISOLATED = 'isolation = "process"\nuser = "root"'
+
+
+class XenDaemon:
+    """A context manager; the guest's virtual HBA, and the target that it leads to, are called like the guest."""
+
+    def __init__(self, dom0: Dom0, way: Way) -> None:
+        self.dom0 = dom0
+        self.target = way.guest
+        self.hba = f"{way.guest}/0"
+        self.pid = 0
+        self._isolated = way.isolated
+        self._configuration = _CONFIGURATION.format(
+            folder=FOLDER, journal=JOURNAL, guest=way.guest, base=_BASE, isolation=_ISOLATED * way.isolated
+        )
+        self._files: list[str] = []
+
+    def __enter__(self) -> Self:
+        guest = self.dom0.guest
+        guest.run(f"rm -rf {FOLDER} && mkdir -p {FOLDER}")
+        guest.put(f"{FOLDER}/tgtd.toml", self._configuration.encode())
+        self.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, where: TracebackType | None
+    ) -> None:
+        if kind is None:
+            self.admin("xen", "detach", f"hba={self.hba}")
+            self.stop()
+            assert "Traceback" not in self.log, self.log[-6000:]
+        else:
+            with suppress(AssertionError):
+                self.stop()
+            print("the log of the daemons:", self.log[-20000:], sep="\n")
+
+    def admin(self, *words: str) -> Any:
+        """The answer of a management verb."""
+        return self.dom0.admin(*words)
+
+    @property
+    def figures(self) -> dict[str, Any]:
+        """Of the virtual HBA."""
+        return dict(self.admin("xen", "show")[self.hba])
+
+    def start(self) -> None:
+        """Start it."""
+        name = self.dom0.start("tgtcore.cli.tgtd", "main", "--config", f"{FOLDER}/tgtd.toml", "--json")
+        self._files.append(name)
+        ready = self.dom0.guest.run(f"within 100 test -s {name}.out; cat {name}.out", check=False, timeout_s=110).text
+        try:
+            self.pid = json.loads(ready)["pid"]
+        except ValueError:
+            raise AssertionError(f"the daemon did not get ready: {ready} {self.log}") from None
+
+    def stop(self) -> None:
+        """Let it end in order."""
+        self.dom0.guest.run(f"kill {self.pid} && within 30 sh -c '! kill -0 {self.pid}'")
+
+    def kill(self) -> None:
+        """End it as a power cut would."""
+        self.dom0.guest.run(f"kill -9 {self.pid} && within 10 sh -c '! kill -0 {self.pid}'")
+
+    @property
+    def log(self) -> str:
+        """What the daemons wrote to their standard error."""
+        return self.dom0.guest.text(" ; ".join(f"cat {name}.err" for name in self._files))

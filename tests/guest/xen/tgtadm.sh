@@ -1,0 +1,2 @@
+#!/bin/sh
+exec awake tgtcore.cli.tgtadm main "$@"
