@@ -1,14 +1,15 @@
 """The how-to guide on golden images is followed: what it shows is served to two initiators."""
 
 import re
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from support.process import Tgtd, run
 from tgtcore_iscsi.addresses import Address
 from tgtcore_iscsi.initiator.client import Client, LoginRefused
+
+from tgtcore.testing.waiting import until
 
 GUIDE = Path(__file__).parent.parent / "docs" / "how-to" / "golden-image.md"
 CONFIG = re.findall(r"^```toml\n(.*?)^```", GUIDE.read_text(), re.MULTILINE | re.DOTALL)[0]
@@ -45,13 +46,6 @@ def login(lab: Tgtd, who: str) -> Client:
     while client.execute(TEST_UNIT_READY).status == CONDITION:
         continue
     return client
-
-
-def until(true: Callable[[], bool]) -> None:
-    """Wait until something is so."""
-    ends_at = time.monotonic() + 20
-    while not true():
-        assert time.monotonic() < ends_at
 
 
 def content(client: Client) -> bytes:

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from support.one_disk import TARGET, WAIT_S, one_disk, until
+from support.one_disk import TARGET, WAIT_S, one_disk
 from support.process import Tgtd
 from tgtcore_iscsi.addresses import Address
 from tgtcore_iscsi.initiator.client import Client, Outcome
@@ -16,6 +16,7 @@ from tgtcore_iscsi.initiator.client import Client, Outcome
 from tgtcore.management.client import Client as Manager
 from tgtcore.scsi.sense import SenseKey, parse_sense
 from tgtcore.scsi.status import Status
+from tgtcore.testing.waiting import until
 
 INITIATOR, OTHER = "iqn.2025-01.example:host", "iqn.2025-01.example:other"
 

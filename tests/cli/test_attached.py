@@ -3,8 +3,7 @@
 import os
 import subprocess
 import sys
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
@@ -12,6 +11,8 @@ from typing import Any
 import pytest
 from isolation.wayward import NAME, install
 from support.process import Tgtd, run
+
+from tgtcore.testing.waiting import until
 
 CONFIG = f"""
 plugins = ["{NAME}", "disk", "file"]
@@ -62,13 +63,6 @@ def house(tmp_path: Path) -> Iterator[House]:
     with ExitStack() as stack:
         yield House(tmp_path, stack)
     assert not list((tmp_path / "run").iterdir()), "a socket or a lock is left"
-
-
-def until(condition: Callable[[], Any]) -> None:
-    deadline = time.monotonic() + WAIT_S
-    while not condition():
-        assert time.monotonic() < deadline, "it has not happened"
-        time.sleep(0.02)
 
 
 def about(daemon: Tgtd) -> Any:

@@ -7,9 +7,11 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from support.one_disk import WAIT_S, one_disk, until
+from support.one_disk import WAIT_S, one_disk
 from support.plans import plan, step
 from support.process import BIN, Tgtd, run
+
+from tgtcore.testing.waiting import until
 
 CONFIG = one_disk('{ type = "memory", size = "1M" }', "file", "filters")
 PLAN = plan(

@@ -10,8 +10,10 @@ from pathlib import Path
 import pytest
 from oracle.harsh_stores import environment
 from support import keeping_file
-from support.one_disk import WAIT_S, one_disk, until
+from support.one_disk import WAIT_S, one_disk
 from support.process import BIN, Tgtd, run
+
+from tgtcore.testing.waiting import until
 
 CONFIG = one_disk('{ type = "keeping-file", path = "data.img", held_up_by = "held" }', "keeping")
 

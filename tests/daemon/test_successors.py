@@ -1,7 +1,6 @@
 """Something new with the name of what still goes away: it is a thing of its own."""
 
 import asyncio
-from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -14,6 +13,7 @@ from tgtcore.daemon.departures import Departure
 from tgtcore.errors import DrainTimeout
 from tgtcore.management.verbs.transports import session_called
 from tgtcore.task import PENDING, Attribute
+from tgtcore.testing.waiting import until_async
 
 pytestmark = pytest.mark.asyncio
 
@@ -67,12 +67,6 @@ async def removed_slowly(daemon: Daemon, thing: Thing, edit: Edit) -> Departure:
     return departure
 
 
-async def until(condition: Callable[[], bool]) -> None:
-    async with asyncio.timeout(5):
-        while not condition():  # noqa: ASYNC110
-            await asyncio.sleep(0.001)
-
-
 @pytest.mark.parametrize("unit", ["a", "b"])
 async def test_a_lun_that_is_mapped_again_is_not_the_one_that_still_goes(
     running: Running, unit: str, monkeypatch: pytest.MonkeyPatch
@@ -122,7 +116,7 @@ async def test_a_session_that_gets_the_id_of_one_that_still_ends_goes_on(
     task = run(old, 0, monkeypatch)
     thing = await session_called(daemon, "fake", "host@t.one")
     draining = asyncio.ensure_future(daemon.drain(thing, 100))
-    await until(lambda: daemon.state_of(thing) == "draining")
+    await until_async(lambda: daemon.state_of(thing) == "draining")
     old.close(lambda: None)
     shown = FakeTransport.sessions
     monkeypatch.setattr(

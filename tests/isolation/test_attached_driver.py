@@ -7,7 +7,7 @@ import signal
 import socket
 import stat
 import sys
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
@@ -19,6 +19,7 @@ from tgtcore.errors import ConfigError
 from tgtcore.isolation.attached_driver import KNOCKING_MAX, AttachedDriver, Door
 from tgtcore.isolation.ring_driver import Patience
 from tgtcore.testing.host import TestHost
+from tgtcore.testing.waiting import until_async
 
 WAIT_S = 30
 TARGET = "iqn.2025-01.example:wayward"
@@ -53,7 +54,7 @@ class Visits:
     async def served(self, name: str = "visitor") -> asyncio.subprocess.Process:
         """Start a driver and see that it serves."""
         process = await self.visitor(name)
-        await until(self.serving)
+        await until_async(self.serving)
         return process
 
     async def serving(self) -> bool:
@@ -81,12 +82,6 @@ async def visits(folder: Path, patience: Patience = CALM, **more: Any) -> AsyncI
                     process.kill()
                 await process.wait()
         made.host.check_quiet()
-
-
-async def until(condition: Callable[[], Any]) -> None:
-    async with asyncio.timeout(WAIT_S):
-        while not await condition():  # noqa: ASYNC110
-            await asyncio.sleep(0.01)
 
 
 async def said(process: asyncio.subprocess.Process) -> tuple[int, str]:
@@ -170,7 +165,7 @@ async def test_one_that_hangs_is_dropped_and_another_may_come(tmp_path: Path, ca
         async def gone() -> bool:
             return made.driver.attendant is None
 
-        await until(gone)
+        await until_async(gone)
         await made.served("another")
         first.send_signal(signal.SIGCONT)
         await said(first)
@@ -191,7 +186,7 @@ async def test_while_it_is_drained_nobody_comes_in_and_then_the_one_who_waits_do
             await asyncio.wait_for(late.wait(), 1)
         assert (await made.about())["state"] == "waiting"
         await driver.start()
-        await until(made.serving)
+        await until_async(made.serving)
         await driver.stop_listening()
         assert await driver.portals() == []
         await driver.start()

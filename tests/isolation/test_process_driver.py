@@ -6,7 +6,7 @@ import os
 import signal
 import socket
 from collections import Counter
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -24,6 +24,7 @@ from tgtcore.limits import DRIVER_LOG_BURST_BYTES_MAX, DRIVER_LOG_BYTES_PER_SECO
 from tgtcore.options import NoOptions
 from tgtcore.target import Target
 from tgtcore.testing.host import TestHost
+from tgtcore.testing.waiting import until_async
 
 WAIT_S = 30
 TARGET = "iqn.2025-01.example:wayward"
@@ -59,12 +60,6 @@ async def running(patience: Patience = HASTY, **options: str) -> AsyncIterator[t
         host.check_quiet()
 
 
-async def until(condition: Callable[[], Any]) -> None:
-    async with asyncio.timeout(WAIT_S):
-        while not condition():  # noqa: ASYNC110
-            await asyncio.sleep(0.01)
-
-
 async def state(driver: ProcessDriver) -> dict[str, Any]:
     found: dict[str, Any] = (await driver.statistics())["process"]
     return found
@@ -78,9 +73,9 @@ def kill(driver: ProcessDriver, number: int = signal.SIGKILL) -> None:
 async def brought_down(driver: ProcessDriver) -> None:
     """Killed until its keeper waits for long."""
     kill(driver)
-    await until(lambda: driver.starts == 2 and driver.attendant is not None)
+    await until_async(lambda: driver.starts == 2 and driver.attendant is not None)
     kill(driver)
-    await until(lambda: driver.child is None)
+    await until_async(lambda: driver.child is None)
 
 
 def descriptors() -> list[str]:
@@ -117,12 +112,12 @@ async def test_one_that_is_killed_is_back_at_once_with_its_sockets(caplog: pytes
     async with running() as (driver, host):
         (portal,) = await driver.portals()
         kill(driver)
-        await until(lambda: driver.attendant is None)
+        await until_async(lambda: driver.attendant is None)
         assert await driver.portals() == []
         assert await driver.sessions() == []
         assert driver.target_ports(host.target), "commands may ask at any time"
         waiting = socket.create_connection(("127.0.0.1", int(portal.address.rpartition(":")[2])), 1)
-        await until(lambda: driver.starts == 2 and driver._state == "serving")
+        await until_async(lambda: driver.starts == 2 and driver._state == "serving")
         assert await driver.portals() == [portal]
         assert (await state(driver))["last_end"] == "has ended by signal 9"
         waiting.close()
@@ -187,9 +182,9 @@ async def test_one_that_hangs_is_dropped_and_replaced(
             kill(driver, signal.SIGSTOP)
         else:
             marker.touch()
-        await until(lambda: driver.attendant is None)
+        await until_async(lambda: driver.attendant is None)
         marker.unlink(missing_ok=True)
-        await until(lambda: driver.starts == 2 and driver._state == "serving")
+        await until_async(lambda: driver.starts == 2 and driver._state == "serving")
     assert "the driver is dropped: it has not answered SHOW within 1 s" in caplog.text
 
 
@@ -201,10 +196,10 @@ async def test_one_that_can_not_start_again_is_tried_again_and_again(
     async with running(start="die", marker=str(marker)) as (driver, _):
         marker.touch()
         kill(driver)
-        await until(lambda: driver.starts == 4)
+        await until_async(lambda: driver.starts == 4)
         assert len(children().split()) <= 1
         marker.unlink()
-        await until(lambda: driver._state == "serving")
+        await until_async(lambda: driver._state == "serving")
     assert "could not be started: the driver process has ended with status 3: these are my last words" in caplog.text
     assert "another one is started in 0.1 s" in caplog.text
 
@@ -213,7 +208,7 @@ async def test_one_that_can_not_start_again_is_tried_again_and_again(
 async def test_it_ends_at_once_while_it_waits_to_start_again() -> None:
     async with running(NEVER_AGAIN) as (driver, _):
         await brought_down(driver)
-        await until(lambda: driver._state == "waiting")
+        await until_async(lambda: driver._state == "waiting")
         async with asyncio.timeout(1):
             await driver.close()
 
@@ -225,7 +220,7 @@ async def test_it_ends_in_the_middle_of_another_start(tmp_path: Path) -> None:
         marker.touch()
         driver._patience = replace(HASTY, start_s=0.5)  # the first start had as long as it took
         kill(driver)
-        await until(lambda: driver.starts == 2 and driver.attendant is not None)
+        await until_async(lambda: driver.starts == 2 and driver.attendant is not None)
 
 
 @pytest.mark.asyncio
@@ -248,18 +243,18 @@ async def test_what_is_wanted_while_there_is_no_process_is_settled() -> None:
 async def test_targets_that_come_and_go_while_it_starts_again_are_known_to_it() -> None:
     async with running() as (driver, host):
         kill(driver)
-        await until(lambda: driver.attendant is None)
+        await until_async(lambda: driver.attendant is None)
         former = host.target
         host.target = Target("iqn.2025-01.example:new", 7, NAME, NoOptions())
         signals.emit(signals.target_removed, former)
         signals.emit(signals.target_added, host.target)
-        await until(lambda: driver._state == "serving" and driver.starts == 2)
+        await until_async(lambda: driver._state == "serving" and driver.starts == 2)
         assert driver.target_ports(host.target)
         assert not driver.target_ports(former)
         another = Target("iqn.2025-01.example:another", 8, NAME, NoOptions())
         host.target = another
         signals.emit(signals.target_added, another)
-        await until(lambda: driver.target_ports(another))
+        await until_async(lambda: driver.target_ports(another))
 
 
 @pytest.mark.asyncio
@@ -270,7 +265,7 @@ async def test_options_that_are_refused_or_deadly_are_not_in_force(caplog: pytes
         with pytest.raises(ConfigError, match="the driver is gone"):
             await driver.apply_options(WaywardOptions(change="die"))
         assert driver.options == WaywardOptions()
-        await until(lambda: driver._state == "serving" and driver.starts == 2)
+        await until_async(lambda: driver._state == "serving" and driver.starts == 2)
 
 
 @pytest.mark.parametrize(
@@ -290,7 +285,7 @@ async def test_one_that_tells_what_can_not_be_is_dropped(
         await driver.sessions()
         await driver.portals()
         await driver.statistics()
-        await until(lambda: driver._state == "serving" and driver.starts == 2)
+        await until_async(lambda: driver._state == "serving" and driver.starts == 2)
     assert f"the driver is dropped: {message}" in caplog.text
 
 
@@ -300,7 +295,7 @@ async def test_one_that_always_has_another_session_to_tell_of_is_dropped(caplog:
     async with running(Patience(first_s=0.05, answer_s=1), lie="dawdling") as (driver, _):
         async with asyncio.timeout(WAIT_S):
             assert await driver.sessions() == []
-        await until(lambda: driver._state == "serving" and driver.starts == 2)
+        await until_async(lambda: driver._state == "serving" and driver.starts == 2)
     assert "the driver is dropped: it has not told all its sessions within 1 s" in caplog.text
 
 
@@ -308,7 +303,7 @@ async def test_one_that_always_has_another_session_to_tell_of_is_dropped(caplog:
 async def test_who_logs_too_much_is_not_heard(caplog: pytest.LogCaptureFixture) -> None:
     async with running(start="chatter") as (driver, _):
         kill(driver)
-        await until(lambda: driver.starts == 2 and driver._state == "serving")
+        await until_async(lambda: driver.starts == 2 and driver._state == "serving")
     lines = [record.getMessage() for record in caplog.records]
     assert sum("it logs too much" in line for line in lines) >= 2
     began, ended = caplog.records[0].created, caplog.records[-1].created

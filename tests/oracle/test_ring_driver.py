@@ -6,7 +6,7 @@ import shutil
 import socket
 import subprocess
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from pathlib import Path
@@ -19,6 +19,7 @@ from support.raw_client import Packet, RawClient
 
 from tgtcore.management.client import Client
 from tgtcore.ring import RingFunction
+from tgtcore.testing.waiting import until
 
 EXAMPLE = Path(__file__).parents[2] / "contrib" / "ring-driver"
 TARGET = "disks.one"
@@ -123,13 +124,6 @@ class House:
 def house(tmp_path: Path, built: Path, site: dict[str, str]) -> Iterator[House]:
     with ExitStack() as stack:
         yield House(tmp_path, built, site, stack)
-
-
-def until(condition: Callable[[], Any]) -> None:
-    deadline = time.monotonic() + WAIT_S
-    while not condition():
-        assert time.monotonic() < deadline, "it has not happened"
-        time.sleep(0.02)
 
 
 def said(process: "subprocess.Popen[str]") -> tuple[int, str]:

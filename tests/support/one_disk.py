@@ -1,8 +1,5 @@
 """The configuration of a daemon with one disk, for everybody, and waiting for what it does."""
 
-import time
-from collections.abc import Callable
-
 TARGET = "iqn.2025-01.example:disk"
 WAIT_S = 20
 
@@ -34,11 +31,3 @@ transport = "iscsi"
 luns = ["data"]
 allow = {{ initiators = ["*"] }}
 """
-
-
-def until(true: Callable[[], bool]) -> None:
-    """Wait for something, which must come."""
-    end = time.monotonic() + WAIT_S
-    while not true():
-        assert time.monotonic() < end, f"it did not come true in {WAIT_S} s"
-        time.sleep(0.01)

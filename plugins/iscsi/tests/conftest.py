@@ -38,6 +38,7 @@ from tgtcore import (
 )
 from tgtcore.loop import Workers
 from tgtcore.testing.ring import DriverOnThisLoop
+from tgtcore.testing.waiting import until_async
 from tgtcore.transport import LocalDriver
 
 WAIT_S = 10
@@ -167,11 +168,7 @@ class Rig:
 
     async def until(self, condition: Callable[[], Any]) -> None:
         """Wait for something that will happen soon."""
-        for _ in range(WAIT_S * 200):
-            if condition():
-                return
-            await asyncio.sleep(0.005)
-        raise AssertionError(f"it has not happened within {WAIT_S} s")
+        await until_async(condition, WAIT_S)
 
     def assert_at_rest(self) -> None:
         assert not self.lu.tasks()

@@ -1,18 +1,12 @@
 """Guests are found by each of their names, and noticed when they come, go, or are called otherwise."""
 
-import asyncio
-
 import pytest
 from tgtcore_xen.guests import Guests
 from tgtcore_xen.platform.emulated import EmulatedXen
 
+from tgtcore.testing.waiting import until_async
+
 pytestmark = pytest.mark.asyncio
-
-
-async def until(true):
-    async with asyncio.timeout(10):
-        while not true():  # noqa: ASYNC110
-            await asyncio.sleep(0.001)
 
 
 async def test_they_come_are_renamed_and_go():
@@ -25,12 +19,12 @@ async def test_they_come_are_renamed_and_go():
     assert guests.find("0").name == "Domain-0"
     assert [guests.find(name) for name in ("late", "99", "123456789", "\u0661")] == [None] * 4
     late = machine.create("late")
-    await until(lambda: guests.find("late"))
+    await until_async(lambda: guests.find("late"))
     machine.server.write(0, f"{late.home}/name", b"renamed")
-    await until(lambda: guests.find("renamed"))
+    await until_async(lambda: guests.find("renamed"))
     assert guests.find("late") is None
     early.destroy()
-    await until(lambda: guests.find("early") is None)
+    await until_async(lambda: guests.find("early") is None)
     assert len(told) >= 3
     assert str(guests.find("renamed")) == "renamed"
     await guests.close()
@@ -46,7 +40,7 @@ async def test_a_guest_that_migrates_has_another_domid():
     await guests.open()
     old = guest.domid
     guest.migrate()
-    await until(lambda: (found := guests.find("web1")) is not None and found.domid == guest.domid != old)
+    await until_async(lambda: (found := guests.find("web1")) is not None and found.domid == guest.domid != old)
     assert list(guests.found) == [0, guest.domid]
     await guests.close()
 
@@ -58,7 +52,7 @@ async def test_a_store_that_fails_is_asked_again(caplog, monkeypatch):
     await guests.open()
     machine.faults.refuses = lambda operation, path: 5 if operation == "list" else 0
     machine.create("web1")
-    await until(lambda: "does not tell which guests there are" in caplog.text)
+    await until_async(lambda: "does not tell which guests there are" in caplog.text)
     machine.faults.refuses = lambda operation, path: 0
-    await until(lambda: guests.find("web1"))
+    await until_async(lambda: guests.find("web1"))
     await guests.close()

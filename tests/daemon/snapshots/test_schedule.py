@@ -1,7 +1,6 @@
 """Snapshots that are made by themselves, by a clock that the test owns."""
 
 import asyncio
-from collections.abc import Callable
 
 import pytest
 import pytest_asyncio
@@ -10,6 +9,7 @@ from daemon.snapshots.conftest import CONFIG, Keeps, keep, store_of
 
 from tgtcore.daemon.inventory import Unit
 from tgtcore.errors import ConfigError
+from tgtcore.testing.waiting import until_async
 
 pytestmark = pytest.mark.asyncio
 
@@ -42,17 +42,11 @@ async def turns() -> None:
         await asyncio.sleep(0)
 
 
-async def until(true: Callable[[], bool]) -> None:
-    async with asyncio.timeout(10):
-        while not true():  # noqa: ASYNC110
-            await asyncio.sleep(0.002)
-
-
 async def idle(running: Running) -> None:
     """Wait until nothing is done to the store."""
     for _ in range(2):
         await turns()
-        await until(lambda: all(_settled(unit) for unit in running.daemon.inventory.units.values()))
+        await until_async(lambda: all(_settled(unit) for unit in running.daemon.inventory.units.values()))
 
 
 def _settled(unit: Unit) -> bool:
@@ -76,7 +70,7 @@ def names(store: Keeps) -> list[str]:
 async def made(running: Running, number: int, deleted: int = 0) -> None:
     """Wait until so many snapshots were made and deleted, ever, and nothing is under way."""
     store = store_of(running)
-    await until(lambda: [store.calls.count(what) for what in ("create", "delete")] == [number, deleted])
+    await until_async(lambda: [store.calls.count(what) for what in ("create", "delete")] == [number, deleted])
     await idle(running)
 
 
@@ -168,7 +162,7 @@ async def test_a_store_that_can_not_list_them_is_told_and_tried_again(
         patch.setattr(store, "list_snapshots", lambda: 1 // 0)
         running.text = SCHEDULED.replace("STATE", str(running.folder / "state"))
         await running.apply()
-        await until(lambda: "a scheduled snapshot has failed: logical unit a failed inside" in caplog.text)
+        await until_async(lambda: "a scheduled snapshot has failed: logical unit a failed inside" in caplog.text)
     await clock.advance(running, 3600)
     await made(running, 1)
 

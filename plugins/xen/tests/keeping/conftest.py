@@ -13,6 +13,7 @@ from tgtcore_xen.transport import XenTransport
 from tgtcore import Identity, LogicalUnit, NoOptions
 from tgtcore.logical_unit.identity import derived_unique_id
 from tgtcore.testing.host import SmallDevice, TestHost
+from tgtcore.testing.waiting import until_async
 
 DEADLINE_S = 10
 
@@ -93,9 +94,7 @@ class Site:
 
     async def until(self, true):
         """Wait until something is true."""
-        async with asyncio.timeout(DEADLINE_S):
-            while not true():  # noqa: ASYNC110
-                await asyncio.sleep(0.005)
+        await until_async(true, DEADLINE_S, self.transport and self.transport.statistics)
 
     def store(self, path):
         """The value of a node; None: there is none."""

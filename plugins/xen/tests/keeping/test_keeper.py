@@ -348,7 +348,8 @@ async def test_a_journal_for_which_there_is_no_room(site, monkeypatch):
             await one.until(lambda: one.shown()["state"] == "refused")
             said = "its journal can't be used: [Errno 28] as the test wants"
             assert one.shown()["refused"] == said
-            assert one.store(f"/local/domain/0/error/backend/vscsi/{guest.domid}/0/error") == said
+            error = f"/local/domain/0/error/backend/vscsi/{guest.domid}/0/error"
+            await one.until(lambda: one.store(error) == said)
             assert list(one.journal.iterdir()) == []
         assert one.target.nexuses == []
         assert not pending.done.done() or pending.done.exception()
