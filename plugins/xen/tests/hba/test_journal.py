@@ -23,6 +23,13 @@ def journal(tmp_path: Path) -> Journal:
     return made
 
 
+def take(journal: Journal, slot: bytes) -> int:
+    """The entry of a request that was taken alone."""
+    ((entry, found),) = journal.take([slot])
+    assert found == slot
+    return entry
+
+
 def again(journal: Journal, published: int) -> Left:
     """What is left when the process dies now."""
     found = Journal.found(journal.path, OWNER)
@@ -40,15 +47,15 @@ def test_only_its_owner_may_read_it(journal: Journal) -> None:
 def test_what_was_taken_and_not_answered(tmp_path: Path, index: int) -> None:
     journal = Journal.new(tmp_path / "journal", OWNER)
     journal.begin(index)
-    entries = [journal.take(slot(number)) for number in range(5)]
+    entries = [take(journal, slot(number)) for number in range(5)]
     assert again(journal, index) == Left(0, [(entry, slot(entry)) for entry in entries])
-    journal.put(entries[3])
-    journal.put(entries[1])
+    journal.put([entries[3]])
+    journal.put([entries[1]])
     left = [(entries[number], slot(number)) for number in (0, 2, 4)]
     assert again(journal, index) == Left(2, left)
     assert again(journal, (index + 2) & INDEX_MASK) == Left(0, left), "it was killed right behind rsp_prod"
     journal.published()
-    more = journal.take(slot(9))
+    more = take(journal, slot(9))
     assert again(journal, (index + 2) & INDEX_MASK) == Left(0, [*left, (more, slot(9))])
     journal.close()
 
@@ -56,9 +63,9 @@ def test_what_was_taken_and_not_answered(tmp_path: Path, index: int) -> None:
 def test_it_goes_round(journal: Journal) -> None:
     """Entries are used in turn, and what is old says nothing."""
     for number in range(0, 200, 8):
-        entries = [journal.take(slot((number + one) % 256)) for one in range(8)]
+        entries = [take(journal, slot((number + one) % 256)) for one in range(8)]
         for entry in reversed(entries):
-            journal.put(entry)
+            journal.put([entry])
         assert again(journal, number) == Left(8, [])
         journal.published()
         assert again(journal, number + 8) == Left(0, [])
@@ -67,13 +74,13 @@ def test_it_goes_round(journal: Journal) -> None:
 
 def test_all_entries(journal: Journal) -> None:
     for number in range(SLOTS):
-        journal.take(slot(number))
+        take(journal, slot(number))
     assert [made for _, made in again(journal, 0).requests] == [slot(number) for number in range(SLOTS)]
 
 
 def test_another_goes_on(journal: Journal) -> None:
-    entries = [journal.take(slot(number)) for number in range(4)]
-    journal.put(entries[2])
+    entries = [take(journal, slot(number)) for number in range(4)]
+    journal.put([entries[2]])
     journal.close()
     second = Journal.found(journal.path, OWNER)
     assert second is not None
@@ -81,16 +88,16 @@ def test_another_goes_on(journal: Journal) -> None:
     assert left.put == 1
     second.published()
     for number in range(4, 16):
-        entry = second.take(slot(number))
+        entry = take(second, slot(number))
         assert entry not in [entry for entry, _ in left.requests], "it is in use"
-    second.put(left.requests[0][0])
+    second.put([left.requests[0][0]])
     found = again(second, 1)
     assert (found.put, [made[0] for _, made in found.requests]) == (1, [1, 3, *range(4, 16)])
 
 
 @pytest.mark.parametrize("owner", ["web1/0, ring 9, channel 3", "", OWNER + "1"])
 def test_the_journal_of_another_ring(journal: Journal, owner: str) -> None:
-    journal.take(slot(1))
+    take(journal, slot(1))
     assert Journal.found(journal.path, owner) is None
     assert Journal.found(journal.path.with_name("other"), OWNER) is None
 
@@ -119,13 +126,13 @@ def test_a_link_is_not_followed(journal: Journal) -> None:
 
 
 def test_a_new_one_takes_the_place_of_the_old_one(journal: Journal) -> None:
-    journal.take(slot(1))
+    take(journal, slot(1))
     journal.path.with_name("journal.new").write_bytes(b"left by one that was killed")
     new = Journal.new(journal.path, OWNER)
     assert Journal.found(journal.path, OWNER) is None, "it does not count yet"
     new.begin(0)
     assert again(new, 0) == Left(0, [])
-    journal.take(slot(2))  # of the old one, which has no name any more
+    take(journal, slot(2))  # of the old one, which has no name any more
     assert again(new, 0) == Left(0, [])
 
 
@@ -143,6 +150,6 @@ def test_it_is_removed(journal: Journal) -> None:
 
 def test_a_guest_that_has_changed_its_index(journal: Journal) -> None:
     for number in range(4):
-        journal.put(journal.take(slot(number)))
+        journal.put([take(journal, slot(number))])
     with pytest.raises(RingBroken, match="that 4294967295 responses were published, the journal that there are others"):
         again(journal, INDEX_MASK)

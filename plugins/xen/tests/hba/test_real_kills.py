@@ -29,12 +29,12 @@ left = journal.begin(ring.producer)
 ring.resume(left.put, len(left.requests))
 waiting = left.requests
 while True:
-    waiting += [(journal.take(slot), slot) for slot in ring.take()]
+    waiting += journal.take(ring.take())
     random.shuffle(waiting)
     for _ in range(random.randint(0, len(waiting))):
         entry, slot = waiting.pop()
         ring.put(slot[:8] + b"answered" + slot[16:])
-        journal.put(entry)
+        journal.put([entry])
     ring.publish()
     journal.published()
 """

@@ -112,10 +112,7 @@ class Commands:
         if self.lost is not None:
             self.lost.arrived(slots)
         journal = self._journal
-        if journal is None:
-            self._take([(0, slot) for slot in slots])
-        else:
-            self._take([(journal.take(slot), slot) for slot in slots])
+        self._take([(0, slot) for slot in slots] if journal is None else journal.take(slots))
 
     def left(self, requests: Iterable[tuple[int, bytes]]) -> None:
         """Take requests that a back end has left which died: the place in the journal of each, and the request.
@@ -350,10 +347,11 @@ class Commands:
             for task, ok in zip(delivering, self._copying.data_in(delivering), strict=True):
                 if not ok:
                     task.refusal = _ERROR
-        ring, journal, share = self._ring, self._journal, self.share
+        put = self._ring.put
         for one in ended:
-            ring.put(one.response())
-            if journal is not None:
-                journal.put(one.entry)
-            if one.held_bytes:
-                share.give(one.held_bytes)
+            put(one.response())
+        if self._journal is not None:
+            self._journal.put([one.entry for one in ended])
+        held = sum([one.held_bytes for one in ended])
+        if held:
+            self.share.give(held)

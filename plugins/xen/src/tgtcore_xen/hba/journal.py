@@ -21,7 +21,7 @@ The order of stores, any of which may be the last one; where many bytes are copi
 3. The response is copied into the ring, over a request that was taken, since there are never more responses than requests were
    taken; its data was delivered before.  The guest does not look at it yet, and it still counts as not answered.
 4. The word is PUT: the response is whole, and who comes next need only publish it.  This follows the order of 3, so what was put
-   and not published begins at ``rsp_prod`` and has no gap.
+   and not published begins at ``rsp_prod`` and has no gap; of several responses all are copied first.
 5. ``rsp_prod`` is stored, then the guest is notified; who takes up a ring notifies in any case.
 
 A journal that is new counts once its head is whole, which is stored last: behind entries for requests that an earlier back end has
@@ -32,7 +32,7 @@ import mmap
 import os
 import struct
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import NamedTuple
@@ -133,21 +133,27 @@ class Journal:
 
     # ---- at work ------------------------------------------------------------------------------------------------------
 
-    def take(self, slot: bytes) -> int:
-        """Note the next request of the ring, before anything is done for it; its entry."""
-        entry = self._free.popleft()
-        self._slots[entry][:] = slot
-        index = self._next_taken
-        self._words[entry] = index << _INDEX_SHIFT | _TAKEN
-        self._next_taken = (index + 1) & INDEX_MASK
-        return entry
+    def take(self, slots: Sequence[bytes]) -> list[tuple[int, bytes]]:
+        """Note the next requests of the ring, before anything is done for them; the entry of each, and its slot."""
+        free, copies, words, index = self._free, self._slots, self._words, self._next_taken
+        taken = []
+        for slot in slots:
+            entry = free.popleft()
+            copies[entry][:] = slot
+            words[entry] = index << _INDEX_SHIFT | _TAKEN
+            index = (index + 1) & INDEX_MASK
+            taken.append((entry, slot))
+        self._next_taken = index
+        return taken
 
-    def put(self, entry: int) -> None:
-        """Note that the next response in the ring, which is there, is that of an entry."""
-        index = self._next_put
-        self._words[entry] = index << _INDEX_SHIFT | _PUT
-        self._next_put = (index + 1) & INDEX_MASK
-        self._put.append(entry)
+    def put(self, entries: Sequence[int]) -> None:
+        """Note that the next responses in the ring, which are there, are those of entries."""
+        words, index = self._words, self._next_put
+        for entry in entries:
+            words[entry] = index << _INDEX_SHIFT | _PUT
+            index = (index + 1) & INDEX_MASK
+        self._next_put = index
+        self._put += entries
 
     def published(self) -> None:
         """All responses that were put are published."""
@@ -170,7 +176,7 @@ class Journal:
         """
         if self._new_head:
             self._next_put = self._next_taken = published
-            requests = [(self.take(LOST), LOST) for _ in range(lost)]
+            requests = self.take([LOST] * lost)
             self._map[: len(self._new_head)] = self._new_head
             self._new_head = b""
             return Left(0, requests)

@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING
 
 from tgtcore import Task
 from tgtcore.scsi.lun import encode_lun
-from tgtcore_xen.vscsiif.response import build_response
+from tgtcore_xen.vscsiif.response import build_response, good_response
 from tgtcore_xen.vscsiif.results import Host, result
 
 if TYPE_CHECKING:
@@ -78,7 +78,10 @@ class XenTask(Task):
             moved = 0 if self.data_in is None or self.sense else len(self.data_in)
             if moved < self.expected_in:
                 residual = self.expected_in - moved
-        return build_response(self.tag, self.status, residual, self.sense)
+        status, sense = self.status, self.sense
+        if status or residual or sense:
+            return build_response(self.tag, status, residual, sense)
+        return good_response(self.tag)
 
 
 class OwnTask(Task):

@@ -1,6 +1,7 @@
 """Responses, as a back end writes them (vscsiif.h: struct vscsiif_response)."""
 
 import struct
+from functools import lru_cache
 from typing import NamedTuple
 
 from tgtcore_xen.vscsiif.errors import Malformed
@@ -17,6 +18,12 @@ def build_response(rqid: int, result: int, residual: int = 0, sense: bytes = b""
     """
     length = len(sense)
     return _pack(rqid, length if length < SENSE_BYTES else SENSE_BYTES, sense, result, residual)
+
+
+@lru_cache(maxsize=64)
+def good_response(rqid: int) -> bytes:
+    """The response to a command that has ended as it should; a front end uses the same few numbers again and again."""
+    return build_response(rqid, 0)
 
 
 class Response(NamedTuple):

@@ -1,7 +1,8 @@
 """Segments: the parts of a guest's pages that are the data of a command."""
 
 import struct
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Sequence
+from typing import overload
 
 from tgtcore_xen.vscsiif.errors import Malformed
 from tgtcore_xen.vscsiif.layout import PAGE_BYTES, SEGMENT_BYTES
@@ -14,13 +15,52 @@ _records = _RECORD.iter_unpack
 _pack = _RECORD.pack
 
 
-def parse_segments(records: "bytes | bytearray | memoryview") -> tuple[list[Segment], int]:
+_WHOLE_PAGES = struct.pack("<HH", 0, PAGE_BYTES) * 1024
+
+
+class WholePages(Sequence[Segment]):
+    """Segments each of which is all of its page, as those of long transfers are: nobody has to look at one after the other.
+
+    :param records: of them.
+    """
+
+    __slots__ = ("records",)
+
+    def __init__(self, records: bytes) -> None:
+        self.records = records
+
+    def __len__(self) -> int:
+        return len(self.records) // SEGMENT_BYTES
+
+    def __iter__(self) -> Iterator[Segment]:
+        return _records(self.records)
+
+    @overload
+    def __getitem__(self, at: int) -> Segment: ...
+
+    @overload
+    def __getitem__(self, at: slice) -> list[Segment]: ...
+
+    def __getitem__(self, at: int | slice) -> Segment | list[Segment]:
+        return list(self)[at]
+
+    def __eq__(self, other: object) -> bool:
+        return list(self) == other
+
+    def __hash__(self) -> int:
+        return hash(self.records)
+
+
+def parse_segments(records: "bytes | bytearray | memoryview") -> tuple[Sequence[Segment], int]:
     """Read segment records.
 
     :param records: nothing but them.
     :returns: the segments, and how long they are together.
     :raises Malformed: one does not lie within its page.
     """
+    where = memoryview(records).cast("I")[1::2].tobytes()  # offset and length of each
+    if where == _WHOLE_PAGES[: len(where)]:
+        return WholePages(bytes(records)), len(records) // SEGMENT_BYTES * PAGE_BYTES
     segments: list[Segment] = list(_records(records))
     total = 0
     for _, offset, length in segments:

@@ -7,10 +7,11 @@ import struct
 
 import pytest
 from tgtcore_xen.platform.contract import Copy, Piece
-from tgtcore_xen.platform.hypervisor import grants as grants_module
 from tgtcore_xen.platform.hypervisor.addresses import Held
+from tgtcore_xen.platform.hypervisor.batch import SEGMENTS
 from tgtcore_xen.platform.hypervisor.channels import DeviceChannels
 from tgtcore_xen.platform.hypervisor.grants import DeviceGrants
+from tgtcore_xen.vscsiif.segments import build_segments, parse_segments
 
 from .kernel import BIND, COPY, MAP, NOTIFY, UNBIND, UNMAP, FakeDevice
 
@@ -23,6 +24,10 @@ class Scripted(FakeDevice):
         self.segments: list[list[bytes]] = []
         self.statuses: dict[int, int] = {}
         """By reference."""
+        self.sent: dict[int, bytes] = {}
+        """What guests have got, by reference."""
+        self.memory = b""
+        """What guests have."""
         self.fails_with = 0
         self.too_many = 1 << 30
         self.returns = 0
@@ -37,6 +42,14 @@ class Scripted(FakeDevice):
             for number, segment in enumerate(segments):
                 remote = 0 if segment[18] == 1 else 8
                 (reference,) = struct.unpack_from("<I", segment, remote)
+                (place,), (length,) = (
+                    struct.unpack_from("<Q", segment, 8 - remote),
+                    struct.unpack_from("<H", segment, 16),
+                )
+                if remote:
+                    self.sent[reference] = ctypes.string_at(place, length)
+                elif self.memory:
+                    ctypes.memmove(place, self.memory, length)
                 status = struct.pack("<h", self.statuses.get(reference, 0))
                 ctypes.memmove(address + 24 * number + 20, status, 2)
         elif self.fails_with:
@@ -61,29 +74,124 @@ def grants(device):
     grants.close()
 
 
+PAGES = 127
+STAGED_PAGES = 1024
+"""So many are copied once more, to where pages of ours begin."""
+
+
+def pages(count: int) -> list[Piece]:
+    return [Piece(0x11223300 + number, 0, 4096) for number in range(count)]
+
+
+def content(count: int) -> bytes:
+    return b"".join(bytes((number,)) * 4096 for number in range(count))
+
+
+def address_of(segment: bytes) -> int:
+    """Where we have what is copied to a guest."""
+    return struct.unpack_from("<Q", segment)[0]
+
+
+def page_segment(address: int, number: int, *, to_guest: bool) -> bytes:
+    ours, guests = struct.pack("<Q", address), bytes((number,)) + bytes.fromhex("332211 0000 0500")
+    return (
+        ours + guests + bytes.fromhex("0010 0200 0100 0000")
+        if to_guest
+        else guests + ours + bytes.fromhex("0010 0100 0100 0000")
+    )
+
+
 def test_a_copy_to_a_guest_byte_for_byte(device, grants) -> None:
-    memory = bytearray(b"abcdef")
-    held = Held(memory, True)
-    address = held.address
-    held.release()
-    assert grants.copy([Copy(5, True, [Piece(0x11223344, 0x0102, 2), Piece(9, 0, 4096)], memory)]) == [True]
+    assert grants.copy([Copy(5, True, [Piece(0x11223344, 0x0102, 2), Piece(9, 0, 4096)], b"abcdef")]) == [True]
     ((first, second),) = device.segments
+    address = address_of(first)
+    assert address % 4096 == 0x0102, "it would lie across a boundary of pages sooner than in the guest"
     assert first == struct.pack("<Q", address) + bytes.fromhex("44332211 0201 0500  0200 0200 0100 0000")
     assert second == struct.pack("<Q", address + 2) + bytes.fromhex("09000000 0000 0500  0400 0200 0100 0000")
+    assert device.sent == {0x11223344: b"ab", 9: b"cdef"}
     ((request, argument),) = device.calls
     assert (request, argument[:8]) == (COPY, bytes.fromhex("02000000 00000000"))
 
 
 def test_a_copy_from_a_guest_byte_for_byte(device, grants) -> None:
-    memory = bytearray(3)
-    held = Held(memory, True)
-    address = held.address
-    held.release()
+    memory, device.memory = bytearray(3), b"abc"
     assert grants.copy([Copy(0x7EF0, False, [Piece(7, 4093, 3)], memoryview(memory))]) == [True]
     ((segment,),) = device.segments
-    assert segment == bytes.fromhex("07000000 fd0f f07e") + struct.pack("<Q", address) + bytes.fromhex(
-        "0300 0100 0100 0000"
-    )
+    assert segment[:8] + segment[16:] == bytes.fromhex("07000000 fd0f f07e 0300 0100 0100 0000")
+    assert memory == b"abc"
+
+
+@pytest.mark.parametrize("to_guest", [True, False])
+@pytest.mark.parametrize("before", [0, 1])
+def test_whole_pages_byte_for_byte(device, grants, to_guest: bool, before: int) -> None:
+    memory = bytearray(content(PAGES))
+    whole, length = parse_segments(build_segments(pages(PAGES)))
+    assert length == len(memory)
+    device.memory = b"x" * 4096
+    others = [Copy(6, True, [Piece(1, 2, 3)], bytearray(3))] * before
+    assert grants.copy([*others, Copy(5, to_guest, whole, memory), *others]) == [True] * (1 + 2 * before)
+    (segments,) = device.segments
+    assert len(segments) == PAGES + 2 * before
+    found = segments[before : PAGES + before]
+    address = address_of(found[0][0 if to_guest else 8 :])
+    assert address % 4096 == 0
+    assert found == [page_segment(address + 4096 * number, number, to_guest=to_guest) for number in range(PAGES)]
+    if to_guest:
+        assert all(device.sent[0x11223300 + number] == bytes((number,)) * 4096 for number in range(PAGES))
+    else:
+        assert memory == b"x" * 4096 * PAGES
+
+
+@pytest.mark.parametrize("to_guest", [True, False])
+def test_what_has_no_place_is_copied_from_where_it_is(device, grants, to_guest: bool) -> None:
+    whole, _ = parse_segments(build_segments(pages(PAGES)))
+    count = STAGED_PAGES // PAGES + 2
+    memories = [bytearray(content(PAGES)) for _ in range(count)]
+    device.memory = b"x" * 4096
+    parts = [*pages(PAGES - 1), Piece(1, 8, 4000)]
+    batch = [Copy(5, to_guest, whole, memory) for memory in memories[:-1]] + [
+        Copy(5, to_guest, parts, memoryview(memories[-1])[: (PAGES - 1) * 4096 + 4000])
+    ]
+    assert grants.copy(batch) == [True] * count
+    del batch
+    (segments,) = device.segments
+    for number, memory in ((count - 2, memories[-2]), (count - 1, memories[-1])):
+        held = Held(memory, True)
+        held.release()
+        first = segments[number * PAGES :][: PAGES - 1]
+        assert first == [page_segment(held.address + 4096 * at, at, to_guest=to_guest) for at in range(PAGES - 1)]
+        if not to_guest:
+            assert memory.startswith(b"x" * 4096 * (PAGES - 1))
+        memory.clear()  # BufferError while somebody holds it
+
+
+def test_of_whole_pages_only_what_is_there_is_copied(device, grants) -> None:
+    whole, _ = parse_segments(build_segments(pages(PAGES)))
+    assert grants.copy([Copy(5, True, whole, bytes(4096 + 7))]) == [True]
+    (segments,) = device.segments
+    assert [struct.unpack_from("<H", segment, 16) for segment in segments] == [(4096,), (7,)]
+    assert grants.copy([Copy(5, True, whole, bytes(PAGES * 4096 + 1))]) == [False]
+
+
+def test_everything_goes_where_it_belongs(device, grants) -> None:
+    arrived = bytearray(b"....")
+    device.memory = b"abcd"
+    batch = [
+        Copy(1, True, [Piece(1, 0, 2), Piece(2, 0, 1)], b"xyz"),
+        Copy(1, False, [Piece(3, 0, 4)], arrived),
+        Copy(1, True, [Piece(4, 0, 1)], b"!"),
+    ]
+    assert grants.copy(batch) == [True] * 3
+    assert device.sent == {1: b"xy", 2: b"z", 4: b"!"}
+    assert arrived == b"abcd"
+    device.statuses = {3: -3}
+    arrived[:] = b"...."
+    assert grants.copy(batch) == [True, False, True]
+    assert arrived == b"....", "it has come only in part"
+    device.statuses = {}
+    many = [Copy(1, True, [Piece(number, 0, 4096)], bytes((number,)) * 4096) for number in range(1, 100)]
+    assert grants.copy(many) == [True] * 99
+    assert all(device.sent[number] == bytes((number,)) * 4096 for number in range(1, 100))
 
 
 def test_a_status_belongs_to_its_copy(device, grants) -> None:
@@ -120,7 +228,7 @@ def test_what_is_no_copy_is_not_asked_for(device, grants) -> None:
 
 
 def test_many_pieces_go_in_several_calls(device, grants) -> None:
-    limit = grants_module.SEGMENTS
+    limit = SEGMENTS
     pieces = [Piece(number + 1, 0, 1) for number in range(limit // 2 + 1)]
     batch = [Copy(1, True, pieces, bytes(len(pieces))) for _ in range(3)]
     device.statuses = {limit // 2: -3}

@@ -27,6 +27,7 @@ COPY_SEGMENTS = struct.Struct("<I4xQ")
 """``ioctl_gntdev_grant_copy``: count, address of the segments."""
 COPY = _number("G", 8, 16)
 
+SEGMENT_BYTES = 24
 SEGMENT_FROM_GUEST = struct.Struct("<IHHQHHh2x")
 """``gntdev_grant_copy_segment``: reference, offset, domain; address; length, flags, status (answered)."""
 SEGMENT_TO_GUEST = struct.Struct("<QIHHHHh2x")

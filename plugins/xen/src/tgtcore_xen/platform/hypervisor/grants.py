@@ -3,30 +3,19 @@
 import errno
 import mmap
 from collections.abc import Sequence
-from typing import NamedTuple
 
 from tgtcore_xen.platform.contract import PAGE_BYTES, Copy, Grants, Mapping
-from tgtcore_xen.platform.hypervisor.addresses import Held
+from tgtcore_xen.platform.hypervisor.batch import Batch
 from tgtcore_xen.platform.hypervisor.device import (
     COPY,
     COPY_SEGMENTS,
-    DESTINATION_IS_GUEST,
     MAP,
     MAP_REFERENCES,
-    SEGMENT_FROM_GUEST,
-    SEGMENT_TO_GUEST,
-    SOURCE_IS_GUEST,
-    STATUS_AT,
+    SEGMENT_BYTES,
     UNMAP,
     UNMAP_REFERENCES,
     Device,
 )
-
-SEGMENTS = 4096
-"""How many pieces go into one call; the kernel takes any number, and does sixteen with each call of the hypervisor."""
-
-_SEGMENT_BYTES = 24
-_UNTOUCHED = 1
 
 
 class DeviceGrants(Grants):
@@ -37,14 +26,14 @@ class DeviceGrants(Grants):
 
     def __init__(self, device: Device) -> None:
         self._device = device
-        self._segments = bytearray(SEGMENTS * _SEGMENT_BYTES)
-        self._held_segments = Held(self._segments, True)
+        self._batch = Batch()
+        self._argument = bytearray(COPY_SEGMENTS.size)
         self.calls = 0
         """How many calls of the system have copied."""
 
     def close(self) -> None:
         """Once."""
-        self._held_segments.release()
+        self._batch.close()
         self._device.close()
 
     def map(self, domid: int, reference: int) -> Mapping:
@@ -60,96 +49,47 @@ class DeviceGrants(Grants):
             raise OSError(error.errno, f"domain {domid} grants us no page by reference {reference}") from error
 
     def copy(self, copies: Sequence[Copy]) -> list[bool]:
-        """Move data, with one call for :data:`SEGMENTS` pieces."""
-        done = [False] * len(copies)
-        batch: list[_Placed] = []
-        end = 0
-        for number, copy in enumerate(copies):
-            need = len(copy.pieces) * _SEGMENT_BYTES
-            if end and end + need > len(self._segments):
-                self._run(batch, end, done)
-                batch, end = [], 0
-            placed = self._place(number, copy, end) if need <= len(self._segments) else None
-            if placed is not None:
-                batch.append(placed)
-                end = placed.end
-        self._run(batch, end, done)
+        """Move data, with one call for :data:`~tgtcore_xen.platform.hypervisor.batch.SEGMENTS` pieces."""
+        batch, done = self._batch, []
+        for copy in copies:
+            if not batch.has_room(copy):
+                done += self._run()
+            batch.add(copy)
+        done += self._run()
         return done
 
-    def _place(self, number: int, copy: Copy, start: int) -> "_Placed | None":
-        """Describe a copy's pieces to the kernel; None: they are no pieces of pages, or its memory is none."""
+    def _run(self) -> list[bool]:
+        """Let the kernel do what is described; which of it was done."""
+        batch = self._batch
+        ends, end = batch.ends, batch.end
         try:
-            held = Held(copy.memory, not copy.to_guest)
-        except BufferError:
-            return None
-        segments, domid = self._segments, copy.domid
-        address, left = held.address, held.length
-        at = start
-        pack_to, pack_from = SEGMENT_TO_GUEST.pack_into, SEGMENT_FROM_GUEST.pack_into
-        to_guest = copy.to_guest
-        for reference, offset, length in copy.pieces:
-            if length > left:
-                length = left
-            if not 0 <= offset <= PAGE_BYTES - length or length < 0:
-                held.release()
-                return None
-            if not length:
-                continue
-            if to_guest:
-                pack_to(segments, at, address, reference, offset, domid, length, DESTINATION_IS_GUEST, _UNTOUCHED)
+            whole = self._call(0, end)
+            if whole and None not in ends and batch.is_done(0, end):
+                done = [True] * len(ends)
             else:
-                pack_from(segments, at, reference, offset, domid, address, length, SOURCE_IS_GUEST, _UNTOUCHED)
-            at += _SEGMENT_BYTES
-            address += length
-            left -= length
-        if left:  # the guest has no room for all of it
-            held.release()
-            return None
-        return _Placed(number, copy, held, start, at)
-
-    def _run(self, batch: "Sequence[_Placed]", end: int, done: list[bool]) -> None:
-        """Let the kernel do what is described up to ``end``."""
-        try:
-            if self._call(0, end):
-                for placed in batch:
-                    done[placed.number] = self._all_done(placed.start, placed.end)
-            else:
-                # It stopped at one of them, and does not say where.  Doing one twice does no harm.
-                for placed in batch:
-                    done[placed.number] = self._call(placed.start, placed.end) and self._all_done(
-                        placed.start, placed.end
-                    )
+                # Where it stopped at one of them it does not say at which.  Doing one twice does no harm.
+                done, start = [], 0
+                for one in ends:
+                    done.append(one is not None and (whole or self._call(start, one)) and batch.is_done(start, one))
+                    start = start if one is None else one
+            batch.arrive(done)
+            return done
         finally:
-            for placed in batch:
-                placed.held.release()
+            batch.clear()
 
     def _call(self, start: int, end: int) -> bool:
         if start == end:
             return True
         self.calls += 1
-        count = (end - start) // _SEGMENT_BYTES
+        argument = self._argument
+        COPY_SEGMENTS.pack_into(argument, 0, end - start, self._batch.address + start * SEGMENT_BYTES)
         try:
-            self._device.call(COPY, bytearray(COPY_SEGMENTS.pack(count, self._held_segments.address + start)))
+            self._device.call(COPY, argument)
         except OSError as error:
             if error.errno == errno.EBADF:
                 raise
             return False
         return True
-
-    def _all_done(self, start: int, end: int) -> bool:
-        low = self._segments[start + STATUS_AT : end : _SEGMENT_BYTES]
-        high = self._segments[start + STATUS_AT + 1 : end : _SEGMENT_BYTES]
-        return not (any(low) or any(high))
-
-
-class _Placed(NamedTuple):
-    """A copy that the kernel has been told of."""
-
-    number: int
-    copy: Copy
-    held: Held
-    start: int
-    end: int
 
 
 class _Mapping:

@@ -1,0 +1,183 @@
+"""Copies as the kernel wants to be told of them: one segment for each part of a page."""
+
+import mmap
+from array import array
+from typing import TYPE_CHECKING
+
+from tgtcore_xen.platform.contract import PAGE_BYTES, Copy
+from tgtcore_xen.platform.hypervisor.addresses import Held
+from tgtcore_xen.platform.hypervisor.device import (
+    DESTINATION_IS_GUEST,
+    SEGMENT_BYTES,
+    SEGMENT_FROM_GUEST,
+    SEGMENT_TO_GUEST,
+    SOURCE_IS_GUEST,
+    STATUS_AT,
+)
+from tgtcore_xen.vscsiif.segments import WholePages
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+SEGMENTS = 4096
+"""How many pieces go into one call; the kernel takes any number, and does sixteen with each call of the hypervisor."""
+
+_STAGING_BYTES = 4 * 1024 * 1024
+"""Data is copied once more in our memory, to where pages begin: for what lies across a boundary of our pages the kernel asks the
+hypervisor twice, and to find out where an object of Python has its memory takes longer than to copy a page."""
+
+_UNTOUCHED = 1
+_SEGMENT_WORDS = SEGMENT_BYTES // 8
+_pack_to, _pack_from = SEGMENT_TO_GUEST.pack_into, SEGMENT_FROM_GUEST.pack_into
+
+
+class Batch:
+    """Copies for one call.  Memory is used again for the next."""
+
+    def __init__(self) -> None:
+        self._segments = bytearray(SEGMENTS * SEGMENT_BYTES)
+        self._held_segments = Held(self._segments, True)
+        self.address = self._held_segments.address
+        """Where the segments are."""
+        view = memoryview(self._segments)
+        self._words, self._halves = view.cast("Q"), view.cast("I")
+        self._statuses = view.cast("H")[STATUS_AT // 2 :: SEGMENT_BYTES // 2]
+        self._staging = memoryview(mmap.mmap(-1, _STAGING_BYTES))
+        self._held_staging = Held(self._staging, True)
+        start = self._held_staging.address
+        self._pages = memoryview(array("Q", range(start, start + _STAGING_BYTES, PAGE_BYTES)))
+        """Where each page of it is."""
+        self._staged = 0
+        """How much of it is used."""
+        self._arriving: list[tuple[int, memoryview, int]] = []
+        """What comes from guests by way of the staging: number of the copy, where it is to be, and where it comes."""
+        self._held: list[Held] = []
+        self.ends: list[int | None] = []
+        """Of each copy, the number of the first segment that is not its own; None: it can't be described, and has none."""
+        self.end = 0
+        """How many segments there are."""
+
+    def close(self) -> None:
+        """Once."""
+        self._held_segments.release()
+        self._held_staging.release()
+
+    def has_room(self, copy: Copy) -> bool:
+        """Whether a copy can be added to what there is."""
+        return self.end + len(copy[2]) <= SEGMENTS or not self.end
+
+    def add(self, copy: Copy) -> None:
+        """Describe one more."""
+        self.ends.append(self.end if self._described(copy) else None)
+
+    def _described(self, copy: Copy) -> bool:
+        """False: its pieces are no pieces of pages, or its memory is none."""
+        domid, to_guest, pieces, memory = copy
+        try:
+            view = memoryview(memory)
+        except TypeError:
+            return False
+        length = view.nbytes
+        if not view.contiguous or (view.readonly and not to_guest) or len(pieces) > SEGMENTS:
+            return False
+        if isinstance(pieces, WholePages) and length == len(pieces) * PAGE_BYTES:
+            self._describe_pages(domid, to_guest, pieces, view)
+            return True
+        parts = _parts(pieces, length)
+        if parts is None:
+            return False
+        segments, at = self._segments, self.end * SEGMENT_BYTES
+        address = self._address(view, parts[0][1], to_guest=to_guest) if parts else 0
+        for reference, offset, part in parts:
+            if to_guest:
+                _pack_to(segments, at, address, reference, offset, domid, part, DESTINATION_IS_GUEST, _UNTOUCHED)
+            else:
+                _pack_from(segments, at, reference, offset, domid, address, part, SOURCE_IS_GUEST, _UNTOUCHED)
+            at += SEGMENT_BYTES
+            address += part
+        self.end = at // SEGMENT_BYTES
+        return True
+
+    def _stage(self, view: memoryview, offset: int, *, to_guest: bool) -> int | None:
+        """The place of memory in the staging, as far behind the beginning of a page as ``offset``; None: there is no room."""
+        at = (self._staged + PAGE_BYTES - 1) // PAGE_BYTES * PAGE_BYTES + offset
+        end = at + view.nbytes
+        if end > _STAGING_BYTES:
+            return None
+        self._staged = end
+        if to_guest:
+            self._staging[at:end] = view
+        else:
+            self._arriving.append((len(self.ends), view, at))
+        return at
+
+    def _hold(self, view: memoryview, *, to_guest: bool) -> int:
+        """Keep memory where it is until the call is over; its address."""
+        held = Held(view, not to_guest)
+        self._held.append(held)
+        return held.address
+
+    def _address(self, view: memoryview, offset: int, *, to_guest: bool) -> int:
+        """Where the kernel finds or leaves what is in some memory."""
+        at = self._stage(view, offset, to_guest=to_guest)
+        return self._hold(view, to_guest=to_guest) if at is None else self._held_staging.address + at
+
+    def _places(self, view: memoryview, count: int, *, to_guest: bool) -> memoryview:
+        """The same of each of its pages."""
+        at = self._stage(view, 0, to_guest=to_guest)
+        if at is None:
+            start = self._hold(view, to_guest=to_guest)
+            return memoryview(array("Q", range(start, start + count * PAGE_BYTES, PAGE_BYTES)))
+        first = at // PAGE_BYTES
+        return self._pages[first : first + count]
+
+    def _describe_pages(self, domid: int, to_guest: bool, pages: WholePages, view: memoryview) -> None:
+        """Describe whole pages, one field of all of them at a time."""
+        count, start = len(pages), self.end
+        self.end = end = start + count
+        guests, ours, flag = (1, 0, DESTINATION_IS_GUEST) if to_guest else (0, 1, SOURCE_IS_GUEST)  # words of a segment
+        above = array("I", (domid << 16,)) * count  # offset 0, domain
+        last = array("Q", (_UNTOUCHED << 32 | flag << 16 | PAGE_BYTES,)) * count
+        words, step = self._words, _SEGMENT_WORDS
+        words[start * step + ours : end * step : step] = self._places(view, count, to_guest=to_guest)
+        words[start * step + 2 : end * step : step] = memoryview(last)
+        halves, step = self._halves, 2 * _SEGMENT_WORDS
+        halves[start * step + 2 * guests : end * step : step] = memoryview(pages.records).cast("I")[::2]
+        halves[start * step + 2 * guests + 1 : end * step : step] = memoryview(above)
+
+    def is_done(self, start: int, end: int) -> bool:
+        """Whether the kernel has said of all segments of a range that they are copied."""
+        return not any(self._statuses[start:end].tobytes())
+
+    def arrive(self, done: "Sequence[bool]") -> None:
+        """Put what has come from guests where it is to be."""
+        staging = self._staging
+        for number, view, at in self._arriving:
+            if done[number]:
+                view[:] = staging[at : at + view.nbytes]
+
+    def clear(self) -> None:
+        """Let go of everybody's memory."""
+        for held in self._held:
+            held.release()
+        self._held.clear()
+        self._arriving.clear()
+        self.ends.clear()
+        self.end = self._staged = 0
+
+
+def _parts(pieces: "Sequence[tuple[int, int, int]]", length: int) -> "Sequence[tuple[int, int, int]] | None":
+    """As much of the pieces as holds so many bytes; None: they have no room for it, or are no parts of pages."""
+    if len(pieces) == 1:  # what most commands have
+        ((reference, offset, room),) = pieces
+        if 0 < length <= room and 0 <= offset <= PAGE_BYTES - length:
+            return pieces if length == room else ((reference, offset, length),)
+    parts = []
+    for reference, offset, room in pieces:
+        part = room if room < length else length
+        if not 0 <= offset <= PAGE_BYTES - part or part < 0:
+            return None
+        if part:
+            parts.append((reference, offset, part))
+            length -= part
+    return None if length else parts
