@@ -52,8 +52,7 @@ def daemon(dom0: Dom0, way: Way) -> Iterator[XenDaemon]:
 def guest(dom0: Dom0, daemon: XenDaemon, way: Way) -> Iterator[Shell]:
     """The domain with the front end."""
     if way.in_domu:
-        with DomU(dom0, way.guest) as domu:
-            domu.add_processor()
+        with DomU(dom0, way.guest, processors=2) as domu:
             yield domu
     else:
         dom0.guest.run("modprobe xen-scsifront")
