@@ -38,8 +38,9 @@ $(STAMP): $(RECIPES)
 demo: $(STAMP)
 	@$(BIN)/python contrib/demo.py
 
+# three processes keep two processors busy: some tests wait
 test: $(STAMP)
-	$(BIN)/python -m pytest -n 2 -m "$(QUICK_TESTS)"
+	$(BIN)/python -m pytest -n 3 --dist=worksteal -m "$(QUICK_TESTS)"
 
 test-all: $(STAMP)
 	$(BIN)/python -m pytest

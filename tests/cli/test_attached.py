@@ -73,7 +73,7 @@ def test_a_driver_comes_dies_and_another_takes_its_place(house: House) -> None:
     daemon = house.daemon()
     assert daemon.admin("portal", "list") == []
     first = house.driver("first")
-    until(lambda: daemon.admin("portal", "list"))
+    until(lambda: about(daemon)["state"] == "serving")  # only then are its sockets known, which the next one gets
     (portal,) = daemon.admin("portal", "list")
     first.kill()
     until(lambda: about(daemon)["state"] == "waiting")
@@ -100,7 +100,7 @@ def test_its_portals_are_its_own(house: House) -> None:
 def test_a_successor_has_the_same_door(house: House) -> None:
     old = house.daemon()
     first = house.driver("first")
-    until(lambda: old.admin("portal", "list"))
+    until(lambda: about(old)["state"] == "serving")
     (portal,) = old.admin("portal", "list")
     new = house.daemon("--take-over")
     assert old.process.wait(WAIT_S) == 0

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from isolation.test_process_driver import running, until
+from isolation.test_process_driver import running
 from isolation.wayward import NAME, install
 from support.pipe import PipeTransport
 
@@ -21,6 +21,7 @@ from tgtcore.target import Target
 from tgtcore.testing.ring import DriverOnThisLoop
 from tgtcore.testing.transport import TransportConformance
 from tgtcore.testing.transport_rig import Rig
+from tgtcore.testing.waiting import until_async
 
 TARGET = Target("t", 7, "pipe", NoOptions())
 REFUSED = {"initiator": "i", "address": "a", "reason": "r"}
@@ -164,5 +165,5 @@ def test_of_too_many_at_once_some_are_lost(rig: Rig, told: Heard, caplog: pytest
 async def test_a_signal_comes_out_of_a_process(told: Heard, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PYTHONPATH", install(tmp_path))
     async with running(start="shout"):
-        await until(lambda: told)
+        await until_async(lambda: told)
     assert told == [("limit_reached", RemoteSender(NAME, ""), {"limit": "voice", "value": 3})]
