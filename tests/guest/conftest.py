@@ -30,7 +30,7 @@ __all__ = ["isolation"]
 
 def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line("markers", "provokes(pattern): kernel messages that this test provokes on purpose")
-    config.addinivalue_line("markers", "each_way: of a Xen guest, wherever front end and back end are")
+    config.addinivalue_line("markers", "isolated: of a Xen guest whose back end is in a process of its own")
     config.addinivalue_line("markers", "served_with(*options): options of tgtd serve for this test's own disk")
 
 

@@ -1,6 +1,7 @@
 """A daemon in domain 0 with disks for one guest."""
 
 import json
+import time
 from contextlib import suppress
 from types import TracebackType
 from typing import Any, Self
@@ -44,6 +45,7 @@ luns = ["first", "second", "third"]
 allow = {{ initiators = ["{guest}"] }}
 """
 _BASE = f'{{ type = "file", path = "{FOLDER}/third.qcow2", size = "1M", create = true }}'
+_RESTARTED_S = 30
 _ISOLATED = 'isolation = "process"\nuser = "root"'
 
 
@@ -106,6 +108,20 @@ class XenDaemon:
     def kill(self) -> None:
         """End it as a power cut would."""
         self.dom0.guest.run(f"kill -9 {self.pid} && within 10 sh -c '! kill -0 {self.pid}'")
+
+    def kill_driver(self) -> None:
+        """End the process of its isolated transport as a crash would; another takes its place."""
+        pid = self._driver["pid"]
+        self.dom0.guest.run(f"kill -9 {pid}")
+        deadline = time.monotonic() + _RESTARTED_S
+        while self._driver["pid"] in (pid, None) or self._driver["state"] != "serving":
+            assert time.monotonic() < deadline, f"no driver process serves in {_RESTARTED_S} s: {self._driver}"
+            time.sleep(0.2)
+
+    @property
+    def _driver(self) -> dict[str, Any]:
+        """The process of the transport."""
+        return dict(self.admin("stat")["transports"]["xen"]["process"])
 
     @property
     def log(self) -> str:

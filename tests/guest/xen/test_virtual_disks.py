@@ -134,6 +134,17 @@ def test_the_daemon_is_killed_under_io_and_no_command_fails(
     assert guest.text("cat /tmp/reader") == "0"
 
 
+@pytest.mark.isolated
+@pytest.mark.provokes(_LOST)
+def test_the_driver_process_is_killed_under_io_and_no_command_fails(
+    guest: Shell, daemon: XenDaemon, folder: str
+) -> None:
+    with VerifiedWriter(guest, folder) as writer:
+        for _ in range(3):
+            daemon.kill_driver()
+            writer.wait_progress()
+
+
 @pytest.mark.timeout(900)
 def test_an_hba_that_comes_and_goes_leaves_nothing(
     guest: Shell, daemon: XenDaemon, disks: XenDisks, folder: str
