@@ -3,7 +3,9 @@
 import shutil
 from pathlib import Path
 
+from guest.lab import small
 from guest.lab.kind import Images, Kind
+from guest.lab.small import words
 
 UNIT_ADDRESS = 0x71000003
 """Of the guest's virtual SCSI adapter."""
@@ -15,10 +17,6 @@ _KERNEL_ARGUMENTS = (
     " sysctl.kernel.hung_task_timeout_secs=20"
 )
 _MACHINE = "pseries,cap-cfpc=broken,cap-sbbc=broken,cap-ibs=broken,cap-ccf-assist=off,memory-backend=ram"
-
-
-def _words(text: str) -> tuple[str, ...]:
-    return tuple(text.split())
 
 
 def _memory_folder() -> Path | None:
@@ -53,40 +51,15 @@ PSERIES = Kind(
     restorable=False,  # the emulated processor loses its decrementer, and with it the time
     work_parent=_memory_folder(),
     kernel_package="linux-image-powerpc64le",
-    packages=_words("busybox-static coreutils dash e2fsprogs kmod sg3-utils util-linux"),
-    unwanted=(
-        r"(debconf|cdebconf|dpkg|perl.*|libperl.*|init-system-helpers|gcc-\d+-base|passwd|login|debianutils|libpam.*|"
-        r"libsemanage.*|readline-common|tzdata|tar|adduser)"
-    ),
-    files=_words("""
-    usr/bin/busybox
-    usr/bin/dash
-    usr/bin/kmod
-    usr/bin/sg_*
-    usr/bin/base64
-    usr/bin/dd
-    usr/bin/sha256sum
-    usr/bin/stat
-    usr/bin/timeout
-    usr/sbin/blockdev
-    usr/sbin/mke2fs
-    usr/sbin/mkfs.ext4
-    usr/sbin/e2fsck
-    usr/sbin/fsck.ext4
-    etc/mke2fs.conf
-    """),
-    folders=_words("proc sys dev run tmp mnt root var/lib var/log"),
-    modules=_words("""
+    packages=small.PACKAGES,
+    unwanted=f"({small.UNWANTED})",
+    files=small.FILES,
+    folders=small.FOLDERS,
+    modules=words("""
     virtio_pci virtio_console
     scsi_mod sd_mod sg ibmvscsi
     ext4 crc32c_generic
     """),
     modules_at_boot=("virtio_pci", "virtio_console"),
-    links={
-        "usr/bin/sh": "dash",
-        **{
-            f"usr/sbin/{name}": "/usr/bin/kmod"
-            for name in ("modprobe", "insmod", "rmmod", "lsmod", "depmod", "modinfo")
-        },
-    },
+    links=small.LINKS,
 )

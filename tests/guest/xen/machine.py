@@ -4,9 +4,11 @@ import importlib.util
 import sys
 from pathlib import Path
 
+from guest.lab import small
 from guest.lab.cpio import CpioWriter
 from guest.lab.kind import Images, Kind
 from guest.lab.program import LabError
+from guest.lab.small import words
 from guest.xen import nested, program
 from guest.xen.program import compiled, files_of, others
 
@@ -27,10 +29,6 @@ _KERNEL_ARGUMENTS = (
     "console=hvc0 panic=-1 quiet mitigations=off random.trust_cpu=1 sysctl.kernel.hung_task_timeout_secs=20"
 )
 _LIBRARY = "usr/lib/python3.11"
-
-
-def _words(text: str) -> tuple[str, ...]:
-    return tuple(text.split())
 
 
 def command(images: Images, work: Path) -> list[str]:
@@ -80,7 +78,7 @@ until [ -e /run/nursery.ready ]; do usleep 20000; done
 """What a domain 0 needs to be one, its store and its own entries there; and a Python that is awake already."""
 
 
-_LOADED = _words(
+_LOADED = words(
     "pydantic click rich.console rich.table rich.json pluggy stevedore blinker tomlkit pytest importlib.metadata"
 )
 """What Python has at hand when the guest is saved."""
@@ -104,19 +102,11 @@ def _add_python(archive: CpioWriter, tree: Path) -> None:
     archive.file("etc/nursery-modules", " ".join(_LOADED).encode())
 
 
-_PACKAGES = _words("""
-busybox-static coreutils dash e2fsprogs kmod python3.11 sg3-utils strace util-linux
-xen-hypervisor-4.17-amd64 xen-utils-4.17 xenstore-utils
-""")
+_PACKAGES = small.PACKAGES + words("python3.11 strace xen-hypervisor-4.17-amd64 xen-utils-4.17 xenstore-utils")
 _UNWANTED = (
-    r"(debconf|cdebconf|dpkg|perl.*|libperl.*|init-system-helpers|sysvinit-utils|gcc-\d+-base|passwd|login|debianutils|"
-    r"libpam.*|libsemanage.*|readline-common|tzdata|tar|adduser|media-types|udev|ucf|sensible-utils|python3|"
+    rf"({small.UNWANTED}|sysvinit-utils|media-types|udev|ucf|sensible-utils|python3|"
     r"python3-minimal|libpython3-stdlib|base-files|mawk|xen-utils-common)"
 )
-_LINKS = {
-    "usr/bin/sh": "dash",
-    **{f"usr/sbin/{name}": "/usr/bin/kmod" for name in ("modprobe", "insmod", "rmmod", "lsmod", "depmod", "modinfo")},
-}
 
 XEN = Kind(
     name="xen",
@@ -129,23 +119,9 @@ XEN = Kind(
     kernel_package="linux-image-amd64",
     packages=_PACKAGES,
     unwanted=_UNWANTED,
-    files=_words(f"""
-    usr/bin/busybox
-    usr/bin/dash
-    usr/bin/kmod
-    usr/bin/sg_*
-    usr/bin/base64
-    usr/bin/dd
-    usr/bin/sha256sum
-    usr/bin/stat
+    files=small.FILES
+    + words(f"""
     usr/bin/strace
-    usr/bin/timeout
-    usr/sbin/blockdev
-    usr/sbin/mke2fs
-    usr/sbin/mkfs.ext4
-    usr/sbin/e2fsck
-    usr/sbin/fsck.ext4
-    etc/mke2fs.conf
     usr/bin/python3.11
     {_LIBRARY}/lib-dynload/*
     usr/lib/*/libgcc_s.so.1
@@ -160,18 +136,18 @@ XEN = Kind(
     usr/lib/xen-4.17/bin/xl
     usr/bin/xenstore*
     """),
-    folders=_words("proc sys dev run tmp mnt opt root var/lib var/log"),
-    modules=_words("""
+    folders=(*small.FOLDERS, "opt"),
+    modules=words("""
     virtio_pci virtio_console virtio_blk
     xenfs xen-privcmd xen-evtchn xen-gntdev xen-gntalloc
     scsi_mod sd_mod sg xen-scsifront xen-scsiback target_core_mod target_core_file
     ext4 loop crc32c_generic crct10dif_generic
     """),
-    modules_at_boot=_words(
+    modules_at_boot=words(
         "virtio_pci virtio_console xenfs xen-privcmd xen-evtchn xen-gntdev xen-gntalloc scsi_mod sd_mod sg ext4"
     ),
     links={
-        **_LINKS,
+        **small.LINKS,
         "usr/bin/python3": "python3.11",
         **{
             f"usr/bin/{name}": f"/usr/lib/xen-4.17/bin/{name}"
@@ -179,7 +155,7 @@ XEN = Kind(
         },
     },
     hypervisor="boot/xen-4.*-amd64.gz",
-    nested=nested.kind(_PACKAGES, _UNWANTED, _LINKS),
+    nested=nested.kind(_PACKAGES, _UNWANTED),
     starting=_STARTING,
     added=_add_python,
     recipe=(

@@ -1,14 +1,10 @@
 """What guests of the Xen machine are made of: the packages and the kernel of domain 0, the front end, and nothing of ours."""
 
-from collections.abc import Mapping
 from pathlib import Path
 
+from guest.lab import small
 from guest.lab.kind import Images, Kind
-
-
-def _words(text: str) -> tuple[str, ...]:
-    return tuple(text.split())
-
+from guest.lab.small import words
 
 KERNEL_ARGUMENTS = (
     # The agent has the console; the kernel says there only how it dies.
@@ -24,8 +20,8 @@ def _no_machine(_: Images, __: Path) -> list[str]:
     raise AssertionError("the hypervisor runs it")
 
 
-def kind(packages: tuple[str, ...], unwanted: str, links: Mapping[str, str]) -> Kind:
-    """That of guests of a machine that has these packages and commands."""
+def kind(packages: tuple[str, ...], unwanted: str) -> Kind:
+    """That of guests of a machine that has these packages."""
     return Kind(
         name="domu",
         architecture=None,
@@ -37,26 +33,10 @@ def kind(packages: tuple[str, ...], unwanted: str, links: Mapping[str, str]) -> 
         kernel_package="linux-image-amd64",
         packages=packages,
         unwanted=unwanted,
-        files=_words("""
-        usr/bin/busybox
-        usr/bin/dash
-        usr/bin/kmod
-        usr/bin/sg_*
-        usr/bin/base64
-        usr/bin/dd
-        usr/bin/sha256sum
-        usr/bin/stat
-        usr/bin/timeout
-        usr/sbin/blockdev
-        usr/sbin/mke2fs
-        usr/sbin/mkfs.ext4
-        usr/sbin/e2fsck
-        usr/sbin/fsck.ext4
-        etc/mke2fs.conf
-        """),
-        folders=_words("proc sys dev run tmp mnt root var/lib var/log"),
-        modules=_words(f"{_MODULES} ext4 crc32c_generic crct10dif_generic"),
-        modules_at_boot=_words(_MODULES),
-        links=links,
+        files=small.FILES,
+        folders=small.FOLDERS,
+        modules=words(f"{_MODULES} ext4 crc32c_generic crct10dif_generic"),
+        modules_at_boot=words(_MODULES),
+        links=small.LINKS,
         starting=_STARTING,
     )
