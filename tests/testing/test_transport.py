@@ -134,7 +134,7 @@ CAUGHT: list[tuple[type[PipeTransport], Test, str]] = [
 def test_a_careless_transport_is_caught(
     careless: type[PipeTransport], test: Test, message: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("tgtcore.testing.transport_rig.DEADLINE_S", 0.5)
+    monkeypatch.setattr("tgtcore.testing.waiting.WITHIN_S", 0.5)
     monkeypatch.setattr("support.pipe.WAIT_S", 1)
     kit = TestPipe()
     kit.make_transport = careless  # type: ignore[method-assign]

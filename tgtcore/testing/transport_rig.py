@@ -1,14 +1,13 @@
 """What the conformance kit of transports works with: an initiator's session, and a started transport with its host and loop."""
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from typing import Any, NamedTuple, Protocol
 
 from tgtcore.testing.host import HELD, TestHost
 from tgtcore.testing.ring import DriverOnThisLoop
+from tgtcore.testing.waiting import TurnedLoop
 from tgtcore.transport import LocalDriver, Transport
-
-DEADLINE_S = 20
 
 
 class Answer(NamedTuple):
@@ -39,14 +38,14 @@ class Session(Protocol):
         """Break the connection, even while another thread runs a command."""
 
 
-class Rig:
+class Rig(TurnedLoop):
     """A started transport with its host and loop.
 
     :param driver: the transport as the daemon deals with it: what begins or ends something goes through it.
     """
 
     def __init__(self, loop: asyncio.AbstractEventLoop, host: TestHost, driver: LocalDriver | DriverOnThisLoop) -> None:
-        self.loop = loop
+        super().__init__(loop)
         self.host = host
         self.driver = driver
 
@@ -67,13 +66,6 @@ class Rig:
         assert self.transport.sessions() == []
         self.host.check_quiet()
 
-    def run(self, work: Awaitable[Any]) -> Any:
-        """Turn the loop until something awaited has ended.
-
-        :raises TimeoutError: it does not end in time.
-        """
-        return self.loop.run_until_complete(asyncio.wait_for(work, DEADLINE_S))
-
     def call(self, function: Callable[..., Any], *args: Any) -> Any:
         """Call what blocks, beside the loop."""
         return self.run(asyncio.to_thread(function, *args))
@@ -81,16 +73,6 @@ class Rig:
     def begin(self, function: Callable[..., Any], *args: Any) -> "asyncio.Task[Any]":
         """The same, without waiting for it."""
         return self.loop.create_task(asyncio.to_thread(function, *args))
-
-    def until(self, true: Callable[[], Any], what: str) -> None:
-        """Turn the loop until something is true.
-
-        :raises AssertionError: it does not come true in time.
-        """
-        deadline = self.loop.time() + DEADLINE_S
-        while not true():
-            assert self.loop.time() < deadline, f"{what} did not happen in {DEADLINE_S} s"
-            self.loop.run_until_complete(asyncio.sleep(0.001))
 
     def execute(self, session: Session, cdb: bytes, data_out: bytes = b"", room: int = 0, lun: int = 0) -> Answer:
         """Run a command."""

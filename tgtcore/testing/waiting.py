@@ -2,9 +2,11 @@
 
 import asyncio
 import time
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from inspect import isawaitable
-from typing import Any
+from typing import Any, TypeVar
+
+_Result = TypeVar("_Result")
 
 WITHIN_S = 30.0
 """How long anything may take, unless a test says otherwise: a machine may be busy."""
@@ -40,6 +42,31 @@ async def until_async(
             return
         assert time.monotonic() < ends_at, _in_vain(within_s, what)
         await asyncio.sleep(_EVERY_S)
+
+
+class TurnedLoop:
+    """An event loop that goes on only while a test waits for something."""
+
+    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+        self.loop = loop
+
+    def run(self, work: Awaitable[_Result]) -> _Result:
+        """Turn the loop until something awaited has ended.
+
+        :raises TimeoutError: it does not end within :data:`WITHIN_S`.
+        """
+        return self.loop.run_until_complete(asyncio.wait_for(work, WITHIN_S))
+
+    def until(self, holds: Callable[[], Any], what: str) -> None:
+        """Turn the loop until something holds.
+
+        :param what: is waited for, for the message.
+        :raises AssertionError: it did not come within :data:`WITHIN_S`.
+        """
+        ends_at = self.loop.time() + WITHIN_S
+        while not holds():
+            assert self.loop.time() < ends_at, f"{what} did not come within {WITHIN_S} s"
+            self.loop.run_until_complete(asyncio.sleep(0.001))
 
 
 def _in_vain(within_s: float, what: Callable[[], Any] | None) -> str:

@@ -1,16 +1,11 @@
 """What the conformance kit works with: a platform with one adapter, and a client partition that does what a test asks."""
 
 import asyncio
-from collections.abc import Callable, Coroutine
-from typing import Any, ClassVar, Protocol, TypeVar
+from typing import ClassVar, Protocol
 
+from tgtcore.testing.waiting import TurnedLoop
 from tgtcore_ibmvio.platform.contract import Adapter, Platform
 from tgtcore_ibmvio.platform.hcall import Hcall
-
-_Result = TypeVar("_Result")
-
-PATIENCE_S = 20.0
-"""How long anything may take."""
 
 
 class Client(Protocol):
@@ -80,25 +75,14 @@ class Recorder:
         self.elements.append(element)
 
 
-class Rig:
+class Rig(TurnedLoop):
     """A platform with one adapter, on a loop of its own."""
 
     def __init__(self, loop: asyncio.AbstractEventLoop, platform: Platform, adapter: Adapter) -> None:
-        self.loop = loop
+        super().__init__(loop)
         self.platform = platform
         self.adapter = adapter
         self.heard = Recorder()
-
-    def run(self, work: Coroutine[Any, Any, _Result]) -> _Result:
-        """Run it to its end."""
-        return self.loop.run_until_complete(asyncio.wait_for(work, PATIENCE_S))
-
-    def until(self, holds: Callable[[], bool], what: str) -> None:
-        """Let the loop go on until something holds."""
-        deadline = self.loop.time() + PATIENCE_S
-        while not holds():
-            assert self.loop.time() < deadline, f"waited in vain for {what}"
-            self.loop.run_until_complete(asyncio.sleep(0.001))
 
     def until_heard(self, count: int) -> list[bytes]:
         """Let the loop go on until the server has heard so many elements."""

@@ -2,16 +2,12 @@
 
 import asyncio
 from collections.abc import Callable, Coroutine
-from typing import Any, Protocol, TypeVar
+from typing import Any, Protocol
 
 import pytest
 
+from tgtcore.testing.waiting import TurnedLoop
 from tgtcore_xen.platform.contract import Copy, Piece, Platform
-
-_Result = TypeVar("_Result")
-
-PATIENCE_S = 20.0
-"""How long anything may take."""
 
 NOBODY = 32000
 """A domid that no guest has."""
@@ -57,29 +53,18 @@ class GuestSide(Protocol):
         """End all of its pages and channels that have not been ended."""
 
 
-class Rig:
+class Rig(TurnedLoop):
     """A platform that is open, on a loop of its own, with a guest.
 
     :param folder: a node of the store below which a test may do what it likes; it is not there yet.
     """
 
     def __init__(self, loop: asyncio.AbstractEventLoop, platform: Platform, guest: GuestSide, folder: str) -> None:
-        self.loop = loop
+        super().__init__(loop)
         self.platform = platform
         self.store = platform.store
         self.guest = guest
         self.folder = folder
-
-    def run(self, work: Coroutine[Any, Any, _Result]) -> _Result:
-        """Run it to its end."""
-        return self.loop.run_until_complete(asyncio.wait_for(work, PATIENCE_S))
-
-    def until(self, holds: Callable[[], bool], what: str) -> None:
-        """Let the loop go on until something holds."""
-        deadline = self.loop.time() + PATIENCE_S
-        while not holds():
-            assert self.loop.time() < deadline, f"waited in vain for {what}"
-            self.loop.run_until_complete(asyncio.sleep(0.001))
 
     def settle(self) -> None:
         """Give what is not to happen the time to happen."""
