@@ -2,21 +2,15 @@
 
 import asyncio
 from concurrent.futures import wait
-from itertools import count
 from time import monotonic, sleep
 
-import pytest
+from support.xen_guests import XenConformance
 from tgtcore_xen.frontend import BlockingFrontEnd
-from tgtcore_xen.options import XenOptions, XenTargetOptions
-from tgtcore_xen.platform.emulated import EmulatedGuest, EmulatedXen
-from tgtcore_xen.transport import XenTransport
+from tgtcore_xen.platform.emulated import EmulatedGuest
 from tgtcore_xen.vscsiif.results import Host
 
 from tgtcore import Transport
-from tgtcore.testing.transport import TransportConformance
 from tgtcore.testing.transport_rig import Answer, Session
-
-GUESTS = ("web1", "web2", "web3")
 
 
 class Initiator:
@@ -50,23 +44,7 @@ class Initiator:
         self._front.vanish()
 
 
-class TestEmulated(TransportConformance):
-    target = "disks"
-    target_options = XenTargetOptions()
-
-    @pytest.fixture(autouse=True)
-    def _machine(self, tmp_path) -> None:
-        self.names = count()
-        self.journal = tmp_path / "journal"
-
-    def make_transport(self, host) -> Transport:
-        self.machine = EmulatedXen.named("lab", host.loop)
-        portals = tuple({"address": f"{guest}/0", "target": self.target} for guest in GUESTS)
-        options = XenOptions(
-            portals=portals, platform="emulated", emulated={"machine": "lab"}, journal=self.journal, close_s=1
-        )
-        return XenTransport(host, options)
-
+class TestEmulated(XenConformance):
     def log_in(self, transport: Transport) -> Session:
         guest = asyncio.run_coroutine_threadsafe(self.create(), self.machine.loop).result(5)
         front = BlockingFrontEnd(guest, timeout_s=10)
@@ -81,7 +59,7 @@ class TestEmulated(TransportConformance):
 
     async def create(self) -> EmulatedGuest:
         """A guest whose name no other has had."""
-        return self.machine.create(GUESTS[next(self.names)])
+        return self.machine.create(next(self.names))
 
 
 class TestEmulatedBehindARing(TestEmulated):

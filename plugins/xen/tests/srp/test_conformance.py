@@ -2,19 +2,14 @@
 
 import asyncio
 from concurrent.futures import wait
-from itertools import count
 
-import pytest
+from support.xen_guests import XenConformance
 from tgtcore_xen.frontend.srp import SrpFrontEnd
-from tgtcore_xen.options import XenOptions, XenTargetOptions
 from tgtcore_xen.platform.emulated import EmulatedXen
-from tgtcore_xen.transport import XenTransport
 
 from tgtcore import Transport
-from tgtcore.testing.transport import TransportConformance
 from tgtcore.testing.transport_rig import Answer, Session
 
-GUESTS = ("web1", "web2", "web3")
 PATIENCE_S = 1.0
 
 
@@ -58,25 +53,9 @@ class Initiator:
             self._front.guest.destroy()
 
 
-class TestSrp(TransportConformance):
-    target = "disks"
-    target_options = XenTargetOptions()
-
-    @pytest.fixture(autouse=True)
-    def _machine(self, tmp_path) -> None:
-        self.names = count()
-        self.journal = tmp_path / "journal"
-
-    def make_transport(self, host) -> Transport:
-        self.machine = EmulatedXen.named("lab", host.loop)
-        portals = tuple({"address": f"{guest}/0", "target": self.target} for guest in GUESTS)
-        options = XenOptions(
-            portals=portals, platform="emulated", emulated={"machine": "lab"}, journal=self.journal, close_s=1
-        )
-        return XenTransport(host, options)
-
+class TestSrp(XenConformance):
     def log_in(self, transport: Transport) -> Session:
-        return Initiator(self.machine, GUESTS[next(self.names)])
+        return Initiator(self.machine, next(self.names))
 
 
 class TestSrpBehindARing(TestSrp):

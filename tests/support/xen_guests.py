@@ -1,0 +1,38 @@
+"""What every transport promises, of that of Xen, with guests of an emulated machine."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from tgtcore_xen.options import XenOptions, XenTargetOptions
+from tgtcore_xen.platform.emulated import EmulatedXen
+from tgtcore_xen.transport import XenTransport
+
+from tgtcore.testing.host import TestHost
+from tgtcore.testing.transport import TransportConformance
+
+_GUESTS = ("web1", "web2", "web3")
+
+
+class XenConformance(TransportConformance):
+    """The conformance kit; who derives it says how a guest logs in."""
+
+    target = "disks"
+    target_options = XenTargetOptions()
+    machine: EmulatedXen
+    names: Iterator[str]
+    """Of guests that do not exist so far."""
+
+    @pytest.fixture(autouse=True)
+    def _place(self, tmp_path: Path) -> None:
+        self.names = iter(_GUESTS)
+        self.journal = tmp_path / "journal"
+
+    def make_transport(self, host: TestHost) -> XenTransport:
+        """One that offers each guest a virtual HBA."""
+        self.machine = EmulatedXen.named("lab", host.loop)
+        portals = tuple({"address": f"{guest}/0", "target": self.target} for guest in _GUESTS)
+        options = XenOptions(
+            portals=portals, platform="emulated", emulated={"machine": "lab"}, journal=self.journal, close_s=1
+        )
+        return XenTransport(host, options)
