@@ -72,7 +72,9 @@ async def test_attach():
     ("figures", "error", "message"),
     [
         (WAITS, NotThere, "there is no guest web1; virtual HBA web1/0 waits for it"),
-        (NOWHERE, TgtError, "waits for target web1, which is not there or takes nobody"),
+        (NOWHERE, TgtError, "waits for target web1, which takes nobody"),
+        ({**NOWHERE, "state": "leads nowhere"}, TgtError, "waits for target web1, which is not there"),
+        ({**NOWHERE, "state": "waiting for the front end"}, TgtError, "has no nodes yet: the xenstore is slow"),
     ],
 )
 async def test_attach_says_what_it_waits_for(figures, error, message):

@@ -37,6 +37,7 @@ store = {{ type = "qcow2", size = "16M", create = true, base = {base} }}
 
 [logical_units.spare]
 device_type = "disk"
+max_transfer_bytes = 262144
 store = {{ type = "memory", size = "4M" }}
 
 [targets."{guest}"]

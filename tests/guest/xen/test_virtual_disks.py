@@ -12,7 +12,7 @@ from guest.xen.remains import Remains, remains
 from guest.xen.ways import Way
 
 _LOST = "Power-on|Sense Key"
-_FOLDER = "/mnt/d"
+_FOLDER, _SMALL = "/mnt/d", "/mnt/small"
 _ROUNDS = int(os.environ.get("TGTCORE_XEN_ROUNDS", "10"))
 _MAKE = "modprobe -a crc32c_generic ext4; mkfs.ext4 -q -F -b 4096"
 """Blocks of one page: Linux's front end counts pages of larger requests that begin within one, and has no room for the last
@@ -105,6 +105,26 @@ def test_a_lun_comes_and_goes_while_others_are_used(
         daemon.admin("lun", "remove", daemon.target, "3")
         disks.gone(3)
         writer.wait_progress()
+
+
+@pytest.mark.provokes(_LOST)
+def test_a_disk_with_short_transfers_may_have_a_file_system_of_small_blocks(
+    guest: Shell, daemon: XenDaemon, disks: XenDisks
+) -> None:
+    """Pieces of a page and the rest of a request fit into the front end's table: see ``_MAKE``."""
+    daemon.admin("lun", "add", daemon.target, "3", "spare")
+    file = f"{_SMALL}/file"
+    guest.run(
+        f"""
+        modprobe -a crc32c_generic ext4; mkfs.ext4 -q -F -b 1024 {disks[3]} && mkdir -p {_SMALL} &&
+        mount -t ext4 {disks[3]} {_SMALL} && dd if=/dev/urandom of=/tmp/data bs=1k count=2049 &&
+        dd if=/tmp/data of={file} bs=1025k conv=fsync && echo 3 >/proc/sys/vm/drop_caches && cmp /tmp/data {file} &&
+        umount {_SMALL} && e2fsck -f -n {disks[3]}
+        """,
+        timeout_s=100,
+    )
+    daemon.admin("lun", "remove", daemon.target, "3")
+    disks.gone(3)
 
 
 @pytest.mark.provokes(f"{_LOST}|I/O error|rejecting I/O|Read Capacity|Mode Sense|Synchronize")

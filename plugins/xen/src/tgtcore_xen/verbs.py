@@ -22,6 +22,13 @@ _LOOK_S = 0.05
 _SPARE_S = 10.0
 """What the end may take beside the time that the guest has: that of a command which is under way."""
 
+_WAITING = {
+    "leads nowhere": "waits for target {}, which is not there",
+    "held": "waits for target {}, which takes nobody",
+}
+_SLOW = "has no nodes yet: the xenstore is slow; they come when it has answered"
+"""Why an HBA has no nodes, by its state; in any other one it is about to have them."""
+
 
 class ShownHba(Options):
     """Arguments of ``xen show``."""
@@ -70,7 +77,7 @@ async def attach(new: NewHba, driver: "Driver", edit: Edit) -> dict[str, Any]:
     One that was closed, or was refused, is offered anew; one that is connected stays.
 
     :raises NotThere: the guest is not there; the HBA waits for it.
-    :raises TgtError: its target takes nobody; it waits for that.
+    :raises TgtError: its target takes nobody, and it waits for that; or the xenstore is slow, and its nodes will come.
     """
     shown = (await _hbas(driver)).get(new.hba)
     if shown is not None and shown["state"] in ("refused", "closed"):
@@ -83,7 +90,7 @@ async def attach(new: NewHba, driver: "Driver", edit: Edit) -> dict[str, Any]:
     if shown["domid"] is None:
         raise NotThere(f"there is no guest {new.hba.rpartition('/')[0]}; virtual HBA {new.hba} waits for it")
     if not shown["back_end"]:
-        raise TgtError(f"virtual HBA {new.hba} waits for target {shown['target']}, which is not there or takes nobody")
+        raise TgtError(f"virtual HBA {new.hba} " + _WAITING.get(shown["state"], _SLOW).format(shown["target"]))
     return {"hba": new.hba, "domid": shown["domid"], "state": shown["state"]}
 
 
