@@ -28,10 +28,10 @@ def folder(guest: Shell, disks: XenDisks) -> Iterator[str]:
 
 
 def test_several_luns_are_found(guest: Shell, disks: XenDisks) -> None:
-    found = guest.text("ls /sys/bus/scsi/devices | sed -n 's/^[0-9]*:\\([0-9:]*\\)$/\\1/p'").split()
-    assert sorted(found) == ["0:0:0", "0:0:1", "0:0:2"]
     sizes = [int(guest.text(f"blockdev --getsize64 {disks[lun]}")) for lun in range(3)]
     assert sizes == [64 << 20, 8 << 20, 16 << 20]
+    found = guest.text("ls /sys/bus/scsi/devices | sed -n 's/^[0-9]*:\\([0-9:]*\\)$/\\1/p'").split()
+    assert sorted(found) == ["0:0:0", "0:0:1", "0:0:2"]
     assert "Lun list length = 24 " in guest.text(f"sg_luns $(generic {disks[0]})")
 
 
