@@ -40,7 +40,7 @@ class Clearing:
             self._write_zeroes(offset, length)
 
     def drop(self, offset: int, length: int) -> None:
-        """Give the space of a range back that the disk is about to lose; what is beneath may show up in it."""
+        """Give the space of a range back that the disk has lost; what is beneath may show up in it."""
         self._clear(offset, length, self._drop)
 
     def _clear(self, offset: int, length: int, clear: Callable[[int, int], int]) -> None:

@@ -1,5 +1,6 @@
 """Making the disk of an image longer or shorter."""
 
+import logging
 from array import array
 
 from tgtcore import StoreError
@@ -9,6 +10,8 @@ from tgtcore_cow.qcow2.places import SECTOR_BYTES
 from tgtcore_cow.qcow2.switch import switching_beside
 from tgtcore_cow.qcow2.volume import Volume
 from tgtcore_cow.qcow2.write_back import WriteBack
+
+_log = logging.getLogger(__name__)
 
 _SIZE_BYTES_MAX = (1 << 63) - 512
 
@@ -29,14 +32,25 @@ class Sizing:
         self._check(size_bytes)
         with self._volume.sizing:
             old = self._volume.header.size_bytes
-            if size_bytes < old:
-                self._clearing.drop(size_bytes, old - size_bytes)
-            elif size_bytes > old:
+            if size_bytes > old:
                 self._make_room(size_bytes)
                 self._clear_behind(old, size_bytes)
             if size_bytes != old:
                 with switching_beside(self._volume, self._write_back) as switch:
                     switch.carry_out(size_bytes=size_bytes)
+            if size_bytes < old:
+                self._give_back(size_bytes, old)
+
+    def _give_back(self, size_bytes: int, old: int) -> None:
+        """Forget what the disk has lost: not before, for a disk that can't be made shorter loses nothing."""
+        cluster = self._volume.layout.cluster_bytes
+        whole, end = (-(-offset // cluster) * cluster for offset in (size_bytes, old))
+        try:
+            self._clearing.drop(whole, end - whole)
+            # This may take a place; the others have just given some back.
+            self._clearing.drop(size_bytes, whole - size_bytes)
+        except (OSError, StoreError) as error:
+            _log.warning("the disk of an image is shorter, but its file keeps some of what was cut off: %s", error)
 
     def _check(self, size_bytes: int) -> None:
         most = min(_SIZE_BYTES_MAX, L1_BYTES_MAX // 8 * self._volume.layout.bytes_per_l2)
