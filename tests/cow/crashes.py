@@ -122,6 +122,11 @@ class Run:
     def _grow(self) -> None:
         self._worker.resize(self._worker.image.size_bytes + self._chance.randrange(1, 40) * self.shape.cluster_bytes)
 
+    def _shrink(self) -> None:
+        """By a few clusters, and to within one."""
+        size, cluster = self._worker.image.size_bytes, self.shape.cluster_bytes
+        self._worker.resize(max(size - self._chance.randrange(1, 10 * cluster // 512) * 512, size // 2 // 512 * 512))
+
     # ---- what may be there ------------------------------------------------------------------------------------------
 
     def possible(self, done: int) -> list[Step]:

@@ -5,7 +5,7 @@ from typing import NamedTuple
 from cow.crashes import Run
 from cow.shapes import Shape
 
-_WRITING = {"write": 10, "clear": 4, "flush": 4, "grow": 1}
+_WRITING = {"write": 10, "clear": 4, "flush": 4, "grow": 1, "shrink": 1}
 _SNAPSHOTS = {**_WRITING, "snapshot": 3, "revert": 1, "delete": 1}
 _FILLING = {"fill": 4, "write": 2, "flush": 1, "snapshot": 1}
 _FREEING = {"write": 20, "clear": 20, "flush": 3}
