@@ -1,8 +1,5 @@
 """A command that came over a ring."""
 
-import errno
-import logging
-import os
 from typing import TYPE_CHECKING
 
 from tgtcore.scsi import asc
@@ -13,8 +10,6 @@ from tgtcore.task import Task
 
 if TYPE_CHECKING:
     from tgtcore.isolation.attendant import Attendant
-
-_log = logging.getLogger(__name__)
 
 
 class RingTask(Task):
@@ -44,7 +39,7 @@ class RingTask(Task):
         length = len(data)
         room = self.room[:length]
         if isinstance(data, Region):
-            if not _read(data, room):
+            if not data.read_into(room):
                 self.status, self.sense = Status.CHECK_CONDITION, _UNREADABLE
                 return 0
         else:
@@ -53,31 +48,3 @@ class RingTask(Task):
 
 
 _UNREADABLE = Sense(SenseKey.MEDIUM_ERROR, asc.UNRECOVERED_READ_ERROR).fixed()
-
-
-def _read(region: Region, room: memoryview) -> bool:
-    """Read a region that was in memory a moment ago; False: it can't be read, or its file has become shorter."""
-    done = 0
-    while done < len(room):
-        try:
-            count = _read_some(region.fd, room[done:], region.offset + done)
-        except OSError as error:
-            _log.error("a read that was accepted has failed: %s", error)
-            return False
-        if not count:
-            return False
-        done += count
-    return True
-
-
-def _read_some(fd: int, room: memoryview, offset: int) -> int:
-    """Read what there is without waiting, or wait if that is nothing.
-
-    :raises OSError: it can't be read.
-    """
-    try:
-        return os.preadv(fd, [room], offset, os.RWF_NOWAIT)
-    except OSError as error:
-        if error.errno not in (errno.EAGAIN, errno.EOPNOTSUPP):
-            raise
-        return os.preadv(fd, [room], offset)

@@ -1,6 +1,10 @@
 """A piece of a file as the answer to a read."""
 
+import errno
+import logging
 import os
+
+_log = logging.getLogger(__name__)
 
 
 class OpenFile:
@@ -42,3 +46,33 @@ class Region:
     def part(self, offset: int, length: int) -> "Region":
         """A range of this region; ``offset`` counts from its beginning."""
         return Region(self.file, self.offset + offset, length)
+
+    def read_into(self, memory: memoryview) -> bool:
+        """Fill memory with the beginning of the region, for a transport that can't send it from the file.
+
+        :returns: False: it can't be read, or its file has become shorter; memory may hold a part of it.
+        """
+        done = 0
+        while done < len(memory):
+            try:
+                count = _read_some(self.file.fd, memory[done:] if done else memory, self.offset + done)
+            except OSError as error:
+                _log.error("a read that was accepted has failed: %s", error)
+                return False
+            if not count:
+                return False
+            done += count
+        return True
+
+
+def _read_some(fd: int, memory: memoryview, offset: int) -> int:
+    """Read what there is without waiting, or wait if that is nothing.
+
+    :raises OSError: it can't be read.
+    """
+    try:
+        return os.preadv(fd, [memory], offset, os.RWF_NOWAIT)
+    except OSError as error:
+        if error.errno not in (errno.EAGAIN, errno.EOPNOTSUPP):
+            raise
+        return os.preadv(fd, [memory], offset)

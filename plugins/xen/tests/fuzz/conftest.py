@@ -17,7 +17,11 @@ from tgtcore_xen.options import XenOptions, XenTargetOptions
 from tgtcore_xen.platform.emulated import EmulatedXen, Faults
 from tgtcore_xen.transport import XenTransport
 
-from tgtcore.testing.host import HELD, READY, REFUSED, TestHost, content, read, write
+from tgtcore import OpenFile, Region
+from tgtcore.device import command
+from tgtcore.logical_unit import LogicalUnit
+from tgtcore.options import NoOptions
+from tgtcore.testing.host import HELD, READY, REFUSED, SmallDevice, TestHost, content, read, write
 
 PATIENCE_S = 30
 DISK = (0, 0, 0)
@@ -25,6 +29,8 @@ CDBS = (READY, HELD, REFUSED, read(512), read(4096), read(70_000), write(512), w
 ADDRESSES = (DISK, DISK, (0, 0, 1), (0, 0, 7), (0, 1, 0), (65535, 65535, 65535))
 LENGTHS = (1, 512, 4097, 65536, 200_000)
 HOSTILE, NEIGHBOUR = "bad/0", "good/0"
+FILE_BYTES = 65_536
+"""What the device that answers with pieces of a file has; what is behind can't be read."""
 TURNS_APART = 5
 """So often the loop turns for each thing that a guest does which is not served."""
 GOOD, BUSY = 0x00, 0x08
@@ -70,12 +76,29 @@ class Neighbour:
         return outcome.data
 
 
+class FileDevice(SmallDevice):
+    """One whose data-in stays in its file for as long as that is possible."""
+
+    @command(0x28, "28 00 FF FF FF FF FF FF FF 00")
+    def read(self, task):
+        """Give a piece of the file, which may be shorter than that."""
+        assert task.accepts_region
+        self.pieces += 1
+        task.data_in = Region(self.file, 0, int.from_bytes(task.cdb[6:9], "big"))
+
+
 class Host(TestHost):
     """One with a target for each of the two."""
 
     def __init__(self, loop):
         super().__init__(loop, "xen", "theirs", XenTargetOptions())
         self.neighbours = TestHost(loop, "xen", "ours", XenTargetOptions())
+        self.target.unmap(1, lambda: None)
+        self.lus[1] = LogicalUnit(self.lus[1].identity, FileDevice, None, NoOptions())
+        self.target.map(1, self.lus[1])
+        fd = os.memfd_create("data", os.MFD_CLOEXEC)
+        os.write(fd, content(FILE_BYTES))
+        self.device(1).file, self.device(1).pieces = OpenFile(fd), 0
 
     def targets(self):
         return [self.target, self.neighbours.target]

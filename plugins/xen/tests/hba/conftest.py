@@ -10,7 +10,7 @@ import pytest
 from tgtcore_srp.memory import Memory
 from tgtcore_xen.hba.connection import Connection, Limits, RingPlace
 from tgtcore_xen.hba.journal import Journal
-from tgtcore_xen.platform.contract import PAGE_BYTES
+from tgtcore_xen.platform.contract import PAGE_BYTES, Copy
 from tgtcore_xen.platform.emulated import Emulated, EmulatedGuest, EmulatedOptions, EmulatedXen
 from tgtcore_xen.vscsiif.layout import INDEX_MASK, Act, Direction
 from tgtcore_xen.vscsiif.request import Request
@@ -231,12 +231,31 @@ class Bench:
         self.guest.destroy()
 
 
+class Watched:
+    """Every copy that the platform is asked for."""
+
+    def __init__(self, bench: Bench) -> None:
+        self.copies: list[Copy] = []
+        self._copy = bench.platform.grants.copy
+        bench.platform.grants.copy = self.copy  # type: ignore[method-assign]
+
+    def copy(self, copies: Sequence[Copy]) -> list[bool]:
+        self.copies += copies
+        return self._copy(copies)
+
+
 @pytest.fixture
 def bench(tmp_path: Path) -> Bench:
     """A connection that has begun."""
     made = Bench(tmp_path)
     made.connect()
     return made
+
+
+@pytest.fixture
+def watched(bench: Bench) -> Watched:
+    """What it copies."""
+    return Watched(bench)
 
 
 @pytest.fixture

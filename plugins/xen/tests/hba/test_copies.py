@@ -1,42 +1,26 @@
 """Data is copied once: between the buffer of the logical unit and the pages of the guest, by the platform."""
 
-from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import pytest
-from tgtcore_xen.platform.contract import Copy
 from tgtcore_xen.vscsiif.response import Response
 
 from tgtcore.testing import host as core
 from tgtcore.testing.host import content, read, write
 
 if TYPE_CHECKING:
-    from conftest import Bench
+    from conftest import Bench, Watched
 
 LENGTHS = [512, 4096, 70_000, 40 * 4096 + 5]
-
-
-class Watched:
-    """Every copy that the platform is asked for."""
-
-    def __init__(self, bench: "Bench") -> None:
-        self.copies: list[Copy] = []
-        self._copy = bench.platform.grants.copy
-        bench.platform.grants.copy = self.copy  # type: ignore[method-assign]
-
-    def copy(self, copies: Sequence[Copy]) -> list[bool]:
-        self.copies += copies
-        return self._copy(copies)
 
 
 @pytest.mark.parametrize("shorter_by", [0, 100])
 @pytest.mark.parametrize("length", LENGTHS)
 def test_what_the_logical_unit_gives_is_what_is_copied(
-    bench: "Bench", monkeypatch: pytest.MonkeyPatch, length: int, shorter_by: int
+    bench: "Bench", watched: "Watched", monkeypatch: pytest.MonkeyPatch, length: int, shorter_by: int
 ) -> None:
     given = bytearray(content(length))
     monkeypatch.setattr(core, "content", lambda _: given)
-    watched = Watched(bench)
     front = bench.front
     segments = front.segments(length - shorter_by)
     indirect = len(segments) > 26
@@ -52,9 +36,10 @@ def test_what_the_logical_unit_gives_is_what_is_copied(
 
 
 @pytest.mark.parametrize("length", LENGTHS)
-def test_what_is_copied_from_the_guest_is_what_the_logical_unit_gets(bench: "Bench", length: int) -> None:
+def test_what_is_copied_from_the_guest_is_what_the_logical_unit_gets(
+    bench: "Bench", watched: "Watched", length: int
+) -> None:
     bench.device().hangs = True
-    watched = Watched(bench)
     front = bench.front
     segments = front.segments(length)
     front.fill(segments, content(length))

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Protocol
 from tgtcore_srp.limits import COMPLAINTS_LOGGED_MAX
 from tgtcore_srp.memory import Memory, Share
 
-from tgtcore import Attribute, Draining, TaskState, Tmf, TmfRequest, TmfResponse, manage
+from tgtcore import Attribute, Draining, Region, TaskState, Tmf, TmfRequest, TmfResponse, manage
 from tgtcore.scsi import asc
 from tgtcore.scsi.sense import Sense, SenseKey
 from tgtcore.scsi.status import Status
@@ -40,6 +40,8 @@ _ERROR, _NO_CONNECT, _BUSY = result(Host.ERROR), result(Host.NO_CONNECT), result
 _DATA, _ENDED = TaskState.DATA, TaskState.ENDED
 _UNKNOWN_OUTCOME = Sense(SenseKey.ABORTED_COMMAND, asc.LOGICAL_UNIT_COMMUNICATION_FAILURE).fixed()
 """For a command that a back end has left which died: whether it was performed is not known, and it may not be performed twice."""
+_UNREADABLE = Sense(SenseKey.MEDIUM_ERROR, asc.UNRECOVERED_READ_ERROR).fixed()
+"""For a read whose file can't be read, or has become shorter, since the command has ended."""
 
 
 class Devices(Protocol):
@@ -344,7 +346,8 @@ class Commands:
         ended, self._ended = self._ended, []
         if self._delivering:
             delivering, self._delivering = self._delivering, []
-            for task, ok in zip(delivering, self._copying.data_in(delivering), strict=True):
+            there = [task for task in delivering if self._is_there(task)]
+            for task, ok in zip(there, self._copying.data_in(there), strict=True):
                 if not ok:
                     task.refusal = _ERROR
         put = self._ring.put
@@ -355,3 +358,23 @@ class Commands:
         held = sum([one.held_bytes for one in ended])
         if held:
             self.share.give(held)
+
+    def _is_there(self, task: XenTask) -> bool:
+        """Have data-in in memory, from which it can be copied; if it can't be, the guest is told why."""
+        region = task.data_in
+        if not isinstance(region, Region):
+            return True
+        length = min(len(region), task.expected_in)
+        memory = self._copying.room(length)
+        if memory is None:
+            buffer = self._memory.buffer(length)
+            if buffer is None:
+                self.figures.busy += 1
+                task.refusal = _BUSY
+                return False
+            memory = memoryview(buffer)
+        task.data_in = memory
+        if region.read_into(memory):
+            return True
+        task.status, task.sense = Status.CHECK_CONDITION, _UNREADABLE
+        return False

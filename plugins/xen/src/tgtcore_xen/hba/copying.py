@@ -36,6 +36,10 @@ class Copying:
         """Deliver data-in of commands, as far as the guest has room for it."""
         return self.copy([_make(Copy, (self._domid, True, task.segments, _beginning(task))) for task in tasks])
 
+    def room(self, length: int) -> memoryview | None:
+        """Memory for data-in that is to be delivered next, and is copied from there once only; see :class:`Grants`."""
+        return self._grants.room(length)
+
     def copy(self, copies: list[Copy]) -> list[bool]:
         """Do all of them with one call; which were done whole."""
         figures = self._figures
@@ -51,5 +55,5 @@ class Copying:
 def _beginning(task: "XenTask") -> "Buffer":
     data = task.data_in
     assert data is not None
-    assert not isinstance(data, Region), f"{task} has a region as data-in, which it does not accept"
+    assert not isinstance(data, Region), f"{task} has a region as data-in that was not read"
     return data if len(data) <= task.expected_in else memoryview(data)[: task.expected_in]

@@ -41,6 +41,8 @@ class XenTask(Task):
     Its tag is the ``rqid`` of its request.
     """
 
+    accepts_region = True
+
     commands: "Commands"
     entry = 0
     """Its place in the journal."""

@@ -2,7 +2,7 @@
 
 import struct
 from collections.abc import Iterable, Iterator, Sequence
-from typing import overload
+from typing import final, overload
 
 from tgtcore_xen.vscsiif.errors import Malformed
 from tgtcore_xen.vscsiif.layout import PAGE_BYTES, SEGMENT_BYTES
@@ -18,6 +18,7 @@ _pack = _RECORD.pack
 _WHOLE_PAGES = struct.pack("<HH", 0, PAGE_BYTES) * 1024
 
 
+@final
 class WholePages(Sequence[Segment]):
     """Segments each of which is all of its page, as those of long transfers are: nobody has to look at one after the other.
 

@@ -37,6 +37,8 @@ class Scripted(FakeDevice):
             count, _, address = struct.unpack("<IIQ", argument)
             segments = [ctypes.string_at(address + 24 * number, 24) for number in range(count)]
             self.segments.append(segments)
+            if self.fails_with == errno.EBADF:
+                raise OSError(errno.EBADF, "as the test wants")
             if count > self.too_many:
                 raise OSError(errno.EFAULT, "as the test wants")
             for number, segment in enumerate(segments):
@@ -142,6 +144,24 @@ def test_whole_pages_byte_for_byte(device, grants, to_guest: bool, before: int) 
         assert memory == b"x" * 4096 * PAGES
 
 
+def test_whole_pages_of_many_guests_both_ways(device, grants) -> None:
+    """Each copy has its own domain, direction and length, whatever was copied before."""
+    device.memory = b"x" * 4096
+    for guests, count in ((2, 2), (3, 1), (1, 5), (2, 3), (100, 4)):
+        whole, _ = parse_segments(build_segments(pages(count)))
+        copies = [(domid, to_guest) for domid in range(100, 100 + guests) for to_guest in (True, False)]
+        batch = [Copy(domid, to_guest, whole, bytearray(content(count))) for domid, to_guest in copies]
+        assert grants.copy(batch) == [True] * len(batch)
+        segments = device.segments.pop()
+        assert len(segments) == count * len(copies)
+        for number, (domid, to_guest) in enumerate(copies):
+            for at, segment in enumerate(segments[number * count : (number + 1) * count]):
+                remote = segment[8:16] if to_guest else segment[:8]
+                assert remote == struct.pack("<IHH", 0x11223300 + at, 0, domid)
+                assert segment[16:] == struct.pack("<HHhH", 4096, 2 if to_guest else 1, 1, 0)
+    assert len(grants._batch._made) <= 64, "guests come and go"
+
+
 @pytest.mark.parametrize("to_guest", [True, False])
 def test_what_has_no_place_is_copied_from_where_it_is(device, grants, to_guest: bool) -> None:
     whole, _ = parse_segments(build_segments(pages(PAGES)))
@@ -163,6 +183,58 @@ def test_what_has_no_place_is_copied_from_where_it_is(device, grants, to_guest: 
         if not to_guest:
             assert memory.startswith(b"x" * 4096 * (PAGES - 1))
         memory.clear()  # BufferError while somebody holds it
+
+
+def test_from_room_that_was_lent_the_kernel_copies_without_another_copy(device, grants) -> None:
+    whole, length = parse_segments(build_segments(pages(PAGES)))
+    rooms = [grants.room(size) for size in (length, 5000, length)]
+    for number, room in enumerate(rooms):
+        room[:] = bytes((number + 1,)) * len(room)
+    starts = []
+    for room in rooms:
+        held = Held(room, True)
+        starts.append(held.address)
+        held.release()
+    assert [start % 4096 for start in starts] == [0, 0, 0]
+    batch = [
+        Copy(5, True, whole, rooms[2]),
+        Copy(6, True, [Piece(1, 0, 9)], b"other one"),
+        Copy(5, True, [Piece(3, 96, 4000), Piece(4, 0, 4096)], rooms[1]),
+        Copy(5, True, whole, rooms[0]),
+    ]
+    assert grants.copy(batch) == [True] * 4
+    (segments,) = device.segments
+    found = [address_of(segment) for segment in segments]
+    run = range(0, length, 4096)
+    assert found[:PAGES] == [starts[2] + at for at in run]
+    assert found[PAGES] not in range(starts[0], starts[2] + length), "it would be over what was lent"
+    assert found[PAGES + 1 : PAGES + 3] == [starts[1], starts[1] + 4000]
+    assert found[PAGES + 3 :] == [starts[0] + at for at in run]
+    assert (device.sent[1], device.sent[4]) == (b"other one", b"\2" * 1000)
+
+
+def test_room_is_lent_for_all_calls_of_a_copy_and_given_back_however_it_ends(device, grants) -> None:
+    half = STAGED_PAGES // 2
+    many = [Piece(9999, 0, 1)] * (SEGMENTS - half)
+    others = [Copy(5, True, many, bytes((number,)) * len(many)) for number in range(3)]
+    for fails in (False, True, False):
+        rooms = [grants.room(half * 4096) for _ in range(2)]
+        assert grants.room(1) is None
+        batch = list(others)
+        for number, room in enumerate(rooms):
+            room[:] = bytes((number + 1,)) * len(room)
+            batch += [Copy(5, True, [Piece(half * number + at, 0, 4096) for at in range(half)], room), others[number]]
+        if fails:
+            device.fails_with = errno.EBADF
+            with pytest.raises(OSError, match="as the test wants"):
+                grants.copy(batch)
+            device.fails_with = 0
+        else:
+            device.sent.clear()
+            assert grants.copy(batch) == [True] * 7
+            assert [len(call) for call in device.segments] == [len(many), len(many), SEGMENTS, SEGMENTS, len(many)]
+            assert all(device.sent[at] == bytes((at // half + 1,)) * 4096 for at in range(2 * half))
+        device.segments.clear()
 
 
 def test_of_whole_pages_only_what_is_there_is_copied(device, grants) -> None:

@@ -12,6 +12,8 @@ from tgtcore_xen.platform.emulated.memory import GuestMemory, detach
 FIRST_REFERENCE = 8
 """Those below are reserved."""
 REFERENCES_MAX = 1 << 14
+STAGING_BYTES = 1 << 18
+"""How much memory is lent for copies."""
 
 
 @dataclass
@@ -117,6 +119,8 @@ class EmulatedGrants(Grants):
         self._domid = domid
         self._tables = tables
         self._faults = faults
+        self._staging = memoryview(bytearray(STAGING_BYTES))
+        self._lent_bytes = 0
         self.mappings: dict[EmulatedMapping, None] = {}
         """Those that are open."""
         self.copies = 0
@@ -143,12 +147,23 @@ class EmulatedGrants(Grants):
         entry = table.entries.get(reference) if table else None
         return table, entry if entry and entry.to == self._domid else None
 
+    def room(self, length: int) -> memoryview | None:
+        """See :class:`Grants`."""
+        start, end = self._lent_bytes, self._lent_bytes + length
+        if end > STAGING_BYTES:
+            return None
+        self._lent_bytes = end
+        return self._staging[start:end]
+
     def copy(self, copies: Sequence[Copy]) -> list[bool]:
         """See :class:`Grants`."""
+        lent, self._lent_bytes = self._lent_bytes, 0
         if not copies:
             return []
         self.copies += 1
-        return [self._copy(one) for one in copies]
+        done = [self._copy(one) for one in copies]
+        self._staging[:lent] = bytes(lent)  # others have it from here on
+        return done
 
     def _copy(self, copy: Copy) -> bool:
         memory = memoryview(copy.memory)

@@ -27,6 +27,7 @@ _STAGING_BYTES = 4 * 1024 * 1024
 hypervisor twice, and to find out where an object of Python has its memory takes longer than to copy a page."""
 
 _UNTOUCHED = 1
+_MADE_MAX = 64
 _SEGMENT_WORDS = SEGMENT_BYTES // 8
 _pack_to, _pack_from = SEGMENT_TO_GUEST.pack_into, SEGMENT_FROM_GUEST.pack_into
 
@@ -39,7 +40,9 @@ class Batch:
         self._held_segments = Held(self._segments, True)
         self.address = self._held_segments.address
         """Where the segments are."""
-        view = memoryview(self._segments)
+        self._bytes = view = memoryview(self._segments)
+        self._made: dict[tuple[int, bool], memoryview] = {}
+        """What segments of whole pages have in common, by domain and direction."""
         self._words, self._halves = view.cast("Q"), view.cast("I")
         self._statuses = view.cast("H")[STATUS_AT // 2 :: SEGMENT_BYTES // 2]
         self._staging = memoryview(mmap.mmap(-1, _STAGING_BYTES))
@@ -49,6 +52,10 @@ class Batch:
         """Where each page of it is."""
         self._staged = 0
         """How much of it is used."""
+        self._lent_bytes = 0
+        """How much of it, from the beginning, was lent."""
+        self._lent: dict[int, tuple[memoryview, int]] = {}
+        """What was lent, and where it is, by the view's identity."""
         self._arriving: list[tuple[int, memoryview, int]] = []
         """What comes from guests by way of the staging: number of the copy, where it is to be, and where it comes."""
         self._held: list[Held] = []
@@ -62,6 +69,25 @@ class Batch:
         self._held_segments.release()
         self._held_staging.release()
 
+    def lend(self, length: int) -> memoryview | None:
+        """A part of the staging, whose content is not copied there again, until it is taken back; None: there is no more.
+
+        Only between calls.
+        """
+        at = self._lent_bytes
+        end = at + length
+        if end > _STAGING_BYTES:
+            return None
+        view = self._staging[at:end]
+        self._lent[id(view)] = view, at
+        self._lent_bytes = self._staged = -(-end // PAGE_BYTES) * PAGE_BYTES
+        return view
+
+    def take_back(self) -> None:
+        """Let others have what was lent."""
+        self._lent.clear()
+        self._lent_bytes = self._staged = 0
+
     def has_room(self, copy: Copy) -> bool:
         """Whether a copy can be added to what there is."""
         return self.end + len(copy[2]) <= SEGMENTS or not self.end
@@ -74,13 +100,13 @@ class Batch:
         """False: its pieces are no pieces of pages, or its memory is none."""
         domid, to_guest, pieces, memory = copy
         try:
-            view = memoryview(memory)
+            view = memory if isinstance(memory, memoryview) else memoryview(memory)
         except TypeError:
             return False
         length = view.nbytes
         if not view.contiguous or (view.readonly and not to_guest) or len(pieces) > SEGMENTS:
             return False
-        if isinstance(pieces, WholePages) and length == len(pieces) * PAGE_BYTES:
+        if type(pieces) is WholePages and length == len(pieces) * PAGE_BYTES:
             self._describe_pages(domid, to_guest, pieces, view)
             return True
         parts = _parts(pieces, length)
@@ -100,6 +126,9 @@ class Batch:
 
     def _stage(self, view: memoryview, offset: int, *, to_guest: bool) -> int | None:
         """The place of memory in the staging, as far behind the beginning of a page as ``offset``; None: there is no room."""
+        lent = self._lent.get(id(view))
+        if lent is not None:
+            return lent[1]
         at = (self._staged + PAGE_BYTES - 1) // PAGE_BYTES * PAGE_BYTES + offset
         end = at + view.nbytes
         if end > _STAGING_BYTES:
@@ -132,18 +161,28 @@ class Batch:
         return self._pages[first : first + count]
 
     def _describe_pages(self, domid: int, to_guest: bool, pages: WholePages, view: memoryview) -> None:
-        """Describe whole pages, one field of all of them at a time."""
+        """Describe whole pages: what is the same in all of them, then each other field of all of them at a time."""
         count, start = len(pages), self.end
         self.end = end = start + count
-        guests, ours, flag = (1, 0, DESTINATION_IS_GUEST) if to_guest else (0, 1, SOURCE_IS_GUEST)  # words of a segment
-        above = array("I", (domid << 16,)) * count  # offset 0, domain
-        last = array("Q", (_UNTOUCHED << 32 | flag << 16 | PAGE_BYTES,)) * count
-        words, step = self._words, _SEGMENT_WORDS
-        words[start * step + ours : end * step : step] = self._places(view, count, to_guest=to_guest)
-        words[start * step + 2 : end * step : step] = memoryview(last)
-        halves, step = self._halves, 2 * _SEGMENT_WORDS
-        halves[start * step + 2 * guests : end * step : step] = memoryview(pages.records).cast("I")[::2]
-        halves[start * step + 2 * guests + 1 : end * step : step] = memoryview(above)
+        self._bytes[start * SEGMENT_BYTES : end * SEGMENT_BYTES] = self._alike(domid, to_guest, count)
+        guests, ours = (1, 0) if to_guest else (0, 1)  # words of a segment
+        step = _SEGMENT_WORDS
+        self._words[start * step + ours : end * step : step] = self._places(view, count, to_guest=to_guest)
+        step = 2 * _SEGMENT_WORDS
+        self._halves[start * step + 2 * guests : end * step : step] = memoryview(pages.records).cast("I")[::2]
+
+    def _alike(self, domid: int, to_guest: bool, count: int) -> memoryview:
+        """Segments of whole pages with neither addresses nor references."""
+        alike = self._made.get((domid, to_guest))
+        if alike is None or len(alike) < count * SEGMENT_BYTES:
+            if len(self._made) >= _MADE_MAX:
+                self._made.clear()
+            if to_guest:
+                one = SEGMENT_TO_GUEST.pack(0, 0, 0, domid, PAGE_BYTES, DESTINATION_IS_GUEST, _UNTOUCHED)
+            else:
+                one = SEGMENT_FROM_GUEST.pack(0, 0, domid, 0, PAGE_BYTES, SOURCE_IS_GUEST, _UNTOUCHED)
+            alike = self._made[domid, to_guest] = memoryview(one * count)
+        return alike[: count * SEGMENT_BYTES]
 
     def is_done(self, start: int, end: int) -> bool:
         """Whether the kernel has said of all segments of a range that they are copied."""
@@ -163,7 +202,8 @@ class Batch:
         self._held.clear()
         self._arriving.clear()
         self.ends.clear()
-        self.end = self._staged = 0
+        self.end = 0
+        self._staged = self._lent_bytes
 
 
 def _parts(pieces: "Sequence[tuple[int, int, int]]", length: int) -> "Sequence[tuple[int, int, int]] | None":

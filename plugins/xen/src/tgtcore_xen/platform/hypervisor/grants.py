@@ -48,14 +48,21 @@ class DeviceGrants(Grants):
             self._device.call(UNMAP, bytearray(UNMAP_REFERENCES.pack(index, 1)))
             raise OSError(error.errno, f"domain {domid} grants us no page by reference {reference}") from error
 
+    def room(self, length: int) -> memoryview | None:
+        """A part of the staging."""
+        return self._batch.lend(length)
+
     def copy(self, copies: Sequence[Copy]) -> list[bool]:
         """Move data, with one call for :data:`~tgtcore_xen.platform.hypervisor.batch.SEGMENTS` pieces."""
         batch, done = self._batch, []
-        for copy in copies:
-            if not batch.has_room(copy):
-                done += self._run()
-            batch.add(copy)
-        done += self._run()
+        try:
+            for copy in copies:
+                if not batch.has_room(copy):
+                    done += self._run()
+                batch.add(copy)
+            done += self._run()
+        finally:
+            batch.take_back()
         return done
 
     def _run(self) -> list[bool]:

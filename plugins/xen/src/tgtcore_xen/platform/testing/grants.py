@@ -5,6 +5,9 @@ import pytest
 from tgtcore_xen.platform.contract import PAGE_BYTES, Copy, Piece
 from tgtcore_xen.platform.testing.rig import NOBODY, Rig
 
+MANY = 20
+"""Pieces of room that a test takes at a time."""
+
 
 class GrantPromises:
     """Tests of mappings and copies."""
@@ -114,3 +117,35 @@ class GrantPromises:
         assert grants.copy([]) == []
         assert grants.copy([Copy(domid, True, [], b"")]) == [True]
         page.end()
+
+    def test_copies_from_room_that_was_lent(self, rig: Rig) -> None:
+        """What stands there arrives, beside other memory; it is nobody else's until that is done, and then it can be had again."""
+        domid, grants = rig.guest.domid, rig.platform.grants
+        for turn in range(3):
+            lent: list[memoryview] = []
+            batch, shared, expected = [], [], []
+            while (room := grants.room(3000)) is not None and len(lent) < MANY:
+                lent.append(room)
+            for number in range(max(len(lent), 5)):
+                memory = lent[number] if number < len(lent) else memoryview(bytearray(3000))
+                assert len(memory) == 3000
+                memory[:] = data = number.to_bytes(2, "big") * 1499 + bytes((turn, 255))
+                page = rig.guest.share(writable=True)
+                shared.append(page)
+                pieces = [Piece(page.reference, 4096 - 1001, 1001), Piece(page.reference, 0, 1999)]
+                batch += [
+                    Copy(domid, True, pieces, memory),
+                    Copy(domid, True, [Piece(page.reference, 2500, 4)], b"more"),
+                ]
+                expected.append((data[1001:], data[:1001]))
+            unknown = Copy(domid, True, [Piece(0xFFFF_FFF0, 0, 4)], b"lost")
+            assert grants.copy([unknown, *batch]) == [False] + [True] * len(batch)
+            for page, (beginning, end) in zip(shared, expected, strict=True):
+                assert bytes(page.view[:1999]) == beginning
+                assert bytes(page.view[2500:2504]) == b"more"
+                assert bytes(page.view[-1001:]) == end
+                page.end()
+
+    def test_room_that_is_too_long(self, rig: Rig) -> None:
+        """There is none."""
+        assert rig.platform.grants.room(1 << 40) is None
