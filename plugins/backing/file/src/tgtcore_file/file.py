@@ -331,4 +331,5 @@ class FileStore(Store):
     def close(self) -> None:
         """Close the file, which unlocks it; regions that are not sent yet have it open for themselves."""
         self._sent_from = None
+        self._cache.close()
         os.close(self._fd)
