@@ -15,13 +15,13 @@ from guest.xen.ways import WAYS, Way
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
-    """Tests with a daemon run each way that they can; only the first of these belongs to the usual runs."""
+    """Tests with a daemon run each way that they can; only the first way belongs to the usual runs."""
     if "disks" in metafunc.fixturenames:
         isolated = metafunc.definition.get_closest_marker("isolated") is not None
-        usual, *more = (way for way in WAYS if way.isolated or not isolated)
         ways = [
-            pytest.param(usual, id=str(usual)),
-            *(pytest.param(way, id=str(way), marks=pytest.mark.xen) for way in more),
+            pytest.param(way, id=str(way), marks=[] if way is WAYS[0] else pytest.mark.xen)
+            for way in WAYS
+            if way.isolated or not isolated
         ]
         metafunc.parametrize("way", ways, indirect=True, scope="module")
 

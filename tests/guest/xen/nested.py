@@ -8,7 +8,7 @@ from guest.lab.small import words
 
 KERNEL_ARGUMENTS = (
     # The agent has the console; the kernel says there only how it dies.
-    "console=hvc0 loglevel=1 panic=-1 mitigations=off random.trust_cpu=1 sysctl.kernel.hung_task_timeout_secs=20"
+    "console=hvc0 loglevel=1 panic=-1 mitigations=off random.trust_cpu=1 sysctl.kernel.hung_task_timeout_secs=60"
     " apparmor=0 audit=0 cryptomgr.notests"  # seconds of an emulated processor
 )
 
