@@ -266,7 +266,7 @@ class Turmoil(RuleBasedStateMachine):
 def test_any_order(make_bench: MakeBench) -> None:
     run_state_machine_as_test(  # type: ignore[arg-type]
         lambda: Turmoil(make_bench),
-        settings=settings(max_examples=45, stateful_step_count=40, deadline=None),
+        settings=settings(max_examples=30, stateful_step_count=40, deadline=None),
     )
 
 
