@@ -1,16 +1,20 @@
 """What every transport promises, of that of Xen, with guests of an emulated machine."""
 
 from collections.abc import Iterator
+from concurrent.futures import Future, wait
 from pathlib import Path
+from typing import TypeVar
 
 import pytest
 from tgtcore_xen.options import XenOptions, XenTargetOptions
 from tgtcore_xen.platform.emulated import EmulatedXen
 from tgtcore_xen.transport import XenTransport
 
+from tgtcore import Transport
 from tgtcore.testing.host import TestHost
 from tgtcore.testing.transport import TransportConformance
 
+_Front = TypeVar("_Front")
 _GUESTS = ("web1", "web2", "web3")
 
 
@@ -36,3 +40,15 @@ class XenConformance(TransportConformance):
             portals=portals, platform="emulated", emulated={"machine": "lab"}, journal=self.journal, close_s=1
         )
         return XenTransport(host, options)
+
+    @staticmethod
+    def connected(transport: Transport, guest: str, connecting: "Future[_Front]") -> "_Front":
+        """Wait until the front end of a guest is connected.
+
+        :raises ConnectionRefusedError: the guest is offered nothing.
+        """
+        while not wait({connecting}, 0.01).done:
+            if transport.statistics()["hbas"][f"{guest}/0"]["state"] in ("leads nowhere", "trying again"):
+                connecting.cancel()
+                raise ConnectionRefusedError("the guest is offered nothing")
+        return connecting.result()

@@ -10,19 +10,13 @@ from tgtcore_xen.platform.emulated import EmulatedXen
 from tgtcore import Transport
 from tgtcore.testing.transport_rig import Answer, Session
 
-PATIENCE_S = 1.0
+PATIENCE_S = 10.0
 
 
 class Initiator:
-    def __init__(self, machine: EmulatedXen, name: str) -> None:
-        self._loop = machine.loop
-        self._front = self._run(self._make(machine, name))
-
-    async def _make(self, machine: EmulatedXen, name: str) -> SrpFrontEnd:
-        front = SrpFrontEnd(machine.create(name))
-        await front.log_in(PATIENCE_S)
-        front.heeds = False  # the tests say when it logs out
-        return front
+    def __init__(self, front: SrpFrontEnd) -> None:
+        self._loop = front.guest.loop
+        self._front = front
 
     def _run(self, work):
         return asyncio.run_coroutine_threadsafe(work, self._loop).result(10)
@@ -55,7 +49,16 @@ class Initiator:
 
 class TestSrp(XenConformance):
     def log_in(self, transport: Transport) -> Session:
-        return Initiator(self.machine, next(self.names))
+        name = next(self.names)
+        connecting = asyncio.run_coroutine_threadsafe(_logged_in(self.machine, name), self.machine.loop)
+        return Initiator(self.connected(transport, name, connecting))
+
+
+async def _logged_in(machine: EmulatedXen, name: str) -> SrpFrontEnd:
+    front = SrpFrontEnd(machine.create(name))
+    await front.log_in(PATIENCE_S)
+    front.heeds = False  # the tests say when it logs out
+    return front
 
 
 class TestSrpBehindARing(TestSrp):
