@@ -23,7 +23,8 @@ from tgtcore_xen.show import hba_figures, session_info
 _log = logging.getLogger(__name__)
 
 _TICK_S = 0.25
-_READY_S = 10.0
+_READY_S = 5.0
+"""How long new options wait for guests to have their nodes: well below what a driver process may take to answer."""
 
 
 class XenTransport(Transport):
