@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from tgtcore_xen.vscsiif.errors import Malformed
 from tgtcore_xen.vscsiif.layout import SEGMENTS, SLOT_BYTES, Act, Direction
 from tgtcore_xen.vscsiif.request import Request, rqid_of
-from tgtcore_xen.vscsiif.segments import Segment, build_segments, count_indirect, parse_segments
+from tgtcore_xen.vscsiif.segments import Segment, WholePages, build_segments, count_indirect, parse_segments
 
 SG = 128
 READ_10 = bytes.fromhex("28 00 00 00 12 34 00 00 08 00 00 00 00 00 00 00")
@@ -33,7 +33,7 @@ SAMPLES = {
     ),
     "indirect": (
         slot("81", "44 33 22 11 10 00 f8 03"),
-        PLAIN._replace(segments=[(0x11223344, 0x10, 0x3F8)], length=0x3F8, indirect=True),
+        PLAIN._replace(segments=((0x11223344, 0x10, 0x3F8),), length=0x3F8, indirect=True),
     ),
     "no data": (slot("00", direction="03"), PLAIN._replace(direction=Direction.NONE)),
 }
@@ -125,6 +125,19 @@ def test_whatever_a_guest_writes(noise: bytes, count: int) -> None:
 @given(st.lists(segments, max_size=200))
 def test_records_round_trip(parts: list[Segment]) -> None:
     assert parse_segments(memoryview(build_segments(parts))) == (parts, sum(length for _, _, length in parts))
+
+
+@pytest.mark.parametrize("which", range(3))
+@pytest.mark.parametrize("segment", [(9, 1, 4095), (9, 256, 3840), (9, 0, 4095), (9, 0, 1), (9, 0, 0)])
+def test_one_record_among_those_of_whole_pages(which: int, segment: Segment) -> None:
+    whole = [(0x01020304 + number, 0, 4096) for number in range(3)]
+    segments, length = parse_segments(build_segments(whole))
+    assert isinstance(segments, WholePages)
+    assert (segments, length) == (whole, 3 * 4096)
+    other = [*whole[:which], segment, *whole[which + 1 :]]
+    segments, length = parse_segments(build_segments(other))
+    assert not isinstance(segments, WholePages)
+    assert (segments, length) == (other, 2 * 4096 + segment[2])
 
 
 def test_a_record_beyond_its_page() -> None:

@@ -264,8 +264,7 @@ class Commands:
             self.share.give(task.held_bytes)
             return
         self._ended.append(task)
-        data = task.data_in
-        if data is not None and task.expected_in and not task.sense and len(data):
+        if task.expected_in and task.data_in is not None and not task.sense:
             self._delivering.append(task)
         if not self.awake:
             self.awake = True
@@ -350,9 +349,7 @@ class Commands:
             for task, ok in zip(there, self._copying.data_in(there), strict=True):
                 if not ok:
                     task.refusal = _ERROR
-        put = self._ring.put
-        for one in ended:
-            put(one.response())
+        self._ring.put(*[one.response() for one in ended])
         if self._journal is not None:
             self._journal.put([one.entry for one in ended])
         held = sum([one.held_bytes for one in ended])
@@ -364,7 +361,9 @@ class Commands:
         region = task.data_in
         if not isinstance(region, Region):
             return True
-        length = min(len(region), task.expected_in)
+        length, room = region.length, task.expected_in
+        if length > room:
+            length = room
         memory = self._copying.room(length)
         if memory is None:
             buffer = self._memory.buffer(length)

@@ -66,23 +66,20 @@ class XenTask(Task):
 
     def response(self) -> bytes:
         """The bytes for the ring."""
-        if self.refusal is not None or not self.responds:
-            refusal = self.refusal
+        refusal, status, sense = self.refusal, self.status, self.sense
+        if refusal is not None or not self.responds:
             if refusal is None:
                 refusal = self.silent_end
                 self.commands.figures.aborted += 1
             return build_response(self.tag, refusal, self.expected_out + self.expected_in)
-        residual = 0
-        if self.expected_out:
-            if self.wanted_out < self.expected_out:
-                residual = self.expected_out - self.wanted_out
-        elif self.expected_in:
-            moved = 0 if self.data_in is None or self.sense else len(self.data_in)
-            if moved < self.expected_in:
-                residual = self.expected_in - moved
-        status, sense = self.status, self.sense
-        if status or residual or sense:
-            return build_response(self.tag, status, residual, sense)
+        expected = self.expected_in
+        if expected:
+            data = self.data_in
+            residual = expected if data is None or sense else expected - len(data)
+        else:
+            residual = self.expected_out - self.wanted_out
+        if status or sense or residual > 0:
+            return build_response(self.tag, status, residual if residual > 0 else 0, sense)
         return good_response(self.tag)
 
 

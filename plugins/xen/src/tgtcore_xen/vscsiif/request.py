@@ -68,23 +68,22 @@ class Request(NamedTuple):
             raise _wrong_cdb(cdb_bytes)
         if not _BOTH < direction <= _NONE:
             raise Malformed("the data direction", direction, "1 (to the device), 2 (from it) or 3 (no data)")
-        indirect = False
+        indirect = bool(count & INDIRECT)
+        if indirect:
+            count &= ~INDIRECT
         segments: Sequence[Segment]
-        if count == 1:  # what most commands have
+        if count == 1:  # what most commands have, and one table the long ones
             if offset + length > PAGE_BYTES:
                 raise beyond_page(offset, length)
             segments = ((first, offset, length),)
         elif not count:
             segments, length = (), 0
+        elif count > SEGMENTS:
+            raise Malformed("the number of segments", count, f"{SEGMENTS} at most")
         else:
-            if count & INDIRECT:
-                indirect = True
-                count &= ~INDIRECT
-            if count > SEGMENTS:
-                raise Malformed("the number of segments", count, f"{SEGMENTS} at most")
             segments, length = parse_segments(slot[SEGMENTS_AT : SEGMENTS_AT + count * SEGMENT_BYTES])
-            if indirect:
-                count_indirect(segments, segments_max)
+        if indirect:
+            count_indirect(segments, segments_max)
         return _make(Request, (rqid, act, channel, target, lun, cdb, direction, ref, segments, length, indirect))
 
     def build(self, cdb_bytes: int = CDB_BYTES) -> bytes:

@@ -4,11 +4,12 @@ Requests and responses lie in the same slots.  Each end counts what it has taken
 compares them with what the other has written.
 
 Memory order: an index is read and written as one aligned 32-bit word (a cast memoryview does that; ``struct`` would write single
-bytes).  Where the protocol asks for a barrier, a lock is taken and given back twice.  On x86 the first is an atomic instruction,
-which nothing passes; on ARM a release followed by an acquire keeps what is before the one from what is behind the other, which the
-end of the first and the beginning of the second are.
+bytes).  Where the protocol asks for a barrier, a lock is taken and given back.  On x86 that is an atomic instruction, which nothing
+passes.  Elsewhere (ARM) it is done twice: a release followed by an acquire keeps what is before the one from what is behind the
+other, which the end of the first and the beginning of the second are.
 """
 
+import platform
 from threading import Lock
 
 from tgtcore_xen.vscsiif.errors import RingBroken
@@ -31,11 +32,17 @@ _order = Lock()
 _SLOT = SLOTS - 1
 
 
-def _barrier() -> None:
+def _once() -> None:
     with _order:
         pass
-    with _order:
-        pass
+
+
+def _twice() -> None:
+    _once()
+    _once()
+
+
+_barrier = _once if platform.machine() in ("x86_64", "i686") else _twice
 
 
 class _End:
@@ -85,11 +92,13 @@ class _End:
         slots = self._slots
         return [bytes(slots[at & _SLOT]) for at in range(consumer, consumer + count)]
 
-    def put(self, slot: bytes) -> None:
-        """Put one, which the other end may look at once it is published; there is room for it."""
-        at = self.producer
-        self._slots[at & _SLOT][:] = slot
-        self.producer = (at + 1) & INDEX_MASK
+    def put(self, *slots: bytes) -> None:
+        """Put some, at which the other end may look once they are published; there is room for them."""
+        places, at = self._slots, self.producer
+        for slot in slots:
+            places[at & _SLOT][:] = slot
+            at += 1
+        self.producer = at & INDEX_MASK
 
     def publish(self) -> bool:
         """Show the other end what was put; whether it wants to be notified of that."""

@@ -15,7 +15,9 @@ _records = _RECORD.iter_unpack
 _pack = _RECORD.pack
 
 
-_WHOLE_PAGES = struct.pack("<HH", 0, PAGE_BYTES) * 1024
+_ZEROES = bytes(4096)
+_HIGH_BYTES = bytes((PAGE_BYTES >> 8,)) * len(_ZEROES)
+"""Of the lengths of whole pages; all their other bytes are zero, and so are those of the offsets."""
 
 
 @final
@@ -59,9 +61,9 @@ def parse_segments(records: "bytes | bytearray | memoryview") -> tuple[Sequence[
     :returns: the segments, and how long they are together.
     :raises Malformed: one does not lie within its page.
     """
-    where = memoryview(records).cast("I")[1::2].tobytes()  # offset and length of each
-    if where == _WHOLE_PAGES[: len(where)]:
-        return WholePages(bytes(records)), len(records) // SEGMENT_BYTES * PAGE_BYTES
+    records = bytes(records)
+    if _are_whole_pages(records):
+        return WholePages(records), len(records) // SEGMENT_BYTES * PAGE_BYTES
     segments: list[Segment] = list(_records(records))
     total = 0
     for _, offset, length in segments:
@@ -69,6 +71,18 @@ def parse_segments(records: "bytes | bytearray | memoryview") -> tuple[Sequence[
             raise beyond_page(offset, length)
         total += length
     return segments, total
+
+
+def _are_whole_pages(records: bytes) -> bool:
+    """Whether all records are of whole pages: by slices of their bytes, which is much faster than to look at each record."""
+    count = len(records) // SEGMENT_BYTES
+    zeroes = _ZEROES[:count]
+    return (
+        records[7::SEGMENT_BYTES] == _HIGH_BYTES[:count]
+        and records[4::SEGMENT_BYTES] == zeroes
+        and records[5::SEGMENT_BYTES] == zeroes
+        and records[6::SEGMENT_BYTES] == zeroes
+    )
 
 
 def count_indirect(tables: Iterable[Segment], most: int) -> int:

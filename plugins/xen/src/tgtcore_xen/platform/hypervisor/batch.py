@@ -1,7 +1,6 @@
 """Copies as the kernel wants to be told of them: one segment for each part of a page."""
 
 import mmap
-from array import array
 from typing import TYPE_CHECKING
 
 from tgtcore_xen.platform.contract import PAGE_BYTES, Copy
@@ -27,8 +26,10 @@ _STAGING_BYTES = 4 * 1024 * 1024
 hypervisor twice, and to find out where an object of Python has its memory takes longer than to copy a page."""
 
 _UNTOUCHED = 1
+_OKAY = bytes(SEGMENTS)
+"""One byte of the statuses of segments that are copied."""
+
 _MADE_MAX = 64
-_SEGMENT_WORDS = SEGMENT_BYTES // 8
 _pack_to, _pack_from = SEGMENT_TO_GUEST.pack_into, SEGMENT_FROM_GUEST.pack_into
 
 
@@ -42,14 +43,10 @@ class Batch:
         """Where the segments are."""
         self._bytes = view = memoryview(self._segments)
         self._made: dict[tuple[int, bool], memoryview] = {}
-        """What segments of whole pages have in common, by domain and direction."""
-        self._words, self._halves = view.cast("Q"), view.cast("I")
-        self._statuses = view.cast("H")[STATUS_AT // 2 :: SEGMENT_BYTES // 2]
+        """Segments of all pages of the staging without references, by domain and direction."""
+        self._halves = view.cast("I")
         self._staging = memoryview(mmap.mmap(-1, _STAGING_BYTES))
         self._held_staging = Held(self._staging, True)
-        start = self._held_staging.address
-        self._pages = memoryview(array("Q", range(start, start + _STAGING_BYTES, PAGE_BYTES)))
-        """Where each page of it is."""
         self._staged = 0
         """How much of it is used."""
         self._lent_bytes = 0
@@ -107,8 +104,10 @@ class Batch:
         if not view.contiguous or (view.readonly and not to_guest) or len(pieces) > SEGMENTS:
             return False
         if type(pieces) is WholePages and length == len(pieces) * PAGE_BYTES:
-            self._describe_pages(domid, to_guest, pieces, view)
-            return True
+            at = self._stage(view, 0, to_guest=to_guest)
+            if at is not None:
+                self._describe_pages(domid, to_guest, pieces, at // PAGE_BYTES)
+                return True
         parts = _parts(pieces, length)
         if parts is None:
             return False
@@ -140,53 +139,48 @@ class Batch:
             self._arriving.append((len(self.ends), view, at))
         return at
 
-    def _hold(self, view: memoryview, *, to_guest: bool) -> int:
-        """Keep memory where it is until the call is over; its address."""
+    def _address(self, view: memoryview, offset: int, *, to_guest: bool) -> int:
+        """Where the kernel finds or leaves what is in some memory, which stays there until the call is over."""
+        at = self._stage(view, offset, to_guest=to_guest)
+        if at is not None:
+            return self._held_staging.address + at
         held = Held(view, not to_guest)
         self._held.append(held)
         return held.address
 
-    def _address(self, view: memoryview, offset: int, *, to_guest: bool) -> int:
-        """Where the kernel finds or leaves what is in some memory."""
-        at = self._stage(view, offset, to_guest=to_guest)
-        return self._hold(view, to_guest=to_guest) if at is None else self._held_staging.address + at
-
-    def _places(self, view: memoryview, count: int, *, to_guest: bool) -> memoryview:
-        """The same of each of its pages."""
-        at = self._stage(view, 0, to_guest=to_guest)
-        if at is None:
-            start = self._hold(view, to_guest=to_guest)
-            return memoryview(array("Q", range(start, start + count * PAGE_BYTES, PAGE_BYTES)))
-        first = at // PAGE_BYTES
-        return self._pages[first : first + count]
-
-    def _describe_pages(self, domid: int, to_guest: bool, pages: WholePages, view: memoryview) -> None:
-        """Describe whole pages: what is the same in all of them, then each other field of all of them at a time."""
+    def _describe_pages(self, domid: int, to_guest: bool, pages: WholePages, first: int) -> None:
+        """Describe whole pages, which are in the staging from one of its pages on: all but the references is made already."""
         count, start = len(pages), self.end
         self.end = end = start + count
-        self._bytes[start * SEGMENT_BYTES : end * SEGMENT_BYTES] = self._alike(domid, to_guest, count)
-        guests, ours = (1, 0) if to_guest else (0, 1)  # words of a segment
-        step = _SEGMENT_WORDS
-        self._words[start * step + ours : end * step : step] = self._places(view, count, to_guest=to_guest)
-        step = 2 * _SEGMENT_WORDS
-        self._halves[start * step + 2 * guests : end * step : step] = memoryview(pages.records).cast("I")[::2]
+        alike = self._made.get((domid, to_guest)) or self._make(domid, to_guest)
+        self._bytes[start * SEGMENT_BYTES : end * SEGMENT_BYTES] = alike[
+            first * SEGMENT_BYTES : (first + count) * SEGMENT_BYTES
+        ]
+        step = SEGMENT_BYTES // 4
+        guests = 2 if to_guest else 0
+        self._halves[start * step + guests : end * step : step] = memoryview(pages.records).cast("I")[::2]
 
-    def _alike(self, domid: int, to_guest: bool, count: int) -> memoryview:
-        """Segments of whole pages with neither addresses nor references."""
-        alike = self._made.get((domid, to_guest))
-        if alike is None or len(alike) < count * SEGMENT_BYTES:
-            if len(self._made) >= _MADE_MAX:
-                self._made.clear()
-            if to_guest:
-                one = SEGMENT_TO_GUEST.pack(0, 0, 0, domid, PAGE_BYTES, DESTINATION_IS_GUEST, _UNTOUCHED)
-            else:
-                one = SEGMENT_FROM_GUEST.pack(0, 0, domid, 0, PAGE_BYTES, SOURCE_IS_GUEST, _UNTOUCHED)
-            alike = self._made[domid, to_guest] = memoryview(one * count)
-        return alike[: count * SEGMENT_BYTES]
+    def _make(self, domid: int, to_guest: bool) -> memoryview:
+        if len(self._made) >= _MADE_MAX:
+            self._made.clear()
+        start = self._held_staging.address
+        addresses = range(start, start + _STAGING_BYTES, PAGE_BYTES)
+        if to_guest:
+            end = (0, 0, domid, PAGE_BYTES, DESTINATION_IS_GUEST, _UNTOUCHED)
+            made = [SEGMENT_TO_GUEST.pack(address, *end) for address in addresses]
+        else:
+            made = [
+                SEGMENT_FROM_GUEST.pack(0, 0, domid, address, PAGE_BYTES, SOURCE_IS_GUEST, _UNTOUCHED)
+                for address in addresses
+            ]
+        self._made[domid, to_guest] = whole = memoryview(b"".join(made))
+        return whole
 
     def is_done(self, start: int, end: int) -> bool:
         """Whether the kernel has said of all segments of a range that they are copied."""
-        return not any(self._statuses[start:end].tobytes())
+        segments, stop, okay = self._segments, end * SEGMENT_BYTES, _OKAY[: end - start]
+        at = start * SEGMENT_BYTES + STATUS_AT
+        return segments[at:stop:SEGMENT_BYTES] == okay and segments[at + 1 : stop : SEGMENT_BYTES] == okay
 
     def arrive(self, done: "Sequence[bool]") -> None:
         """Put what has come from guests where it is to be."""
