@@ -10,7 +10,7 @@ import pytest
 EVENTS = int(os.environ.get("TGTCORE_HOSTILE_EVENTS", "60000"))
 PARTS = 4
 EVENTS_OF_ONE_RUN = 20_000
-EVENTS_IN_SHORT = 6000
+EVENTS_IN_SHORT = 3000
 GAP_S = 10.0
 """No command of the neighbour takes longer, on a machine that many share."""
 
