@@ -190,7 +190,7 @@ class Commands:
                 except Malformed as error:
                     self.malformed(entry, request.rqid, error)
                     continue
-                request = request._replace(segments=segments, length=length)
+                request = request.completed(segments, length)
             whole.append((entry, request))
         return whole
 

@@ -86,6 +86,10 @@ class Request(NamedTuple):
             count_indirect(segments, segments_max)
         return _make(Request, (rqid, act, channel, target, lun, cdb, direction, ref, segments, length, indirect))
 
+    def completed(self, segments: Sequence[Segment], length: int) -> "Request":
+        """The same request with the segments that its tables hold, and their length."""
+        return _make(Request, (*self[:-3], segments, length, False))
+
     def build(self, cdb_bytes: int = CDB_BYTES) -> bytes:
         """Its bytes.
 

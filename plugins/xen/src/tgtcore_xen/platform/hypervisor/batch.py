@@ -85,15 +85,15 @@ class Batch:
         self._lent.clear()
         self._lent_bytes = self._staged = 0
 
-    def has_room(self, copy: Copy) -> bool:
-        """Whether a copy can be added to what there is."""
-        return self.end + len(copy[2]) <= SEGMENTS or not self.end
+    def add(self, copy: Copy) -> bool:
+        """Describe one more; False: there is no room for it beside what there is."""
+        count = len(copy[2])
+        if self.end and self.end + count > SEGMENTS:
+            return False
+        self.ends.append(self.end if self._described(copy, count) else None)
+        return True
 
-    def add(self, copy: Copy) -> None:
-        """Describe one more."""
-        self.ends.append(self.end if self._described(copy) else None)
-
-    def _described(self, copy: Copy) -> bool:
+    def _described(self, copy: Copy, count: int) -> bool:
         """False: its pieces are no pieces of pages, or its memory is none."""
         domid, to_guest, pieces, memory = copy
         try:
@@ -101,12 +101,12 @@ class Batch:
         except TypeError:
             return False
         length = view.nbytes
-        if not view.contiguous or (view.readonly and not to_guest) or len(pieces) > SEGMENTS:
+        if not view.contiguous or (view.readonly and not to_guest) or count > SEGMENTS:
             return False
-        if type(pieces) is WholePages and length == len(pieces) * PAGE_BYTES:
+        if type(pieces) is WholePages and length == count * PAGE_BYTES:
             at = self._stage(view, 0, to_guest=to_guest)
             if at is not None:
-                self._describe_pages(domid, to_guest, pieces, at // PAGE_BYTES)
+                self._describe_pages(domid, to_guest, pieces.records, at // PAGE_BYTES, count)
                 return True
         parts = _parts(pieces, length)
         if parts is None:
@@ -148,9 +148,9 @@ class Batch:
         self._held.append(held)
         return held.address
 
-    def _describe_pages(self, domid: int, to_guest: bool, pages: WholePages, first: int) -> None:
-        """Describe whole pages, which are in the staging from one of its pages on: all but the references is made already."""
-        count, start = len(pages), self.end
+    def _describe_pages(self, domid: int, to_guest: bool, records: bytes, first: int, count: int) -> None:
+        """Describe whole pages that are in the staging from one of its pages on: all but the references is made already."""
+        start = self.end
         self.end = end = start + count
         alike = self._made.get((domid, to_guest)) or self._make(domid, to_guest)
         self._bytes[start * SEGMENT_BYTES : end * SEGMENT_BYTES] = alike[
@@ -158,7 +158,7 @@ class Batch:
         ]
         step = SEGMENT_BYTES // 4
         guests = 2 if to_guest else 0
-        self._halves[start * step + guests : end * step : step] = memoryview(pages.records).cast("I")[::2]
+        self._halves[start * step + guests : end * step : step] = memoryview(records).cast("I")[::2]
 
     def _make(self, domid: int, to_guest: bool) -> memoryview:
         if len(self._made) >= _MADE_MAX:

@@ -57,9 +57,9 @@ class DeviceGrants(Grants):
         batch, done = self._batch, []
         try:
             for copy in copies:
-                if not batch.has_room(copy):
+                if not batch.add(copy):
                     done += self._run()
-                batch.add(copy)
+                    batch.add(copy)
             done += self._run()
         finally:
             batch.take_back()
