@@ -13,7 +13,7 @@ class OpenFile:
     :param fd: opened for reading; nobody else closes it.
     """
 
-    __slots__ = ("fd",)
+    __slots__ = ("__weakref__", "fd")
 
     def __init__(self, fd: int) -> None:
         self.fd = fd

@@ -1,4 +1,4 @@
-"""A range of a file as data-in: it is read into the memory that the platform copies from, or the guest is told that it can't be."""
+"""A range of a file as data-in: the platform copies it from where it is, or it is read; if it can't be, the guest is told that."""
 
 import os
 from collections.abc import Callable
@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 from tgtcore_srp.memory import Memory
+from tgtcore_xen.platform.contract import Shown
 from tgtcore_xen.platform.emulated.grants import STAGING_BYTES
 from tgtcore_xen.vscsiif.response import Response
 from tgtcore_xen.vscsiif.results import Host, result
@@ -25,28 +26,37 @@ GOOD, CHECKED, BUSY = result(Host.OK), result(Host.OK, Status.CHECK_CONDITION), 
 ERROR = result(Host.ERROR)
 LENGTH = 20_000
 AT = 777
-"""Where the device's data begins in its file."""
+"""Where the device's data begins in its file: not where a page does, so it is read."""
+
+both_ways = pytest.mark.parametrize("at", [pytest.param(AT, id="read"), pytest.param(4096, id="shown")], indirect=True)
 
 Give = Callable[..., None]
 
 
 @pytest.fixture
-def image(tmp_path: Path) -> Path:
-    """A file whose content beginning at :data:`AT` is what the device has."""
+def at(request: pytest.FixtureRequest) -> int:
+    """Where the device's data begins in its file."""
+    found: int = getattr(request, "param", AT)
+    return found
+
+
+@pytest.fixture
+def image(tmp_path: Path, at: int) -> Path:
+    """A file whose content beginning there is what the device has."""
     path = tmp_path / "image"
-    path.write_bytes(bytes(AT) + content(3 * STAGING_BYTES))
+    path.write_bytes(bytes(at) + content(3 * STAGING_BYTES))
     return path
 
 
 @pytest.fixture
-def give(monkeypatch: pytest.MonkeyPatch, image: Path) -> Give:
+def give(monkeypatch: pytest.MonkeyPatch, image: Path, at: int) -> Give:
     """Have the device answer reads with regions; of other files the next so many, if the test wants that."""
 
     def use(*others: Path) -> None:
         paths = list(others)
 
         def region(length: int) -> Region:
-            return Region(OpenFile(os.open(paths.pop(0) if paths else image, os.O_RDONLY)), AT, length)
+            return Region(OpenFile(os.open(paths.pop(0) if paths else image, os.O_RDONLY)), at, length)
 
         monkeypatch.setattr(core, "content", region)
 
@@ -80,6 +90,21 @@ def test_it_is_read_to_where_the_platform_copies_from(
     bench.end()
 
 
+@pytest.mark.parametrize("at", [4096 + 33], indirect=True)
+@pytest.mark.parametrize("room", [LENGTH, LENGTH - 4097, LENGTH + 4097, 1])
+def test_it_is_copied_from_where_it_is(bench: "Bench", watched: "Watched", give: Give, at: int, room: int) -> None:
+    give()
+    segments = bench.front.segments(room, 1, 33)
+    bench.front.fill(segments, b"." * room)
+    moved = min(room, LENGTH)
+    assert bench.ask(bench.front.command(1, read(LENGTH), segments)) == [Response(1, GOOD, room - moved)]
+    assert bench.front.data(segments) == content(moved) + b"." * (room - moved)
+    (copy,) = watched.copies
+    assert isinstance(copy.memory, Shown)
+    assert (copy.memory.region.offset, copy.memory.region.length) == (at, moved)
+    bench.end()
+
+
 def test_as_many_as_come_together(bench: "Bench", watched: "Watched", give: Give) -> None:
     """More than there is fast memory for, and not all of them are regions."""
     give()
@@ -98,26 +123,25 @@ def test_as_many_as_come_together(bench: "Bench", watched: "Watched", give: Give
     bench.end()
 
 
-@pytest.mark.parametrize("left", [0, AT, AT + 1, AT + LENGTH - 1])
-def test_a_file_that_has_become_shorter(
-    bench: "Bench", watched: "Watched", give: Give, tmp_path: Path, left: int
-) -> None:
+@pytest.mark.parametrize("left", [None, 0, 1, LENGTH - 1])
+@both_ways
+def test_a_file_that_has_become_shorter(bench: "Bench", give: Give, tmp_path: Path, at: int, left: int | None) -> None:
     short = tmp_path / "short"
-    short.write_bytes(bytes(left))
+    short.write_bytes(b"" if left is None else bytes(at + left))
     give(short)
     segments = bench.front.segments(LENGTH)
     bench.front.fill(segments, b"." * LENGTH)
     (response,) = bench.ask(bench.front.command(1, read(LENGTH), segments))
     unreadable(response, 1, LENGTH)
     assert bench.front.data(segments) == b"." * LENGTH
-    assert watched.copies == []
     assert bench.ask(bench.front.command(1, read(LENGTH), segments)) == [Response(1, GOOD)]
     bench.end()
 
 
-def test_only_what_the_guest_has_room_for_has_to_be_there(bench: "Bench", give: Give, tmp_path: Path) -> None:
+@both_ways
+def test_only_what_the_guest_has_room_for_has_to_be_there(bench: "Bench", give: Give, tmp_path: Path, at: int) -> None:
     short = tmp_path / "short"
-    short.write_bytes(bytes(AT) + content(512))
+    short.write_bytes(bytes(at) + content(512))
     give(short)
     segments = bench.front.segments(512)
     assert bench.ask(bench.front.command(1, read(LENGTH), segments)) == [Response(1, GOOD)]
@@ -125,6 +149,7 @@ def test_only_what_the_guest_has_room_for_has_to_be_there(bench: "Bench", give: 
     bench.end()
 
 
+@both_ways
 def test_one_that_can_not_be_read_is_no_trouble_to_others(
     bench: "Bench", give: Give, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -146,14 +171,15 @@ def test_one_that_can_not_be_read_is_no_trouble_to_others(
 
 
 @pytest.mark.parametrize("broken", [0, 4])
-def test_pages_that_are_none_are_the_guests_mistake(bench: "Bench", give: Give, broken: int) -> None:
+@both_ways
+def test_pages_that_are_none_are_the_guests_mistake(bench: "Bench", give: Give, at: int, broken: int) -> None:
     give()
     front = bench.front
     good, bad = front.segments(LENGTH), list(front.segments(LENGTH, 8))
     bad[broken] = (0x7FFF, *bad[broken][1:])
     answers = bench.ask(front.command(1, read(LENGTH), bad), front.command(2, read(LENGTH), good))
     assert [(answer.rqid, answer.result) for answer in answers] == [(1, ERROR), (2, GOOD)]
-    assert bench.connection.figures.failed_copies == 1
+    assert bench.connection.figures.failed_copies == (1 if at == AT else 2)
     assert front.data(good) == content(LENGTH)
     bench.end()
 

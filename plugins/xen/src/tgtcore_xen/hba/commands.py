@@ -345,10 +345,9 @@ class Commands:
         ended, self._ended = self._ended, []
         if self._delivering:
             delivering, self._delivering = self._delivering, []
-            there = [task for task in delivering if self._is_there(task)]
-            for task, ok in zip(there, self._copying.data_in(there), strict=True):
-                if not ok:
-                    task.refusal = _ERROR
+            failed = self._deliver([task for task in delivering if self._is_there(task)])
+            if failed:
+                self._deliver_again(failed)
         self._ring.put(*[one.response() for one in ended])
         if self._journal is not None:
             self._journal.put([one.entry for one in ended])
@@ -356,14 +355,38 @@ class Commands:
         if held:
             self.share.give(held)
 
+    def _deliver(self, tasks: list[XenTask]) -> list[XenTask]:
+        """Copy data-in with one call; of which tasks it was not done."""
+        done = self._copying.data_in(tasks)
+        return [] if all(done) else [task for task, ok in zip(tasks, done, strict=True) if not ok]
+
+    def _deliver_again(self, tasks: list[XenTask]) -> None:
+        """Whether it is the guest's pages that can't be used, or the file that can't be read, shows when it is read."""
+        again = []
+        for task in tasks:
+            region = task.data_in
+            if not isinstance(region, Region):
+                task.refusal = _ERROR
+            elif self._is_read(task, region):
+                again.append(task)
+        if again:
+            for task in self._deliver(again):
+                task.refusal = _ERROR
+
     def _is_there(self, task: XenTask) -> bool:
-        """Have data-in in memory, from which it can be copied; if it can't be, the guest is told why."""
+        """Have data-in where it can be copied from; if it can't be, the guest is told why."""
         region = task.data_in
         if not isinstance(region, Region):
             return True
-        length, room = region.length, task.expected_in
-        if length > room:
-            length = room
+        if region.length > task.expected_in:
+            task.data_in = region = region.part(0, task.expected_in)
+        task.shown = self._copying.show(region, task.segments)
+        return task.shown is not None or self._is_read(task, region)
+
+    def _is_read(self, task: XenTask, region: Region) -> bool:
+        """Have a piece of a file in memory; if it can't be read, the guest is told that."""
+        task.shown = None
+        length = region.length
         memory = self._copying.room(length)
         if memory is None:
             buffer = self._memory.buffer(length)

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from tgtcore import Buffer
     from tgtcore_xen.hba.figures import Figures
     from tgtcore_xen.hba.task import XenTask
-    from tgtcore_xen.platform.contract import Grants
+    from tgtcore_xen.platform.contract import Grants, Shown
 
 _make = tuple.__new__
 
@@ -40,6 +40,10 @@ class Copying:
         """Memory for data-in that is to be delivered next, and is copied from there once only; see :class:`Grants`."""
         return self._grants.room(length)
 
+    def show(self, region: Region, segments: "Sequence[Segment]") -> "Shown | None":
+        """A piece of a file as data-in that is to be delivered next, without being read; see :class:`Grants`."""
+        return self._grants.show(region, segments)
+
     def copy(self, copies: list[Copy]) -> list[bool]:
         """Do all of them with one call; which were done whole."""
         figures = self._figures
@@ -52,7 +56,9 @@ class Copying:
         return done
 
 
-def _beginning(task: "XenTask") -> "Buffer":
+def _beginning(task: "XenTask") -> "Buffer | Shown":
+    if task.shown is not None:
+        return task.shown
     data = task.data_in
     assert data is not None
     assert not isinstance(data, Region), f"{task} has a region as data-in that was not read"

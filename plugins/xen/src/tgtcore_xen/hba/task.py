@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from tgtcore_xen.hba.commands import Commands
+    from tgtcore_xen.platform.contract import Shown
     from tgtcore_xen.vscsiif.segments import Segment
 
 PERIPHERAL_END = 256
@@ -50,6 +51,8 @@ class XenTask(Task):
     """Where the guest has its data."""
     held_bytes = 0
     """What it has taken of the transport's memory."""
+    shown: "Shown | None" = None
+    """Its data-in, which is a piece of a file that does not have to be read."""
     refusal: int | None = None
     """The result that the guest is told in the place of what the command has ended with."""
     silent_end = RESET

@@ -14,7 +14,7 @@ from pydantic import BaseModel
 from tgtcore import NoOptions
 
 if TYPE_CHECKING:
-    from tgtcore import Buffer
+    from tgtcore import Buffer, Region
 
 PAGE_BYTES = 4096
 """What one grant reference stands for."""
@@ -42,13 +42,29 @@ class Copy(NamedTuple):
 
     :param to_guest: the direction.
     :param pieces: where the guest has it: :class:`Piece` each, or a plain tuple of its three numbers.
-    :param memory: where we have it: as long as the pieces together, or shorter; writable when it comes from the guest.
+    :param memory: where we have it: as long as the pieces together, or shorter; writable when it comes from the guest, else perhaps
+        a piece of a file that :meth:`Grants.show` has found.
     """
 
     domid: int
     to_guest: bool
     pieces: Sequence[tuple[int, int, int]]
-    memory: "Buffer"
+    memory: "Buffer | Shown"
+
+
+class Shown:
+    """A piece of a file where the kernel has it in memory.
+
+    :param address: where it is for a platform that has it at an address.
+    :param held: what keeps it there.
+    """
+
+    __slots__ = ("address", "held", "region")
+
+    def __init__(self, region: "Region", address: int = 0, held: object = None) -> None:
+        self.region = region
+        self.address = address
+        self.held = held
 
 
 class Watch(Protocol):
@@ -148,6 +164,17 @@ class Grants(ABC):
 
         :param length: in bytes.
         :returns: None: there is none, or no more until then.
+        """
+        return None
+
+    def show(self, region: "Region", pieces: Sequence[tuple[int, int, int]]) -> Shown | None:
+        """Have :meth:`copy` take a piece of a file from where the kernel has it, without reading it before.
+
+        A copy of it is not done also when it can't be read; who reads it is told why.
+
+        :param region: as long as the pieces together, or shorter.
+        :param pieces: where the guest is going to have it.
+        :returns: None: it is to be read.
         """
         return None
 

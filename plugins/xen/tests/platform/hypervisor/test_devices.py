@@ -3,6 +3,7 @@
 import asyncio
 import ctypes
 import errno
+import os
 import struct
 
 import pytest
@@ -10,10 +11,13 @@ from tgtcore_xen.platform.contract import Copy, Piece
 from tgtcore_xen.platform.hypervisor.addresses import Held
 from tgtcore_xen.platform.hypervisor.batch import SEGMENTS
 from tgtcore_xen.platform.hypervisor.channels import DeviceChannels
+from tgtcore_xen.platform.hypervisor.files import IN_A_ROW
 from tgtcore_xen.platform.hypervisor.grants import DeviceGrants
 from tgtcore_xen.vscsiif.segments import build_segments, parse_segments
 
-from .kernel import BIND, COPY, MAP, NOTIFY, UNBIND, UNMAP, FakeDevice
+from tgtcore import OpenFile, Region
+
+from .kernel import BIND, COPY, MAP, NOTIFY, UNBIND, UNMAP, FakeDevice, read_memory
 
 
 class Scripted(FakeDevice):
@@ -49,7 +53,7 @@ class Scripted(FakeDevice):
                     struct.unpack_from("<H", segment, 16),
                 )
                 if remote:
-                    self.sent[reference] = ctypes.string_at(place, length)
+                    self.sent[reference] = read_memory(place, length)
                 elif self.memory:
                     ctypes.memmove(place, self.memory, length)
                 status = struct.pack("<h", self.statuses.get(reference, 0))
@@ -77,6 +81,8 @@ def grants(device):
 
 
 PAGES = 127
+ACROSS = 4096
+"""Pages; somewhere in so many is an address whose lowest three bytes are zero."""
 STAGED_PAGES = 1024
 """So many are copied once more, to where pages of ours begin."""
 
@@ -235,6 +241,68 @@ def test_room_is_lent_for_all_calls_of_a_copy_and_given_back_however_it_ends(dev
             assert [len(call) for call in device.segments] == [len(many), len(many), SEGMENTS, SEGMENTS, len(many)]
             assert all(device.sent[at] == bytes((at // half + 1,)) * 4096 for at in range(2 * half))
         device.segments.clear()
+
+
+@pytest.fixture
+def file(tmp_path):
+    """Pages with their number in each byte, which begins again with each 251 of them; most of it are holes."""
+    path = tmp_path / "file"
+    with path.open("wb") as made:
+        for start in (0, ACROSS - PAGES):
+            made.seek(start * 4096)
+            made.write(b"".join(bytes(((start + page) % 251,)) * 4096 for page in range(2 * PAGES)))
+    return OpenFile(os.open(path, os.O_RDONLY))
+
+
+def shown(grants, file, first: int, pieces, length: int = PAGES * 4096):
+    for _ in range(IN_A_ROW - 1):
+        assert grants.show(Region(file, first * 4096, length), pieces) is None
+    found = grants.show(Region(file, first * 4096, length), pieces)
+    assert found is not None
+    return found
+
+
+@pytest.mark.parametrize("before", [0, 1])
+def test_whole_pages_of_a_file_byte_for_byte(device, grants, file, before: int) -> None:
+    whole, _ = parse_segments(build_segments(pages(PAGES)))
+    piece = shown(grants, file, 3, whole)
+    others = [Copy(6, True, [Piece(1, 2, 3)], bytearray(3))] * before
+    assert grants.copy([*others, Copy(5, True, whole, piece), *others]) == [True] * (1 + 2 * before)
+    (segments,) = device.segments
+    found = segments[before : PAGES + before]
+    assert found == [page_segment(piece.address + 4096 * number, number, to_guest=True) for number in range(PAGES)]
+    assert [device.sent[0x11223300 + number] for number in range(PAGES)] == [
+        bytes((3 + number,)) * 4096 for number in range(PAGES)
+    ]
+
+
+def test_whole_pages_of_a_file_on_both_sides_of_an_address_of_which_more_bytes_change(device, grants, file) -> None:
+    whole, length = parse_segments(build_segments(pages(PAGES)))
+    start = shown(grants, file, 0, whole).address
+    boundary = -start % (1 << 24) // 4096
+    for first in (boundary - PAGES, boundary - PAGES + 1, boundary - 1, boundary):
+        piece = grants.show(Region(file, first * 4096, length), whole)
+        assert piece.address == start + first * 4096
+        assert grants.copy([Copy(5, True, whole, piece)]) == [True]
+        assert device.segments.pop() == [
+            page_segment(piece.address + 4096 * number, number, to_guest=True) for number in range(PAGES)
+        ]
+
+
+def test_what_begins_within_a_page_of_a_file_is_to_begin_there_in_the_guest(device, grants, file) -> None:
+    pieces = [Piece(1, 512, 3584), Piece(2, 0, 4096)]
+    shown(grants, file, 0, pages(1), 4096)
+    for offset in (0, 511, 4096 + 1024):
+        assert grants.show(Region(file, offset, 7000), pieces) is None
+    piece = grants.show(Region(file, 4096 + 512, 7000), pieces)
+    assert grants.copy([Copy(5, True, pieces, piece)]) == [True]
+    assert (device.sent[1], device.sent[2]) == (b"\1" * 3584, b"\2" * 3416)
+
+
+def test_more_of_a_file_than_goes_into_one_call(device, grants, file) -> None:
+    piece = shown(grants, file, 0, pages(1), 4096 * (SEGMENTS + 1))
+    assert grants.copy([Copy(5, True, [Piece(1, 0, 1)] * (SEGMENTS + 1), piece)]) == [False]
+    assert device.segments == []
 
 
 def test_of_whole_pages_only_what_is_there_is_copied(device, grants) -> None:

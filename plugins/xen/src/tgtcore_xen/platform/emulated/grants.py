@@ -2,10 +2,12 @@
 
 import errno
 import mmap
+import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from tgtcore_xen.platform.contract import PAGE_BYTES, Copy, Grants
+from tgtcore import Region
+from tgtcore_xen.platform.contract import PAGE_BYTES, Copy, Grants, Shown
 from tgtcore_xen.platform.emulated.faults import Faults
 from tgtcore_xen.platform.emulated.memory import GuestMemory, detach
 
@@ -109,6 +111,15 @@ class EmulatedMapping:
             entry.unused()
 
 
+def _found(region: Region) -> bytes | None:
+    """A piece of a file; None: there is less of it, or it can't be read."""
+    try:
+        data = os.pread(region.fd, region.length, region.offset)
+    except OSError:
+        return None
+    return data if len(data) == region.length else None
+
+
 class EmulatedGrants(Grants):
     """What one domain does with the grants of others.
 
@@ -155,6 +166,10 @@ class EmulatedGrants(Grants):
         self._lent_bytes = end
         return self._staging[start:end]
 
+    def show(self, region: Region, pieces: Sequence[tuple[int, int, int]]) -> Shown | None:
+        """Pieces whose pages are to be pages of the guest."""
+        return None if (region.offset - pieces[0][1]) % PAGE_BYTES else Shown(region)
+
     def copy(self, copies: Sequence[Copy]) -> list[bool]:
         """See :class:`Grants`."""
         lent, self._lent_bytes = self._lent_bytes, 0
@@ -166,7 +181,10 @@ class EmulatedGrants(Grants):
         return done
 
     def _copy(self, copy: Copy) -> bool:
-        memory = memoryview(copy.memory)
+        data = _found(copy.memory.region) if isinstance(copy.memory, Shown) else copy.memory
+        if data is None:
+            return False
+        memory = memoryview(data)
         at, end, whole = 0, len(memory), True
         for reference, offset, length in copy.pieces:
             if at == end:

@@ -3,7 +3,7 @@
 import mmap
 from typing import TYPE_CHECKING
 
-from tgtcore_xen.platform.contract import PAGE_BYTES, Copy
+from tgtcore_xen.platform.contract import PAGE_BYTES, Copy, Shown
 from tgtcore_xen.platform.hypervisor.addresses import Held
 from tgtcore_xen.platform.hypervisor.device import (
     DESTINATION_IS_GUEST,
@@ -28,6 +28,11 @@ hypervisor twice, and to find out where an object of Python has its memory takes
 _UNTOUCHED = 1
 _OKAY = bytes(SEGMENTS)
 """One byte of the statuses of segments that are copied."""
+
+_PAGES = 4096
+_LOW = bytes(page << 4 & 0xFF for page in range(_PAGES))
+_HIGH = bytes(page >> 4 for page in range(_PAGES))
+"""The second and the third byte of the addresses of so many pages; the first one is zero."""
 
 _MADE_MAX = 64
 _pack_to, _pack_from = SEGMENT_TO_GUEST.pack_into, SEGMENT_FROM_GUEST.pack_into
@@ -96,6 +101,8 @@ class Batch:
     def _described(self, copy: Copy, count: int) -> bool:
         """False: its pieces are no pieces of pages, or its memory is none."""
         domid, to_guest, pieces, memory = copy
+        if isinstance(memory, Shown):
+            return self._described_file(domid, pieces, memory, count)
         try:
             view = memory if isinstance(memory, memoryview) else memoryview(memory)
         except TypeError:
@@ -111,8 +118,29 @@ class Batch:
         parts = _parts(pieces, length)
         if parts is None:
             return False
-        segments, at = self._segments, self.end * SEGMENT_BYTES
         address = self._address(view, parts[0][1], to_guest=to_guest) if parts else 0
+        self._describe_parts(domid, to_guest, parts, address)
+        return True
+
+    def _described_file(self, domid: int, pieces: "Sequence[tuple[int, int, int]]", shown: Shown, count: int) -> bool:
+        """Describe what of a file goes to a guest."""
+        address, length = shown.address, shown.region.length
+        if type(pieces) is WholePages and length == count * PAGE_BYTES and count <= SEGMENTS:
+            first = address // PAGE_BYTES % _PAGES
+            if first + count <= _PAGES:
+                self._describe_pages_of_file(domid, pieces.records, address, first, count)
+                return True
+        parts = None if count > SEGMENTS else _parts(pieces, length)
+        if parts is None:
+            return False
+        self._describe_parts(domid, True, parts, address)
+        return True
+
+    def _describe_parts(
+        self, domid: int, to_guest: bool, parts: "Sequence[tuple[int, int, int]]", address: int
+    ) -> None:
+        """Describe one after the other, for which there is memory from an address on."""
+        segments, at = self._segments, self.end * SEGMENT_BYTES
         for reference, offset, part in parts:
             if to_guest:
                 _pack_to(segments, at, address, reference, offset, domid, part, DESTINATION_IS_GUEST, _UNTOUCHED)
@@ -121,7 +149,6 @@ class Batch:
             at += SEGMENT_BYTES
             address += part
         self.end = at // SEGMENT_BYTES
-        return True
 
     def _stage(self, view: memoryview, offset: int, *, to_guest: bool) -> int | None:
         """The place of memory in the staging, as far behind the beginning of a page as ``offset``; None: there is no room."""
@@ -156,9 +183,30 @@ class Batch:
         self._bytes[start * SEGMENT_BYTES : end * SEGMENT_BYTES] = alike[
             first * SEGMENT_BYTES : (first + count) * SEGMENT_BYTES
         ]
+        self._refer(start, end, records, 2 if to_guest else 0)
+
+    def _describe_pages_of_file(self, domid: int, records: bytes, address: int, first: int, count: int) -> None:
+        """Describe whole pages of a file.  Their addresses differ in two bytes only.
+
+        :param first: the number of the first one beyond an address whose lowest three bytes are zero.
+        """
+        start = self.end
+        self.end = end = start + count
+        begin = address - first * PAGE_BYTES
+        one = SEGMENT_TO_GUEST.pack(begin, 0, 0, domid, PAGE_BYTES, DESTINATION_IS_GUEST, _UNTOUCHED)
+        segments, at, stop = self._segments, start * SEGMENT_BYTES, end * SEGMENT_BYTES
+        segments[at:stop] = one * count
+        segments[at + 1 : stop : SEGMENT_BYTES] = _LOW[first : first + count]
+        segments[at + 2 : stop : SEGMENT_BYTES] = _HIGH[first : first + count]
+        self._refer(start, end, records, 2)
+
+    def _refer(self, start: int, end: int, records: bytes, at: int) -> None:
+        """Set the references of whole pages.
+
+        :param at: which word of a segment they are.
+        """
         step = SEGMENT_BYTES // 4
-        guests = 2 if to_guest else 0
-        self._halves[start * step + guests : end * step : step] = memoryview(records).cast("I")[::2]
+        self._halves[start * step + at : end * step : step] = memoryview(records).cast("I")[::2]
 
     def _make(self, domid: int, to_guest: bool) -> memoryview:
         if len(self._made) >= _MADE_MAX:

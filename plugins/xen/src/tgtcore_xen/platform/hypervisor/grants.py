@@ -4,7 +4,8 @@ import errno
 import mmap
 from collections.abc import Sequence
 
-from tgtcore_xen.platform.contract import PAGE_BYTES, Copy, Grants, Mapping
+from tgtcore import Region
+from tgtcore_xen.platform.contract import PAGE_BYTES, Copy, Grants, Mapping, Shown
 from tgtcore_xen.platform.hypervisor.batch import Batch
 from tgtcore_xen.platform.hypervisor.device import (
     COPY,
@@ -16,6 +17,8 @@ from tgtcore_xen.platform.hypervisor.device import (
     UNMAP_REFERENCES,
     Device,
 )
+from tgtcore_xen.platform.hypervisor.files import Files
+from tgtcore_xen.vscsiif.segments import WholePages
 
 
 class DeviceGrants(Grants):
@@ -27,6 +30,7 @@ class DeviceGrants(Grants):
     def __init__(self, device: Device) -> None:
         self._device = device
         self._batch = Batch()
+        self._files = Files()
         self._argument = bytearray(COPY_SEGMENTS.size)
         self.calls = 0
         """How many calls of the system have copied."""
@@ -51,6 +55,11 @@ class DeviceGrants(Grants):
     def room(self, length: int) -> memoryview | None:
         """A part of the staging."""
         return self._batch.lend(length)
+
+    def show(self, region: Region, pieces: Sequence[tuple[int, int, int]]) -> Shown | None:
+        """A mapped piece, if its pages are to be pages of the guest: otherwise each would be copied in two steps."""
+        offset = 0 if type(pieces) is WholePages else pieces[0][1]
+        return None if (region.offset - offset) % PAGE_BYTES else self._files.find(region)
 
     def copy(self, copies: Sequence[Copy]) -> list[bool]:
         """Move data, with one call for :data:`~tgtcore_xen.platform.hypervisor.batch.SEGMENTS` pieces."""

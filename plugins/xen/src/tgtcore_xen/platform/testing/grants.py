@@ -1,9 +1,14 @@
 """What a platform promises of pages that a guest has granted."""
 
+import os
+from pathlib import Path
+
 import pytest
 
+from tgtcore import OpenFile, Region
 from tgtcore_xen.platform.contract import PAGE_BYTES, Copy, Piece
 from tgtcore_xen.platform.testing.rig import NOBODY, Rig
+from tgtcore_xen.vscsiif.segments import build_segments, parse_segments
 
 MANY = 20
 """Pieces of room that a test takes at a time."""
@@ -145,6 +150,53 @@ class GrantPromises:
                 assert bytes(page.view[2500:2504]) == b"more"
                 assert bytes(page.view[-1001:]) == end
                 page.end()
+
+    def test_copies_from_where_the_kernel_has_a_file(self, rig: Rig, tmp_path: Path) -> None:
+        """What it shows of a file arrives without being read, beside other memory; it may be shown only when asked for often."""
+        domid, grants = rig.guest.domid, rig.platform.grants
+        data = b"".join(number.to_bytes(4, "big") for number in range(4 * PAGE_BYTES))
+        (path := tmp_path / "file").write_bytes(data)
+        file = OpenFile(os.open(path, os.O_RDONLY))
+        pages = [rig.guest.share(writable=True) for _ in range(4)]
+        whole = [Piece(page.reference, 0, PAGE_BYTES) for page in pages]
+        parts = [Piece(pages[0].reference, 96, 4000), Piece(pages[1].reference, 0, 3000)]
+        for offset, length, pieces in (
+            (0, 4 * PAGE_BYTES, whole),
+            (PAGE_BYTES, 2 * PAGE_BYTES + 7, whole),
+            (PAGE_BYTES, 2 * PAGE_BYTES, parse_segments(build_segments(whole[:2]))[0]),
+            (3 * PAGE_BYTES + 96, 7000, parts),
+        ):
+            region = Region(file, offset, length)
+            shown = [one for _ in range(MANY) if (one := grants.show(region, pieces)) is not None]
+            unknown = Copy(domid, True, [Piece(0xFFFF_FFF0, 0, PAGE_BYTES)], b"lost")
+            for piece in shown[-2:]:
+                for page in pages:
+                    page.view[:] = bytes(PAGE_BYTES)
+                assert grants.copy([unknown, Copy(domid, True, pieces, piece)]) == [False, True]
+                found = b"".join(bytes(page.view) for page in pages)
+                first = pieces[0][1]
+                assert found[first:][:length] == data[offset:][:length]
+                assert not any(found[:first] + found[first + length :])
+        for page in pages:
+            page.end()
+
+    def test_a_file_that_has_become_shorter(self, rig: Rig, tmp_path: Path) -> None:
+        """What is no longer there is not copied, and that is no trouble to others."""
+        domid, grants = rig.guest.domid, rig.platform.grants
+        (path := tmp_path / "file").write_bytes(b"x" * (4 * PAGE_BYTES))
+        file = OpenFile(os.open(path, os.O_RDONLY))
+        page = rig.guest.share(writable=True)
+        pieces = [Piece(page.reference, 0, PAGE_BYTES)]
+        regions = [Region(file, number * PAGE_BYTES, PAGE_BYTES) for number in (0, 3)]
+        for _ in range(MANY):
+            there, gone = (grants.show(region, pieces) for region in regions)
+        os.truncate(path, PAGE_BYTES)
+        if there is not None and gone is not None:
+            last = Copy(domid, True, [Piece(page.reference, 0, 4)], b"last")
+            batch = [Copy(domid, True, pieces, shown) for shown in (there, gone, there)]
+            assert grants.copy([*batch, last]) == [True, False, True, True]
+            assert bytes(page.view) == b"last" + b"x" * (PAGE_BYTES - 4)
+        page.end()
 
     def test_room_that_is_too_long(self, rig: Rig) -> None:
         """There is none."""
