@@ -7,17 +7,18 @@ itself is killed.
 import ctypes
 import mmap
 import os
+from contextlib import suppress
 from weakref import WeakKeyDictionary
 
 from tgtcore import OpenFile, Region
 from tgtcore_xen.platform.contract import Shown
 
-PART_BYTES = 64 << 20
-"""So much of a file is mapped at a time, and as much behind it, so that no piece which begins in it goes on behind it."""
+PART_BYTES = 256 << 20
+"""So much of a file is looked at, and mapped, at a time, and as much behind it: what begins in it may go on there."""
 
-IN_A_ROW = 8
-"""So many pieces in a row begin in a part before it is mapped: in a long file that is read here and there, to map what is read once
-takes longer than to copy it."""
+TIMES, BYTES_MIN = 2, 16 << 20
+"""What was read so often, and is so much together, is going to be read again: it is mapped.  To copy what is read
+once takes less time than that."""
 
 FILES_MAX = 32
 """What is mapped counts as memory of this process, although the kernel can have it back at any time."""
@@ -53,14 +54,31 @@ class Mapped:
 
 
 class _Part:
-    """The part of a file that its last piece has begun in."""
+    """The part of a file that its last piece has begun in.
 
-    __slots__ = ("asked", "mapped", "start")
+    :param start: where it begins in the file.
+    """
+
+    __slots__ = ("_asked_bytes", "_end", "_first", "mapped", "shown", "start")
 
     def __init__(self, start: int) -> None:
         self.start = start
-        self.asked = 0
         self.mapped: Mapped | None = None
+        self.shown = range(0)
+        """Which bytes of the file have been read before."""
+        self._first, self._end = start + PART_BYTES, start
+        self._asked_bytes = 0
+
+    def ask(self, fd: int, offset: int, end: int) -> None:
+        """Learn that a piece was wanted that is not shown."""
+        self._first = first = min(self._first, offset)
+        self._end = last = max(self._end, end)
+        self._asked_bytes += end - offset
+        if self._asked_bytes >= max(TIMES * (last - first), BYTES_MIN):
+            self._asked_bytes = 0
+            with suppress(OSError):
+                self.mapped = self.mapped or Mapped(fd, self.start)
+                self.shown = range(first, last)
 
 
 class Files:
@@ -70,23 +88,17 @@ class Files:
         self._parts: WeakKeyDictionary[OpenFile, _Part] = WeakKeyDictionary()
 
     def find(self, region: Region) -> Shown | None:
-        """A piece of a file where it is mapped; None: it is not worth the trouble, or not possible."""
-        offset = region.offset
-        if region.length > PART_BYTES:
-            return None
-        part = self._parts.get(region.file)
+        """A piece of a file where it is mapped; None: that is not worth the trouble so far, or not possible."""
+        offset, length, file = region.offset, region.length, region.file
+        part = self._parts.get(file)
         if part is None or not 0 <= offset - part.start < PART_BYTES:
-            part = self._begin(region.file, offset - offset % PART_BYTES)
-        mapped = part.mapped
-        if mapped is None:
-            part.asked += 1
-            if part.asked != IN_A_ROW:
-                return None
-            try:
-                mapped = part.mapped = Mapped(region.fd, part.start)
-            except OSError:
-                return None
-        return Shown(region, mapped.address + offset - part.start, mapped)
+            part = self._begin(file, offset - offset % PART_BYTES)
+        shown, mapped = part.shown, part.mapped
+        if mapped is not None and shown.start <= offset and offset + length <= shown.stop:
+            return Shown(region, mapped.address + offset - part.start, mapped)
+        if length <= PART_BYTES:
+            part.ask(file.fd, offset, offset + length)
+        return None
 
     def _begin(self, file: OpenFile, start: int) -> _Part:
         if file not in self._parts and len(self._parts) >= FILES_MAX:

@@ -12,6 +12,8 @@ from tgtcore_xen.vscsiif.segments import build_segments, parse_segments
 
 MANY = 20
 """Pieces of room that a test takes at a time."""
+OFTEN = 5000
+"""Who wants the same piece of a file so often is shown it, if that is possible."""
 
 
 class GrantPromises:
@@ -167,7 +169,7 @@ class GrantPromises:
             (3 * PAGE_BYTES + 96, 7000, parts),
         ):
             region = Region(file, offset, length)
-            shown = [one for _ in range(MANY) if (one := grants.show(region, pieces)) is not None]
+            shown = [one for _ in range(OFTEN) if (one := grants.show(region, pieces)) is not None]
             unknown = Copy(domid, True, [Piece(0xFFFF_FFF0, 0, PAGE_BYTES)], b"lost")
             for piece in shown[-2:]:
                 for page in pages:
@@ -188,7 +190,7 @@ class GrantPromises:
         page = rig.guest.share(writable=True)
         pieces = [Piece(page.reference, 0, PAGE_BYTES)]
         regions = [Region(file, number * PAGE_BYTES, PAGE_BYTES) for number in (0, 3)]
-        for _ in range(MANY):
+        for _ in range(OFTEN):
             there, gone = (grants.show(region, pieces) for region in regions)
         os.truncate(path, PAGE_BYTES)
         if there is not None and gone is not None:
