@@ -10,7 +10,9 @@ from collections.abc import Callable
 from enum import Enum, IntEnum
 from typing import TYPE_CHECKING, Any
 
+from tgtcore.scsi import asc
 from tgtcore.scsi.cdb import command_name
+from tgtcore.scsi.sense import Sense, SenseKey
 from tgtcore.scsi.status import Status
 
 if TYPE_CHECKING:
@@ -42,6 +44,9 @@ class State(Enum):
 
 
 _DATA, _RUNNING, _ENDED = State.DATA, State.RUNNING, State.ENDED  # to ask an Enum for a member takes its time
+
+
+_UNREADABLE = Sense(SenseKey.MEDIUM_ERROR, asc.UNRECOVERED_READ_ERROR).fixed()
 
 
 class _Pending:
@@ -162,6 +167,14 @@ class Task:
             itl = self.itl
             if itl is not None and itl.task_set.waiting:
                 itl.task_set.go_on()
+
+    def lose_data_in(self) -> None:
+        """Have another response than GOOD: data-in was a region, which can't be read any more when it is to be sent.
+
+        For transports, between the end of a task and its response.
+        """
+        self.data_in = None
+        self.status, self.sense = Status.CHECK_CONDITION, _UNREADABLE
 
     def _tell_the_end(self, waiting: list[Callable[[], None]]) -> None:
         """Tell everyone who waits for the end of this task, whatever one of them raises."""

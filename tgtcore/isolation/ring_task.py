@@ -2,9 +2,6 @@
 
 from typing import TYPE_CHECKING
 
-from tgtcore.scsi import asc
-from tgtcore.scsi.sense import Sense, SenseKey
-from tgtcore.scsi.status import Status
 from tgtcore.store import Region
 from tgtcore.task import Task
 
@@ -40,11 +37,8 @@ class RingTask(Task):
         room = self.room[:length]
         if isinstance(data, Region):
             if not data.read_into(room):
-                self.status, self.sense = Status.CHECK_CONDITION, _UNREADABLE
+                self.lose_data_in()
                 return 0
         else:
             room[:] = memoryview(data)[: len(room)]
         return length
-
-
-_UNREADABLE = Sense(SenseKey.MEDIUM_ERROR, asc.UNRECOVERED_READ_ERROR).fixed()

@@ -40,8 +40,6 @@ _ERROR, _NO_CONNECT, _BUSY = result(Host.ERROR), result(Host.NO_CONNECT), result
 _DATA, _ENDED = TaskState.DATA, TaskState.ENDED
 _UNKNOWN_OUTCOME = Sense(SenseKey.ABORTED_COMMAND, asc.LOGICAL_UNIT_COMMUNICATION_FAILURE).fixed()
 """For a command that a back end has left which died: whether it was performed is not known, and it may not be performed twice."""
-_UNREADABLE = Sense(SenseKey.MEDIUM_ERROR, asc.UNRECOVERED_READ_ERROR).fixed()
-"""For a read whose file can't be read, or has become shorter, since the command has ended."""
 
 
 class Devices(Protocol):
@@ -398,5 +396,5 @@ class Commands:
         task.data_in = memory
         if region.read_into(memory):
             return True
-        task.status, task.sense = Status.CHECK_CONDITION, _UNREADABLE
+        task.lose_data_in()
         return False
