@@ -8,7 +8,8 @@ import pytest
 from support.slow import slow_bench
 
 from tgtcore.scsi import asc
-from tgtcore.scsi.sense import SenseKey
+from tgtcore.scsi.sense import SenseKey, parse_sense
+from tgtcore.scsi.status import Status
 from tgtcore.task import PENDING, Attribute, State, Task
 from tgtcore.testing.initiator import Bench, Initiator, MemoryTask
 
@@ -31,6 +32,16 @@ def test_a_task_ends_once(initiator: Initiator) -> None:
     task.complete()
     with pytest.raises(AssertionError, match="was ended twice"):
         task.complete()
+
+
+def test_data_in_that_can_not_be_read_any_more_is_a_medium_error(initiator: Initiator) -> None:
+    task = initiator.start("00")
+    task.complete(b"data")
+    assert (task.status, task.data_in) == (Status.GOOD, b"data")
+    task.lose_data_in()
+    sense = parse_sense(task.sense)
+    assert (task.status, task.data_in) == (Status.CHECK_CONDITION, None)
+    assert (sense.key, sense.code) == (SenseKey.MEDIUM_ERROR, asc.UNRECOVERED_READ_ERROR)
 
 
 def test_who_waits_for_the_end_is_told_even_if_the_transport_fails(
