@@ -6,6 +6,7 @@ from typing import NamedTuple
 from guest.xen.daemon import JOURNAL, XenDaemon
 
 _GRANT = re.compile(r"\[0x([0-9a-f]+)\] +0 ")
+_IMAGES = (".img", ".qcow2")
 _RESERVED = 8
 """``GNTTAB_NR_RESERVED_ENTRIES``: the first ones are the hypervisor's, for the store and the console of a guest."""
 
@@ -14,7 +15,7 @@ class Remains(NamedTuple):
     """:param grants: of any domain that domain 0 uses, as the hypervisor tells.
     :param ports: event channels of all domains that are bound, or may be.
     :param nodes: of the store.
-    :param descriptors: that the daemon has open.
+    :param descriptors: that the daemon has open; images count once, for one from which a long piece was read is open twice.
     :param journal: files of it.
     """
 
@@ -32,9 +33,11 @@ def remains(daemon: XenDaemon) -> Remains:
     said = machine.run(
         f"""
         xl dmesg; echo ==; for domid in $(xenstore-list /local/domain); do lsevtchn $domid; done; echo ==
-        xenstore-ls -f | grep vscsi; echo ==; ls /proc/{daemon.pid}/fd; echo ==; mkdir -p {JOURNAL}; find {JOURNAL} -type f
+        xenstore-ls -f | grep vscsi; echo ==; readlink /proc/{daemon.pid}/fd/*; echo ==; mkdir -p {JOURNAL}; find {JOURNAL} -type f
         """
     ).text
     dmesg, ports, nodes, descriptors, journal = (part.splitlines() for part in said.split("==\n"))
     grants = [found for line in dmesg if (found := _GRANT.search(line)) and int(found[1], 16) >= _RESERVED]
-    return Remains(len(grants), len(ports), tuple(nodes), len(descriptors), tuple(journal))
+    images = [name for name in descriptors if name.endswith(_IMAGES)]
+    opened = len(descriptors) - len(images) + len(set(images))
+    return Remains(len(grants), len(ports), tuple(nodes), opened, tuple(journal))
