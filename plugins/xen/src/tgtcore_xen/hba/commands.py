@@ -367,13 +367,15 @@ class Commands:
                 task.refusal = _ERROR
             elif self._is_read(task, region):
                 again.append(task)
-        if again:
-            for task in self._deliver(again):
-                task.refusal = _ERROR
+        for task in self._deliver(again):
+            task.refusal = _ERROR
 
     def _is_there(self, task: XenTask) -> bool:
-        """Have data-in where it can be copied from; if it can't be, the guest is told why."""
+        """Have data-in where it can be copied from, if there is any; if it can't be, the guest is told why."""
         region = task.data_in
+        assert region is not None
+        if not len(region):
+            return False
         if not isinstance(region, Region):
             return True
         if region.length > task.expected_in:

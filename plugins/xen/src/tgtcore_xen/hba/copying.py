@@ -4,14 +4,14 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from tgtcore import Region
-from tgtcore_xen.platform.contract import Copy
+from tgtcore_xen.platform.contract import Copy, Shown
 from tgtcore_xen.vscsiif.segments import Segment
 
 if TYPE_CHECKING:
     from tgtcore import Buffer
     from tgtcore_xen.hba.figures import Figures
     from tgtcore_xen.hba.task import XenTask
-    from tgtcore_xen.platform.contract import Grants, Shown
+    from tgtcore_xen.platform.contract import Grants
 
 _make = tuple.__new__
 
@@ -40,19 +40,22 @@ class Copying:
         """Memory for data-in that is to be delivered next, and is copied from there once only; see :class:`Grants`."""
         return self._grants.room(length)
 
-    def show(self, region: Region, segments: "Sequence[Segment]") -> "Shown | None":
+    def show(self, region: Region, segments: "Sequence[Segment]") -> Shown | None:
         """A piece of a file as data-in that is to be delivered next, without being read; see :class:`Grants`."""
         return self._grants.show(region, segments)
 
     def copy(self, copies: list[Copy]) -> list[bool]:
         """Do all of them with one call; which were done whole."""
         figures = self._figures
-        figures.copy_calls += 1
+        figures.copy_calls += bool(copies)
         for one in copies:
             figures.copied_segments += len(one[2])
         done = self._grants.copy(copies)
         if not all(done):
-            figures.failed_copies += done.count(False)
+            # a piece of a file that is not copied from there is going to be read, and copied again
+            figures.failed_copies += sum(
+                not ok and not isinstance(one.memory, Shown) for one, ok in zip(copies, done, strict=True)
+            )
         return done
 
 

@@ -5,6 +5,7 @@ import ctypes
 import errno
 import os
 import struct
+from pathlib import Path
 
 import pytest
 from tgtcore_xen.platform.contract import Copy, Piece
@@ -298,6 +299,25 @@ def test_what_begins_within_a_page_of_a_file_is_to_begin_there_in_the_guest(devi
     piece = grants.show(Region(file, 4096 + 512, 7000), pieces)
     assert grants.copy([Copy(5, True, pieces, piece)]) == [True]
     assert (device.sent[1], device.sent[2]) == (b"\1" * 3584, b"\2" * 3416)
+
+
+def test_a_file_of_which_a_copy_has_failed_is_read_for_a_while(device, grants, file) -> None:
+    pieces = pages(1)
+    piece = shown(grants, file, 0, pieces, 4096)
+    device.statuses[pieces[0].reference] = -3
+    assert grants.copy([Copy(5, True, pieces, piece)]) == [False]
+    assert grants.show(piece.region, pieces) is None
+    device.statuses.clear()
+    assert grants.copy([Copy(5, True, pieces, shown(grants, file, 0, pieces, 4096))]) == [True]
+
+
+def test_when_it_is_closed_no_file_is_mapped(device, file, tmp_path) -> None:
+    grants = DeviceGrants(device)
+    piece = shown(grants, file, 0, pages(1), 4096)
+    assert str(tmp_path) in Path("/proc/self/maps").read_text()
+    del piece
+    grants.close()
+    assert str(tmp_path) not in Path("/proc/self/maps").read_text()
 
 
 def test_more_of_a_file_than_goes_into_one_call(device, grants, file) -> None:

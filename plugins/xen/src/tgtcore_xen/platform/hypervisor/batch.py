@@ -24,6 +24,7 @@ SEGMENTS = 4096
 _STAGING_BYTES = 4 * 1024 * 1024
 """Data is copied once more in our memory, to where pages begin: for what lies across a boundary of our pages the kernel asks the
 hypervisor twice, and to find out where an object of Python has its memory takes longer than to copy a page."""
+_STAGING_PAGES = _STAGING_BYTES // PAGE_BYTES
 
 _UNTOUCHED = 1
 _OKAY = bytes(SEGMENTS)
@@ -35,6 +36,9 @@ _HIGH = bytes(page >> 4 for page in range(_PAGES))
 """The second and the third byte of the addresses of so many pages; the first one is zero."""
 
 _MADE_MAX = 64
+_DOMAIN_OF_DESTINATION, _DOMAIN_OF_SOURCE = 14, 6
+"""Where a segment has the guest's domain."""
+
 _pack_to, _pack_from = SEGMENT_TO_GUEST.pack_into, SEGMENT_FROM_GUEST.pack_into
 
 
@@ -49,6 +53,8 @@ class Batch:
         self._bytes = view = memoryview(self._segments)
         self._made: dict[tuple[int, bool], memoryview] = {}
         """Segments of all pages of the staging without references, by domain and direction."""
+        self._unaddressed: dict[bool, bytes] = {}
+        """The same without a domain."""
         self._halves = view.cast("I")
         self._staging = memoryview(mmap.mmap(-1, _STAGING_BYTES))
         self._held_staging = Held(self._staging, True)
@@ -211,17 +217,25 @@ class Batch:
     def _make(self, domid: int, to_guest: bool) -> memoryview:
         if len(self._made) >= _MADE_MAX:
             self._made.clear()
+        made = bytearray(self._unaddressed.get(to_guest) or self._make_unaddressed(to_guest))
+        at = _DOMAIN_OF_DESTINATION if to_guest else _DOMAIN_OF_SOURCE
+        for number, byte in enumerate(domid.to_bytes(2, "little")):
+            made[at + number :: SEGMENT_BYTES] = bytes((byte,)) * _STAGING_PAGES
+        self._made[domid, to_guest] = whole = memoryview(made)
+        return whole
+
+    def _make_unaddressed(self, to_guest: bool) -> bytes:
         start = self._held_staging.address
         addresses = range(start, start + _STAGING_BYTES, PAGE_BYTES)
         if to_guest:
-            end = (0, 0, domid, PAGE_BYTES, DESTINATION_IS_GUEST, _UNTOUCHED)
+            end = (0, 0, 0, PAGE_BYTES, DESTINATION_IS_GUEST, _UNTOUCHED)
             made = [SEGMENT_TO_GUEST.pack(address, *end) for address in addresses]
         else:
             made = [
-                SEGMENT_FROM_GUEST.pack(0, 0, domid, address, PAGE_BYTES, SOURCE_IS_GUEST, _UNTOUCHED)
+                SEGMENT_FROM_GUEST.pack(0, 0, 0, address, PAGE_BYTES, SOURCE_IS_GUEST, _UNTOUCHED)
                 for address in addresses
             ]
-        self._made[domid, to_guest] = whole = memoryview(b"".join(made))
+        self._unaddressed[to_guest] = whole = b"".join(made)
         return whole
 
     def is_done(self, start: int, end: int) -> bool:

@@ -100,6 +100,14 @@ class Files:
             part.ask(file.fd, offset, offset + length)
         return None
 
+    def forget(self, file: OpenFile) -> None:
+        """Have a file not mapped until it was read often again: what is shown of it can't be copied."""
+        self._parts.pop(file, None)
+
+    def close(self) -> None:
+        """Have no file mapped, but for pieces that are in use."""
+        self._parts.clear()
+
     def _begin(self, file: OpenFile, start: int) -> _Part:
         if file not in self._parts and len(self._parts) >= FILES_MAX:
             del self._parts[next(self._parts.keys())]

@@ -2,9 +2,10 @@
 
 import errno
 import mmap
-from collections.abc import Sequence
+import os
+from collections.abc import Iterable, Sequence
 
-from tgtcore import Region
+from tgtcore import OpenFile, Region
 from tgtcore_xen.platform.contract import PAGE_BYTES, Copy, Grants, Mapping, Shown
 from tgtcore_xen.platform.hypervisor.batch import Batch
 from tgtcore_xen.platform.hypervisor.device import (
@@ -38,6 +39,7 @@ class DeviceGrants(Grants):
     def close(self) -> None:
         """Once."""
         self._batch.close()
+        self._files.close()
         self._device.close()
 
     def map(self, domid: int, reference: int) -> Mapping:
@@ -72,7 +74,24 @@ class DeviceGrants(Grants):
             done += self._run()
         finally:
             batch.take_back()
+        shown = [number for number, copy in enumerate(copies) if isinstance(copy[3], Shown)]
+        if shown:
+            self._look_at_ends(copies, shown, done)
         return done
+
+    def _look_at_ends(self, copies: Sequence[Copy], shown: Iterable[int], done: list[bool]) -> None:
+        """Of a file that has become shorter the kernel has zeroes behind its end, as far as the page goes that has the end."""
+        ends: dict[OpenFile, int] = {}
+        for number in shown:
+            region = copies[number].memory.region  # type: ignore[union-attr]
+            file = region.file
+            end = ends.get(file)
+            if end is None:
+                end = ends[file] = os.lseek(file.fd, 0, os.SEEK_END)
+            if region.offset + region.length > end:
+                done[number] = False
+            if not done[number]:
+                self._files.forget(file)
 
     def _run(self) -> list[bool]:
         """Let the kernel do what is described; which of it was done."""

@@ -156,7 +156,7 @@ class GrantPromises:
     def test_copies_from_where_the_kernel_has_a_file(self, rig: Rig, tmp_path: Path) -> None:
         """What it shows of a file arrives without being read, beside other memory; it may be shown only when asked for often."""
         domid, grants = rig.guest.domid, rig.platform.grants
-        data = b"".join(number.to_bytes(4, "big") for number in range(4 * PAGE_BYTES))
+        data = b"".join(number.to_bytes(4, "big") for number in range(4 * PAGE_BYTES)) + b"the end"
         (path := tmp_path / "file").write_bytes(data)
         file = OpenFile(os.open(path, os.O_RDONLY))
         pages = [rig.guest.share(writable=True) for _ in range(4)]
@@ -167,6 +167,7 @@ class GrantPromises:
             (PAGE_BYTES, 2 * PAGE_BYTES + 7, whole),
             (PAGE_BYTES, 2 * PAGE_BYTES, parse_segments(build_segments(whole[:2]))[0]),
             (3 * PAGE_BYTES + 96, 7000, parts),
+            (15 * PAGE_BYTES, PAGE_BYTES + 7, whole),
         ):
             region = Region(file, offset, length)
             shown = [one for _ in range(OFTEN) if (one := grants.show(region, pieces)) is not None]
@@ -182,7 +183,8 @@ class GrantPromises:
         for page in pages:
             page.end()
 
-    def test_a_file_that_has_become_shorter(self, rig: Rig, tmp_path: Path) -> None:
+    @pytest.mark.parametrize("left", [0, 1, PAGE_BYTES - 1])
+    def test_a_file_that_has_become_shorter(self, rig: Rig, tmp_path: Path, left: int) -> None:
         """What is no longer there is not copied, and that is no trouble to others."""
         domid, grants = rig.guest.domid, rig.platform.grants
         (path := tmp_path / "file").write_bytes(b"x" * (4 * PAGE_BYTES))
@@ -192,12 +194,13 @@ class GrantPromises:
         regions = [Region(file, number * PAGE_BYTES, PAGE_BYTES) for number in (0, 3)]
         for _ in range(OFTEN):
             there, gone = (grants.show(region, pieces) for region in regions)
-        os.truncate(path, PAGE_BYTES)
+        os.truncate(path, 3 * PAGE_BYTES + left)
         if there is not None and gone is not None:
             last = Copy(domid, True, [Piece(page.reference, 0, 4)], b"last")
             batch = [Copy(domid, True, pieces, shown) for shown in (there, gone, there)]
             assert grants.copy([*batch, last]) == [True, False, True, True]
             assert bytes(page.view) == b"last" + b"x" * (PAGE_BYTES - 4)
+            assert grants.copy([Copy(domid, True, pieces, gone)]) == [False]
         page.end()
 
     def test_room_that_is_too_long(self, rig: Rig) -> None:
