@@ -17,10 +17,9 @@ class XenDisks:
         found = f"/sys/bus/scsi/devices/*:0:0:{lun}/block/*"
         return "/dev/" + self._guest.text(f"within 30 sh -c '[ -e {found} ]' && basename {found}")
 
-    def used(self) -> None:
-        """Read from each of the first three, which waits until the domain has looked for partitions."""
-        for lun in range(3):
-            self._guest.run(f"dd if={self[lun]} of=/dev/null bs=4k count=4 iflag=direct")
+    def look(self, lun: int) -> None:
+        """Read from a disk, which waits until the domain has looked for partitions there."""
+        self._guest.run(f"dd if={self[lun]} of=/dev/null bs=4k count=4 iflag=direct")
 
     def gone(self, lun: int) -> None:
         """Wait until the disk is not there."""

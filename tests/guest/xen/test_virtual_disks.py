@@ -13,7 +13,7 @@ from guest.xen.ways import Way
 
 _LOST = "Power-on|Sense Key"
 _FOLDER, _SMALL = "/mnt/d", "/mnt/small"
-_ROUNDS = int(os.environ.get("TGTCORE_XEN_ROUNDS", "10"))
+_ROUNDS = int(os.environ.get("TGTCORE_XEN_ROUNDS", "50"))
 _MAKE = "modprobe -a crc32c_generic ext4; mkfs.ext4 -q -F -b 4096"
 """Blocks of one page: Linux's front end counts pages of larger requests that begin within one, and has no room for the last
 (``map_data_for_request``: "Unable to map request_buffer")."""
@@ -169,28 +169,45 @@ def test_the_driver_process_is_killed_under_io_and_no_command_fails(
 def test_an_hba_that_comes_and_goes_leaves_nothing(
     guest: Shell, daemon: XenDaemon, disks: XenDisks, folder: str
 ) -> None:
-    def detached() -> Remains:
+    """Most rounds have one disk: the guest's kernel takes about a second to look at each."""
+    others = {"1": "second", "2": "third"}
+
+    def detach() -> None:
         daemon.admin("xen", "detach", f"hba={daemon.hba}")
+
+    def attach() -> None:
+        daemon.admin("xen", "attach", f"hba={daemon.hba}", f"target={daemon.target}")
+
+    def left() -> Remains:
         disks.gone(0)
         assert daemon.admin("stat")["leases"] == []
         return remains(daemon)
 
-    def attached() -> Remains:
-        daemon.admin("xen", "attach", f"hba={daemon.hba}", f"target={daemon.target}")
-        disks.used()
+    def used() -> Remains:
+        for lun in range(3):
+            disks.look(lun)
         return remains(daemon)
 
     guest.run(f"umount {folder}")
-    empty, used = detached(), attached()
+    detach()
+    empty = left()
     assert (empty.grants, empty.nodes, empty.journal) == (0, (), ())
-    assert used.grants > 0
+    attach()
+    busy = used()
+    assert busy.grants > 0
+    detach()
+    for lun in others:
+        daemon.admin("lun", "remove", daemon.target, lun)
     for _ in range(_ROUNDS):
-        daemon.admin("xen", "detach", f"hba={daemon.hba}")
-        daemon.admin("xen", "attach", f"hba={daemon.hba}", f"target={daemon.target}")
-        disks.used()
-    assert detached() == empty
+        attach()
+        disks.look(0)
+        detach()
+    for lun, unit in others.items():
+        daemon.admin("lun", "add", daemon.target, lun, unit)
+    assert left() == empty
+    attach()
     # Numbers of event channels are in the nodes.
-    assert attached()._replace(nodes=()) == used._replace(nodes=())
+    assert used()._replace(nodes=()) == busy._replace(nodes=())
     guest.run(f"mount -t ext4 {disks[0]} {folder}")
 
 
