@@ -165,7 +165,7 @@ def test_the_driver_process_is_killed_under_io_and_no_command_fails(
             writer.wait_progress()
 
 
-@pytest.mark.timeout(900)
+@pytest.mark.timeout(1800)
 def test_an_hba_that_comes_and_goes_leaves_nothing(
     guest: Shell, daemon: XenDaemon, disks: XenDisks, folder: str
 ) -> None:
