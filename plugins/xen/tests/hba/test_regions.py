@@ -74,35 +74,39 @@ def same_memory(copied: object, staging: memoryview) -> bool:
     return isinstance(copied, memoryview) and copied.obj is staging.obj
 
 
-@pytest.mark.parametrize("room", [LENGTH, LENGTH - 4097, LENGTH + 4097, 1])
+def delivered(bench: "Bench", watched: "Watched", room: int) -> tuple[object, int]:
+    """Let the guest have as much as it has room for; where that was copied from, and how much it was."""
+    segments = bench.front.segments(room, 1, 33)
+    bench.front.fill(segments, b"." * room)
+    moved = min(room, LENGTH)
+    assert bench.ask(bench.front.command(1, read(LENGTH), segments)) == [Response(1, GOOD, room - moved)]
+    assert bench.front.data(segments) == content(moved) + b"." * (room - moved)
+    (copy,) = watched.copies
+    bench.end()
+    return copy.memory, moved
+
+
+rooms = pytest.mark.parametrize("room", [LENGTH, LENGTH - 4097, LENGTH + 4097, 1])
+
+
+@rooms
 def test_it_is_read_to_where_the_platform_copies_from(
     bench: "Bench", watched: "Watched", give: Give, room: int
 ) -> None:
     give()
-    segments = bench.front.segments(room, 1, 33)
-    bench.front.fill(segments, b"." * room)
-    moved = min(room, LENGTH)
-    assert bench.ask(bench.front.command(1, read(LENGTH), segments)) == [Response(1, GOOD, room - moved)]
-    assert bench.front.data(segments) == content(moved) + b"." * (room - moved)
-    (copy,) = watched.copies
-    assert same_memory(copy.memory, bench.platform.grants._staging)
-    assert len(copy.memory) == moved
-    bench.end()
+    memory, moved = delivered(bench, watched, room)
+    assert same_memory(memory, bench.platform.grants._staging)
+    assert isinstance(memory, memoryview)
+    assert len(memory) == moved
 
 
 @pytest.mark.parametrize("at", [4096 + 33], indirect=True)
-@pytest.mark.parametrize("room", [LENGTH, LENGTH - 4097, LENGTH + 4097, 1])
+@rooms
 def test_it_is_copied_from_where_it_is(bench: "Bench", watched: "Watched", give: Give, at: int, room: int) -> None:
     give()
-    segments = bench.front.segments(room, 1, 33)
-    bench.front.fill(segments, b"." * room)
-    moved = min(room, LENGTH)
-    assert bench.ask(bench.front.command(1, read(LENGTH), segments)) == [Response(1, GOOD, room - moved)]
-    assert bench.front.data(segments) == content(moved) + b"." * (room - moved)
-    (copy,) = watched.copies
-    assert isinstance(copy.memory, Shown)
-    assert (copy.memory.region.offset, copy.memory.region.length) == (at, moved)
-    bench.end()
+    memory, moved = delivered(bench, watched, room)
+    assert isinstance(memory, Shown)
+    assert (memory.region.offset, memory.region.length) == (at, moved)
 
 
 @both_ways

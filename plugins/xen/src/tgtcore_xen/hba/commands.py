@@ -8,14 +8,15 @@ from typing import TYPE_CHECKING, Protocol
 from tgtcore_srp.limits import COMPLAINTS_LOGGED_MAX
 from tgtcore_srp.memory import Memory, Share
 
-from tgtcore import Attribute, Draining, Region, TaskState, Tmf, TmfRequest, TmfResponse, manage
+from tgtcore import Attribute, Draining, TaskState, Tmf, TmfRequest, TmfResponse, manage
 from tgtcore.scsi import asc
 from tgtcore.scsi.sense import Sense, SenseKey
 from tgtcore.scsi.status import Status
+from tgtcore_xen.hba.delivery import Delivery
 from tgtcore_xen.hba.lost import LOST, Lost
 from tgtcore_xen.hba.management import Management
 from tgtcore_xen.hba.repeatable import REPEATABLE
-from tgtcore_xen.hba.task import PERIPHERAL_END, Ready, XenTask, lun_field
+from tgtcore_xen.hba.task import BUSY, ERROR, PERIPHERAL_END, Ready, XenTask, lun_field
 from tgtcore_xen.vscsiif.errors import Malformed
 from tgtcore_xen.vscsiif.layout import PAGE_BYTES, Act, Direction
 from tgtcore_xen.vscsiif.request import Request, rqid_of
@@ -36,7 +37,7 @@ _parse = Request.parse
 _COMMAND, _ABORT, _RESET = int(Act.COMMAND), int(Act.ABORT), int(Act.RESET)
 _TO_DEVICE, _FROM_DEVICE = int(Direction.TO_DEVICE), int(Direction.FROM_DEVICE)
 _SIMPLE = int(Attribute.SIMPLE)
-_ERROR, _NO_CONNECT, _BUSY = result(Host.ERROR), result(Host.NO_CONNECT), result(Host.OK, Status.BUSY)
+_NO_CONNECT = result(Host.NO_CONNECT)
 _DATA, _ENDED = TaskState.DATA, TaskState.ENDED
 _UNKNOWN_OUTCOME = Sense(SenseKey.ABORTED_COMMAND, asc.LOGICAL_UNIT_COMMUNICATION_FAILURE).fixed()
 """For a command that a back end has left which died: whether it was performed is not known, and it may not be performed twice."""
@@ -90,6 +91,7 @@ class Commands:
         self._memory = memory
         self._ring = ring
         self._copying = copying
+        self._delivery = Delivery(copying, memory, figures)
         self._segments_max = segments_max
         self.lost: Lost | None = None
         """Requests that the guest waits for and nobody knows."""
@@ -236,7 +238,7 @@ class Commands:
     def busy(self, entry: int, rqid: int, length: int) -> None:
         """Answer a command that is not accepted now."""
         self.figures.busy += 1
-        self.answer(entry, build_response(rqid, _BUSY, length))
+        self.answer(entry, build_response(rqid, BUSY, length))
 
     def malformed(self, entry: int, rqid: int, error: Malformed) -> None:
         """Answer a request that breaks the protocol; only the first few are logged."""
@@ -245,7 +247,7 @@ class Commands:
         if figures.malformed <= COMPLAINTS_LOGGED_MAX:
             last = "; no more of them are logged" if figures.malformed == COMPLAINTS_LOGGED_MAX else ""
             _log.warning("%s: request 0x%x: %s%s", self.name, rqid, error, last)
-        self.answer(entry, build_response(rqid, _ERROR))
+        self.answer(entry, build_response(rqid, ERROR))
 
     # ---- tasks ask for something ------------------------------------------------------------------------------------------
 
@@ -313,7 +315,7 @@ class Commands:
             buffer = self._memory.buffer(min(task.wanted_out, task.expected_out))
             if buffer is None:
                 self.figures.busy += 1
-                self._refuse(task, _BUSY)
+                self._refuse(task, BUSY)
             else:
                 wanted.append((task, buffer))
         if not wanted:
@@ -326,7 +328,7 @@ class Commands:
                 task.data_out = buffer
                 task.data_arrived()
             else:
-                self._refuse(task, _ERROR)
+                self._refuse(task, ERROR)
 
     def _refuse(self, task: XenTask, refusal: int) -> None:
         """End a command that can't get its data: nothing was done, so it is aborted, and the guest is told why."""
@@ -343,60 +345,10 @@ class Commands:
         ended, self._ended = self._ended, []
         if self._delivering:
             delivering, self._delivering = self._delivering, []
-            failed = self._deliver([task for task in delivering if self._is_there(task)])
-            if failed:
-                self._deliver_again(failed)
+            self._delivery.deliver(delivering)
         self._ring.put(*[one.response() for one in ended])
         if self._journal is not None:
             self._journal.put([one.entry for one in ended])
         held = sum([one.held_bytes for one in ended])
         if held:
             self.share.give(held)
-
-    def _deliver(self, tasks: list[XenTask]) -> list[XenTask]:
-        """Copy data-in with one call; of which tasks it was not done."""
-        done = self._copying.data_in(tasks)
-        return [] if all(done) else [task for task, ok in zip(tasks, done, strict=True) if not ok]
-
-    def _deliver_again(self, tasks: list[XenTask]) -> None:
-        """Whether it is the guest's pages that can't be used, or the file that can't be read, shows when it is read."""
-        again = []
-        for task in tasks:
-            region = task.data_in
-            if not isinstance(region, Region):
-                task.refusal = _ERROR
-            elif self._is_read(task, region):
-                again.append(task)
-        for task in self._deliver(again):
-            task.refusal = _ERROR
-
-    def _is_there(self, task: XenTask) -> bool:
-        """Have data-in where it can be copied from, if there is any; if it can't be, the guest is told why."""
-        region = task.data_in
-        assert region is not None
-        if not len(region):
-            return False
-        if not isinstance(region, Region):
-            return True
-        if region.length > task.expected_in:
-            task.data_in = region = region.part(0, task.expected_in)
-        task.shown = self._copying.show(region, task.segments)
-        return task.shown is not None or self._is_read(task, region)
-
-    def _is_read(self, task: XenTask, region: Region) -> bool:
-        """Have a piece of a file in memory; if it can't be read, the guest is told that."""
-        task.shown = None
-        length = region.length
-        memory = self._copying.room(length)
-        if memory is None:
-            buffer = self._memory.buffer(length)
-            if buffer is None:
-                self.figures.busy += 1
-                task.refusal = _BUSY
-                return False
-            memory = memoryview(buffer)
-        task.data_in = memory
-        if region.read_into(memory):
-            return True
-        task.lose_data_in()
-        return False

@@ -4,6 +4,7 @@ from typing import TYPE_CHECKING
 
 from tgtcore import Task
 from tgtcore.scsi.lun import encode_lun
+from tgtcore.scsi.status import Status
 from tgtcore_xen.vscsiif.response import build_response, good_response
 from tgtcore_xen.vscsiif.results import Host, result
 
@@ -18,6 +19,7 @@ PERIPHERAL_END = 256
 """LUNs below are in the first two bytes of their field as they are (SAM-5 4.7.7.2)."""
 
 ABORTED, RESET = result(Host.ABORT), result(Host.RESET)
+ERROR, BUSY = result(Host.ERROR), result(Host.OK, Status.BUSY)
 
 
 class Ready:

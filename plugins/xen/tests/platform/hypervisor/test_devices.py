@@ -84,6 +84,7 @@ def grants(device):
 PAGES = 127
 ACROSS = 4096
 """Pages; somewhere in so many is an address whose lowest three bytes are zero."""
+FILE_BYTES = 2 * ACROSS * 4096
 STAGED_PAGES = 1024
 """So many are copied once more, to where pages of ours begin."""
 
@@ -246,19 +247,20 @@ def test_room_is_lent_for_all_calls_of_a_copy_and_given_back_however_it_ends(dev
 
 @pytest.fixture
 def file(tmp_path):
-    """Pages with their number in each byte, which begins again with each 251 of them; most of it are holes."""
+    """Pages with their number in each byte, which begins again with each 251 of them; most of them are holes."""
     path = tmp_path / "file"
     with path.open("wb") as made:
         for start in (0, ACROSS - PAGES):
             made.seek(start * 4096)
             made.write(b"".join(bytes(((start + page) % 251,)) * 4096 for page in range(2 * PAGES)))
+        made.truncate(FILE_BYTES)
     return OpenFile(os.open(path, os.O_RDONLY))
 
 
 def shown(grants, file, first: int, pieces, length: int = PAGES * 4096):
     """A piece of it; all that the test uses has been read often before."""
     for _ in range(TIMES):
-        assert grants.show(Region(file, 0, 32 << 20), pages(1)) is None
+        assert grants.show(Region(file, 0, FILE_BYTES), pages(1)) is None
     found = grants.show(Region(file, first * 4096, length), pieces)
     assert found is not None
     return found
@@ -282,6 +284,8 @@ def test_whole_pages_of_a_file_on_both_sides_of_an_address_of_which_more_bytes_c
     whole, length = parse_segments(build_segments(pages(PAGES)))
     start = shown(grants, file, 0, whole).address
     boundary = -start % (1 << 24) // 4096
+    if boundary < PAGES:
+        boundary += ACROSS
     for first in (boundary - PAGES, boundary - PAGES + 1, boundary - 1, boundary):
         piece = grants.show(Region(file, first * 4096, length), whole)
         assert piece.address == start + first * 4096
