@@ -53,7 +53,7 @@ class Batch:
         self._bytes = view = memoryview(self._segments)
         self._made: dict[tuple[int, bool], memoryview] = {}
         """Segments of all pages of the staging without references, by domain and direction."""
-        self._unaddressed: dict[bool, bytes] = {}
+        self._common: dict[bool, bytes] = {}
         """The same without a domain."""
         self._halves = view.cast("I")
         self._staging = memoryview(mmap.mmap(-1, _STAGING_BYTES))
@@ -217,14 +217,14 @@ class Batch:
     def _make(self, domid: int, to_guest: bool) -> memoryview:
         if len(self._made) >= _MADE_MAX:
             self._made.clear()
-        made = bytearray(self._unaddressed.get(to_guest) or self._make_unaddressed(to_guest))
+        made = bytearray(self._common.get(to_guest) or self._make_common(to_guest))
         at = _DOMAIN_OF_DESTINATION if to_guest else _DOMAIN_OF_SOURCE
         for number, byte in enumerate(domid.to_bytes(2, "little")):
             made[at + number :: SEGMENT_BYTES] = bytes((byte,)) * _STAGING_PAGES
         self._made[domid, to_guest] = whole = memoryview(made)
         return whole
 
-    def _make_unaddressed(self, to_guest: bool) -> bytes:
+    def _make_common(self, to_guest: bool) -> bytes:
         start = self._held_staging.address
         addresses = range(start, start + _STAGING_BYTES, PAGE_BYTES)
         if to_guest:
@@ -235,7 +235,7 @@ class Batch:
                 SEGMENT_FROM_GUEST.pack(0, 0, 0, address, PAGE_BYTES, SOURCE_IS_GUEST, _UNTOUCHED)
                 for address in addresses
             ]
-        self._unaddressed[to_guest] = whole = b"".join(made)
+        self._common[to_guest] = whole = b"".join(made)
         return whole
 
     def is_done(self, start: int, end: int) -> bool:
