@@ -5,7 +5,8 @@ from random import Random
 
 import pytest
 from tgtcore_xen.frontend.hostile import HostileFrontEnd
-from tgtcore_xen.frontend.hostile.front import _ACTS
+from tgtcore_xen.frontend.hostile.front import _ACTS, RINGS
+from tgtcore_xen.frontend.hostile.memory import PAGES
 from tgtcore_xen.platform.contract import Copy, Piece
 from tgtcore_xen.platform.emulated import Emulated, EmulatedOptions, EmulatedXen
 from tgtcore_xen.platform.emulated.xenstore.permissions import Permissions, Right
@@ -159,3 +160,14 @@ async def test_it_does_everything_and_comes_back():
 @pytest.mark.asyncio
 async def test_the_same_seed_does_the_same():
     assert await attack("first", 2, 1000) == await attack("second", 2, 1000)
+
+
+@pytest.mark.asyncio
+async def test_it_gives_up_before_its_guest_has_no_page_left():
+    machine = EmulatedXen.named("small")
+    front = HostileFrontEnd(machine.create("bad", pages=PAGES + RINGS), Random(3), CDBS, [(0, 0, 0)])
+    for _ in range(RINGS):
+        front.resume()
+    assert not front.dead
+    front.resume()
+    assert front.dead

@@ -92,6 +92,11 @@ class Site:
     def shown(self, hba="web1/0"):
         return self.transport.statistics()["hbas"][hba]
 
+    @property
+    def keeper(self):
+        """Of web1/0."""
+        return self.transport._keepers["web1/0"]
+
     async def until(self, true):
         """Wait until something is true."""
         await until_async(true, DEADLINE_S, self.transport and self.transport.statistics)

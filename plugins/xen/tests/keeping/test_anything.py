@@ -144,7 +144,7 @@ async def tool_closes(site, choose):
         if site.store(path) is not None:
             site.machine.server.write(0, path, value)
     await _pause(choose)
-    site.transport._keepers["web1/0"].renew()
+    site.keeper.renew()
 
 
 async def suspend(site, choose):
@@ -190,7 +190,7 @@ async def test_whatever_happens_it_is_served_in_the_end(site, seed, monkeypatch)
                 await event(one, choose)
                 await _pause(choose)
             if one.shown()["state"] == "closed":  # a daemon that began anew does not know of the tool's end
-                one.transport._keepers["web1/0"].renew()
+                one.keeper.renew()
             await one.until(
                 lambda: front.queue is not None and front.state == 4 and one.shown()["back_end"] == "connected"
             )

@@ -2,6 +2,8 @@
 
 import asyncio
 import errno
+import gc
+import weakref
 
 import pytest
 from tgtcore_xen.frontend import FrontEnd
@@ -261,7 +263,7 @@ async def test_many_rounds_leave_nothing(site):
             await one.until(lambda: one.shown()["back_end"] == "connected")
             await one.attach()
             one.transport.ask_to_log_out(["web1/0"], 1)
-            keeper = one.transport._keepers["web1/0"]
+            keeper = one.keeper
             await one.until(lambda keeper=keeper: keeper.over)
         await one.until(lambda: one.machine.in_use()._replace(nodes=0) == before._replace(nodes=0))
         assert guest.granted == 0
@@ -455,7 +457,7 @@ async def test_a_guest_that_is_not_admitted(site, caplog):
         assert one.store(error) == "target disks does not admit web1"
         assert "virtual HBA web1/0: target disks does not admit web1" in caplog.text
         one.host.admitted = True
-        one.transport._keepers["web1/0"].renew()
+        one.keeper.renew()
         await one.until(lambda: one.shown()["back_end"] == "connected")
         assert one.store(error) is None
         await works(front)
@@ -498,6 +500,22 @@ async def test_a_ring_that_can_not_be_mapped(site):
         assert one.target.nexuses == []
 
 
+async def test_who_remembers_a_refusal_keeps_nothing_of_the_guest(site):
+    async with site("web1/0") as one:
+        one.machine.faults.map_fails = lambda domid, reference: True
+        guest = one.guest()
+        await asyncio.wait([connecting := asyncio.create_task(FrontEnd(guest).connect())])
+        assert isinstance(connecting.exception(), ConnectionRefusedError)
+        await one.until(lambda: one.keeper.wishes.refusal)
+        remembered, memory = one.keeper.wishes.refusal, weakref.ref(guest._memory)
+        guest.destroy()
+        await one.until(lambda: one.keeper.guest is None)
+        del guest, connecting
+        gc.collect()
+        assert "its ring can't be used" in str(remembered)
+        assert memory() is None
+
+
 async def test_a_ring_that_the_last_back_end_has_still(site):
     """Its guest keeps its disks meanwhile."""
     async with site("web1/0") as one:
@@ -505,7 +523,7 @@ async def test_a_ring_that_the_last_back_end_has_still(site):
         await one.stop()
         one.machine.faults.bind_fails = lambda domid, port: True
         await one.start()
-        await one.until(lambda: one.transport._keepers["web1/0"].tries_again)
+        await one.until(lambda: one.keeper.tries_again)
         assert (one.shown()["state"], one.back("state", guest)) == ("trying again", "4")
         one.machine.faults.bind_fails = lambda domid, port: False
         await works(front)
@@ -536,7 +554,7 @@ async def test_a_target_that_takes_nobody_for_a_moment(site):
         one.host.failure = Draining("as the test wants")
         front = FrontEnd(one.guest())
         front.start()
-        await one.until(lambda: one.transport._keepers["web1/0"].tries_again)
+        await one.until(lambda: one.keeper.tries_again)
         one.host.failure = None
         await front.until(lambda: front.state == 4)
         await works(front)
@@ -553,7 +571,7 @@ async def test_a_target_that_does_not_answer(site, monkeypatch):
         monkeypatch.setattr(Connection, "execute", hangs)
         front = FrontEnd(one.guest())
         front.start()
-        await one.until(lambda: one.transport._keepers["web1/0"].service.devices_stale)
+        await one.until(lambda: one.keeper.service.devices_stale)
         monkeypatch.setattr(Connection, "execute", execute)
         await front.until(lambda: front.state == 4 and len(front.devices) == 2)
 

@@ -1,7 +1,7 @@
 """What follows from everything that is wanted of a virtual HBA."""
 
 import pytest
-from tgtcore_xen.keeping.session import Refused
+from tgtcore_xen.keeping.session import Refusal
 from tgtcore_xen.keeping.wishes import REFUSED_S, Wishes
 from tgtcore_xen.options import XenTargetOptions
 from tgtcore_xen.xenbus.wanted import Presence
@@ -45,8 +45,8 @@ def target(state):
         ({"attached": False}, "open", False, Presence.REMOVED, False),
         ({"attached": False, "listening": False}, "open", True, Presence.OFFERED, False),
         ({"leaving": True}, "open", True, Presence.REMOVED, False),
-        ({"refusal": Refused("-")}, "open", False, Presence.CLOSED, False),
-        ({"refusal": Refused("-"), "attached": False}, "open", False, Presence.REMOVED, False),
+        ({"refusal": Refusal("-")}, "open", False, Presence.CLOSED, False),
+        ({"refusal": Refusal("-"), "attached": False}, "open", False, Presence.REMOVED, False),
     ],
 )
 def test_what_the_guest_is_to_see(flags, of_target, connected, presence, is_delay):
@@ -78,10 +78,10 @@ def test_a_guest_has_so_long_and_no_longer():
 
 def test_who_is_refused_is_tried_again_if_that_may_help():
     one = wishes()
-    one.refuse(Refused("for ever"))
+    one.refuse(Refusal("for ever"))
     NOW[0] = 2 * REFUSED_S
     assert one.may_try_again is False
-    one.refuse(Refused("for some time", may_change=True))
+    one.refuse(Refusal("for some time", may_change=True))
     assert one.may_try_again is False
     NOW[0] = 3 * REFUSED_S
     assert one.may_try_again is True

@@ -9,7 +9,7 @@ from tgtcore_xen.guests import Guest
 from tgtcore_xen.keeping.nodes import Nodes
 from tgtcore_xen.keeping.pace import Pace
 from tgtcore_xen.keeping.service import Service
-from tgtcore_xen.keeping.session import Refused, Session
+from tgtcore_xen.keeping.session import Refusal, Refused, Session
 from tgtcore_xen.keeping.surroundings import Surroundings
 from tgtcore_xen.keeping.wishes import Wishes
 from tgtcore_xen.options import HbaOptions
@@ -278,7 +278,7 @@ class Keeper:
             case Erase(name):
                 await nodes.erase(name)
             case Refuse(why):
-                await self._could_not(Refused(why), self.observed)
+                await self._could_not(Refusal(why), self.observed)
                 return False
         return True
 
@@ -290,7 +290,7 @@ class Keeper:
         try:
             session = Session(self.options, guest, target, observed, ring, self._around, self.broken, fresh=fresh)
         except Refused as error:
-            await self._could_not(error, observed)
+            await self._could_not(error.refusal, observed)
             return False
         self._waits_since = None
         serves = await self.service.begin(session, ring)
@@ -298,21 +298,21 @@ class Keeper:
             await self._nodes.say_error(session.connection.loss)
         return serves
 
-    async def _could_not(self, error: Refused, observed: Observed) -> None:
+    async def _could_not(self, refusal: Refusal, observed: Observed) -> None:
         """Try again, or refuse the front end: what it had written may be read in the middle of a change, and other causes pass."""
         assert self._nodes is not None, "they were read"
         now = self._loop.time()
         self._waits_since = self._waits_since or now
-        if error.passes and now - self._waits_since < _PASSES_S:
+        if refusal.passes and now - self._waits_since < _PASSES_S:
             self._later(_AGAIN_S)
             return
         self.observed = await self._nodes.read()
         if (self.observed.ring, self.observed.front) == (observed.ring, observed.front):
             self._waits_since = None
-            await self._refuse(error)
+            await self._refuse(refusal)
         self._changed.set()
 
-    async def _refuse(self, refusal: Refused) -> None:
+    async def _refuse(self, refusal: Refusal) -> None:
         self.wishes.refuse(refusal)
         _log.warning("%s: %s", self, refusal)
         if self._nodes is not None:
@@ -321,13 +321,13 @@ class Keeper:
 
     def broken(self, why: str) -> None:
         """The guest has broken the rules: it is cut off until it starts anew, or somebody attaches it again."""
-        refusal = Refused(f"it is cut off: {why}")
+        refusal = Refusal(f"it is cut off: {why}")
         self.wishes.refuse(refusal)
         errand = self._loop.create_task(self._cut_off(refusal))
         self._errands.add(errand)
         errand.add_done_callback(self._errands.discard)
 
-    async def _cut_off(self, refusal: Refused) -> None:
+    async def _cut_off(self, refusal: Refusal) -> None:
         await self.service.end(keep=False)
         await self._refuse(refusal)
         self.wake()

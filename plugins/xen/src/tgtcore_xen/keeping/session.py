@@ -3,6 +3,7 @@
 import asyncio
 import logging
 from collections.abc import Callable
+from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -37,17 +38,29 @@ PROTOCOLS: dict[str, type[Connection]] = {
 """What speaks with a front end, by the protocol that this names."""
 
 
-class Refused(Exception):
-    """A front end can't be served; the message says why.
+@dataclass(frozen=True)
+class Refusal:
+    """That a front end can't be served, for as long as somebody remembers it.
 
+    :param why: the message.
     :param may_change: whether it may be served later without anything new from the guest.
     :param passes: whether that may be a matter of moments: another back end lets go of the ring, or the target takes nobody.
     """
 
+    why: str
+    may_change: bool = False
+    passes: bool = False
+
+    def __str__(self) -> str:
+        return self.why
+
+
+class Refused(Exception):
+    """A front end can't be served; see :class:`Refusal`, which is what may be kept: an error keeps all that its calls knew."""
+
     def __init__(self, why: str, *, may_change: bool = False, passes: bool = False) -> None:
         super().__init__(why)
-        self.may_change = may_change
-        self.passes = passes
+        self.refusal = Refusal(why, may_change, passes)
 
 
 class Session:

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Mapping
 
 from tgtcore import Target
-from tgtcore_xen.keeping.session import Refused
+from tgtcore_xen.keeping.session import Refusal
 from tgtcore_xen.xenbus.wanted import Presence, Wanted
 
 REFUSED_S = 60.0
@@ -25,7 +25,7 @@ class Wishes:
         """Whether one that was closed is to be offered anew."""
         self.leaving = False
         """Whether its guest is to let go of it."""
-        self.refusal: Refused | None = None
+        self.refusal: Refusal | None = None
         """Why its front end is not served."""
         self._now = now
         self._had_target = False
@@ -45,7 +45,7 @@ class Wishes:
         was_asked, self.leaving, self._forced_at = self.leaving, False, None
         return was_asked
 
-    def refuse(self, refusal: Refused) -> None:
+    def refuse(self, refusal: Refusal) -> None:
         """Serve its front end no more."""
         self.refusal = refusal
         self._again_at = self._now() + REFUSED_S if refusal.may_change else None

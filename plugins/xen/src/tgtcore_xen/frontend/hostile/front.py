@@ -15,7 +15,8 @@ _KEPT = 100
 _PATIENCE = 200
 _PATIENCE_WHEN_CLOSED = 10
 """So often it looks in vain before it gives up."""
-_RINGS = 100
+RINGS = 100
+"""So many it offers before it gives up; the pages of those that it has left stay in use."""
 
 
 class HostileFrontEnd:
@@ -24,6 +25,7 @@ class HostileFrontEnd:
     It does nothing by itself: each :meth:`act` is one step, and the loop has to turn in between.  With the same seed, and a back
     end that does the same, it does the same.
 
+    :param guest: with at least :data:`PAGES <tgtcore_xen.frontend.hostile.memory.PAGES>` and :data:`RINGS` pages.
     :param number: of its virtual HBA.
     :param cdbs: what its commands ask for.
     :param addresses: channel, target and LUN of virtual devices, whether they are there or not.
@@ -117,10 +119,13 @@ class HostileFrontEnd:
             return
         self._idle += 1
         patience = _PATIENCE_WHEN_CLOSED if back is front is State.CLOSED else _PATIENCE
-        if self._idle > patience or self._rings > _RINGS:
+        if self._idle > patience:
             self._do("die")
 
     def _offer(self) -> None:
+        if self._rings == RINGS:
+            self._do("die")
+            return
         self._leave_ring()
         self._rings += 1
         self._ring = ring = HostileRing(self.guest, self._random, self._memory, self._cdbs, self._addresses)
