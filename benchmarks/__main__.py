@@ -3,7 +3,6 @@
 Needs the Debian packages tgt, libiscsi-bin, qemu-utils and qemu-block-extra.
 """
 
-import argparse
 import statistics
 import tempfile
 from pathlib import Path
@@ -12,6 +11,7 @@ from oracle.debian_tgtd import DebianTgtd
 from oracle.libiscsi import Session
 from oracle.served import Served
 
+from benchmarks.asking import chosen, parser
 from benchmarks.image import fill
 from benchmarks.isolation import measure_isolation
 from benchmarks.paired import measure
@@ -28,11 +28,9 @@ _MOST_RESIDENT_BYTES = 80_000_000
 
 def main() -> int:
     """Exit status 0 when every target is met, else 1."""
-    parser = argparse.ArgumentParser(prog="benchmarks", description=__doc__)
-    parser.add_argument("--quick", action="store_true", help="three rounds of one second instead of five of three")
-    parser.add_argument("--only", default="", help="workloads whose name contains this")
-    arguments = parser.parse_args()
-    rounds, seconds = (3, 1) if arguments.quick else (5, 3)
+    arguments = parser("benchmarks", __doc__).parse_args()
+    rounds, seconds = arguments.effort
+    workloads = chosen(WORKLOADS, arguments.only)
     with tempfile.TemporaryDirectory(prefix="bench-") as folder:
         work = Path(folder)
         image = work / "disk.img"
@@ -40,11 +38,10 @@ def main() -> int:
         start = _start(work, image, rounds)
         with Served.disk(work, image) as ours, DebianTgtd(image) as peer:
             results = []
-            for workload in WORKLOADS:
-                if arguments.only in workload.name:
-                    results.append(measure(workload, ours, peer, rounds, seconds))
-                    print(f"measured: {workload.name}", flush=True)
-        isolated = measure_isolation(work, image, arguments.only, rounds, seconds)
+            for workload in workloads:
+                results.append(measure(workload, ours, peer, rounds, seconds))
+                print(f"measured: {workload.name}", flush=True)
+        isolated = measure_isolation(work, image, workloads, rounds, seconds)
         with Served.disk(work, image) as ours:
             reloads = measure_pauses(
                 ours,

@@ -4,7 +4,6 @@ The initiators are a client partition in a process of its own, and libiscsi's an
 :mod:`benchmarks.client_partition`.  Needs the Debian packages libiscsi-bin, qemu-utils and qemu-block-extra.
 """
 
-import argparse
 import json
 import shutil
 import subprocess
@@ -15,6 +14,7 @@ from typing import Self
 
 from oracle.served import Served
 
+from benchmarks.asking import chosen, parser
 from benchmarks.image import fill, read_in
 from benchmarks.isolation import served
 from benchmarks.paired import Result, measure
@@ -92,14 +92,12 @@ class _Adapter(Served):
 
 def main() -> int:
     """Exit status 0 when every target is met, else 1."""
-    parser = argparse.ArgumentParser(prog="benchmarks.ibmvio", description=__doc__)
-    parser.add_argument("--quick", action="store_true", help="three rounds of one second instead of five of three")
-    parser.add_argument("--only", default="", help="workloads whose name contains this")
-    where = parser.add_mutually_exclusive_group()
+    asked = parser("benchmarks.ibmvio", __doc__)
+    where = asked.add_mutually_exclusive_group()
     where.add_argument("--inside", action="store_true", help="only with the transports in the daemon")
     where.add_argument("--isolated", action="store_true", help="only with the transports in processes of their own")
-    arguments = parser.parse_args()
-    rounds, seconds = (3, 1) if arguments.quick else (5, 3)
+    arguments = asked.parse_args()
+    rounds, seconds = arguments.effort
     met = True
     with tempfile.TemporaryDirectory(prefix="bench-ibmvio-") as folder:
         work = Path(folder)
@@ -109,11 +107,10 @@ def main() -> int:
         for isolated in (arguments.isolated,) if arguments.inside or arguments.isolated else (False, True):
             results: list[Result] = []
             with _Adapter.of(work, image, isolated=isolated) as ours, served(work, twin, isolated=isolated) as peer:
-                for workload in _WORKLOADS:
-                    if arguments.only in workload.name:
-                        read_in(image, twin)
-                        results.append(measure(workload, ours, peer, rounds, seconds))
-                        print(f"measured: {workload.name}", flush=True)
+                for workload in chosen(_WORKLOADS, arguments.only):
+                    read_in(image, twin)
+                    results.append(measure(workload, ours, peer, rounds, seconds))
+                    print(f"measured: {workload.name}", flush=True)
             print("in processes of their own:" if isolated else "in the daemon:")
             print(table(results, "ibmvio", "iscsi"), flush=True)
             met = met and all(result.met for result in results)

@@ -7,7 +7,7 @@ from pathlib import Path
 from oracle.served import Served
 
 from benchmarks.paired import Result, measure
-from benchmarks.workloads import WORKLOADS
+from benchmarks.workloads import Workload
 
 _LEAST_SPEED = 0.4
 _CONFIGURATION = """
@@ -36,14 +36,13 @@ def served(work: Path, image: Path, *, isolated: bool) -> Served:
     return (_Isolated if isolated else Served).configured(work, _CONFIGURATION.format(image=image))
 
 
-def measure_isolation(work: Path, image: Path, only: str, rounds: int, seconds: float) -> list[Result]:
-    """Every workload; the daemon with the transport inside is the peer, on an image of the same content."""
+def measure_isolation(work: Path, image: Path, workloads: list[Workload], rounds: int, seconds: float) -> list[Result]:
+    """The daemon with the transport inside is the peer, on an image of the same content."""
     twin = work / "twin.img"
     shutil.copyfile(image, twin)
     results = []
-    for workload in WORKLOADS:
-        if only in workload.name:
-            limited = replace(workload, least_speed=_LEAST_SPEED if workload.depth == 32 else None, most_cpu=None)
-            with served(work, image, isolated=True) as ours, served(work, twin, isolated=False) as peer:
-                results.append(measure(limited, ours, peer, rounds, seconds))
+    for workload in workloads:
+        limited = replace(workload, least_speed=_LEAST_SPEED if workload.depth == 32 else None, most_cpu=None)
+        with served(work, image, isolated=True) as ours, served(work, twin, isolated=False) as peer:
+            results.append(measure(limited, ours, peer, rounds, seconds))
     return results

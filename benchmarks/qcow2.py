@@ -3,7 +3,6 @@
 The initiator is qemu-img bench for both, by iSCSI and by NBD.  Needs the Debian packages qemu-utils and qemu-block-extra.
 """
 
-import argparse
 import tempfile
 from collections.abc import Callable
 from contextlib import AbstractContextManager
@@ -13,6 +12,7 @@ from pathlib import Path
 from oracle.served import Served
 from tgtcore_cow import Qcow2Image
 
+from benchmarks.asking import chosen, parser
 from benchmarks.paired import Daemon, Result, Sample, measure, median_of, sample
 from benchmarks.pauses import Pauses, measure_pauses
 from benchmarks.report import table, word
@@ -42,17 +42,17 @@ _ALLOCATING = (
 
 def main() -> int:
     """Exit status 0 when every target is met, else 1."""
-    parser = argparse.ArgumentParser(prog="benchmarks.qcow2", description=__doc__)
-    parser.add_argument("--snapshots", action="store_true", help="only how long snapshots take")
-    parser.add_argument("--quick", action="store_true", help="three rounds of one second instead of five of three")
-    arguments = parser.parse_args()
-    rounds, seconds = (3, 1) if arguments.quick else (5, 3)
+    asked = parser("benchmarks.qcow2", __doc__)
+    asked.add_argument("--snapshots", action="store_true", help="only how long snapshots take")
+    arguments = asked.parse_args()
+    rounds, seconds = arguments.effort
     with tempfile.TemporaryDirectory(prefix="bench-qcow2-") as folder:
         work = Path(folder)
         results: list[Result] = []
         if not arguments.snapshots:
-            results += _allocated(work, rounds, seconds)
-            results += [_allocating(work, workload, rounds, seconds) for workload in _ALLOCATING]
+            results += _allocated(work, chosen(_ALLOCATED, arguments.only), rounds, seconds)
+            allocating = chosen(_ALLOCATING, arguments.only)
+            results += [_allocating(work, workload, rounds, seconds) for workload in allocating]
             print(table(results, "ours", "qemu"))
         pauses = _snapshots(work, 4 * rounds)
         for one in pauses:
@@ -96,13 +96,13 @@ def _peer(work: Path, image: Path) -> StorageDaemon:
 _Serve = Callable[[Path, Path], AbstractContextManager[Daemon]]
 
 
-def _allocated(work: Path, rounds: int, seconds: float) -> list[Result]:
+def _allocated(work: Path, workloads: list[Workload], rounds: int, seconds: float) -> list[Result]:
     """On an image of which every cluster is there, one for each."""
     images = [work / "ours.qcow2", work / "peer.qcow2"]
     for image in images:
         _full(image)
     with _ours(work, images[0]) as ours, _peer(work, images[1]) as peer:
-        return [measure(workload, ours, peer, rounds, seconds) for workload in _ALLOCATED]
+        return [measure(workload, ours, peer, rounds, seconds) for workload in workloads]
 
 
 def _allocating(work: Path, workload: Workload, rounds: int, seconds: float) -> Result:

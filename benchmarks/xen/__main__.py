@@ -4,12 +4,11 @@ Domain 0 is its own guest; its driver ``xen-scsifront`` has an HBA of each.  The
 front end and the load generator use too.  Needs what the tests of tests/guest/xen need, and gcc.
 """
 
-import argparse
-
 from guest.lab.guest import Guest
 from guest.xen.dom0 import Dom0
 from guest.xen.machine import XEN
 
+from benchmarks.asking import Effort, chosen, parser
 from benchmarks.paired import Result
 from benchmarks.report import table
 from benchmarks.workloads import Workload
@@ -29,12 +28,9 @@ WORKLOADS = (
 
 def main() -> int:
     """Exit status 0 when every target is met, else 1."""
-    parser = argparse.ArgumentParser(prog="benchmarks.xen", description=__doc__)
-    parser.add_argument("--quick", action="store_true", help="four rounds of one second instead of six of three")
-    parser.add_argument("--only", default="", help="workloads whose name contains this")
-    arguments = parser.parse_args()
-    rounds, seconds = (4, 1) if arguments.quick else (6, 3)
-    chosen = [workload for workload in WORKLOADS if arguments.only in workload.name]
+    arguments = parser("benchmarks.xen", __doc__, usual=Effort(6, 3), quick=Effort(4, 1)).parse_args()
+    rounds, seconds = arguments.effort
+    workloads = chosen(WORKLOADS, arguments.only)
     with Guest(XEN) as guest:
         dom0 = Dom0(guest)
         load.install(guest)
@@ -43,10 +39,10 @@ def main() -> int:
         ours = Ours(dom0)
         bench = Bench(guest, ours, peer)
         results: list[Result] = []
-        for workload in chosen:
+        for workload in workloads:
             results.append(bench.measure(workload, rounds, seconds))
             print(f"measured: {workload.name}", flush=True)
-        counted = [(workload, count(guest, ours, workload, seconds)) for workload in chosen]
+        counted = [(workload, count(guest, ours, workload, seconds)) for workload in workloads]
     print(table(results, "ours", "LIO"))
     print("\nof ours, counted in rounds of their own:")
     print(counts_table(counted))
