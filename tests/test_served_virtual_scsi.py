@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from support.process import Tgtd
+from support.served_hbas import BLOCK, CAPACITY, READY, UNIT_ATTENTION, ServedHbas, transfer
 from tgtcore_ibmvio.addressing import VirtualDevice
 from tgtcore_ibmvio.client import Rejected, VioClient
 from tgtcore_ibmvio.crq.elements import INIT
@@ -37,30 +37,16 @@ luns = ["root", "data"]
 devices = { "0:1:0" = 0, "0:2:0" = 1 }
 allow = { initiators = ["lpar2"] }
 """
-INQUIRY, READY, CAPACITY = bytes.fromhex("120000006000"), bytes(6), b"\x25" + bytes(9)
+INQUIRY = bytes.fromhex("120000006000")
 REPORT_LUNS = bytes.fromhex("a00000000000000010000000")
-BLOCK = 512
 
 
-class Site:
+class Site(ServedHbas):
     """A daemon and its client partitions."""
 
     def __init__(self, folder: Path, isolation: str) -> None:
-        self.folder = folder
         self.clients: list[VioClient] = []
-        user = '"process"\nuser = "root"' if isolation == "process" and os.geteuid() == 0 else f'"{isolation}"'
-        text = CONFIG.replace("DIRECTORY", str(folder / "vio")).replace('"none"', user)
-        (folder / "tgtd.toml").write_text(text)
-        self.start()
-
-    def start(self) -> None:
-        """Start the daemon."""
-        self.tgtd = Tgtd("--config", self.folder / "tgtd.toml", "--json", cwd=self.folder)
-
-    def stop(self) -> None:
-        """Stop it in an orderly way."""
-        with self.tgtd:
-            assert self.tgtd.stop() == 0, self.tgtd.log
+        super().__init__(folder, "ibmvio", CONFIG, isolation, DIRECTORY=folder / "vio")
 
     def client(self, name: str = "lpar2", adapter: str = "30000003") -> VioClient:
         """A client partition that has shaken hands."""
@@ -70,8 +56,7 @@ class Site:
         return client
 
     def shown(self, adapter: str = "30000003") -> Any:
-        """What ``tgtadm ibmvio show`` tells of an adapter."""
-        return self.tgtd.admin("ibmvio", "show")[adapter]
+        return self.show(adapter)
 
 
 @pytest.fixture(scope="module", params=["none", pytest.param("process", marks=pytest.mark.slow)])
@@ -98,14 +83,10 @@ def run(client: VioClient, cdb: bytes, device: str, **how: Any) -> bytes:
     """Data of a command, which is repeated until all unit attentions are told."""
     while True:
         response, data = client.execute(cdb, lun(device), **how)
-        if response.status == Status.CHECK_CONDITION and response.sense[2] == 6:
+        if response.status == Status.CHECK_CONDITION and response.sense[2] == UNIT_ATTENTION:
             continue
         assert response.status == Status.GOOD, response
         return data
-
-
-def transfer(opcode: int, block: int, blocks: int) -> bytes:
-    return bytes((opcode, 0)) + block.to_bytes(4, "big") + b"\0" + blocks.to_bytes(2, "big") + b"\0"
 
 
 def scan(client: VioClient) -> list[str]:

@@ -1,7 +1,6 @@
 """Xen's virtual SCSI as a daemon serves it by its configuration: what guests meet, and what an administrator does."""
 
 import os
-import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -9,9 +8,10 @@ from typing import Any
 import pytest
 import xen_lab
 from oracle.harsh_stores import environment
-from support.process import Tgtd
+from support.served_hbas import BLOCK, CAPACITY, READY, UNIT_ATTENTION, ServedHbas, transfer
 
 from tgtcore.scsi.status import Status
+from tgtcore.testing.waiting import until
 
 CONFIG = """
 plugins = ["xenlab", "disk", "file"]
@@ -37,20 +37,14 @@ transport = "xen"
 luns = ["root", "data"]
 allow = { initiators = ["web1", "web2"] }
 """
-READY, CAPACITY, SYNCHRONIZE = bytes(6), b"\x25" + bytes(9), b"\x35" + bytes(9)
-BLOCK = 512
+SYNCHRONIZE = b"\x35" + bytes(9)
 
 
-class Site:
+class Site(ServedHbas):
     """A daemon and its guests."""
 
     def __init__(self, folder: Path, isolation: str) -> None:
-        self.folder = folder
-        user = '"process"\nuser = "root"' if isolation == "process" and os.geteuid() == 0 else f'"{isolation}"'
-        text = CONFIG.replace("JOURNAL", str(folder / "journal")).replace('"none"', user, 1)
-        (folder / "tgtd.toml").write_text(text)
-        env = environment(folder, {xen_lab.NAME: xen_lab.__name__})
-        self.tgtd = Tgtd("--config", folder / "tgtd.toml", "--json", cwd=folder, env=env)
+        super().__init__(folder, "xen", CONFIG, isolation, JOURNAL=folder / "journal")
         try:
             self.until((folder / xen_lab.SOCKET).exists)
             self.lab = xen_lab.Lab(folder)
@@ -58,22 +52,19 @@ class Site:
             with self.tgtd:
                 raise
 
+    def environment(self) -> dict[str, str]:
+        return environment(self.folder, {xen_lab.NAME: xen_lab.__name__})
+
     def stop(self) -> None:
-        """Stop it in an orderly way."""
         self.lab.close()
-        with self.tgtd:
-            assert self.tgtd.stop() == 0, self.tgtd.log
+        super().stop()
 
     def shown(self, hba: str = "web1/0") -> Any:
-        """What ``tgtadm xen show`` tells of a virtual HBA."""
-        return self.tgtd.admin("xen", "show")[hba]
+        return self.show(hba)
 
     def until(self, true: Callable[[], Any]) -> None:
         """Wait until something is true."""
-        until = time.monotonic() + 10
-        while not true():
-            assert time.monotonic() < until, self.tgtd.log
-            time.sleep(0.02)
+        until(true, what=lambda: self.tgtd.log)
 
     def run(self, lun: int, cdb: bytes, data: bytes = b"", room: int = 0, guest: str = "web1") -> bytes:
         """Data of a command, which is repeated until all unit attentions are told."""
@@ -81,7 +72,7 @@ class Site:
             host, status, got, sense = self.lab(
                 "execute", name=guest, lun=lun, cdb=cdb.hex(), data=data.hex(), room=room
             )
-            if status == Status.CHECK_CONDITION and bytes.fromhex(sense)[2] == 6:
+            if status == Status.CHECK_CONDITION and bytes.fromhex(sense)[2] == UNIT_ATTENTION:
                 continue
             assert (host, status) == (0, Status.GOOD), (host, status, sense)
             return bytes.fromhex(got)
@@ -105,10 +96,6 @@ def site(served: Site) -> Iterator[Site]:
     served.lab("destroy", name="web1")
     served.until(lambda: served.shown()["state"] == "waiting for the guest")
     served.until(lambda: served.lab("in_use") == [0, 0])
-
-
-def transfer(opcode: int, block: int, blocks: int) -> bytes:
-    return bytes((opcode, 0)) + block.to_bytes(4, "big") + b"\0" + blocks.to_bytes(2, "big") + b"\0"
 
 
 def test_a_guest_finds_its_devices_and_uses_them(site: Site) -> None:
@@ -184,7 +171,7 @@ def test_who_is_drained_waits(site: Site, what: tuple[str, str]) -> None:
     site.lab.begin("execute", name="web1", lun=1, cdb=transfer(0x2A, 9, 8).hex(), data=data.hex(), room=0)
     site.tgtd.admin(kind, "reopen", name)
     host, status, _, sense = site.lab.end()
-    assert (host, status) == (0, Status.GOOD) or bytes.fromhex(sense)[2] == 6
+    assert (host, status) == (0, Status.GOOD) or bytes.fromhex(sense)[2] == UNIT_ATTENTION
     site.run(1, transfer(0x2A, 9, 8), data)
     assert site.run(1, transfer(0x28, 9, 8), room=len(data)) == data
     assert site.shown()["front_end"] == "connected"
