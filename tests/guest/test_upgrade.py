@@ -60,7 +60,7 @@ class Probe:
 
     def end(self) -> float:
         """Stop, with every read in good order; the longest pause in seconds."""
-        self._guest.run("touch /tmp/probe.stop; within 60 sh -c '! kill -0 $(cat /tmp/probe.pid)'", timeout_s=70)
+        self._guest.run("touch /tmp/probe.stop; within 60 gone $(cat /tmp/probe.pid)", timeout_s=70)
         assert self._guest.run("test -e /tmp/probe.failed", check=False).status != 0, self._guest.text(
             "cat /tmp/probe.failed"
         )

@@ -48,7 +48,7 @@ begin() {
 # lose_power DISK FOLDER: nothing goes to the disk any more, and what the kernel knows of it is forgotten
 lose_power() {
     echo offline >/sys/block/${1##*/}/device/state
-    within 60 sh -c '! kill -0 $(cat /tmp/writer.pid)' && umount $2
+    within 60 gone $(cat /tmp/writer.pid) && umount $2
     echo 3 >/proc/sys/vm/drop_caches
     echo running >/sys/block/${1##*/}/device/state
 }

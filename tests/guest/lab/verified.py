@@ -17,6 +17,12 @@ while [ ! -e /tmp/stop ]; do
     echo $round >/tmp/rounds.new && mv /tmp/rounds.new /tmp/rounds
 done
 """
+_ROUNDS = """
+rounds=0
+[ ! -e /tmp/rounds ] || read -r rounds </tmp/rounds
+[ ! -e /tmp/failed ] || rounds=failed
+echo $rounds
+"""
 
 
 class VerifiedWriter:
@@ -34,29 +40,25 @@ class VerifiedWriter:
     def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
         if kind is None:
             self._stop()
-            assert not self.failed, self._guest.text("cat /tmp/failed")
+            assert self.rounds
         else:
             self._guest.run("kill $(cat /tmp/writer.pid)", check=False)
 
     @property
     def rounds(self) -> int:
-        """How many rounds have been verified."""
-        return int(self._guest.text("cat /tmp/rounds 2>/dev/null || echo 0"))
-
-    @property
-    def failed(self) -> bool:
-        """Whether a write or a comparison went wrong."""
-        return self._guest.run("test -e /tmp/failed", check=False).status == 0
+        """How many rounds have been verified; AssertionError: a write or a comparison went wrong."""
+        found = self._guest.text(_ROUNDS)
+        assert found != "failed", self._guest.text("cat /tmp/failed")
+        return int(found)
 
     def wait_progress(self, rounds: int = 3, timeout_s: float = 60) -> float:
         """Wait until this many more rounds are verified; returns the seconds that it took."""
         start, goal = time.monotonic(), self.rounds + rounds
         while self.rounds < goal:
-            assert not self.failed, self._guest.text("cat /tmp/failed")
             assert time.monotonic() - start < timeout_s, f"no {rounds} rounds in {timeout_s} s"
             time.sleep(0.2)
         return time.monotonic() - start
 
     def _stop(self) -> None:
         """End the loop after the round that it is in."""
-        self._guest.run("touch /tmp/stop; within 90 sh -c '! kill -0 $(cat /tmp/writer.pid)'", timeout_s=100)
+        self._guest.run("touch /tmp/stop; within 90 gone $(cat /tmp/writer.pid)", timeout_s=100)

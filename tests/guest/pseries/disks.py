@@ -141,7 +141,7 @@ class VirtualDisks:
 
     def _path(self, device: str) -> str:
         found = f"/sys/bus/scsi/devices/*:{device}/block/*"
-        self.guest.run(f"within 60 sh -c '[ -e {found} ]'", timeout_s=70)
+        self.guest.run(f"within 60 exists '{found}'", timeout_s=70)
         return "/dev/" + self.guest.text(f"basename {found}")
 
     def _unload(self) -> None:

@@ -104,11 +104,11 @@ class XenDaemon:
 
     def stop(self) -> None:
         """Let it end in order."""
-        self.dom0.guest.run(f"kill {self.pid} && within 30 sh -c '! kill -0 {self.pid}'")
+        self.dom0.guest.run(f"kill {self.pid} && within 30 gone {self.pid}")
 
     def kill(self) -> None:
         """End it as a power cut would."""
-        self.dom0.guest.run(f"kill -9 {self.pid} && within 10 sh -c '! kill -0 {self.pid}'")
+        self.dom0.guest.run(f"kill -9 {self.pid} && within 10 gone {self.pid}")
 
     def kill_driver(self) -> None:
         """End the process of its isolated transport as a crash would; another takes its place."""

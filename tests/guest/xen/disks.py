@@ -14,13 +14,22 @@ class XenDisks:
 
     def __getitem__(self, lun: int) -> str:
         """The path of the disk, which is waited for."""
-        found = f"/sys/bus/scsi/devices/*:0:0:{lun}/block/*"
-        return "/dev/" + self._guest.text(f"within 30 sh -c '[ -e {found} ]' && basename {found}")
+        return self._guest.text(f"{_waits_for(lun)}; echo $disk")
 
     def look(self, lun: int) -> None:
         """Read from a disk, which waits until the domain has looked for partitions there."""
-        self._guest.run(f"dd if={self[lun]} of=/dev/null bs=4k count=4 iflag=direct")
+        self._guest.run(f"{_waits_for(lun)} && dd if=$disk of=/dev/null bs=4k count=4 iflag=direct")
 
     def gone(self, lun: int) -> None:
         """Wait until the disk is not there."""
-        self._guest.run(f"within 30 sh -c '! [ -e /sys/bus/scsi/devices/*:0:0:{lun} ]'")
+        self._guest.run(f"within 30 missing '{_device(lun)}'")
+
+
+def _device(lun: int) -> str:
+    return f"/sys/bus/scsi/devices/*:0:0:{lun}"
+
+
+def _waits_for(lun: int) -> str:
+    """A script that waits for a disk and calls its path ``disk``."""
+    found = f"{_device(lun)}/block/*"
+    return f"within 30 exists '{found}'; for disk in {found}; do disk=/dev/${{disk##*/}}; done; test -b $disk"

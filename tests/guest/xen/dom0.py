@@ -10,6 +10,8 @@ from typing import Any
 
 from guest.lab.guest import Guest
 from guest.lab.shell import Result
+from guest.xen.inside import administrator
+from guest.xen.inside.administrator import ANSWERED, ASKED
 from guest.xen.program import OURS, files_below, files_of_ours
 
 _TESTS = Path(__file__).parents[2]
@@ -42,6 +44,8 @@ class Dom0:
         self.python("nursery", "load", *_LOADED, timeout_s=120)
         problems = guest.text("cat /var/log/nursery")
         assert not problems, problems
+        guest.run(f"mkfifo {ASKED} {ANSWERED}")
+        self.start(administrator.__name__, "main")
 
     def python(self, module: str, function: str, *arguments: str, timeout_s: float = 60) -> Result:
         """Call a function as a console script does; the status, and standard output and error."""
@@ -57,6 +61,8 @@ class Dom0:
 
     def admin(self, *words: str) -> Any:
         """The answer of a management verb; AssertionError with its message where it fails."""
-        done = self.guest.run(shlex.join(["tgtadm", *words, "--json"]), check=False)
-        assert done.status == 0, f"tgtadm {' '.join(words)}: exit status {done.status}: {done.text}"
-        return json.loads(done.text)
+        asked = shlex.quote(json.dumps([*words, "--json"]))
+        answer = f'read -r answer <{ANSWERED}; printf "%s\n" "$answer"'
+        status, output = json.loads(self.guest.run(f"printf '%s\n' {asked} >{ASKED}; {answer}").text)
+        assert status == 0, f"tgtadm {' '.join(words)}: exit status {status}: {output}"
+        return json.loads(output)

@@ -56,7 +56,7 @@ def test_a_guest_finds_its_disks_again_and_the_hook_of_libvirt_gives_it_more(
         domu.start()
         assert _sum(domu, XenDisks(domu)[0]) == written
         guest.run(f"/tmp/hook {name} started begin - </dev/null")
-        domu.run("within 30 sh -c '[ -e /sys/bus/scsi/devices/1:0:0:2 ]'")
+        domu.run("within 30 exists /sys/bus/scsi/devices/1:0:0:2")
         assert daemon.admin("xen", "show", f"hba={hba}")[hba]["state"] == "connected"
         domu.power_off()
         guest.run(f"/tmp/hook {name} release end - </dev/null")

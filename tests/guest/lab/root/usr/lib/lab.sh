@@ -1,13 +1,32 @@
 # Sourced before each script that runs in the guest.
 
+# Without processes of their own where the shell can do it: to make one takes an emulated processor long.
+
 # within SECONDS COMMAND...: until the command succeeds
 within() {
-    _end=$(($(cut -d. -f1 /proc/uptime) + $1))
+    read -r _now _ </proc/uptime
+    _end=$((${_now%.*} + $1))
     shift
     until "$@" >/dev/null 2>&1; do
-        [ "$(cut -d. -f1 /proc/uptime)" -ge $_end ] && { echo "not within the time: $*"; return 1; }
+        read -r _now _ </proc/uptime
+        [ "${_now%.*}" -ge $_end ] && { echo "not within the time: $*"; return 1; }
         usleep 50000
     done
+}
+
+# exists PATTERN: whether a file is so called
+exists() {
+    set -- $1
+    [ -e "$1" ]
+}
+
+missing() {
+    ! exists "$1"
+}
+
+# gone PID: whether there is no such process
+gone() {
+    ! kill -0 "$1"
 }
 
 # start_iscsid INITIATOR-NAME
