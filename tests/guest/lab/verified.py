@@ -7,7 +7,6 @@ from guest.lab.shell import Shell
 
 _WRITER = """
 round=0
-rm -f /tmp/stop /tmp/failed /tmp/rounds
 while [ ! -e /tmp/stop ]; do
     round=$((round + 1))
     file={folder}/file$((round % 8))
@@ -17,9 +16,14 @@ while [ ! -e /tmp/stop ]; do
     echo $round >/tmp/rounds.new && mv /tmp/rounds.new /tmp/rounds
 done
 """
+_START = """
+rm -f /tmp/stop /tmp/failed
+echo 0 >/tmp/rounds
+sh /tmp/writer.sh >/dev/null 2>&1 &
+echo $! >/tmp/writer.pid
+"""
 _ROUNDS = """
-rounds=0
-[ ! -e /tmp/rounds ] || read -r rounds </tmp/rounds
+read -r rounds </tmp/rounds
 [ ! -e /tmp/failed ] || rounds=failed
 echo $rounds
 """
@@ -33,7 +37,7 @@ class VerifiedWriter:
         guest.put("/tmp/writer.sh", _WRITER.format(folder=folder).encode())
 
     def __enter__(self) -> Self:
-        self._guest.run("sh /tmp/writer.sh >/dev/null 2>&1 & echo $! >/tmp/writer.pid")
+        self._guest.run(_START)
         self.wait_progress()
         return self
 
