@@ -14,7 +14,7 @@ class XenDisks:
 
     def __getitem__(self, lun: int) -> str:
         """The path of the disk, which is waited for."""
-        return self._guest.text(f"{_waits_for(lun)}; echo $disk")
+        return self._guest.text(f"{_waits_for(lun)} && echo $disk")
 
     def look(self, lun: int) -> None:
         """Read from a disk, which waits until the domain has looked for partitions there."""
