@@ -43,7 +43,7 @@ class Base(Store):
     def read(self, offset: int, length: int) -> Buffer:
         """A copy."""
         self._within(offset, length)
-        return bytes(self.content[offset : offset + length])
+        return bytes(memoryview(self.content)[offset : offset + length])
 
     def write(self, offset: int, data: Buffer) -> None:
         """At once."""

@@ -162,9 +162,9 @@ class _Table:
         """The second word of each extended entry."""
         assert self._bitmaps is not None
         for index, (entry, bitmap) in enumerate(zip(self._entries, self._bitmaps, strict=True)):
-            both = bitmap & (bitmap >> SUBCLUSTERS)
             if not bitmap:
                 continue
+            both = bitmap & (bitmap >> SUBCLUSTERS)
             if entry & COMPRESSED:
                 self._wrong_bitmap(index, "is compressed, but tells of subclusters", 0)
             elif bitmap & ALL_SUBCLUSTERS and not entry & (OFFSET if self._rules.own_data else OFFSET | COPIED):

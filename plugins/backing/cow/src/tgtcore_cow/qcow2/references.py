@@ -159,7 +159,7 @@ class References:
 
     def marked(self, role: Role) -> Iterator[int]:
         """The clusters with a role, in order."""
-        table = bytes(1 if value & role else 0 for value in range(256))
+        table = _having(role)
         for number in sorted(self._roles):
             hits = self._roles[number].translate(table)
             place = hits.find(1)
@@ -198,3 +198,9 @@ class References:
 def _adding(role: int) -> bytes:
     """The table that adds a role to bytes of roles."""
     return bytes(value | role for value in range(256))
+
+
+@cache
+def _having(role: int) -> bytes:
+    """The table that makes 1 of roles with one, else 0."""
+    return bytes(1 if value & role else 0 for value in range(256))
