@@ -1,4 +1,4 @@
-"""One pSeries guest for all tests here, as it takes long to boot."""
+"""A pSeries guest for each module."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -9,7 +9,7 @@ from guest.pseries.disks import VirtualDisks
 from guest.pseries.machine import PSERIES
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def guest() -> Iterator[Guest]:
     with Guest(PSERIES) as machine:
         yield machine

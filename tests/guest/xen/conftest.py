@@ -1,4 +1,4 @@
-"""One Xen machine for all tests here; in it, for each way, a daemon and the domain with its front end."""
+"""A Xen machine for each module; in it, for each way, a daemon and the domain with its front end."""
 
 from collections.abc import Iterator
 
@@ -26,13 +26,13 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
         metafunc.parametrize("way", ways, indirect=True, scope="module")
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def machine() -> Iterator[Guest]:
     with Guest(XEN) as machine:
         yield machine
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def dom0(machine: Guest) -> Dom0:
     return Dom0(machine)
 
