@@ -30,6 +30,6 @@ def _device(lun: int) -> str:
 
 
 def _waits_for(lun: int) -> str:
-    """A script that waits for a disk and calls its path ``disk``."""
-    found = f"{_device(lun)}/block/*"
-    return f"within 30 exists '{found}'; for disk in {found}; do disk=/dev/${{disk##*/}}; done; test -b $disk"
+    """A script that waits for a disk, which has a name before it has a node, and calls its path ``disk``."""
+    there = f'for disk in {_device(lun)}/block/*; do disk=/dev/${{disk##*/}}; [ -b "$disk" ] && return; done; false'
+    return f"there() {{ {there}; }}; within 30 there"
