@@ -6,11 +6,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from support.served_hbas import BLOCK, CAPACITY, READY, UNIT_ATTENTION, ServedHbas, transfer
+from support.served_hbas import BLOCK, CAPACITY, READY, ServedHbas, transfer
 from tgtcore_ibmvio.addressing import VirtualDevice
 from tgtcore_ibmvio.client import Rejected, VioClient
 from tgtcore_ibmvio.crq.elements import INIT
 
+from tgtcore.scsi.sense import SenseKey
 from tgtcore.scsi.status import Status
 
 CONFIG = """
@@ -83,7 +84,7 @@ def run(client: VioClient, cdb: bytes, device: str, **how: Any) -> bytes:
     """Data of a command, which is repeated until all unit attentions are told."""
     while True:
         response, data = client.execute(cdb, lun(device), **how)
-        if response.status == Status.CHECK_CONDITION and response.sense[2] == UNIT_ATTENTION:
+        if response.status == Status.CHECK_CONDITION and response.sense[2] == SenseKey.UNIT_ATTENTION:
             continue
         assert response.status == Status.GOOD, response
         return data

@@ -8,8 +8,9 @@ from typing import Any
 import pytest
 import xen_lab
 from oracle.harsh_stores import environment
-from support.served_hbas import BLOCK, CAPACITY, READY, UNIT_ATTENTION, ServedHbas, transfer
+from support.served_hbas import BLOCK, CAPACITY, READY, ServedHbas, transfer
 
+from tgtcore.scsi.sense import SenseKey
 from tgtcore.scsi.status import Status
 from tgtcore.testing.waiting import until
 
@@ -72,7 +73,7 @@ class Site(ServedHbas):
             host, status, got, sense = self.lab(
                 "execute", name=guest, lun=lun, cdb=cdb.hex(), data=data.hex(), room=room
             )
-            if status == Status.CHECK_CONDITION and bytes.fromhex(sense)[2] == UNIT_ATTENTION:
+            if status == Status.CHECK_CONDITION and bytes.fromhex(sense)[2] == SenseKey.UNIT_ATTENTION:
                 continue
             assert (host, status) == (0, Status.GOOD), (host, status, sense)
             return bytes.fromhex(got)
@@ -171,7 +172,7 @@ def test_who_is_drained_waits(site: Site, what: tuple[str, str]) -> None:
     site.lab.begin("execute", name="web1", lun=1, cdb=transfer(0x2A, 9, 8).hex(), data=data.hex(), room=0)
     site.tgtd.admin(kind, "reopen", name)
     host, status, _, sense = site.lab.end()
-    assert (host, status) == (0, Status.GOOD) or bytes.fromhex(sense)[2] == UNIT_ATTENTION
+    assert (host, status) == (0, Status.GOOD) or bytes.fromhex(sense)[2] == SenseKey.UNIT_ATTENTION
     site.run(1, transfer(0x2A, 9, 8), data)
     assert site.run(1, transfer(0x28, 9, 8), room=len(data)) == data
     assert site.shown()["front_end"] == "connected"

@@ -35,9 +35,11 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    items.sort(key=lambda item: not item.path.is_relative_to(_HERE / "xen"))  # what takes longest begins first
-    for item in items:
-        if item.path.is_relative_to(_HERE) and "guest" in getattr(item, "fixturenames", ()):
+    ours = [item for item in items if item.path.is_relative_to(_HERE)]
+    longest = {item for item in ours if item.path.is_relative_to(_HERE / "xen")}
+    items.sort(key=lambda item: item not in longest)  # they begin first
+    for item in ours:
+        if "guest" in getattr(item, "fixturenames", ()):
             if item.get_closest_marker("xen") is None:
                 item.add_marker(pytest.mark.guest)
             item.add_marker(pytest.mark.timeout(240))

@@ -8,7 +8,6 @@ from support.process import Tgtd
 
 BLOCK = 512
 READY, CAPACITY = bytes(6), b"\x25" + bytes(9)
-UNIT_ATTENTION = 6
 
 
 def transfer(opcode: int, block: int, blocks: int) -> bytes:
