@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import time
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
@@ -19,6 +20,7 @@ from tgtcore.scsi.sense import SenseKey, parse_sense
 from tgtcore.scsi.status import Status
 from tgtcore.store import OpenFile, Region
 from tgtcore.testing.host import HELD, READY, TestHost, content, read, write
+from tgtcore.testing.waiting import WITHIN_S
 
 _TURNS = 12
 
@@ -137,23 +139,26 @@ class Bench:
     def post(self, kind: Request, **fields: Any) -> None:
         self.driver.post(kind, **fields)
 
-    async def said(self) -> list[dict[str, Any]]:
-        """What the core says to all that was posted."""
+    async def said(self, least: int = 0) -> list[dict[str, Any]]:
+        """What the core says to all that was posted; so much is waited for."""
         self.driver.announce()
-        for _ in range(_TURNS):
-            await asyncio.sleep(0)
-        found = []
-        for at in self.driver.said():
-            layout = messages.RESPONSES[Response(self.driver.memory.responses[at])]
-            values = layout.unpack_from(self.driver.memory.responses, at)
-            found.append(dict(zip((field.name for field in layout.fields), values, strict=True)))
-        return found
+        found: list[dict[str, Any]] = []
+        ends_at = time.monotonic() + WITHIN_S
+        while True:
+            for _ in range(_TURNS):
+                await asyncio.sleep(0)
+            for at in self.driver.said():
+                layout = messages.RESPONSES[Response(self.driver.memory.responses[at])]
+                values = layout.unpack_from(self.driver.memory.responses, at)
+                found.append(dict(zip((field.name for field in layout.fields), values, strict=True)))
+            if len(found) >= least or time.monotonic() > ends_at:
+                return found
 
 
 @pytest_asyncio.fixture
 async def bench(host: TestHost) -> AsyncIterator[Bench]:
     made = Bench(host)
-    assert len(await made.said()) == 1
+    assert len(await made.said(1)) == 1
     yield made
     made.attendant.close()
     host.device(0).release()
@@ -169,11 +174,11 @@ def command(cdb: bytes, **fields: int) -> dict[str, Any]:
 @pytest.mark.asyncio
 async def test_its_end_is_told_with_status_sense_and_data(bench: Bench) -> None:
     bench.post(Request.COMMAND, **command(read(8), data_in_offset=4096, data_in_room=8, data_in_expected=8))
-    (said,) = await bench.said()
+    (said,) = await bench.said(1)
     assert (said["type"], said["id"], said["status"], said["flags"], said["data_in_length"]) == (1, 5, 0, 0, 8)
     assert bytes(bench.driver.memory.data[4096:4104]) == content(8)
     bench.post(Request.COMMAND, **command(b"\xff" * 6))
-    (said,) = await bench.said()
+    (said,) = await bench.said(1)
     assert said["status"] == Status.CHECK_CONDITION
     assert parse_sense(said["sense"][: said["sense_length"]]).code == asc.INVALID_COMMAND_OPERATION_CODE
 
@@ -184,13 +189,13 @@ async def test_data_out_is_asked_for_and_never_more_than_there_is_going_to_be(
     bench: Bench, wanted: int, expected: int
 ) -> None:
     bench.post(Request.COMMAND, **command(write(wanted), data_out_expected=expected))
-    (said,) = await bench.said()
+    (said,) = await bench.said(1)
     length = min(wanted, expected)
     assert (said["type"], said["id"], said["wanted_out"]) == (Response.WANT_DATA, 5, length)
     assert bench.attendant.tasks[5].awaited == length
     bench.driver.memory.data[:length] = content(length)
     bench.post(Request.DATA, id=5, offset=0, length=length)
-    (said,) = await bench.said()
+    (said,) = await bench.said(1)
     assert (said["type"], said["status"], said["wanted_out"]) == (Response.COMPLETION, Status.GOOD, wanted)
     assert bench.host.device(0).written == content(length)
 
@@ -210,7 +215,7 @@ async def test_an_aborted_one_ends_in_silence_before_the_function_is_answered(be
     bench.post(Request.COMMAND, **command(write(512), data_out_expected=512, data_in_expected=0))
     await bench.said()
     bench.post(Request.TASK_MANAGEMENT, function=1, nexus=1, id=6, referenced=5)
-    completion, done = await bench.said()
+    completion, done = await bench.said(2)
     assert (completion["type"], completion["flags"], completion["status"]) == (1, messages.SILENT, 0)
     assert (done["type"], done["response"], bench.attendant.tasks) == (Response.TASK_MANAGEMENT_DONE, 0, {})
     bench.post(Request.DATA, id=5, offset=0, length=512)
