@@ -294,6 +294,7 @@ def test_the_successor_is_killed(start: Callable[..., Tgtd], config: Path, step:
         command = [sys.executable, DYING, *step, BIN / "tgtd", "--config", config, "--take-over"]
         died = subprocess.run(command, capture_output=True, timeout=30, check=False)
         assert died.returncode == -signal.SIGKILL, died.stderr
+        first.wait_log("this one serves on", "this daemon serves again")  # a login before that may be cut
         assert read(address) == BLOCK
         first.wait_serving()
         assert first.admin("lu", "list")[0]["name"] == "disk"

@@ -4,7 +4,6 @@ import json
 import os
 import select
 import signal
-import time
 from pathlib import Path
 
 import pytest
@@ -47,10 +46,7 @@ def test_a_successor_that_fails_is_reported(config: Path) -> None:
     with Tgtd("--config", config, "--json", cwd=config.parent) as tgtd:
         config.write_text(f"{CONFIG}typo = 1\n")
         tgtd.process.send_signal(signal.SIGUSR2)
-        deadline = time.monotonic() + 20
-        while "has ended with status 2; this daemon serves on" not in tgtd.log:
-            assert time.monotonic() < deadline, tgtd.log
-            time.sleep(0.02)
+        tgtd.wait_log("has ended with status 2; this daemon serves on")
         assert "typo" in tgtd.log
         assert tgtd.admin("lu", "list")[0]["name"] == "a"
         assert tgtd.stop() == 0

@@ -5,7 +5,6 @@ import os
 import selectors
 import subprocess
 import sys
-import time
 from pathlib import Path
 from typing import Any, Self
 
@@ -13,6 +12,7 @@ from click.testing import CliRunner, Result
 
 from tgtcore.cli.tgtadm import main as tgtadm
 from tgtcore.management.protocol import Code
+from tgtcore.testing.waiting import until
 
 BIN = Path(sys.executable).parent
 _WAIT_S = 20
@@ -80,10 +80,11 @@ class Tgtd:
 
     def wait_serving(self) -> None:
         """Until it can be managed: some moments before that a daemon serves initiators already, and says that it is starting."""
-        end = time.monotonic() + _WAIT_S
-        while self._admin("stat").exit_code == Code.BUSY.exit_status:
-            assert time.monotonic() < end, f"tgtd still starts after {_WAIT_S} s: {self.log}"
-            time.sleep(0.02)
+        until(lambda: self._admin("stat").exit_code != Code.BUSY.exit_status, what=lambda: self.log)
+
+    def wait_log(self, *words: str) -> None:
+        """Until it has logged one of these."""
+        until(lambda: any(each in self.log for each in words), what=lambda: self.log)
 
     def stop(self, signal_number: int = 15) -> int:
         self.process.send_signal(signal_number)
