@@ -138,7 +138,7 @@ def test_a_guest_of_xl_gets_its_hbas_before_it_runs(tmp_path: Path) -> None:
 
 def test_a_guest_of_libvirt_gets_its_hbas(tmp_path: Path) -> None:
     hooked = Hooked(tmp_path)
-    (tmp_path / "web1").write_text("# disks\n0\n1 database\n")
+    (tmp_path / "web1").write_text("# disks\n0\n1 database")
     attached = ["tgtadm xen attach hba=web1/0", "tgtadm xen attach hba=web1/1 target=database"]
     detached = ["tgtadm xen detach hba=web1/0 deadline=0", "tgtadm xen detach hba=web1/1 deadline=0"]
     assert hooked.run("libvirt-hook", "web1", "started", "begin", "-") == (0, attached)

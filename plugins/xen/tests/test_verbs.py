@@ -10,10 +10,12 @@ from tgtcore import ConfigError, DrainTimeout, NotThere, TgtError
 from tgtcore.registry import AdminCommands
 
 pytestmark = pytest.mark.asyncio
-CONNECTED = {"state": "connected", "domid": 5, "back_end": "connected", "target": "web1"}
-WAITS = {"state": "waiting for the guest", "domid": None, "back_end": "", "target": "web1"}
-NOWHERE = {"state": "held", "domid": 5, "back_end": "", "target": "web1"}
-REFUSED = {"state": "refused", "domid": 5, "back_end": "closed", "target": "web1"}
+UUID = "4c4c4544-0043-3510-8051-b4c04f4d354a"
+NAMED = {"guest": "web1", "uuid": UUID, "domid": 5}
+CONNECTED = {**NAMED, "state": "connected", "back_end": "connected", "target": "web1"}
+WAITS = {"guest": "", "uuid": "", "domid": None, "state": "waiting for the guest", "back_end": "", "target": "web1"}
+NOWHERE = {**NAMED, "state": "held", "back_end": "", "target": "web1"}
+REFUSED = {**NAMED, "state": "refused", "back_end": "closed", "target": "web1"}
 
 
 class Driver:
@@ -64,8 +66,24 @@ async def test_attach():
     }
     assert driver.document["transports"]["xen"]["portals"] == [{"address": "web1/0", "target": "disks", "group": 2}]
     await attach(NewHba(hba="web1/0"), driver, driver.edit)
-    with pytest.raises(ConfigError, match="attached already, with another target; detach it first"):
-        await attach(NewHba(hba="web1/0", target="other"), driver, driver.edit)
+    before = list(driver.done)
+    for wrong, message in (
+        ({"target": "other"}, "with target disks in the place of other; detach it first"),
+        ({"group": 3}, "with group 2 in the place of 3; detach it first"),
+    ):
+        with pytest.raises(ConfigError, match=f"virtual HBA web1/0 is attached already, {message}"):
+            await attach(NewHba(hba="web1/0", **wrong), driver, driver.edit)
+    assert driver.done == before
+
+
+@pytest.mark.parametrize("hba", ["web1/0", f"{UUID}/0", "5/0"])
+async def test_attach_by_another_name_of_the_guest(hba):
+    for there in {"web1/0", f"{UUID}/0", "5/0"} - {hba}:
+        driver = Driver(CONNECTED, **{"gone/0": WAITS, there: CONNECTED})
+        with pytest.raises(ConfigError, match=f"virtual HBA {hba} is attached already, as {there}; use that name"):
+            await attach(NewHba(hba=hba), driver, driver.edit)
+        assert driver.done == []
+        await attach(NewHba(hba=f"{hba[:-1]}1"), driver, driver.edit)
 
 
 @pytest.mark.parametrize(
@@ -74,6 +92,7 @@ async def test_attach():
         (WAITS, NotThere, "there is no guest web1; virtual HBA web1/0 waits for it"),
         (NOWHERE, TgtError, "waits for target web1, which takes nobody"),
         ({**NOWHERE, "state": "leads nowhere"}, TgtError, "waits for target web1, which is not there"),
+        ({**NOWHERE, "state": "refused", "refused": "guest web1 has it"}, TgtError, "is refused: guest web1 has it"),
         ({**NOWHERE, "state": "waiting for the front end"}, TgtError, "has no nodes yet: the xenstore is slow"),
     ],
 )
@@ -88,6 +107,17 @@ async def test_attach_gives_who_was_refused_another_chance():
     driver = Driver(CONNECTED, **{"web1/0": REFUSED})
     assert (await attach(NewHba(hba="web1/0"), driver, driver.edit))["state"] == "connected"
     assert driver.done == [("portals",), ("portals", "web1/0")]
+
+
+async def test_who_gets_another_chance_leads_where_it_did():
+    driver = Driver(CONNECTED, **{"web1/0": REFUSED})
+    portals = [{"address": "web1/0", "target": "disks", "group": 2}]
+    driver.document["transports"]["xen"]["portals"] = list(portals)
+    with pytest.raises(ConfigError, match="with target disks in the place of other"):
+        await attach(NewHba(hba="web1/0", target="other"), driver, driver.edit)
+    assert driver.document["transports"]["xen"]["portals"] == portals
+    await attach(NewHba(hba="web1/0"), driver, driver.edit)
+    assert driver.document["transports"]["xen"]["portals"] == portals
 
 
 async def test_attach_while_the_driver_is_not_at_work():

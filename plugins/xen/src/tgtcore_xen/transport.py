@@ -99,7 +99,8 @@ class XenTransport(Transport):
             keeper = self._keepers.get(address)
             if keeper is None or keeper.over:
                 keeper = self._keepers[address] = Keeper(hba, around)
-            keeper.options = hba
+            else:
+                keeper.configure(hba)
         for address, keeper in self._keepers.items():
             keeper.wishes.listening, keeper.wishes.attached = self._listening, address in wanted
             keeper.wake()

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 from pydantic import BeforeValidator, Field
 
 from tgtcore import ConfigError, DrainTimeout, NotThere, Options, TgtError
-from tgtcore_xen.options import hba_address
+from tgtcore_xen.options import HbaOptions, hba_address
 
 if TYPE_CHECKING:
     from tgtcore.transport import Driver
@@ -23,8 +23,9 @@ _SPARE_S = 10.0
 """What the end may take beside the time that the guest has: that of a command which is under way."""
 
 _WAITING = {
-    "leads nowhere": "waits for target {}, which is not there",
-    "held": "waits for target {}, which takes nobody",
+    "leads nowhere": "waits for target {target}, which is not there",
+    "held": "waits for target {target}, which takes nobody",
+    "refused": "is refused: {refused}",
 }
 _SLOW = "has no nodes yet: the xenstore is slow; they come when it has answered"
 """Why an HBA has no nodes, by its state; in any other one it is about to have them."""
@@ -76,21 +77,27 @@ async def attach(new: NewHba, driver: "Driver", edit: Edit) -> dict[str, Any]:
 
     One that was closed, or was refused, is offered anew; one that is connected stays.
 
+    :raises ConfigError: the guest has one of this number, which leads elsewhere, or was attached by another name of the guest.
     :raises NotThere: the guest is not there; the HBA waits for it.
     :raises TgtError: its target takes nobody, and it waits for that; or the xenstore is slow, and its nodes will come.
     """
-    shown = (await _hbas(driver)).get(new.hba)
+    hbas = await _hbas(driver)
+    _check_not_there(new.hba, hbas)
+    shown = hbas.get(new.hba)
     if shown is not None and shown["state"] in ("refused", "closed"):
-        await edit(lambda document: _remove(document, new.hba))
+        portals: list[dict[str, Any]] = []
+        await edit(lambda document: portals.append(_taken_out(document, new)))
         await _gone(driver, new.hba, _SPARE_S)
-    await edit(lambda document: _add(document, new))
+        await edit(lambda document: _portals(document).append(portals[-1]))
+    else:
+        await edit(lambda document: _add(document, new))
     shown = (await _hbas(driver)).get(new.hba)
     if shown is None:
         raise TgtError(f"virtual HBA {new.hba} is attached, but the process of its transport is not at work")
     if shown["domid"] is None:
         raise NotThere(f"there is no guest {new.hba.rpartition('/')[0]}; virtual HBA {new.hba} waits for it")
     if not shown["back_end"]:
-        raise TgtError(f"virtual HBA {new.hba} " + _WAITING.get(shown["state"], _SLOW).format(shown["target"]))
+        raise TgtError(f"virtual HBA {new.hba} " + _WAITING.get(shown["state"], _SLOW).format_map(shown))
     return {"hba": new.hba, "domid": shown["domid"], "state": shown["state"]}
 
 
@@ -135,14 +142,38 @@ def _check_there(address: str, hbas: Figures) -> None:
         )
 
 
+def _check_not_there(address: str, hbas: Figures) -> None:
+    """A guest has several names, and each of its HBAs one."""
+    guest, _, dev = address.rpartition("/")
+    for other, shown in hbas.items():
+        names = () if shown["domid"] is None else (shown["guest"], shown["uuid"], str(shown["domid"]))
+        if other != address and other.rpartition("/")[2] == dev and guest in names:
+            raise ConfigError(
+                f"virtual HBA {address} is attached already, as {other}; use that name, or detach it first"
+            )
+
+
 def _add(document: dict[str, Any], new: NewHba) -> None:
     portals = _portals(document)
     wanted = {key: value for key, value in (("target", new.target), ("group", new.group)) if value is not None}
     there = next((portal for portal in portals if _address(portal) == new.hba), None)
     if there is None:
         portals.append({"address": new.hba, **wanted})
-    elif differing := [key for key, value in wanted.items() if there.get(key) != value]:
-        raise ConfigError(f"virtual HBA {new.hba} is attached already, with another {differing[0]}; detach it first")
+    else:
+        found = HbaOptions.model_validate(there)
+        for key, value, has in (("target", new.target, found.target_name), ("group", new.group, found.group)):
+            if value not in (None, has):
+                raise ConfigError(
+                    f"virtual HBA {new.hba} is attached already, with {key} {has} in the place of {value}; detach it first"
+                )
+
+
+def _taken_out(document: dict[str, Any], new: NewHba) -> dict[str, Any]:
+    """Remove an HBA that is to be attached anew; with what it is to be that then."""
+    _add(document, new)
+    portal = next(portal for portal in _portals(document) if _address(portal) == new.hba)
+    _remove(document, new.hba)
+    return portal
 
 
 def _remove(document: dict[str, Any], address: str) -> None:

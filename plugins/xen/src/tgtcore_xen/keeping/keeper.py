@@ -3,6 +3,7 @@
 import asyncio
 import logging
 from contextlib import suppress
+from functools import partial
 
 from tgtcore import Target
 from tgtcore_xen.guests import Guest
@@ -36,7 +37,7 @@ _BURST, _EACH_S = 100, 0.05
 class Keeper:
     """One virtual HBA.
 
-    :param options: as the configuration has it; may be replaced.
+    :param options: as the configuration has it.
     """
 
     def __init__(self, options: HbaOptions, around: Surroundings) -> None:
@@ -76,6 +77,12 @@ class Keeper:
         """Something is different: look again."""
         self._changed.set()
 
+    def configure(self, options: HbaOptions) -> None:
+        """Have other options; where it leads to another target its guest lets go of it, and gets it anew."""
+        if options.target_name != self.options.target_name:
+            self.leave()
+        self.options = options
+
     async def until_ready(self) -> None:
         """Wait until the guest has its nodes, or is to have none, or is not there."""
         while not (self.over or self.is_ready):
@@ -93,10 +100,17 @@ class Keeper:
         has_nodes = guest is not None and _identity_of(guest) == self._identity and self.observed.there
         return self._seen is not None and (guest is None or has_nodes or self.presence is not Presence.OFFERED)
 
+    @property
+    def _is_second(self) -> bool:
+        """Whether the guest has an HBA of this number, by another name of the guest."""
+        return self._nodes is None and self.wishes.refusal is not None
+
     def tick(self) -> None:
         """Look again if something else is wanted by now."""
         if self.wishes.may_try_again:
             self.renew()
+        elif self._is_second:
+            self.wake()
         elif self.session is not None and self.session.is_remapped:
             self.luns_changed()
         elif self._wanted() != self._seen:
@@ -209,8 +223,17 @@ class Keeper:
         if self._nodes is None:
             around = self._around
             place = HbaPaths(around.machine.domid, guest.domid, self.options.dev)
+            if not self._takes(place, guest):
+                self._seen = self._wanted()
+                self.over = not self.wishes.attached
+                return
             nodes = Nodes(around.machine.store, place, around.tidying)
-            await nodes.watch(self._changed.set)
+            try:
+                await nodes.watch(self._changed.set)
+            except BaseException:
+                around.places.pop(place)
+                await nodes.unwatch()
+                raise
             self._nodes, self._identity = nodes, _identity_of(guest)
         for _ in range(_ROUNDS_MAX):
             if not await self._round(self._nodes):
@@ -218,7 +241,19 @@ class Keeper:
         else:
             self._changed.set()
         if self.over:
+            self._around.places.pop(self._nodes.place)
             await self._nodes.unwatch()
+
+    def _takes(self, place: HbaPaths, guest: Guest) -> bool:
+        """Whether nobody else has these nodes: another HBA may have the same guest by another name."""
+        holder = self._around.places.setdefault(place, self.options.address)
+        if holder == self.options.address:
+            self.wishes.again()
+            return True
+        if self.wishes.refusal is None:
+            self.wishes.refuse(Refusal(f"guest {guest} has virtual HBA {self.options.dev} already, as {holder}"))
+            _log.warning("%s: %s", self, self.wishes.refusal)
+        return False
 
     def _find_guest(self) -> Guest | None:
         """One that is connected keeps its HBA whatever it is called by now, as when it is about to migrate."""
@@ -268,7 +303,7 @@ class Keeper:
                 await nodes.remove()
                 self._make_at = self._loop.time() + AFRESH_S
             case Connect(ring, fresh):
-                return await self._connect(ring, fresh)
+                return await self._connect(ring, fresh, nodes)
             case Disconnect():
                 await self.service.end(keep=wanted.presence is Presence.HELD)
             case Write(name, value):
@@ -282,20 +317,24 @@ class Keeper:
                 return False
         return True
 
-    async def _connect(self, ring: Ring, fresh: bool) -> bool:
+    async def _connect(self, ring: Ring, fresh: bool, nodes: Nodes) -> bool:
         target, guest = self.find_target(), self.guest
         if target is None or guest is None or not self.wishes.listening or target.leases.draining:
             return False
         observed = self.observed
+        if not fresh and observed.target not in ("", target.name):
+            _log.warning("%s: its guest has used target %s, so it gets %s anew", self, observed.target, target.name)
+            self.wishes.leave(0)
+            return True
         try:
             session = Session(self.options, guest, target, observed, ring, self._around, self.broken, fresh=fresh)
         except Refused as error:
             await self._could_not(error.refusal, observed)
             return False
         self._waits_since = None
-        serves = await self.service.begin(session, ring)
-        if session.connection.loss and self._nodes is not None:
-            await self._nodes.say_error(session.connection.loss)
+        serves = await self.service.begin(session, ring, partial(nodes.write, paths.TARGET, target.name))
+        if session.connection.loss:
+            await nodes.say_error(session.connection.loss)
         return serves
 
     async def _could_not(self, refusal: Refusal, observed: Observed) -> None:
@@ -342,6 +381,7 @@ class Keeper:
             await self._do(step, nodes, lost)
         await nodes.bury()
         await nodes.unwatch()
+        self._around.places.pop(nodes.place)
         self._nodes, self._identity, self.observed = None, None, Observed()
         self.wishes.forget()
         self._make_at, self._waits_since = 0.0, None

@@ -1,7 +1,7 @@
 """The session of a virtual HBA: begun, told of other logical units, ended."""
 
 import asyncio
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 
 from tgtcore_xen.keeping.session import Session
 from tgtcore_xen.xenbus.observed import Observed, Ring
@@ -38,10 +38,18 @@ class Service:
         if self.link is not None and self.link.stage is Stage.MADE:
             self.link = self.link._replace(stage=Stage.ANNOUNCED)
 
-    async def begin(self, session: Session, ring: Ring) -> bool:
-        """Serve a ring; whether that is still so when it has begun."""
+    async def begin(self, session: Session, ring: Ring, note: Callable[[], Awaitable[None]]) -> bool:
+        """Serve a ring; whether that is still so when it has begun.
+
+        :param note: have it written down whose target is served, before anything is.
+        """
         self.session, self.link = session, Link(ring)
         self.sessions += 1
+        try:
+            await note()
+        except OSError:
+            await self.end(keep=True)
+            raise
         await self._find_devices(session)
         if self.session is session:
             session.connection.start()

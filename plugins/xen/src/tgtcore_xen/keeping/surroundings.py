@@ -10,6 +10,7 @@ from tgtcore import Host
 from tgtcore_xen.guests import Guests
 from tgtcore_xen.options import HbaOptions, XenOptions
 from tgtcore_xen.platform.contract import Platform
+from tgtcore_xen.xenbus.paths import HbaPaths
 
 
 @dataclass(frozen=True)
@@ -19,6 +20,7 @@ class Surroundings:
     :param options: asks for the options in force.
     :param hbas: asks for all that there are.
     :param tidying: held while nodes are made, or directories removed that several have.
+    :param places: which virtual HBA has the nodes there, by its address: several may name the same guest differently.
     """
 
     host: Host
@@ -28,3 +30,4 @@ class Surroundings:
     options: Callable[[], XenOptions]
     hbas: Callable[[], Sequence[HbaOptions]]
     tidying: asyncio.Lock = field(default_factory=asyncio.Lock)
+    places: dict[HbaPaths, str] = field(default_factory=dict)

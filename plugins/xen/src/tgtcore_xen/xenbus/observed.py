@@ -54,6 +54,7 @@ class Observed:
     :param ring: what the front end offers; None: nothing, or nothing that makes sense.
     :param protocol: of the front end; empty where it says none.
     :param sg_grant: segments of a command that the back end has promised.
+    :param target: that whose logical units the front end uses, or has used; empty: of none so far.
     :param devices: logical units by number.
     """
 
@@ -65,6 +66,7 @@ class Observed:
     ring: Ring | None = None
     protocol: str = ""
     sg_grant: int = SG_GRANT_MIN
+    target: str = ""
     devices: Mapping[int, Device] = field(default_factory=dict)
 
     @property
@@ -95,6 +97,7 @@ class Observed:
             ring=_ring(front),
             protocol=(front.get(paths.PROTOCOL) or "")[:_PROTOCOL_CHARACTERS],
             sg_grant=max(_number(back.get(paths.SG_GRANT)) or 0, SG_GRANT_MIN),
+            target=back.get(paths.TARGET) or "",
             devices={number: _device(*values) for number, values in sorted(devices.items())},
         )
 

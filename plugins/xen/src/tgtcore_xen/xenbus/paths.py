@@ -6,13 +6,15 @@ FRONTEND, FRONTEND_ID = "frontend", "frontend-id"
 ONLINE = "online"
 STATE = "state"
 SG_GRANT = "feature-sg-grant"
+TARGET = "target"
+"""Ours: the target that the ring is served with."""
 FEATURE_HOST = "feature-host"
 DEVICES = "vscsi-devs"
 BACKEND, BACKEND_ID = "backend", "backend-id"
 RING_REF, EVENT_CHANNEL = "ring-ref", "event-channel"
 PROTOCOL = "protocol"
 
-BACK_NODES = (FRONTEND, FRONTEND_ID, ONLINE, STATE, SG_GRANT)
+BACK_NODES = (FRONTEND, FRONTEND_ID, ONLINE, STATE, SG_GRANT, TARGET)
 """Those of the back end that are looked at."""
 
 FRONT_NODES = (BACKEND, BACKEND_ID, STATE, RING_REF, EVENT_CHANNEL, PROTOCOL)
