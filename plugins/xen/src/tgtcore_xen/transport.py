@@ -118,10 +118,13 @@ class XenTransport(Transport):
             keeper.wake()
 
     def ask_to_log_out(self, session_ids: Collection[str], within_s: int) -> None:
-        """Let guests close those HBAs that are taken from them; who only has to wait is not told."""
+        """Let guests close those HBAs that are taken from them, in that time or in ``close_s`` if this is longer.
+
+        Who only has to wait is not told.
+        """
         for keeper in self._connected():
             if keeper.options.address in session_ids:
-                keeper.leave()
+                keeper.leave(within_s)
 
     async def drop_target(self, target: Target) -> None:
         """End the target's sessions; its HBAs are taken from their guests."""

@@ -201,6 +201,18 @@ async def test_a_guest_that_does_not_let_go(site):
         assert one.back("state", guest) is None
 
 
+async def test_a_guest_that_is_given_more_time_than_usual(site):
+    async with site("web1/0", close_s=0) as one:
+        front = await one.connected(guest := one.guest())
+        front.crash()
+        await one.attach()
+        one.transport.ask_to_log_out(["web1/0"], 600)
+        await one.until(lambda: one.back("state", guest) == "5")
+        assert one.transport.sessions(), "it is served while it lets go"
+        await one.transport.drop_session("web1/0")
+        await one.until(lambda: one.back("state", guest) is None)
+
+
 async def test_one_that_is_held_can_be_detached(site):
     """Nobody serves the guest while it lets go, so it is not waited for longer than it may take."""
     async with site("web1/0") as one:

@@ -126,10 +126,13 @@ class Keeper:
         self.wishes.again()
         self.wake()
 
-    def leave(self) -> None:
-        """Let the guest close it; it is served until then, but not for ever.  Without effect where the guest sees only a delay."""
+    def leave(self, within_s: float = 0) -> None:
+        """Let the guest close it; it is served until then, but not for ever.  Without effect where the guest sees only a delay.
+
+        :param within_s: how long it may take, if that is more than ``close_s``.
+        """
         if self.session is not None and not self.wishes.is_delay(self.session.target):
-            self.wishes.leave()
+            self.wishes.leave(max(within_s, self._around.options().close_s))
             self.wake()
 
     async def drop(self) -> None:

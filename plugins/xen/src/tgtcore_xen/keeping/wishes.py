@@ -34,11 +34,10 @@ class Wishes:
 
     # ---- wishes ---------------------------------------------------------------------------------------------------------
 
-    def leave(self, within_s: float | None = None) -> None:
-        """Take it away; the guest may take its time, or so long."""
+    def leave(self, within_s: float) -> None:
+        """Take it away; the guest may take so long."""
         self.leaving = True
-        if within_s is not None:
-            self._forced_at = self._now() + within_s
+        self._forced_at = self._now() + within_s
 
     def left(self) -> bool:
         """Nothing is there any more; whether somebody had asked for that."""
