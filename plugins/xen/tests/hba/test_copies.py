@@ -1,5 +1,6 @@
 """Data is copied once: between the buffer of the logical unit and the pages of the guest, by the platform."""
 
+import errno
 from typing import TYPE_CHECKING
 
 import pytest
@@ -55,4 +56,18 @@ def test_what_is_copied_from_the_guest_is_what_the_logical_unit_gets(
     bench.device().release()
     bench.loop.run()
     assert front.take() == [Response(1, 0)]
+    bench.end()
+
+
+def test_what_fails_here_while_it_is_delivered_takes_no_memory_along(
+    bench: "Bench", monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fails(copies: object) -> list[bool]:
+        raise OSError(errno.EBADF, "the device is gone")
+
+    monkeypatch.setattr(bench.platform.grants, "copy", fails)
+    front = bench.front
+    requests = [front.command(rqid, read(9000), front.segments(9000)) for rqid in range(4)]
+    assert bench.ask(*requests) == []
+    assert bench.broken == ["a failure of our own, which is in the log"]
     bench.end()

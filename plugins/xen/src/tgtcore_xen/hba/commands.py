@@ -282,6 +282,7 @@ class Commands:
         """Have every task aborted in silence; ``then`` when the last has ended."""
 
         def ended() -> None:
+            self.share.give(self.share.held_bytes)  # of what had ended and was not answered, because that failed
             self.share.release()
             self._memory.sharers -= 1
             then()
