@@ -21,6 +21,7 @@ from tgtcore.management.client import Client
 from tgtcore.management.place import Place
 from tgtcore.management.protocol import Code, Request, VerbError, request_line
 from tgtcore.management.server import Conversation, Server
+from tgtcore.testing.waiting import WITHIN_S
 
 DEFECTS: dict[str, type[BaseException]] = {
     "fail": ZeroDivisionError,
@@ -43,20 +44,29 @@ def greet(sock: socket.socket) -> None:
         sock.send(b"hello")
 
 
+@pytest.fixture
+def idle_s() -> float:
+    """How long clients may ask for nothing: for ever, unless a test wants to see what becomes of one that does."""
+    return 3600
+
+
 @pytest_asyncio.fixture
-async def server(tmp_path: Path) -> AsyncIterator[Server]:
-    made = Server(tmp_path / "run" / "tgtd.sock", echo, idle_s=0.3)
+async def server(tmp_path: Path, idle_s: float) -> AsyncIterator[Server]:
+    made = Server(tmp_path / "run" / "tgtd.sock", echo, idle_s=idle_s)
     await made.start()
     yield made
     await made.stop()
     assert not made.path.parent.exists()
 
 
-async def ask(server: Server, *lines: bytes) -> list[Any]:
+async def ask(server: Server, *lines: bytes, leaves: bool = False) -> list[Any]:
+    """Everything that is answered until the server ends the connection; who leaves says that nothing more will be asked."""
     reader, writer = await asyncio.open_unix_connection(str(server.path))
     writer.writelines(lines)
+    if leaves:
+        writer.write_eof()
     answers = []
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(WITHIN_S):
         while line := await reader.readline():
             answers.append(json.loads(line))
     writer.close()
@@ -64,7 +74,7 @@ async def ask(server: Server, *lines: bytes) -> list[Any]:
 
 
 def call(path: Path, verb: str, arguments: dict[str, Any]) -> Any:
-    with Client(path, timeout_s=5) as client:
+    with Client(path, timeout_s=WITHIN_S) as client:
         return client.call(verb, arguments)
 
 
@@ -110,11 +120,12 @@ async def test_a_request_that_is_too_long_ends_the_connection(server: Server) ->
 @pytest.mark.asyncio
 async def test_nonsense_is_answered_and_the_next_request_works(server: Server) -> None:
     lines = (b"nonsense\n", b"[" * 50_000 + b"\n", request_line(Request("show", {}, 5)))
-    first, second, third, _ = await ask(server, *lines)
+    first, second, third = await ask(server, *lines, leaves=True)
     assert first["error"]["code"] == second["error"]["code"] == "protocol"
     assert (third["id"], third["result"]) == (5, {"verb": "show"})
 
 
+@pytest.mark.parametrize("idle_s", [0.1])
 @pytest.mark.asyncio
 async def test_a_silent_client_is_sent_away(server: Server) -> None:
     (answer,) = await ask(server)
@@ -239,14 +250,15 @@ async def test_a_client_that_reads_no_answers_is_sent_away(tmp_path: Path) -> No
     asked = asyncio.Event()
 
     async def much(request: Request) -> Any:
+        server._idle_s = 0.2  # for its answer: nobody may be late with the question
         asked.set()
         return "x" * 4_000_000
 
-    server = Server(tmp_path / "tgtd.sock", much, idle_s=0.2)
+    server = Server(tmp_path / "tgtd.sock", much, idle_s=3600)
     await server.start()
     reader, writer = await asyncio.open_unix_connection(str(server.path), limit=1024)
     writer.write(request_line(Request("show")))
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(WITHIN_S):
         await asked.wait()
         await asyncio.wait(server._clients)
         assert len(await reader.read()) < 4_000_000
@@ -267,7 +279,7 @@ async def test_a_client_that_leaves_during_a_verb_does_not_stop_it(tmp_path: Pat
     await server.start()
     _, writer = await asyncio.open_unix_connection(str(server.path))
     writer.write(request_line(Request("show")))
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(WITHIN_S):
         await begun.wait()
         writer.close()
         await writer.wait_closed()
@@ -280,7 +292,7 @@ async def test_a_client_that_leaves_during_a_verb_does_not_stop_it(tmp_path: Pat
 async def test_a_conversation_has_the_connection_for_itself(server: Server) -> None:
     reader, writer = await asyncio.open_unix_connection(str(server.path))
     writer.write(request_line(Request("converse")))
-    assert await asyncio.wait_for(reader.read(), 5) == b"hello"
+    assert await asyncio.wait_for(reader.read(), WITHIN_S) == b"hello"
     writer.close()
 
 
