@@ -1,18 +1,23 @@
 """A daemon in memory, started from TOML."""
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
 from pathlib import Path
 from types import ModuleType
-from typing import cast
+from typing import Any, cast
 
+import pytest
 import pytest_asyncio
 from support.fakes import FakeStore, FakeTransport, fake_plugins
 
 from tgtcore.config import parse
-from tgtcore.daemon import Daemon, Edit, Step
+from tgtcore.daemon import Daemon, Edit, Kind, Step, Thing
+from tgtcore.daemon.departures import Departure, Departures
 from tgtcore.daemon.load import check_source
 from tgtcore.transport import LocalDriver
+
+AMPLE_S = 20.0
+"""How long what does not hang may take: as long as a busy machine needs."""
 
 _BEFORE = """
 plugins = ["fake"PLUGINS]
@@ -97,3 +102,46 @@ async def start(tmp_path: Path) -> AsyncIterator[Start]:
 @pytest_asyncio.fixture
 async def running(start: Start) -> Running:
     return await start()
+
+
+Impatient = Callable[[Kind, str], None]
+
+
+@pytest.fixture
+def ample_time(running: Running, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """What goes away may take as long as a busy machine needs; only to log out nobody is given any."""
+    monkeypatch.setattr("tgtcore.daemon.sessions._LOGOUT_S", 0.02)
+    inventory = running.daemon.inventory
+    usual_s, inventory.drain_s = inventory.drain_s, AMPLE_S
+    yield
+    inventory.drain_s = usual_s
+
+
+@pytest.fixture
+def impatient(ample_time: None, monkeypatch: pytest.MonkeyPatch) -> Impatient:
+    """Call it with something that nobody is going to wait for when it goes away the next time; all the rest has ample time."""
+    monkeypatch.setattr("tgtcore.daemon.departures._LOGOUT_S", 0)
+    hopeless: set[Thing] = set()
+    begin = Departures.begin
+
+    def begin_and_give_up(departures: Departures, thing: Thing, *how: Any, **more: Any) -> Departure:
+        departure = begin(departures, thing, *how, **more)
+        if thing in hopeless:
+            hopeless.remove(thing)
+            departure.patience.shorten(0)
+        return departure
+
+    monkeypatch.setattr(Departures, "begin", begin_and_give_up)
+    return lambda kind, name: hopeless.add(Thing(kind, name))
+
+
+TimePasses = Callable[[float], None]
+
+
+@pytest_asyncio.fixture
+async def time_passes(monkeypatch: pytest.MonkeyPatch) -> TimePasses:
+    """Call it to put the clock of the loop forward by some seconds: what waits for so long waits no more."""
+    loop = asyncio.get_running_loop()
+    real, ahead = loop.time, [0.0]
+    monkeypatch.setattr(loop, "time", lambda: real() + sum(ahead))
+    return ahead.append

@@ -6,17 +6,22 @@ from types import ModuleType
 from typing import Any
 
 import pytest
-from daemon.conftest import CONFIG, Running, Start
+from daemon.conftest import AMPLE_S, CONFIG, Impatient, Running, Start
 from support.fakes import FakeStore, FakeTransport
 
-from tgtcore import Options, hookimpl, signals
+from tgtcore import Options, hookimpl
+from tgtcore.daemon import Thing
 from tgtcore.daemon.compare import Action, Kind, Step
 from tgtcore.daemon.inventory import Inventory
 from tgtcore.daemon.luns import unmap_lun
 from tgtcore.daemon.patience import Patience
 from tgtcore.errors import ConfigError, DrainTimeout, PluginError, StoreError
+from tgtcore.testing.waiting import until_async
 
 pytestmark = pytest.mark.asyncio
+
+
+B = Thing(Kind.LOGICAL_UNIT, "b")
 
 
 def applier(running: Running) -> Any:
@@ -62,11 +67,8 @@ async def test_an_undo_that_fails_is_logged_and_the_others_are_done(
     assert "could not undo: add account b" in caplog.messages
 
 
-async def test_a_name_is_free_again_when_its_late_removal_has_ended(
-    running: Running, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("tgtcore.daemon.departures._LOGOUT_S", 0)
-    running.daemon.inventory.drain_s = 0.02
+async def test_a_name_is_free_again_when_its_late_removal_has_ended(running: Running, impatient: Impatient) -> None:
+    impatient(Kind.LOGICAL_UNIT, "b")
     leases = running.daemon.inventory.units["b"].lu.leases
     leases.take("a slow reader")
     without = (running.text[running.text.index("[logical_units.b]") : running.text.index("[targets")], "")
@@ -76,11 +78,7 @@ async def test_a_name_is_free_again_when_its_late_removal_has_ended(
     with pytest.raises(ConfigError, match="logical unit b is still going away; try again later"):
         await running.apply(unmapped)
     leases.give("a slow reader")
-    for _ in range(100):
-        if "b" not in running.daemon.inventory.units:
-            break
-        await asyncio.sleep(0.01)
-    await asyncio.sleep(0.05)
+    await until_async(lambda: B not in running.daemon.departures)
     await running.apply(unmapped)
     assert set(running.daemon.inventory.units) == {"a", "b"}
 
@@ -103,11 +101,8 @@ async def test_a_removal_that_goes_wrong_does_not_undo_the_others(
     assert len(await running.apply()) == 4
 
 
-async def test_what_can_not_be_undone_is_made_by_the_next_change(
-    running: Running, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("tgtcore.daemon.departures._LOGOUT_S", 0)
-    running.daemon.inventory.drain_s = 0.02
+async def test_what_can_not_be_undone_is_made_by_the_next_change(running: Running, impatient: Impatient) -> None:
+    impatient(Kind.LOGICAL_UNIT, "b")
     nexus = running.transport.log_in("t.one", "host")
     assert nexus is not None
     leases = running.daemon.inventory.units["b"].lu.leases
@@ -115,15 +110,8 @@ async def test_what_can_not_be_undone_is_made_by_the_next_change(
     with pytest.raises(ConfigError, match="logical unit b is still going away"):
         await running.apply(("[logical_units.b]", '[logical_units.b]\nserial = "S"'))
     assert {lun: lu.name for lun, lu in nexus.luns().items()} == {0: "a"}
-    gone = asyncio.Event()
-
-    def note(lu: object) -> None:
-        gone.set()
-
-    with signals.lu_removed.connected_to(note):
-        leases.give("a slow reader")
-        await asyncio.wait_for(gone.wait(), 5)
-    await asyncio.sleep(0)
+    leases.give("a slow reader")
+    await until_async(lambda: B not in running.daemon.departures)
     assert [str(step) for step in await running.apply()] == [
         "add logical unit b: through(memory())",
         "add LUN t.one: LUN 1, logical unit b",
@@ -132,18 +120,21 @@ async def test_what_can_not_be_undone_is_made_by_the_next_change(
 
 
 async def test_what_is_to_go_is_not_mapped_again_while_it_waits_for_a_lun(
-    running: Running, monkeypatch: pytest.MonkeyPatch
+    running: Running, monkeypatch: pytest.MonkeyPatch, impatient: Impatient
 ) -> None:
     """It would be configured and not served as soon as it has gone."""
     ended = asyncio.Event()
 
     async def slowly(inventory: Inventory, target: str, index: int, lun: int, patience: Patience) -> None:
         await unmap_lun(inventory, target, index, lun, patience)
+        patience.shorten(0)
         await ended.wait()
 
-    monkeypatch.setattr("tgtcore.daemon.departures._LOGOUT_S", 0)
+    impatient(Kind.LOGICAL_UNIT, "b")
+    monkeypatch.setattr(
+        "tgtcore.daemon.departures._PROGRESS_S", 0.01
+    )  # so often a deadline that has changed is looked at
     monkeypatch.setattr("tgtcore.daemon.apply.unmap_lun", slowly)
-    running.daemon.inventory.drain_s = 0.02
     nexus = running.transport.log_in("t.one", "host")
     assert nexus is not None
     with pytest.raises(ConfigError, match="logical unit b is still going away"):
@@ -152,15 +143,14 @@ async def test_what_is_to_go_is_not_mapped_again_while_it_waits_for_a_lun(
     assert dict(running.daemon.config.targets["t.one"].luns.luns) == {0: "a"}
     assert set(running.daemon.config.logical_units) == {"a"}
     ended.set()
-    await asyncio.wait_for(asyncio.gather(*(one.task for one in running.daemon.departures)), 5)
+    await asyncio.wait_for(asyncio.gather(*(one.task for one in running.daemon.departures)), AMPLE_S)
     assert set(running.daemon.inventory.units) == {"a"}
     await running.apply()
     assert {lun: lu.name for lun, lu in nexus.luns().items()} == {0: "a", 1: "b"}
 
 
-async def test_only_who_is_in_the_way_is_named(running: Running, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("tgtcore.daemon.departures._LOGOUT_S", 0)
-    running.daemon.inventory.drain_s = 0.02
+async def test_only_who_is_in_the_way_is_named(running: Running, impatient: Impatient) -> None:
+    impatient(Kind.LOGICAL_UNIT, "b")
     running.transport.log_in("t.one", "an innocent")
     running.daemon.inventory.units["b"].lu.leases.take("a slow reader")
     without_b = (running.text[running.text.index("[logical_units.b]") : running.text.index("[targets")], "")
@@ -168,7 +158,7 @@ async def test_only_who_is_in_the_way_is_named(running: Running, monkeypatch: py
         await running.apply(without_b, ('["a", "b"]', '["a"]'))
     assert [holder.partition(" (")[0] for holder in caught.value.holders] == ["a slow reader"]
     running.daemon.inventory.units["b"].lu.leases.give("a slow reader")
-    await asyncio.sleep(0.05)
+    await until_async(lambda: B not in running.daemon.departures)
 
 
 async def test_only_the_session_that_is_no_longer_admitted_is_named(

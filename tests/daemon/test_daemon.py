@@ -5,7 +5,7 @@ import threading
 from typing import Any
 
 import pytest
-from daemon.conftest import CONFIG, Running, Start
+from daemon.conftest import CONFIG, Impatient, Running, Start
 from support.fakes import FakeStore, FakeTransport, HeldTask
 
 from tgtcore import signals
@@ -223,9 +223,8 @@ async def test_a_late_removal_names_the_holder_and_goes_on(running: Running, mon
 
 
 @pytest.mark.asyncio
-async def test_a_lease_that_is_left_at_the_end_is_reported(start: Start, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("tgtcore.daemon.departures._LOGOUT_S", 0)
-    running = await start(CONFIG.replace("drain_s = 0.2", "drain_s = 0.05"))
+async def test_a_lease_that_is_left_at_the_end_is_reported(running: Running, impatient: Impatient) -> None:
+    impatient(Kind.LOGICAL_UNIT, "a")
     leases = running.daemon.inventory.units["a"].lu.leases
     leases.take("a forgotten task")
     assert await running.daemon.stop() == [

@@ -7,7 +7,7 @@ from functools import partial
 from typing import Any
 
 import pytest
-from daemon.conftest import CONFIG, Running, Start
+from daemon.conftest import AMPLE_S, CONFIG, Running, Start
 from support.fakes import FakeStore, FakeTransport, MemoryOptions
 
 from tgtcore import signals
@@ -15,9 +15,6 @@ from tgtcore.daemon import Kind, Thing
 from tgtcore.errors import ConfigError
 
 pytestmark = pytest.mark.asyncio
-
-_AMPLE_S = 20.0
-"""How long what does not hang may take: as long as a busy machine needs."""
 
 GiveUp = Callable[[Kind, str], None]
 
@@ -27,7 +24,7 @@ def give_up(running: Running, monkeypatch: pytest.MonkeyPatch) -> GiveUp:
     """Call it to end the patience with one thing that hangs; all the others have ample time."""
     monkeypatch.setattr("tgtcore.daemon.departures._LOGOUT_S", 0)
     monkeypatch.setattr("tgtcore.daemon.departures._PROGRESS_S", 0.01)
-    running.daemon.inventory.drain_s = _AMPLE_S
+    running.daemon.inventory.drain_s = AMPLE_S
 
     def end_patience(kind: Kind, name: str) -> None:
         departure = running.daemon.departures.of(Thing(kind, name))
@@ -78,7 +75,7 @@ def _fail_to_flush(store: FakeStore) -> None:
 
 async def stopped(running: Running) -> list[str]:
     """Stop, in a bounded time."""
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(AMPLE_S):
         return await running.daemon.stop()
 
 
@@ -157,7 +154,7 @@ async def test_a_store_that_is_opened_for_a_change_that_was_given_up_is_closed(
     assert await asyncio.to_thread(begun.wait, 20)
 
     def given_up(_: object) -> None:
-        running.daemon.inventory.drain_s = _AMPLE_S
+        running.daemon.inventory.drain_s = AMPLE_S
         loop.call_later(0.1, gate.set)
 
     change.add_done_callback(given_up)

@@ -9,15 +9,17 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from daemon.conftest import CONFIG, Running, Start
+from daemon.conftest import AMPLE_S, CONFIG, Impatient, Running, Start
 from support.fakes import HeldTask
 from support.site import Site, acme_modules, file_store, site_on_the_path
 
 from tgtcore import signals
 from tgtcore.config import parse
+from tgtcore.daemon import Kind
 from tgtcore.errors import ConfigError, DrainTimeout, PluginError, StoreError
 from tgtcore.management.edits import remove_plugin
 from tgtcore.task import Attribute
+from tgtcore.testing.waiting import until_async
 
 pytestmark = pytest.mark.asyncio
 
@@ -156,11 +158,9 @@ async def test_an_unloaded_plugin_is_really_gone(running: Running, site: Site) -
     assert all_gone()
 
 
-async def test_code_waits_for_what_was_built_from_it(
-    running: Running, site: Site, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("tgtcore.daemon.departures._LOGOUT_S", 0)
-    running.daemon.inventory.drain_s = 0.02
+async def test_code_waits_for_what_was_built_from_it(running: Running, site: Site, impatient: Impatient) -> None:
+    impatient(Kind.LOGICAL_UNIT, "c")
+    impatient(Kind.PLUGIN, "acme")
     site.install("acme-store", "acme", file_store(1))
     await running.apply(ENABLED, USED)
     leases = running.daemon.inventory.units["c"].lu.leases
@@ -173,8 +173,8 @@ async def test_code_waits_for_what_was_built_from_it(
     unloaded = asyncio.Event()
     with signals.plugin_unloaded.connected_to(lambda record: unloaded.set()):
         leases.give("a slow reader")
-        await asyncio.wait_for(unloaded.wait(), 5)
-    await asyncio.sleep(0)
+        await asyncio.wait_for(unloaded.wait(), AMPLE_S)
+    await until_async(lambda: not len(running.daemon.departures))
     assert acme_modules() == []
     await running.apply(ENABLED, USED)
 

@@ -4,7 +4,7 @@ import asyncio
 from typing import Any
 
 import pytest
-from daemon.conftest import Running
+from daemon.conftest import AMPLE_S, Running
 from support.fakes import FakeTransport, HeldTask
 
 from tgtcore import Nexus, Task
@@ -22,7 +22,8 @@ PORTAL = Thing(Kind.PORTAL, "fake", "one")
 
 
 @pytest.fixture(autouse=True)
-def _impatient(monkeypatch: pytest.MonkeyPatch) -> None:
+def _patience(ample_time: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whoever says that he does not want to wait does not."""
     monkeypatch.setattr("tgtcore.daemon.departures._LOGOUT_S", 0.02)
 
 
@@ -86,7 +87,7 @@ async def test_a_lun_that_is_mapped_again_is_not_the_one_that_still_goes(
     await daemon.drain(LUN)
     assert daemon.state_of(LUN) == "drained"
     task.complete()
-    await asyncio.wait_for(former.task, 5)
+    await asyncio.wait_for(former.task, AMPLE_S)
 
 
 async def test_a_portal_that_is_opened_again_is_not_the_one_whose_sessions_still_end(
@@ -100,7 +101,7 @@ async def test_a_portal_that_is_opened_again_is_not_the_one_whose_sessions_still
     assert daemon.state_of(PORTAL) == ""
     new = log_in(running, "new", "one")
     task.complete()
-    await asyncio.wait_for(former.task, 5)
+    await asyncio.wait_for(former.task, AMPLE_S)
     assert (old.closed, new.closed) == (True, False)
     await daemon.remove(PORTAL, portals())
     assert new.closed
@@ -130,7 +131,7 @@ async def test_a_session_that_gets_the_id_of_one_that_still_ends_goes_on(
     assert not new.closed
     assert not draining.done()
     task.complete()
-    await asyncio.wait_for(draining, 5)
+    await asyncio.wait_for(draining, AMPLE_S)
     assert not new.closed
     await daemon.drain(other)
     assert new.closed

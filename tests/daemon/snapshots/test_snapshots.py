@@ -3,7 +3,7 @@
 import asyncio
 
 import pytest
-from daemon.conftest import Running
+from daemon.conftest import Running, TimePasses
 from daemon.reload.conftest import Host, attentions, finished
 from daemon.snapshots.conftest import X, Y, store_of
 
@@ -15,6 +15,7 @@ from tgtcore.scsi import asc
 from tgtcore.scsi.sense import SenseKey, parse_sense
 from tgtcore.scsi.status import Status
 from tgtcore.task import State
+from tgtcore.testing.waiting import until_async
 
 pytestmark = pytest.mark.asyncio
 
@@ -87,13 +88,16 @@ async def test_a_command_that_comes_later_is_not_in_it(running: Running, host: H
     assert await host.read() == Y
 
 
-async def test_a_command_that_takes_too_long_prevents_it(running: Running, host: Host) -> None:
+async def test_a_command_that_takes_too_long_prevents_it(running: Running, host: Host, time_passes: TimePasses) -> None:
     store = store_of(running)
     store.gate("write")
     command = host.start("2a 00 00000000 00 0001", X, held=False)
     await begun(running, "write")
+    making = asyncio.ensure_future(keep(running))
+    await until_async(lambda: unit_of(running).lu.pause)
+    time_passes(10)
     with pytest.raises(DrainTimeout, match="logical unit a was still busy after"):
-        await keep(running, timeout_s=0.5)
+        await making
     store.open()
     assert (await finished(command)).status == Status.GOOD
     assert "create" not in store.calls
@@ -111,11 +115,16 @@ async def test_a_flush_that_takes_too_long_prevents_it(running: Running, host: H
     assert store.snapshots == {}
 
 
-async def test_one_that_hangs_goes_on_by_itself(running: Running, host: Host, caplog: pytest.LogCaptureFixture) -> None:
+async def test_one_that_hangs_goes_on_by_itself(
+    running: Running, host: Host, time_passes: TimePasses, caplog: pytest.LogCaptureFixture
+) -> None:
     store = store_of(running)
     store.gate("create")
+    making = asyncio.ensure_future(keep(running))
+    await begun(running, "create")
+    time_passes(10)
     with pytest.raises(DrainTimeout, match=r"a snapshot of logical unit a has not ended after .* its store hangs"):
-        await keep(running, timeout_s=0.05)
+        await making
     late = host.start("2a 00 00000000 00 0001", X, held=False)
     assert late.state is State.DORMANT
     caplog.set_level("INFO")
@@ -204,16 +213,25 @@ async def test_a_deletion_that_takes_long_goes_on_by_itself(running: Running) ->
     assert await list_snapshots(unit_of(running), 10) == []
 
 
-async def test_commands_go_on_while_one_is_deleted(running: Running, host: Host) -> None:
+async def test_commands_go_on_while_one_is_deleted(
+    running: Running, host: Host, time_passes: TimePasses, monkeypatch: pytest.MonkeyPatch
+) -> None:
     store = store_of(running)
     await keep(running)
     store.gate("delete")
-    deleting = asyncio.ensure_future(delete_snapshot(unit_of(running), "one", 10))
+    deleting = asyncio.ensure_future(delete_snapshot(unit_of(running), "one", 1000))
     await begun(running, "delete")
     await host.write(X)
     assert await host.read() == X
+    waits = asyncio.Event()
+    changing = unit_of(running).lu.changing
+    acquire = changing.acquire
+    monkeypatch.setattr(changing, "acquire", lambda: waits.set() or acquire())
+    making = asyncio.ensure_future(keep(running, "two"))
+    await until_async(waits.is_set)
+    time_passes(10)
     with pytest.raises(DrainTimeout, match=r"still busy after .* s with: the deletion of snapshot one"):
-        await keep(running, "two", timeout_s=0.05)
+        await making
     store.open()
     await deleting
     assert store.snapshots == {}
