@@ -13,6 +13,7 @@ from tgtcore import Host, PortalInfo, SessionInfo, Target, TargetPort, Transport
 from tgtcore_xen.guests import Guests
 from tgtcore_xen.hba.devices import Devices
 from tgtcore_xen.identity import PROTOCOL, own_options, target_ports
+from tgtcore_xen.keeping.journals import left_journals
 from tgtcore_xen.keeping.keeper import Keeper
 from tgtcore_xen.keeping.nodes import sweep
 from tgtcore_xen.keeping.surroundings import Surroundings
@@ -65,10 +66,16 @@ class XenTransport(Transport):
     async def _open(self) -> Surroundings:
         machine = make_platform(self.options, self.host.loop)
         await machine.open()
+        journals = left_journals(
+            self.options
+        )  # before anybody looks who is there: of a guest that comes now one may be new
         guests = Guests(machine.store, machine.domid, self._guests_changed)
         try:
             await guests.open()
             await sweep(machine.store, machine.domid, guests.found.__contains__)
+            for path, domid in journals:
+                if domid not in guests.found:
+                    path.unlink(missing_ok=True)
         except BaseException:
             await guests.close()
             await machine.close()

@@ -153,3 +153,30 @@ async def test_whose_target_can_not_be_noted_is_not_served(site, monkeypatch):
         one.machine.faults.refuses = lambda operation, path: 0
         await one.until(lambda: one.is_settled())
         assert one.back("target", guest) == "disks"
+
+
+# ---- journals ----------------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("is_held", [True, False])
+async def test_no_journal_stays_of_a_guest_that_goes_while_nobody_serves_it(site, is_held):
+    """While its target is drained, or no daemon is there."""
+    async with site("web1/0", "web2/0") as one:
+        await one.connected(guest := one.guest())
+        await one.connected(one.guest("web2"))
+        (one.journal / "notes").mkdir()
+        if is_held:
+            one.target.drained = True
+            one.target.leases.shut()
+            await one.transport.drop_session("web1/0")
+            assert len(list(one.journal.iterdir())) == 3
+            guest.destroy()
+            await one.until(lambda: one.shown()["state"] == "waiting for the guest")
+        else:
+            await one.stop()
+            guest.destroy()
+            await one.start()
+        assert len(list(one.journal.iterdir())) == 2
+        if not is_held:
+            await one.until(lambda: one.is_settled("web2/0"))
+            assert one.shown("web2/0")["lost"] == 0

@@ -219,6 +219,23 @@ class Journal:
             self.path.unlink()
 
 
+def owner_of(path: Path) -> str:
+    """Whose journal a file is, in this run of the machine; empty: it is none.
+
+    :raises OSError: it can't be read.
+    """
+    with path.open("rb") as file:
+        head = file.read(_HEAD.size + _OWNER_BYTES_MAX)
+    run = _name("")
+    magic, length = _HEAD.unpack_from(head.ljust(_HEAD.size, b"\0"))
+    name = head[_HEAD.size : _HEAD.size + length]
+    return name.removeprefix(run).decode(errors="replace") if magic == _MAGIC and name.startswith(run) else ""
+
+
 def _head(owner: str) -> bytes:
-    name = f"{_BOOT_ID.read_text().strip()} {owner}".encode()[:_OWNER_BYTES_MAX]
+    name = _name(owner)[:_OWNER_BYTES_MAX]
     return _HEAD.pack(_MAGIC, len(name)) + name
+
+
+def _name(owner: str) -> bytes:
+    return f"{_BOOT_ID.read_text().strip()} {owner}".encode()

@@ -1,16 +1,18 @@
 """Where the journals of virtual HBAs are: one for each guest and number."""
 
 import hashlib
-import logging
 import os
+import re
+from contextlib import suppress
 from pathlib import Path
 
 from tgtcore_xen.guests import Guest
-from tgtcore_xen.hba.journal import Journal
+from tgtcore_xen.hba.journal import Journal, owner_of
 from tgtcore_xen.options import XenOptions
 from tgtcore_xen.xenbus.observed import Ring
 
-_log = logging.getLogger(__name__)
+_DOMID = re.compile(r" (\d{1,5})/\d{1,5} \d+ \d+$", re.ASCII)
+"""In the owner of a journal."""
 
 FOLDER = Path("/run/tgtcore/xen")
 """Where root has them, unless the configuration says otherwise."""
@@ -30,7 +32,35 @@ def open_journal(folder: Path, guest: Guest, dev: int, ring: Ring, *, fresh: boo
     :raises OSError: it can't be had.
     """
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-    name = hashlib.sha256(f"{guest.uuid or guest.domid}/{dev}".encode()).hexdigest()[:32]
+    path = _path(folder, guest, dev)
     owner = f"{guest.uuid} {guest.domid}/{dev} {ring.reference} {ring.channel}"
-    found = None if fresh else Journal.found(folder / name, owner)
-    return Journal.new(folder / name, owner) if found is None else found
+    found = None if fresh else Journal.found(path, owner)
+    return Journal.new(path, owner) if found is None else found
+
+
+def remove_journal(options: XenOptions, guest: Guest, dev: int) -> None:
+    """The guest is gone, or its HBA: have no journal of it, whoever has left one."""
+    folder = journal_folder(options)
+    if folder is not None:
+        with suppress(OSError):
+            _path(folder, guest, dev).unlink()
+
+
+def left_journals(options: XenOptions) -> list[tuple[Path, int]]:
+    """What back ends have left, each with the domid of its guest; not what is from an earlier run of the machine."""
+    folder = journal_folder(options)
+    paths: list[Path] = []
+    if folder is not None:
+        with suppress(OSError):
+            paths += folder.iterdir()
+    found = []
+    for path in paths:
+        with suppress(OSError):
+            written = _DOMID.search(owner_of(path))
+            if written is not None:
+                found.append((path, int(written[1])))
+    return found
+
+
+def _path(folder: Path, guest: Guest, dev: int) -> Path:
+    return folder / hashlib.sha256(f"{guest.uuid or guest.domid}/{dev}".encode()).hexdigest()[:32]

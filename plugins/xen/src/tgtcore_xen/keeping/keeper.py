@@ -7,6 +7,7 @@ from functools import partial
 
 from tgtcore import Target
 from tgtcore_xen.guests import Guest
+from tgtcore_xen.keeping.journals import remove_journal
 from tgtcore_xen.keeping.nodes import Nodes
 from tgtcore_xen.keeping.pace import Pace
 from tgtcore_xen.keeping.service import Service
@@ -382,6 +383,8 @@ class Keeper:
         lost = Wanted(Presence.LOST)
         for step in next_steps(await nodes.read(), lost, self.service.link):
             await self._do(step, nodes, lost)
+        if self.guest is not None:
+            remove_journal(self._around.options(), self.guest, self.options.dev)
         await nodes.bury()
         await nodes.unwatch()
         self._around.places.pop(nodes.place)
