@@ -475,13 +475,15 @@ async def test_a_guest_that_is_not_admitted(site, caplog):
         await works(front)
 
 
-async def test_a_protocol_that_nobody_speaks(site):
+@pytest.mark.parametrize(("written", "shown"), [("nvme", "nvme"), ("\x1b[2J\nnvme", r"\x1b[2J\nnvme")])
+async def test_a_protocol_that_nobody_speaks(site, written, shown):
     async with site("web1/0") as one:
         front = FrontEnd(one.guest())
-        front.protocol = "nvme"
+        front.protocol = written
         with pytest.raises(ConnectionRefusedError):
             await front.connect()
-        await one.until(lambda: 'speaks protocol "nvme", expected one of: x86_64-abi' in one.shown()["refused"])
+        await one.until(lambda: f'speaks protocol "{shown}", expected one of: x86_64-abi' in one.shown()["refused"])
+        assert one.shown()["refused"].isprintable()
 
 
 async def test_srp_on_the_ring(site):

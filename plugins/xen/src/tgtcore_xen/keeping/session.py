@@ -88,8 +88,9 @@ class Session:
         self._journal: Journal | None = None
         speaker = PROTOCOLS.get(observed.protocol)
         if speaker is None:
+            name = observed.protocol.encode("unicode_escape").decode()  # a guest writes into our log here
             raise Refused(
-                f'its front end speaks protocol "{observed.protocol}", expected one of: '
+                f'its front end speaks protocol "{name}", expected one of: '
                 f"{', '.join(filter(None, PROTOCOLS))}, or none"
             )
         self._mapping = own_options(target).devices
