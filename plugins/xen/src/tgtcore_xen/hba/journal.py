@@ -162,11 +162,6 @@ class Journal:
 
     # ---- taking the place of another back end -----------------------------------------------------------------------------
 
-    @property
-    def is_new(self) -> bool:
-        """Whether it does not know what another back end has left."""
-        return bool(self._new_head)
-
     def begin(self, published: int, lost: int = 0) -> Left:
         """Begin to work; what another back end has left.
 

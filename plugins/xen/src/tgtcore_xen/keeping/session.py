@@ -18,6 +18,7 @@ from tgtcore_xen.keeping.journals import journal_folder, open_journal
 from tgtcore_xen.keeping.surroundings import Surroundings
 from tgtcore_xen.options import HbaOptions
 from tgtcore_xen.srp.connection import SrpConnection
+from tgtcore_xen.srp.layout import PROTOCOL as SRP
 from tgtcore_xen.xenbus.observed import Observed, Ring
 
 if TYPE_CHECKING:
@@ -33,7 +34,7 @@ _ANSWER_S = 5.0
 
 PROTOCOLS: dict[str, type[Connection]] = {
     **dict.fromkeys(("", "x86_64-abi", "x86_32-abi", "arm-abi"), Connection),
-    "srp": SrpConnection,
+    SRP: SrpConnection,
 }
 """What speaks with a front end, by the protocol that this names."""
 

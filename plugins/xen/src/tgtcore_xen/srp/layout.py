@@ -17,8 +17,6 @@ IU_BYTES_MAX: Final = SLOT_BYTES - _LENGTH.size
 """The longest information unit, in both directions."""
 REQUEST_LIMIT: Final = SLOTS - 1
 """So many requests may be without an answer; one slot is left for a logout."""
-SEGMENTS_MAX: Final = PAGE_BYTES // 16
-"""Of one data buffer: its table of memory descriptors is in one page."""
 
 EMPTY: Final = bytes(SLOT_BYTES)
 """In the place of an answer: there is none, and the slot is free."""

@@ -31,8 +31,6 @@ SEGMENTS: Final = 26
 """How many segment records a request has room for."""
 INDIRECT: Final = 0x80
 """In the number of segments: the records say where the real ones are."""
-SEGMENTS_MAX: Final = 65535
-"""What a back end may announce as ``feature-sg-grant`` at most."""
 
 
 class Act(IntEnum):

@@ -42,13 +42,12 @@ class Held:
     :raises BufferError: the object's memory is not in one piece, or it is to be writable, and is not.
     """
 
-    __slots__ = ("_view", "address", "length")
+    __slots__ = ("_view", "address")
 
     def __init__(self, memory: "Buffer", writable: bool) -> None:
         self._view = _View()
         _get(memory, self._view, _WRITABLE if writable else _SIMPLE)
         self.address: int = self._view.buf or 0
-        self.length: int = self._view.len
 
     def release(self) -> None:
         """Let go of it; once."""
