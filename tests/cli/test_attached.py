@@ -117,5 +117,6 @@ def test_a_driver_ends_with_a_daemon_that_is_killed(house: House) -> None:
     driver = house.driver("orphan")
     until(lambda: killed.admin("portal", "list"))
     killed.process.kill()
+    killed.process.wait(WAIT_S)
     assert driver.wait(WAIT_S) == 0
     assert house.daemon().stop() == 0, "what the killed one has left is in nobody's way"

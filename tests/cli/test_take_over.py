@@ -274,6 +274,7 @@ def test_the_predecessor_is_killed(start: Callable[..., Tgtd], config: Path, ste
         done = run("tgtd", "--config", config, "--take-over")
         assert done.returncode == 1
         assert "does not hand over" in done.stderr
+        first.process.wait(20)
         config.write_text(CONFIG.replace("127.0.0.1:0", str(address)))
         second = start()
     else:

@@ -184,7 +184,7 @@ async def test_one_that_hangs_is_dropped_and_replaced(
             marker.touch()
         await until_async(lambda: driver.attendant is None)
         marker.unlink(missing_ok=True)
-        await until_async(lambda: driver.starts == 2 and driver._state == "serving")
+        await until_async(lambda: driver.starts >= 2 and driver._state == "serving")  # a slow one may be dropped again
     assert "the driver is dropped: it has not answered SHOW within 1 s" in caplog.text
 
 
@@ -209,7 +209,7 @@ async def test_it_ends_at_once_while_it_waits_to_start_again() -> None:
     async with running(NEVER_AGAIN) as (driver, _):
         await brought_down(driver)
         await until_async(lambda: driver._state == "waiting")
-        async with asyncio.timeout(1):
+        async with asyncio.timeout(WAIT_S):
             await driver.close()
 
 
@@ -228,7 +228,7 @@ async def test_what_is_wanted_while_there_is_no_process_is_settled() -> None:
     async with running(NEVER_AGAIN) as (driver, host):
         (portal,) = await driver.portals()
         await brought_down(driver)
-        async with asyncio.timeout(1):
+        async with asyncio.timeout(WAIT_S):
             await driver.drop_target(host.target)
             assert await driver.drop_session("1") is False
             await driver.apply_options(WaywardOptions(lie="nothing"))
@@ -295,7 +295,7 @@ async def test_one_that_always_has_another_session_to_tell_of_is_dropped(caplog:
     async with running(Patience(first_s=0.05, answer_s=1), lie="dawdling") as (driver, _):
         async with asyncio.timeout(WAIT_S):
             assert await driver.sessions() == []
-        await until_async(lambda: driver._state == "serving" and driver.starts == 2)
+        await until_async(lambda: driver._state == "serving" and driver.starts >= 2)
     assert "the driver is dropped: it has not told all its sessions within 1 s" in caplog.text
 
 

@@ -14,6 +14,7 @@ from tgtcore.management.client import Client
 from tgtcore.management.progress import progress_of
 from tgtcore.management.protocol import Request, parse_request, request_line
 from tgtcore.management.server import Server
+from tgtcore.testing.waiting import WITHIN_S
 
 pytestmark = pytest.mark.asyncio
 
@@ -42,9 +43,14 @@ async def test_a_request_asks_for_progress_or_is_as_it_was() -> None:
 async def test_only_who_asks_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, wanted: bool) -> None:
     monkeypatch.setattr("tgtcore.daemon.departures._PROGRESS_S", 0.01)
     departures, heard = Departures(lambda: 10), list[dict[str, Any]]()
+    loop, told = asyncio.get_running_loop(), asyncio.Event()
 
     async def leave(patience: Any) -> None:
-        await asyncio.sleep(0.2)
+        await (told.wait() if wanted else asyncio.sleep(0.2))
+
+    def hear(news: dict[str, Any]) -> None:
+        heard.append(news)
+        loop.call_soon_threadsafe(told.set)
 
     async def answer(request: Request) -> str:
         await departures.wait(departures.begin(Thing(Kind.TARGET, "t"), leave, lambda: MANY[:1]))
@@ -54,8 +60,8 @@ async def test_only_who_asks_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyP
     await server.start()
 
     def ask() -> Any:
-        with Client(tmp_path / "sock", timeout_s=10) as client:
-            return client.call("target remove", {}, heard.append if wanted else None)
+        with Client(tmp_path / "sock", timeout_s=WITHIN_S) as client:
+            return client.call("target remove", {}, hear if wanted else None)
 
     assert await asyncio.to_thread(ask) == "gone"
     assert {one["thing"] for one in heard} == ({"target t"} if wanted else set())

@@ -243,10 +243,7 @@ async def rig(options: IscsiOptions, target_options: IscsiTargetOptions, behind_
     rig = Rig(driver, host, lu, ram)
     yield rig
     await asyncio.wait_for(driver.close(), WAIT_S)
-    for _ in range(200):
-        if not host.target.nexuses:
-            break
-        await asyncio.sleep(0.01)
+    await until_async(lambda: not host.target.nexuses)
     rig.assert_at_rest()
     workers.close()
     assert workers.join(WAIT_S)

@@ -9,6 +9,8 @@ from tgtcore_xen.vscsiif.response import Response
 from tgtcore_xen.vscsiif.results import FAILED, SUCCEEDED, Host, result
 from tgtcore_xen.xenbus.states import State
 
+from tgtcore.testing.waiting import until_async
+
 pytestmark = pytest.mark.asyncio
 
 READY = bytes(6)
@@ -68,7 +70,8 @@ async def test_what_the_back_end_says_of_a_command(connected):
 async def test_no_more_than_sixteen_at_a_time(connected):
     connected.back.answer = lambda _: None
     tasks = [asyncio.create_task(connected.front.execute(DISK, READY)) for _ in range(20)]
-    await asyncio.sleep(0.01)
+    await until_async(lambda: len(connected.back.requests) >= 16)
+    await asyncio.sleep(0.01)  # there would be more soon
     rqids = [request.rqid for request in connected.back.requests]
     assert sorted(rqids) == list(range(16))
     connected.back.answer = lambda request: Response(request.rqid, 0)
@@ -124,7 +127,7 @@ async def test_more_responses_than_requests(connected):
 async def test_a_response_that_is_none(connected):
     connected.back.answer = lambda request: None
     pending = await connected.front.begin(DISK, READY)
-    await asyncio.sleep(0.01)
+    await until_async(lambda: connected.back.requests)
     connected.back.ring.put(b"\0\0\0\xff".ljust(252, b"\0"))
     connected.back.publish()
     with pytest.raises(Broken, match="sense data"):

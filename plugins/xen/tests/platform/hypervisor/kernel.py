@@ -183,12 +183,14 @@ class StoreSocket(asyncio.Protocol):
         self._watching = {}
         self._changing: dict[int, Changing] = {}
         self._received = b""
+        self.lost = False
 
     def connection_made(self, transport) -> None:
         self._transport = transport
 
     def connection_lost(self, exc) -> None:
         self._server.disconnect(self._client)
+        self.lost = True
 
     def data_received(self, data: bytes) -> None:
         self._received += data

@@ -9,6 +9,8 @@ from tgtcore_xen.platform.emulated import EmulatedXen
 from tgtcore_xen.platform.hypervisor import Hypervisor, HypervisorOptions
 from tgtcore_xen.platform.testing import GuestSide, PlatformConformance
 
+from tgtcore.testing.waiting import until_async
+
 from .kernel import FakeEvtchn, FakeGntdev, StoreSocket
 
 
@@ -18,13 +20,18 @@ class Served(Hypervisor):
     async def open(self) -> None:
         self.machine = EmulatedXen.named("tested", self.loop)
         path = self.options.xenstore
-        self.server = await self.loop.create_unix_server(lambda: StoreSocket(self.machine, 0), path)
+        self.server = await self.loop.create_unix_server(self._meet, path)
         await super().open()
 
     async def close(self) -> None:
         await super().close()
         self.server.close()
-        await asyncio.sleep(0.01)  # the server's end of the connection notices
+        await until_async(lambda: self.client.lost)
+
+    def _meet(self) -> StoreSocket:
+        """The server's end of the connection."""
+        self.client = StoreSocket(self.machine, 0)
+        return self.client
 
 
 class TestHypervisor(PlatformConformance):

@@ -11,6 +11,8 @@ from tgtcore_xen.platform.emulated import EmulatedXen
 from tgtcore_xen.platform.hypervisor import Hypervisor, HypervisorOptions
 from tgtcore_xen.platform.hypervisor import platform as platform_module
 
+from tgtcore.testing.waiting import until_async
+
 from .kernel import StoreSocket
 
 
@@ -19,8 +21,8 @@ async def refused(**options: object) -> OSError:
     before = sorted(os.listdir("/proc/self/fd"))
     with pytest.raises(OSError) as info:
         await platform.open()
-    await asyncio.sleep(0.05)  # the server's end notices
-    assert sorted(os.listdir("/proc/self/fd")) == before, "it has left something open"
+    # the server's end notices after a while
+    await until_async(lambda: sorted(os.listdir("/proc/self/fd")) == before, what=lambda: "it has left something open")
     await platform.close()
     return info.value
 
@@ -51,7 +53,6 @@ async def test_a_device_that_is_not_there_is_named(tmp_path, missing: str) -> No
     error = await refused(xenstore=tmp_path / "socket", **devices)
     assert (error.errno, error.filename) == (errno.ENOENT, str(tmp_path / "gone"))
     server.close()
-    await asyncio.sleep(0.01)
 
 
 @pytest.mark.parametrize("options", [{"gntdev": "dev"}, {"xenstore": "socket"}, {"domain": -1}, {"domain": 40000}])
