@@ -3,6 +3,7 @@
 import asyncio
 import errno
 import fcntl
+import gc
 import mmap
 import os
 import socket
@@ -156,6 +157,7 @@ async def test_one_that_hangs_up_without_a_hello_is_gone(pair: Pair) -> None:
 @pytest.mark.asyncio
 async def test_one_that_does_not_wait_for_the_answer_is_gone(pair: Pair) -> None:
     core_link, driver_link = pair
+    gc.collect()  # what an earlier test has left
     before = len(os.listdir("/proc/self/fd"))
     driver_link.send(hello())
     driver_link.close()
@@ -200,6 +202,7 @@ async def test_memory_that_is_no_ring_is_not_mapped(pair: Pair) -> None:
     socket.send_fds(core_link, [packet], [memory, *bell])
     for fd in (memory, *bell):
         os.close(fd)
+    gc.collect()  # what an earlier test has left
     before = len(os.listdir("/proc/self/fd"))
     with pytest.raises(RingError, match=f"this is no ring of version {ABI_VERSION}"):
         attach(driver_link, "tester")

@@ -1,4 +1,5 @@
 import errno
+import gc
 import os
 from collections.abc import Iterator
 from pathlib import Path
@@ -123,6 +124,7 @@ def test_a_second_writer_is_refused(store: FileStore, tmp_path: Path) -> None:
 
 
 def test_a_failure_while_opening_closes_the_file(tmp_path: Path, mocker: MockerFixture) -> None:
+    gc.collect()  # what an earlier test has left
     before = len(os.listdir("/proc/self/fd"))
     mocker.patch("tgtcore_file.file.can_zero_range", side_effect=OSError(errno.EIO, "Input/output error"))
     with pytest.raises(OSError, match="Input/output error"):
@@ -131,6 +133,7 @@ def test_a_failure_while_opening_closes_the_file(tmp_path: Path, mocker: MockerF
 
 
 def test_an_empty_file_is_no_image(tmp_path: Path) -> None:
+    gc.collect()  # what an earlier test has left
     before = len(os.listdir("/proc/self/fd"))
     (tmp_path / "empty").touch()
     with pytest.raises(StoreError, match="empty is empty; expected an image of the size that the disk shall have"):
@@ -210,6 +213,7 @@ def test_regions_are_long_ranges_in_memory(store: FileStore, mocker: MockerFixtu
 
 def test_the_last_descriptors_are_not_taken_to_send_from(store: FileStore, mocker: MockerFixture) -> None:
     store.write(0, CONTENT)
+    gc.collect()  # what an earlier test has left
     before = len(os.listdir("/proc/self/fd"))
     scarce = mocker.patch("resource.getrlimit", return_value=(8, 8))
     assert store.region(4096, 65536) is None
@@ -221,12 +225,14 @@ def test_the_last_descriptors_are_not_taken_to_send_from(store: FileStore, mocke
 
 def test_a_file_is_open_once_until_something_is_sent_from_it(store: FileStore) -> None:
     store.write(0, CONTENT)
+    gc.collect()  # what an earlier test has left
     before = len(os.listdir("/proc/self/fd"))
     assert [store.region(4096, 65536) is None for _ in range(2)] == [False, False]
     assert len(os.listdir("/proc/self/fd")) == before + 1
 
 
 def test_a_region_outlives_its_store_and_nothing_else_of_it(tmp_path: Path) -> None:
+    gc.collect()  # what an earlier test has left
     before = len(os.listdir("/proc/self/fd"))
     store = _make(tmp_path)
     store.write(0, CONTENT)
