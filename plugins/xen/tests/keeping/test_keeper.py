@@ -266,9 +266,10 @@ async def test_a_tool_that_closes(site):
 
 async def test_many_rounds_leave_nothing(site):
     async with site() as one:
+        watches = one.machine.in_use().watches
         front = FrontEnd(guest := one.guest())
         front.start()
-        await asyncio.sleep(0.02)
+        await one.until(lambda: one.machine.in_use().watches > watches)  # for the guest
         before = one.machine.in_use()
         for _ in range(20):
             await one.attach("web1/0")
