@@ -1,5 +1,6 @@
 """Task management, and in which order everything is answered."""
 
+import logging
 from typing import TYPE_CHECKING
 
 import pytest
@@ -185,4 +186,15 @@ def test_who_has_lost_most_credits_is_told_where_that_is_possible(bench: "Bench"
     assert first.credits == 0
     first.receive()
     assert first.credits > 0
+    bench.end()
+
+
+def test_who_aborts_again_and_again_fills_no_log(bench: "Bench", caplog: pytest.LogCaptureFixture) -> None:
+    peer = bench.session()
+    caplog.set_level(logging.INFO)
+    for tag in range(160):
+        peer.function(tag, Function.ABORT_TASK, task_tag=999)
+        assert peer.answer().code == ResponseCode.COMPLETE
+    assert len(caplog.records) == 100
+    assert caplog.records[-1].message.endswith(": ABORT TASK; more of them are not logged")
     bench.end()

@@ -6,3 +6,6 @@ and no command makes more data-in."""
 
 COMPLAINTS_LOGGED_MAX = 10
 """What one channel's initiator does wrong and how often is counted, but no initiator fills the log."""
+
+FUNCTIONS_LOGGED_MAX = 100
+"""So many of one channel's task management functions are logged: who sends one after the other fills no log either."""

@@ -8,6 +8,7 @@ from tgtcore_srp.iu.errors import Malformed
 from tgtcore_srp.iu.header import opcode_and_tag
 from tgtcore_srp.iu.management import TaskManagement as Request
 from tgtcore_srp.iu.opcodes import ResponseCode, TaskManagementFunction
+from tgtcore_srp.limits import FUNCTIONS_LOGGED_MAX
 
 if TYPE_CHECKING:
     from tgtcore_srp.commands import Commands
@@ -44,6 +45,7 @@ class TaskManagement:
         self._commands = commands
         self._credits = commands.channel.credits
         self._lun = commands.channel.quirks.lun
+        self._functions = 0
 
     def arrived(self, slot: "Slot", length: int) -> None:
         """Take an SRP_TSK_MGMT."""
@@ -61,7 +63,10 @@ class TaskManagement:
         if function is None:
             self._respond(slot, request.tag, ResponseCode.NOT_SUPPORTED, request.solicited)
             return
-        _log.info("%s: %s", channel, function.value)
+        self._functions += 1
+        if self._functions <= FUNCTIONS_LOGGED_MAX:
+            last = "; more of them are not logged" if self._functions == FUNCTIONS_LOGGED_MAX else ""
+            _log.info("%s: %s%s", channel, function.value, last)
         self._perform(slot, request, function)
 
     def _perform(self, slot: "Slot", request: Request, function: Tmf) -> None:

@@ -1,5 +1,6 @@
 """Abort and reset: what ends, in which order it is answered, and what the front end is told."""
 
+import logging
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
@@ -53,6 +54,16 @@ def test_a_command_that_has_ended_is_answered_first(bench: "Bench") -> None:
 
 def test_what_is_not_there_is_aborted(bench: "Bench") -> None:
     assert bench.ask(bench.front.abort(2, 1)) == [Response(2, SUCCEEDED)]
+    bench.end()
+
+
+def test_who_aborts_again_and_again_fills_no_log(bench: "Bench", caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.INFO)
+    for _ in range(20):
+        bench.ask(*(bench.front.abort(rqid, 99) for rqid in range(8)))
+    assert len(caplog.records) == 100
+    assert caplog.records[-1].message == "web1/0: ABORT TASK; more of them are only counted"
+    assert bench.connection.figures.functions == 160
     bench.end()
 
 

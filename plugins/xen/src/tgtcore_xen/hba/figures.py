@@ -10,6 +10,7 @@ class Figures:
         "copied_segments",
         "copy_calls",
         "failed_copies",
+        "functions",
         "lost",
         "malformed",
         "notifications",
@@ -36,6 +37,8 @@ class Figures:
         """Requests that break the protocol."""
         self.busy = 0
         """Commands that were not accepted, because there was no memory or the target goes away."""
+        self.functions = 0
+        """Aborts and resets that the guest has asked for."""
         self.aborted = 0
         """Commands that were aborted, and answered as such."""
 

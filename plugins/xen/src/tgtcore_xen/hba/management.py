@@ -3,6 +3,8 @@
 import logging
 from typing import TYPE_CHECKING
 
+from tgtcore_srp.limits import FUNCTIONS_LOGGED_MAX
+
 from tgtcore import Tmf, TmfRequest, TmfResponse, manage
 from tgtcore_xen.hba.task import ABORTED, RESET, XenTask, lun_field
 from tgtcore_xen.vscsiif.layout import ACT_AT, SLOTS, Act
@@ -80,7 +82,10 @@ class Management:
         if field is None:
             self._answer(entry, request, TmfResponse.INCORRECT_LOGICAL_UNIT_NUMBER)
             return
-        _log.info("%s: %s", commands.name, function.value)
+        commands.figures.functions += 1
+        if commands.figures.functions <= FUNCTIONS_LOGGED_MAX:
+            last = "; more of them are only counted" if commands.figures.functions == FUNCTIONS_LOGGED_MAX else ""
+            _log.info("%s: %s%s", commands.name, function.value, last)
         asked = TmfRequest(function, field, request.ref_rqid)
         manage(commands.nexus, asked, lambda response: self._answer(entry, request, response))
 
