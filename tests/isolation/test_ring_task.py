@@ -20,7 +20,7 @@ from tgtcore.scsi.sense import SenseKey, parse_sense
 from tgtcore.scsi.status import Status
 from tgtcore.store import OpenFile, Region
 from tgtcore.testing.host import HELD, READY, TestHost, content, read, write
-from tgtcore.testing.waiting import WITHIN_S
+from tgtcore.testing.waiting import WITHIN_S, until_async
 
 _TURNS = 12
 
@@ -145,6 +145,8 @@ class Bench:
         found: list[dict[str, Any]] = []
         ends_at = time.monotonic() + WITHIN_S
         while True:
+            # how many are taken in one turn depends on how long those before took
+            await until_async(lambda: self.attendant.end.closed or self.attendant.end.taken >= self.driver.posted)
             for _ in range(_TURNS):
                 await asyncio.sleep(0)
             for at in self.driver.said():
