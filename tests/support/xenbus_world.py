@@ -38,7 +38,7 @@ class World:
         )
         devices = {
             number: (
-                values(f"{PLACE.back}/{paths.device(number)}", (paths.V_DEV, paths.STATE)),
+                values(f"{PLACE.back}/{paths.device(number)}", paths.BACK_DEVICE_NODES),
                 values(f"{PLACE.front}/{paths.device(number)}", (paths.STATE,)),
             )
             for number in numbers

@@ -8,6 +8,7 @@ from tgtcore_xen import transport
 from tgtcore_xen.frontend import FrontEnd
 from tgtcore_xen.keeping import keeper
 from tgtcore_xen.options import HbaOptions, XenTargetOptions
+from tgtcore_xen.vscsiif.results import Host
 
 from tgtcore import Identity, LogicalUnit, NoOptions, Target
 from tgtcore.logical_unit.identity import derived_unique_id
@@ -153,6 +154,77 @@ async def test_whose_target_can_not_be_noted_is_not_served(site, monkeypatch):
         one.machine.faults.refuses = lambda operation, path: 0
         await one.until(lambda: one.is_settled())
         assert one.back("target", guest) == "disks"
+
+
+# ---- another disk at the same address -----------------------------------------------------------------------------------------
+
+
+async def swapped(one, front, old, written):
+    """The guest has the other disk now: nothing that it wrote before has come to that."""
+    await front.until(lambda: old not in front.devices and list(front.devices.values()) == [LUN_0])
+    await one.until(lambda: one.is_settled())
+    assert (one.host.device(0).written, one.host.device(1).written) == (written, b"")
+    await front.execute(LUN_0, write(512), data_out=b"b" * 512)
+    while (await front.execute(LUN_0, write(512), data_out=b"b" * 512)).status:
+        continue
+    assert (one.host.device(0).written, one.host.device(1).written) == (written, b"b" * 512)
+
+
+async def test_a_virtual_device_that_is_another_lun_is_let_go_of_first(site):
+    async with site("web1/0") as one:
+        one.target.options = XenTargetOptions(devices={"0:0:0:0": 0})
+        front = await one.connected(one.guest())
+        (old,) = front.devices
+        while (await front.execute(LUN_0, write(512), data_out=b"a" * 512)).status:
+            continue
+        remove = front._remove_devices
+
+        async def write_back():
+            """As a guest does that has caches of a disk which goes."""
+            if old in front.devices:
+                await front.execute(LUN_0, write(512), data_out=b"c" * 512)
+            await remove()
+
+        front._remove_devices = write_back
+        one.target.options = XenTargetOptions(devices={"0:0:0:0": 1})
+        await swapped(one, front, old, b"c" * 512)
+
+
+@pytest.mark.parametrize("devices", [{"0:0:0:0": 1}, {"0:0:0:7": 1}])
+async def test_who_does_not_let_go_reaches_nothing_any_more(site, devices):
+    async with site("web1/0", close_s=0.2) as one:
+        one.target.options = XenTargetOptions(devices={"0:0:0:0": 0})
+        guest = one.guest()
+        front = await one.connected(guest)
+        while (await front.execute(LUN_0, write(512), data_out=b"a" * 512)).status:
+            continue
+
+        async def keep():
+            """Heed nothing."""
+
+        front._remove_devices = front._switch = lambda *_: keep()
+        one.target.options = XenTargetOptions(devices=devices)
+        await one.until(lambda: one.back("state", guest) == "7")
+        outcome = await front.execute(LUN_0, write(512), data_out=b"c" * 512)
+        while outcome.host == Host.OK:
+            assert one.host.device(0).written == b"c" * 512
+            outcome = await front.execute(LUN_0, write(512), data_out=b"c" * 512)
+        assert (outcome.host, one.host.device(1).written) == (Host.NO_CONNECT, b"")
+
+
+async def test_what_waits_in_the_ring_is_done_to_the_lun_that_the_guest_knows(site):
+    """The devices were changed while no daemon was there."""
+    async with site("web1/0") as one:
+        one.target.options = XenTargetOptions(devices={"0:0:0:0": 0})
+        front = await one.connected(one.guest())
+        (old,) = front.devices
+        await one.stop()
+        pending = await front.begin(LUN_0, write(512), data_out=b"c" * 512)
+        one.target.options = XenTargetOptions(devices={"0:0:0:0": 1})
+        await one.start()
+        assert (await pending.done).status == 0
+        assert (one.host.device(0).written, one.host.device(1).written) == (b"c" * 512, b"")
+        await swapped(one, front, old, b"c" * 512)
 
 
 # ---- journals ----------------------------------------------------------------------------------------------------------------

@@ -29,7 +29,7 @@ def test_what_is_right():
     assert (observed.there, observed.whole, observed.online) == (True, True, True)
     assert observed.states == (State.CONNECTED, State.CONNECTED)
     assert (observed.ring, observed.protocol, observed.sg_grant) == (Ring(8, 19), "", 128)
-    assert observed.devices == {2: ("0:0:1:0", State.CONNECTED, State.INITIALISED)}
+    assert observed.devices == {2: ("0:0:1:0", State.CONNECTED, State.INITIALISED, "")}
 
 
 def test_nothing():

@@ -86,6 +86,18 @@ def test_hot_add_and_hot_remove():
     assert is_served(one)
 
 
+def test_another_device_at_the_same_address():
+    one = world()
+    one.wanted = replace(OFFERED, devices={**TWO, "0:0:0:0": "web:5"})
+    asked = one.step_once()
+    assert Write("vscsi-devs/dev-0/state", "5") in asked
+    assert Write("vscsi-devs/dev-2/v-dev", "0:0:0:0") in asked
+    assert asked[-1] == Write("state", "7")
+    one.settle()
+    assert is_served(one)
+    assert {number: device.name for number, device in one.observe().devices.items()} == {1: "web:1", 2: "web:5"}
+
+
 def test_a_device_that_comes_back_while_it_goes():
     one = world()
     one.wanted = replace(OFFERED, devices={"0:0:0:0": "web:0"})

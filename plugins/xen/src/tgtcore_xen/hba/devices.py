@@ -51,13 +51,16 @@ class Devices:
     """Which LUN of a target is which virtual device.
 
     :param devices: LUN by virtual device; empty: LUN n is ``0:0:0:n``.
+    :param reached: those that lead elsewhere for now, or nowhere.
     """
 
-    def __init__(self, devices: Mapping[str, int]) -> None:
+    def __init__(self, devices: Mapping[str, int], reached: "Mapping[VirtualDevice, int | None] | None" = None) -> None:
         self._devices = {lun: VirtualDevice.parse(text) for text, lun in devices.items()}
-        self._luns = {device[1:]: lun for lun, device in self._devices.items()} or {
+        self._luns: dict[tuple[int, ...], int | None] = {device[1:]: lun for lun, device in self._devices.items()} or {
             (0, 0, lun): lun for lun in range(LUN_MAX + 1)
         }
+        for device, reaches in (reached or {}).items():
+            self._luns[device[1:]] = reaches
 
     def lun_of(self, channel: int, target: int, lun: int) -> int | None:
         """The LUN that a request is for, whether it is mapped or not; None: there can be no such virtual device."""

@@ -48,7 +48,7 @@ class Nodes:
         devices = {}
         for number in sorted({number for name in names if (number := paths.device_number(name)) is not None}):
             directory = paths.device(number)
-            ours = await self._values(f"{back}/{directory}", (paths.V_DEV, paths.STATE))
+            ours = await self._values(f"{back}/{directory}", paths.BACK_DEVICE_NODES)
             devices[number] = ours, await self._values(f"{front}/{directory}", (paths.STATE,))
         return Observed.parse(self.place, of_back, of_front, devices)
 

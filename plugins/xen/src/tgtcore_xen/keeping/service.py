@@ -32,6 +32,8 @@ class Service:
     def follow(self, observed: Observed) -> None:
         """The nodes were looked at."""
         self.link = followed(self.link, observed)
+        if self.session is not None and self.link is not None and self.link.stage is Stage.USED:
+            self.session.follow(observed)
 
     def announced(self) -> None:
         """The front end is told that it is connected."""

@@ -14,6 +14,7 @@ from tgtcore_xen.guests import Guest
 from tgtcore_xen.hba.connection import Connection, Limits, RingPlace
 from tgtcore_xen.hba.devices import Devices
 from tgtcore_xen.identity import initiator_ports, own_options, target_port
+from tgtcore_xen.keeping.addressing import Addressing
 from tgtcore_xen.keeping.journals import journal_folder, open_journal
 from tgtcore_xen.keeping.surroundings import Surroundings
 from tgtcore_xen.options import HbaOptions
@@ -94,7 +95,11 @@ class Session:
                 f'its front end speaks protocol "{name}", expected one of: '
                 f"{', '.join(filter(None, PROTOCOLS))}, or none"
             )
-        self._mapping = own_options(target).devices
+        self._around = around
+        self._timers: list[asyncio.TimerHandle] = []
+        self._addressing = Addressing(target.name, own_options(target).devices)
+        if not fresh:
+            self._addressing.follow(observed)
         self.nexus = _open_nexus(hba, guest, target, around)
         try:
             self._journal = self._open_journal(hba, guest, ring, around, fresh=fresh)
@@ -103,13 +108,14 @@ class Session:
                 around.machine,
                 RingPlace(guest.domid, *ring),
                 self.nexus,
-                Devices(self._mapping),
+                self._devices(),
                 Limits(observed.sg_grant, around.memory),
                 self._journal,
                 broken,
             )
         except (OSError, Refused) as error:
             self._forget_journal()
+            self._stop_timers()
             self.nexus.close(lambda: None)
             if isinstance(error, Refused):
                 raise
@@ -134,14 +140,31 @@ class Session:
         luns = await self._reported() if self.connection.names_devices else []
         if luns is None:
             return None
-        self._mapping = mapping
-        self.connection.devices = devices = Devices(self._mapping)
-        return {str(device): f"{self.target.name}:{lun}" for device, lun in devices.devices_of(luns).items()}
+        self._addressing.mapping = mapping
+        self.connection.devices = self._devices()
+        return {str(device): f"{self.target.name}:{lun}" for device, lun in Devices(mapping).devices_of(luns).items()}
+
+    def follow(self, observed: Observed) -> None:
+        """The nodes were looked at: a virtual device that the guest has leads to the same LUN until it lets go of it."""
+        if self._addressing.follow(observed):
+            self.connection.devices = self._devices()
+
+    def _devices(self) -> Devices:
+        within_s = self._around.options().close_s
+        devices, again = self._addressing.devices(self._loop.time(), within_s)
+        if again:
+            self._timers.append(self._loop.call_later(within_s, self._is_late))
+        return devices
+
+    def _is_late(self) -> None:
+        """The guest has had its time."""
+        self._timers = [timer for timer in self._timers if timer.when() > self._loop.time()]
+        self.connection.devices = self._devices()
 
     @property
     def is_remapped(self) -> bool:
         """Whether the target's options have other virtual devices by now."""
-        return own_options(self.target).devices != self._mapping
+        return own_options(self.target).devices != self._addressing.mapping
 
     async def _reported(self) -> list[int] | None:
         """LUNs by REPORT LUNS; somebody may be busy for a moment."""
@@ -161,6 +184,7 @@ class Session:
 
         :param keep: whether another back end goes on with the ring, and needs what was not answered.
         """
+        self._stop_timers()
         ends = []
         for close in (self.connection.close, self.nexus.close):
             ends.append(ended := self._loop.create_future())
@@ -168,6 +192,10 @@ class Session:
         await asyncio.gather(*ends)
         if not keep and self._journal is not None:
             self._journal.remove()
+
+    def _stop_timers(self) -> None:
+        for timer in self._timers:
+            timer.cancel()
 
     def _forget_journal(self) -> None:
         if self._journal is not None:

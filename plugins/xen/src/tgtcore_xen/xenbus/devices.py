@@ -81,10 +81,15 @@ def promote(case: Case, *, silent: bool) -> Iterator[Step]:
 
 def _new_devices(case: Case) -> dict[int, tuple[str, str]]:
     """Address and name of those that are wanted and not there, each with the lowest number that is free."""
-    there = {device.address for device in case.observed.devices.values() if device.back not in _GOING}
+    there = [device for device in case.observed.devices.values() if device.back not in _GOING]
     free = (number for number in count() if number not in case.observed.devices)
     wanted = (case.wanted.devices or {}).items()
-    return {next(free): (address, name) for address, name in wanted if address not in there}
+    return {next(free): one for one in wanted if not any(_is(device, *one) for device in there)}
+
+
+def _is(device: Device, address: str, name: str) -> bool:
+    """Whether a logical unit is that one: another one may have its address by now."""
+    return device.address == address and device.name in ("", name)
 
 
 def _old_devices(case: Case) -> list[int]:
@@ -94,7 +99,8 @@ def _old_devices(case: Case) -> list[int]:
     for number, device in case.observed.devices.items():
         if device.back is State.CLOSED:
             continue
-        if device.back in _GOING or device.address in seen or device.address not in (case.wanted.devices or {}):
+        wanted = (case.wanted.devices or {}).get(device.address)
+        if device.back in _GOING or device.address in seen or wanted is None or not _is(device, device.address, wanted):
             old.append(number)
         else:
             seen.add(device.address)

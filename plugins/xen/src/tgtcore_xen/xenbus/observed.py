@@ -10,6 +10,8 @@ from tgtcore_xen.xenbus.states import State, parse_state
 
 _NUMBER_MAX = (1 << 32) - 1
 _PROTOCOL_CHARACTERS = 40
+_OFFERED = (State.INITIALISED, State.CONNECTED, State.CLOSING)
+"""States of a logical unit that a guest may have added, and not removed so far."""
 
 SG_GRANT_MIN = 26
 """What a request has room for: front ends take it where a back end says nothing."""
@@ -35,11 +37,18 @@ class Device(NamedTuple):
     :param address: ``h:c:t:l``.
     :param back: what the back end says of it.
     :param front: what the front end says of it.
+    :param name: target and LUN; empty: not known.
     """
 
     address: str
     back: State
     front: State
+    name: str = ""
+
+    @property
+    def is_in_use(self) -> bool:
+        """Whether the guest has it, as far as the nodes say: it may have caches of what is on it."""
+        return self.back in _OFFERED and self.front is not State.CLOSED
 
 
 @dataclass(frozen=True)
@@ -82,7 +91,7 @@ class Observed:
 
         :param back: those in ``paths.BACK_NODES``.
         :param front: those in ``paths.FRONT_NODES``.
-        :param devices: of each number: ``v-dev`` and ``state`` of the back end, ``state`` of the front end.
+        :param devices: of each number: ``v-dev``, ``p-devname`` and ``state`` of the back end, ``state`` of the front end.
         """
         return cls(
             there=any(value is not None for value in (*back.values(), *front.values())),
@@ -124,4 +133,5 @@ def _device(back: Values, front: Values) -> Device:
         back.get(paths.V_DEV) or "",
         _state(back.get(paths.STATE)) or State.UNKNOWN,
         _state(front.get(paths.STATE)) or State.UNKNOWN,
+        back.get(paths.P_DEVNAME) or "",
     )

@@ -21,6 +21,10 @@ FRONT_NODES = (BACKEND, BACKEND_ID, STATE, RING_REF, EVENT_CHANNEL, PROTOCOL)
 """Those of the front end that are looked at."""
 
 P_DEV, P_DEVNAME, V_DEV = "p-dev", "p-devname", "v-dev"
+
+BACK_DEVICE_NODES = (V_DEV, P_DEVNAME, STATE)
+"""Those of a logical unit that are looked at in the directory of the back end."""
+
 DOMAINS = "/local/domain"
 
 
