@@ -140,8 +140,8 @@ async def test_another_version_is_refused_as_such(bench: Any) -> None:
 
 @pytest.mark.asyncio
 async def test_who_says_nothing_is_not_waited_for(bench: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(attaching, "HELLO_S", 0.02)
-    with bench.connect() as link:
+    with monkeypatch.context() as patch, bench.connect() as link:
+        patch.setattr(attaching, "HELLO_S", 0.02)
         assert await bench.answer(link) == b""
     await bench.attach()
 
