@@ -41,6 +41,12 @@ def configuration(units: str, *plugins: str) -> str:
     return _BEFORE.replace("PLUGINS", "".join(f', "{name}"' for name in plugins)) + units + (_BEHIND if units else "")
 
 
+def patient(text: str) -> str:
+    """A configuration that gives what has to wait for commands or a store as long as a busy machine needs."""
+    assert "drain_s = 0.2" in text
+    return text.replace("drain_s = 0.2", f"drain_s = {AMPLE_S:g}")
+
+
 CONFIG = configuration(
     """
 [logical_units.a]
@@ -108,9 +114,16 @@ Impatient = Callable[[Kind, str], None]
 
 
 @pytest.fixture
-def ample_time(running: Running, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """What goes away may take as long as a busy machine needs; only to log out nobody is given any."""
-    monkeypatch.setattr("tgtcore.daemon.sessions._LOGOUT_S", 0.02)
+def nobody_logs_out() -> Iterator[None]:
+    """Initiators are hardly waited for when they are asked to log out; also at the end, when a test's own patches are undone."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("tgtcore.daemon.sessions._LOGOUT_S", 0.02)
+        yield
+
+
+@pytest.fixture
+def ample_time(running: Running, nobody_logs_out: None) -> Iterator[None]:
+    """What goes away may take as long as a busy machine needs."""
     inventory = running.daemon.inventory
     usual_s, inventory.drain_s = inventory.drain_s, AMPLE_S
     yield

@@ -6,6 +6,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
+import pytest
 import pytest_asyncio
 from daemon.conftest import CONFIG, Running
 from support.fakes import FakeStore, fake_plugins
@@ -30,10 +31,12 @@ async def managed(folder: Path, text: str, *plugins: ModuleType) -> AsyncIterato
     text = text.replace("STATE", str(folder / "state"))
     enabled = fake_plugins(*plugins)
     daemon = Daemon(enabled, check_source(parse(text.encode(), folder), enabled))
-    await daemon.start()
-    yield Managed(daemon, text, folder)
-    assert await daemon.stop() == []
-    assert all(store.closed for store in FakeStore.opened)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("tgtcore.daemon.sessions._LOGOUT_S", 0.02)  # initiators are hardly waited for
+        await daemon.start()
+        yield Managed(daemon, text, folder)
+        assert await daemon.stop() == []
+        assert all(store.closed for store in FakeStore.opened)
 
 
 @pytest_asyncio.fixture

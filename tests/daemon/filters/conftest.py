@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 import pytest_asyncio
-from daemon.conftest import Running, Start, configuration
+from daemon.conftest import Running, Start, configuration, patient
 from daemon.reload.conftest import Host, real
 from support.fake_filters import filtering
 
@@ -19,7 +19,12 @@ filters = []
 device_type = "disk"
 store = { type = "both", base = { type = "power", base = { type = "memory" } } }
 """
-CONFIG = configuration(UNITS, "real", "filtering")
+CONFIG = patient(configuration(UNITS, "real", "filtering"))
+
+
+@pytest.fixture(autouse=True)
+def _quickly(nobody_logs_out: None) -> None:
+    """At the end."""
 
 
 @pytest_asyncio.fixture

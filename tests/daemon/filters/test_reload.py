@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from daemon.conftest import Running, Start, configuration
+from daemon.conftest import Running, Start, configuration, patient
 from daemon.filters.conftest import UNITS, have, memory, named
 from daemon.reload.conftest import Host, X, Y, real
 from support.fake_filters import filtering
@@ -66,9 +66,11 @@ def site(tmp_path: Path) -> Iterator[Site]:
 def served(site: Site, start: Start) -> Start:
     async def begin(text: str) -> Running:
         site.install("acme-filters", "acme", body(1))
-        running = await start(configuration("", "real", "filtering"), real(), filtering())
-        running.text = text.replace("STATE", str(running.folder / "state")).replace(
-            'plugins = ["fake"', 'plugins = ["fake", "real", "filtering", "acme"'
+        running = await start(patient(configuration("", "real", "filtering")), real(), filtering())
+        running.text = (
+            patient(text)
+            .replace("STATE", str(running.folder / "state"))
+            .replace('plugins = ["fake"', 'plugins = ["fake", "real", "filtering", "acme"')
         )
         await running.apply()
         return running
@@ -122,9 +124,11 @@ async def test_what_goes_back_goes_back_everywhere(served: Start, site: Site) ->
 async def test_a_store_is_reloaded_beneath_its_filters(start: Start, site: Site, tmp_path: Path) -> None:
     (tmp_path / "a.img").write_bytes(bytes(1 << 20))
     site.install("acme-store", "acme", file_store(1))
-    running = await start(configuration("", "real", "filtering"), real(), filtering())
+    running = await start(patient(configuration("", "real", "filtering")), real(), filtering())
     units = UNITS.replace('{ type = "memory" }', '{ type = "acme", path = "a.img" }', 1)
-    running.text = configuration(units, "real", "filtering", "acme").replace("STATE", str(running.folder / "state"))
+    running.text = patient(configuration(units, "real", "filtering", "acme")).replace(
+        "STATE", str(running.folder / "state")
+    )
     await have(running, "hold", "layer")
     host, unit = Host(running), running.daemon.inventory.units["a"]
     hold, layer = named(unit).values()

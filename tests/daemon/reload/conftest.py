@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 import pytest_asyncio
-from daemon.conftest import Running, Start, configuration
+from daemon.conftest import Running, Start, configuration, patient
 from support.site import Site, file_store, site_on_the_path
 from tgtcore_disk import Disk
 
@@ -18,8 +18,9 @@ from tgtcore.scsi.status import Status
 from tgtcore.task import Attribute, State
 from tgtcore.testing.initiator import forget_attentions
 
-CONFIG = configuration(
-    """
+CONFIG = patient(
+    configuration(
+        """
 [logical_units.a]
 device_type = "disk"
 store = { type = "acme", path = "a.img" }
@@ -27,8 +28,9 @@ store = { type = "acme", path = "a.img" }
 device_type = "disk"
 store = { type = "acme", path = "b.img" }
 """,
-    "real",
-    "acme",
+        "real",
+        "acme",
+    )
 )
 
 X, Y = b"x" * 512, b"y" * 512
@@ -89,6 +91,11 @@ async def finished(task: Command) -> Command:
         task.when_ended(ended.set)
         await asyncio.wait_for(ended.wait(), 10)
     return task
+
+
+@pytest.fixture(autouse=True)
+def _quickly(nobody_logs_out: None) -> None:
+    """At the end."""
 
 
 @pytest.fixture

@@ -105,7 +105,7 @@ async def test_a_unit_that_is_going_away_is_not_reloaded(
     site.install("acme-store", "acme", file_store(2), "2.0")
     with unit.store.leases.lease("a flush for nobody"):
         with pytest.raises(DrainTimeout):
-            await running.daemon.edit(without_b)
+            await running.daemon.edit(without_b, deadline_s=0)
         unit.config = replace(unit.config, device_type="gone")  # so is the plugin that its device came from
         with pytest.raises(ConfigError, match="logical unit b is still going away; try again later"):
             await running.daemon.reload_plugin("acme")
