@@ -11,6 +11,7 @@ from guest.xen.ways import Way
 
 FOLDER = "/run/tgt"
 JOURNAL = f"{FOLDER}/journal"
+_FILE = f"{FOLDER}/tgtd.toml"
 
 _CONFIGURATION = """
 plugins = ["disk", "file", "cow", "filters", "xen"]
@@ -20,7 +21,7 @@ state_directory = "{folder}/state"
 
 [transports.xen]
 journal = "{journal}"
-portals = [{{ address = "{guest}/0" }}]
+portals = [{{ address = "{guest}/0", target = "{target}" }}]
 {isolation}
 
 [logical_units.first]
@@ -44,6 +45,12 @@ store = {{ type = "memory", size = "4M" }}
 transport = "xen"
 luns = ["first", "second", "third"]
 allow = {{ initiators = ["{guest}"] }}
+devices = {{{devices}}}
+
+[targets.other]
+transport = "xen"
+luns = ["spare"]
+allow = {{ initiators = ["{guest}"] }}
 """
 _BASE = f'{{ type = "file", path = "{FOLDER}/third.qcow2", size = "1M", create = true }}'
 _RESTARTED_S = 100
@@ -58,16 +65,13 @@ class XenDaemon:
         self.target = way.guest
         self.hba = f"{way.guest}/0"
         self.pid = 0
-        self._isolated = way.isolated
-        self._configuration = _CONFIGURATION.format(
-            folder=FOLDER, journal=JOURNAL, guest=way.guest, base=_BASE, isolation=_ISOLATED * way.isolated
-        )
+        self._isolation = _ISOLATED * way.isolated
         self._files: list[str] = []
 
     def __enter__(self) -> Self:
         guest = self.dom0.guest
         guest.run(f"rm -rf {FOLDER} && mkdir -p {FOLDER}")
-        guest.put(f"{FOLDER}/tgtd.toml", self._configuration.encode())
+        self.configure()
         self.start()
         return self
 
@@ -92,9 +96,30 @@ class XenDaemon:
         """Of the virtual HBA."""
         return dict(self.admin("xen", "show")[self.hba])
 
+    def configure(self, *, target: str = "", devices: str = "") -> None:
+        """Write a configuration, for the next daemon or :meth:`apply`.
+
+        :param target: that the virtual HBA leads to, if it is not the one of the guest's name.
+        :param devices: of the target of the guest's name.
+        """
+        text = _CONFIGURATION.format(
+            folder=FOLDER,
+            journal=JOURNAL,
+            guest=self.target,
+            base=_BASE,
+            isolation=self._isolation,
+            target=target or self.target,
+            devices=devices,
+        )
+        self.dom0.guest.put(_FILE, text.encode())
+
+    def apply(self) -> None:
+        """Have what was configured served."""
+        self.admin("apply", _FILE)
+
     def start(self) -> None:
         """Start it."""
-        name = self.dom0.start("tgtcore.cli.tgtd", "main", "--config", f"{FOLDER}/tgtd.toml", "--json")
+        name = self.dom0.start("tgtcore.cli.tgtd", "main", "--config", _FILE, "--json")
         self._files.append(name)
         ready = self.dom0.guest.run(f"within 100 test -s {name}.out; cat {name}.out", check=False, timeout_s=110).text
         try:

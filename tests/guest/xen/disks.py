@@ -20,6 +20,11 @@ class XenDisks:
         """Read from a disk, which waits until the domain has looked for partitions there."""
         self._guest.run(f"{_waits_for(lun)} && dd if=$disk of=/dev/null bs=4k count=4 iflag=direct")
 
+    def sized(self, lun: int, bytes_: int) -> None:
+        """Wait for a disk of that size."""
+        size = f"cat {_device(lun)}/block/*/size 2>/dev/null"
+        self._guest.run(f'sized() {{ [ "$({size})" = {bytes_ >> 9} ]; }}; within 60 sized', timeout_s=100)
+
     def gone(self, lun: int) -> None:
         """Wait until the disk is not there."""
         self._guest.run(f"within 30 missing '{_device(lun)}'")

@@ -11,6 +11,8 @@ from guest.xen.disks import XenDisks
 from guest.xen.remains import Remains, remains
 from guest.xen.ways import Way
 
+from tgtcore.testing.waiting import until
+
 _LOST = "Power-on|Sense Key"
 _FOLDER, _SMALL = "/mnt/d", "/mnt/small"
 _ROUNDS = int(os.environ.get("TGTCORE_XEN_ROUNDS", "50"))
@@ -163,6 +165,59 @@ def test_the_driver_process_is_killed_under_io_and_no_command_fails(
         for _ in range(3):
             daemon.kill_driver()
             writer.wait_progress()
+
+
+@pytest.mark.provokes(_LOST)
+def test_disks_get_the_addresses_of_each_other_while_another_one_is_used(
+    guest: Shell, daemon: XenDaemon, disks: XenDisks, folder: str
+) -> None:
+    with VerifiedWriter(guest, folder) as writer:
+        for devices, second, third in (('"0:0:0:0" = 0, "0:0:0:1" = 2, "0:0:0:2" = 1', 2, 1), ("", 1, 2)):
+            daemon.configure(devices=devices)
+            daemon.apply()
+            disks.sized(second, 8 << 20)
+            disks.sized(third, 16 << 20)
+            writer.wait_progress()
+
+
+@pytest.mark.provokes(f"{_LOST}|I/O error|rejecting I/O|Synchronize")
+def test_an_hba_that_leads_elsewhere_takes_nothing_there_that_was_meant_for_another_disk(
+    guest: Shell, daemon: XenDaemon, disks: XenDisks, folder: str
+) -> None:
+    """Changed once while a daemon serves, and once while none does and the guest writes."""
+    guest.run(f"umount {folder}")
+    before = guest.text(f"md5sum <{disks[0]}")
+    daemon.configure(target="other")
+    daemon.apply()
+    disks.sized(0, 4 << 20)
+    disk = disks[0]
+    daemon.stop()
+    guest.run(f"(dd if=/dev/urandom of={disk} bs=64k count=1 oflag=direct; echo $? >/tmp/written) >/dev/null 2>&1 &")
+    daemon.configure()
+    daemon.start()
+    disks.sized(0, 64 << 20)
+    guest.run("within 60 test -e /tmp/written", timeout_s=100)
+    assert guest.text("cat /tmp/written") != "0"
+    assert guest.text(f"md5sum <{disks[0]}") == before
+    guest.run(f"mount -t ext4 {disks[0]} {folder}")
+
+
+@pytest.mark.provokes(f"{_LOST}|I/O error|rejecting I/O|Synchronize")
+def test_a_session_is_removed_while_a_command_hangs_and_the_disks_come_again(
+    guest: Shell, daemon: XenDaemon, disks: XenDisks, folder: str
+) -> None:
+    guest.run(f"umount {folder}")
+    daemon.admin("filter", "add", "second", "black-hole", "commands=reads", "count=1")
+    before = daemon.figures["in_flight"]
+    guest.run(f"(dd if={disks[1]} of=/dev/null bs=4k count=1 iflag=direct; echo $? >/tmp/hung) >/dev/null 2>&1 &")
+    until(lambda: daemon.figures["in_flight"] > before)
+    daemon.admin("session", "remove", daemon.hba, "--transport", "xen", "--force")
+    guest.run("within 60 test -e /tmp/hung", timeout_s=100)
+    assert guest.text("cat /tmp/hung") != "0"
+    daemon.admin("filter", "remove", "second", "black-hole")
+    for lun in range(3):
+        disks.look(lun)
+    guest.run(f"mount -t ext4 {disks[0]} {folder}")
 
 
 @pytest.mark.timeout(1800)

@@ -87,7 +87,8 @@ class XenOptions(PlatformOptions):
     which there is memory at any time."""
 
     close_s: float = Field(default=10, ge=0, le=600)
-    """How long a guest may take to let go of a virtual HBA that is taken away; then it is gone all the same."""
+    """How long a guest may take to let go of a virtual HBA that is taken away; then nothing is there for it,
+    and 5 s later the HBA is gone all the same."""
 
     journal: Path | None = None
     """A folder, best in memory such as below /run, where commands that a guest waits for are kept: those of a daemon that was

@@ -5,7 +5,7 @@ from contextlib import asynccontextmanager
 
 import pytest
 from tgtcore_xen.frontend import FrontEnd
-from tgtcore_xen.keeping import keeper
+from tgtcore_xen.keeping import keeper, wishes
 from tgtcore_xen.options import XenOptions, XenTargetOptions
 from tgtcore_xen.platform.emulated import EmulatedXen
 from tgtcore_xen.transport import XenTransport
@@ -116,6 +116,7 @@ class Site:
 def site(tmp_path, monkeypatch):
     """Opens a site whose transport has started; at the end nothing may be in use."""
     monkeypatch.setattr(keeper, "AFRESH_S", 0.02)
+    monkeypatch.setattr(wishes, "LETS_GO_S", 0.2)
 
     @asynccontextmanager
     async def open_one(*hbas, **keys):

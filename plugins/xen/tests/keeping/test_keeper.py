@@ -213,6 +213,41 @@ async def test_a_guest_that_is_given_more_time_than_usual(site):
         await one.until(lambda: one.back("state", guest) is None)
 
 
+async def test_who_is_sent_away_is_answered_so_that_it_can_let_go(site):
+    """A guest does not let go of a disk while a command of it has no answer, and sends others while it does."""
+    async with site("web1/0") as one:
+        front = await one.connected(guest := one.guest())
+        running, told = await held(one, front), []
+
+        async def write_back():
+            told.append((await running.done).host)
+            told.append((await front.execute(LUN_0, READY)).host)
+
+        front.lets_go = write_back
+        dropping = asyncio.ensure_future(one.transport.drop_session("web1/0"))
+        await one.until(lambda: not one.transport.sessions())
+        one.host.device(0).release()
+        assert await dropping
+        assert one.target.nexuses == [], "its commands have ended, and it may still have the ring"
+        await one.until(lambda: told == [Host.NO_CONNECT] * 2)
+        await one.until(lambda: one.transport.sessions() and one.is_settled())
+        assert (front.state, one.back("state", guest)) == (4, "4")
+
+
+async def test_what_waits_while_one_is_held_is_answered_when_it_is_detached(site):
+    async with site("web1/0") as one:
+        front = await one.connected(guest := one.guest())
+        one.target.drained = True
+        one.target.leases.shut()
+        await one.transport.drop_session("web1/0")
+        waits = await front.begin(LUN_0, READY)
+        front.lets_go = lambda: waits.done
+        await one.attach()
+        await one.until(lambda: not one.transport.statistics()["hbas"])
+        assert waits.done.result().host == Host.NO_CONNECT
+        assert (one.back("state", guest), front.state) == (None, 6)
+
+
 async def test_one_that_is_held_can_be_detached(site):
     """Nobody serves the guest while it lets go, so it is not waited for longer than it may take."""
     async with site("web1/0") as one:

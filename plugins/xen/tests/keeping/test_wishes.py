@@ -1,8 +1,8 @@
 """What follows from everything that is wanted of a virtual HBA."""
 
 import pytest
-from tgtcore_xen.keeping.session import Refusal
-from tgtcore_xen.keeping.wishes import REFUSED_S, Wishes
+from tgtcore_xen.keeping.refusal import Refusal
+from tgtcore_xen.keeping.wishes import LETS_GO_S, REFUSED_S, Wishes
 from tgtcore_xen.options import XenTargetOptions
 from tgtcore_xen.xenbus.wanted import Presence
 
@@ -64,15 +64,26 @@ def test_a_target_that_is_gone_is_another_thing_than_one_that_was_never_there():
 
 def test_a_guest_has_so_long_and_no_longer():
     one = wishes()
-    assert one.wanted(Presence.REMOVED, None, 5).forced is False
-    NOW[0] = 4.9
-    assert one.wanted(Presence.REMOVED, None, 5).forced is False
-    NOW[0] = 5.0
-    assert one.wanted(Presence.REMOVED, None, 5).forced is True
-    assert one.wanted(Presence.OFFERED, None, 5).forced is False
-    assert one.wanted(Presence.REMOVED, None, 5).forced is False, "it begins anew"
+
+    def late_and_forced(presence=Presence.REMOVED):
+        forced = one.wanted(presence, None, 5).forced
+        return one.is_late, forced
+
+    for now, expected in [
+        (0, (False, False)),
+        (4.9, (False, False)),
+        (5, (True, False)),
+        (4.9 + LETS_GO_S, (True, False)),
+        (5 + LETS_GO_S, (True, True)),
+    ]:
+        NOW[0] = now
+        assert late_and_forced() == expected
+    assert late_and_forced(Presence.OFFERED) == (False, False)
+    assert late_and_forced() == (False, False), "it begins anew"
     one.leave(0)
-    assert one.wanted(Presence.REMOVED, None, 5).forced is True
+    assert late_and_forced() == (True, False)
+    NOW[0] += LETS_GO_S
+    assert late_and_forced() == (True, True)
     assert (one.left(), one.left()) == (True, False)
 
 

@@ -35,6 +35,8 @@ class Driver(ABC, Generic[_Ring]):
         self.number = number
         self.heeds = True
         """Whether it closes when the back end asks it to."""
+        self.lets_go: Callable[[], Awaitable[None]] = _at_once
+        """What it does before it closes: Linux waits for its commands, and writes caches back."""
         self.state: int = State.INITIALISING
         """What it has written as its state."""
         self.queue: _Ring | None = None
@@ -249,6 +251,10 @@ class Driver(ABC, Generic[_Ring]):
             await self._add_devices()
         await self._switch(State.CONNECTED)
 
+    async def _on_closing(self) -> None:
+        await self.lets_go()
+        await self._disconnect()
+
     async def _on_reconfiguring(self) -> None:
         await self._remove_devices()
         await self._switch(State.RECONFIGURING)
@@ -295,9 +301,13 @@ class Driver(ABC, Generic[_Ring]):
         self._changed.set()
 
 
+async def _at_once() -> None:
+    pass
+
+
 _REACTIONS: Mapping[int, Callable[[Driver[Any]], Awaitable[None]]] = {
     State.CONNECTED: Driver._on_connected,
-    State.CLOSING: Driver._disconnect,
+    State.CLOSING: Driver._on_closing,
     State.CLOSED: Driver._disconnect,
     State.RECONFIGURING: Driver._on_reconfiguring,
     State.RECONFIGURED: Driver._on_reconfigured,

@@ -13,15 +13,15 @@ from tgtcore.scsi import asc
 from tgtcore.scsi.sense import Sense, SenseKey
 from tgtcore.scsi.status import Status
 from tgtcore_xen.hba.delivery import Delivery
+from tgtcore_xen.hba.devices import Nowhere
 from tgtcore_xen.hba.lost import LOST, Lost
 from tgtcore_xen.hba.management import Management
 from tgtcore_xen.hba.repeatable import REPEATABLE
-from tgtcore_xen.hba.task import BUSY, ERROR, PERIPHERAL_END, Ready, XenTask, lun_field
+from tgtcore_xen.hba.task import BUSY, ERROR, NO_CONNECT, PERIPHERAL_END, Ready, XenTask, lun_field
 from tgtcore_xen.vscsiif.errors import Malformed
 from tgtcore_xen.vscsiif.layout import PAGE_BYTES, Act, Direction
 from tgtcore_xen.vscsiif.request import Request, rqid_of
 from tgtcore_xen.vscsiif.response import build_response
-from tgtcore_xen.vscsiif.results import Host, result
 from tgtcore_xen.vscsiif.segments import parse_segments
 
 if TYPE_CHECKING:
@@ -37,7 +37,6 @@ _parse = Request.parse
 _COMMAND, _ABORT, _RESET = int(Act.COMMAND), int(Act.ABORT), int(Act.RESET)
 _TO_DEVICE, _FROM_DEVICE = int(Direction.TO_DEVICE), int(Direction.FROM_DEVICE)
 _SIMPLE = int(Attribute.SIMPLE)
-_NO_CONNECT = result(Host.NO_CONNECT)
 _DATA, _ENDED = TaskState.DATA, TaskState.ENDED
 _UNKNOWN_OUTCOME = Sense(SenseKey.ABORTED_COMMAND, asc.LOGICAL_UNIT_COMMUNICATION_FAILURE).fixed()
 """For a command that a back end has left which died: whether it was performed is not known, and it may not be performed twice."""
@@ -93,6 +92,8 @@ class Commands:
         self._copying = copying
         self._delivery = Delivery(copying, memory, figures)
         self._segments_max = segments_max
+        self._retired = False
+        """Whether the nexus is being closed, or is."""
         self.lost: Lost | None = None
         """Requests that the guest waits for and nobody knows."""
         self._journal = journal
@@ -198,7 +199,7 @@ class Commands:
         rqid, _, channel, target, lun, cdb, direction, _, segments, length, _ = request
         number = self.devices.lun_of(channel, target, lun)
         if number is None:
-            self.answer(entry, build_response(rqid, _NO_CONNECT))
+            self.answer(entry, build_response(rqid, NO_CONNECT))
             return
         if rqid in self._tasks:
             self.malformed(entry, rqid, Malformed("the rqid", rqid, "one of no command that is unanswered"))
@@ -270,6 +271,14 @@ class Commands:
             self.awake = True
             self._wake()
 
+    def retire(self) -> None:
+        """Let no command reach a logical unit any more; those under way, which are going to be aborted, are answered likewise."""
+        self._retired = True
+        self.devices = Nowhere()
+        for task in self._tasks.values():
+            if isinstance(task, XenTask):
+                task.silent_end = NO_CONNECT
+
     def close(self) -> None:
         """Answer nothing any more; what has ended and could not be answered is let go of."""
         self.closed = True
@@ -287,7 +296,8 @@ class Commands:
             self._memory.sharers -= 1
             then()
 
-        self.nexus.abort_tasks(ended)
+        end = self.nexus.close if self._retired else self.nexus.abort_tasks
+        end(ended)
 
     # ---- what was asked for is done ---------------------------------------------------------------------------------------
 

@@ -77,6 +77,9 @@ class Server(Protocol):
     def settle(self) -> bool:
         """Move all data, and publish all answers; whether the front end is to be notified."""
 
+    def retire(self) -> None:
+        """Let no command reach a logical unit any more: each gets an answer that says so, also those that are aborted by now."""
+
     def close(self) -> None:
         """Answer nothing any more."""
 
@@ -88,7 +91,7 @@ class Connection:
     """Serves one ring.
 
     :param name: of the virtual HBA, for the log.
-    :param nexus: stays open until ``then`` of :meth:`close`.
+    :param nexus: stays open until ``then`` of :meth:`close`, or is closed after :meth:`retire`.
     :param journal: of this ring, closed with the connection; None: if this back end dies, the next one knows only how many
         requests this one has taken.
     :param broken: called once at most, from the loop, when the guest has broken the ring or something can't go on: nothing is
@@ -303,6 +306,13 @@ class Connection:
         return await future
 
     # ---- its end ------------------------------------------------------------------------------------------------------
+
+    def retire(self) -> None:
+        """Serve no command any more, but answer each until :meth:`close`: a guest that waits for an answer can't let go.
+
+        The nexus is to be closed next; commands under way are answered when that has aborted them.
+        """
+        self.commands.retire()
 
     def close(self, then: Callable[[], None]) -> None:
         """Take no more requests; ``then`` when the last command has ended and the ring is unmapped, perhaps at once.

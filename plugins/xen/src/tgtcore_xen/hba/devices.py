@@ -47,6 +47,13 @@ class VirtualDevice(NamedTuple):
         return not host and channel <= CHANNEL_MAX and target <= TARGET_MAX and lun <= LUN_MAX
 
 
+class Nowhere:
+    """The virtual devices of a guest that has to let go: there are none."""
+
+    def lun_of(self, channel: int, target: int, lun: int) -> None:
+        """No LUN at all."""
+
+
 class Devices:
     """Which LUN of a target is which virtual device.
 

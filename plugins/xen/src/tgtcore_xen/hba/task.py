@@ -20,6 +20,7 @@ PERIPHERAL_END = 256
 
 ABORTED, RESET = result(Host.ABORT), result(Host.RESET)
 ERROR, BUSY = result(Host.ERROR), result(Host.OK, Status.BUSY)
+NO_CONNECT = result(Host.NO_CONNECT)
 
 
 class Ready:

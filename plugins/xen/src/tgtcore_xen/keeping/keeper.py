@@ -8,12 +8,14 @@ from functools import partial
 from tgtcore import Target
 from tgtcore_xen.guests import Guest
 from tgtcore_xen.keeping.journals import remove_journal
+from tgtcore_xen.keeping.line import farewell
 from tgtcore_xen.keeping.nodes import Nodes
 from tgtcore_xen.keeping.pace import Pace
+from tgtcore_xen.keeping.refusal import Refusal, Refused
 from tgtcore_xen.keeping.service import Service
-from tgtcore_xen.keeping.session import Refusal, Refused, Session
+from tgtcore_xen.keeping.session import Session
 from tgtcore_xen.keeping.surroundings import Surroundings
-from tgtcore_xen.keeping.wishes import Wishes
+from tgtcore_xen.keeping.wishes import LETS_GO_S, Wishes
 from tgtcore_xen.options import HbaOptions
 from tgtcore_xen.xenbus import paths
 from tgtcore_xen.xenbus.observed import Observed, Ring
@@ -30,7 +32,7 @@ AFRESH_S = 1.0
 
 _AGAIN_S = 1.0
 _PASSES_S = 30.0
-_VANISH_S = 2.0
+_VANISH_S = LETS_GO_S + 2.0
 _ROUNDS_MAX = 32
 _BURST, _EACH_S = 100, 0.05
 
@@ -50,7 +52,7 @@ class Keeper:
         """Whether it is not attached any more, and nothing is left of it."""
         self._around = around
         self._loop = around.host.loop
-        self.service = Service(self._loop, self._later, _AGAIN_S)
+        self.service = Service(self._later, _AGAIN_S)
         self._nodes: Nodes | None = None
         self._identity: tuple[int, str] | None = None
         """Domid and UUID of the guest that the nodes are for."""
@@ -137,11 +139,14 @@ class Keeper:
             self.wake()
 
     async def drop(self) -> None:
-        """End the session now; returns when the last command has ended."""
-        is_delay = self.wishes.is_delay(self.find_target())
-        if not is_delay:
+        """End the session now; returns when the last command has ended.  A guest that has to let go is answered until it has."""
+        if self.wishes.is_delay(self.find_target()):
+            await self.service.end(keep=True)
+        else:
             self.wishes.leave(0)
-        await self.service.end(keep=is_delay)
+            self.service.retire()
+            self.wake()
+            await self.service.ended()
         self.wake()
 
     async def close(self) -> None:
@@ -274,6 +279,8 @@ class Keeper:
         self.service.follow(observed)
         await self.service.refresh()
         self._seen = wanted = self._wanted()
+        if wanted.late:
+            self.service.retire()
         steps = next_steps(observed, wanted, self.service.link)
         if not steps:
             return self._settled(observed, wanted)
@@ -323,6 +330,11 @@ class Keeper:
 
     async def _connect(self, ring: Ring, fresh: bool, nodes: Nodes) -> bool:
         target, guest = self.find_target(), self.guest
+        if guest is not None and self.wishes.is_late:
+            line = farewell(self.options, guest, self.observed, ring, self._around, self.broken, fresh=fresh)
+            if line is not None:
+                self.service.answer(line, ring)
+            return line is not None
         if target is None or guest is None or not self.wishes.listening or target.leases.draining:
             return False
         observed = self.observed

@@ -1,8 +1,10 @@
-"""The session of a virtual HBA: begun, told of other logical units, ended."""
+"""The session of a virtual HBA: begun, told of other logical units, retired, ended."""
 
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping
+from typing import Any
 
+from tgtcore_xen.keeping.line import Line
 from tgtcore_xen.keeping.session import Session
 from tgtcore_xen.xenbus.observed import Observed, Ring
 from tgtcore_xen.xenbus.wanted import Link, Stage, followed
@@ -15,8 +17,10 @@ class Service:
     :param again_s: after how long a target is asked again that has not told its logical units.
     """
 
-    def __init__(self, loop: asyncio.AbstractEventLoop, later: Callable[[float], None], again_s: float) -> None:
+    def __init__(self, later: Callable[[float], None], again_s: float) -> None:
         self.session: Session | None = None
+        self._line: Line | None = None
+        """One that leads nowhere: the guest is answered, so that it can let go."""
         self.sessions = 0
         """How many there have been."""
         self.link: Link | None = None
@@ -24,10 +28,9 @@ class Service:
         """The logical units that the guest finds, as :class:`~tgtcore_xen.xenbus.wanted.Wanted` has them."""
         self.devices_stale = False
         """Whether there may be others."""
-        self._loop = loop
         self._later = later
         self._again_s = again_s
-        self._closing: set[asyncio.Future[None]] = set()
+        self._closing: set[asyncio.Future[Any]] = set()
 
     def follow(self, observed: Observed) -> None:
         """The nodes were looked at."""
@@ -57,6 +60,11 @@ class Service:
             session.connection.start()
         return self.session is session
 
+    def answer(self, line: Line, ring: Ring) -> None:
+        """Answer a guest that is to let go of a ring, and serve nothing of what it wants."""
+        self._line, self.link = line, Link(ring)
+        line.connection.start()
+
     async def refresh(self) -> None:
         """Ask for the logical units if there may be others."""
         if self.devices_stale and self.session is not None:
@@ -73,16 +81,34 @@ class Service:
         else:
             self.devices = devices
 
+    def retire(self) -> None:
+        """Have no session, but go on answering the guest, so that it can let go; without effect where there is none."""
+        session = self._no_session()
+        if session is not None:
+            self._line = session.line
+            self._is_ending(session.retire())
+
+    async def ended(self) -> None:
+        """Returns when the last command has ended of all that were there."""
+        if self._closing:
+            await asyncio.wait(set(self._closing))
+
     async def end(self, *, keep: bool) -> None:
-        """Have no session; returns when its last command has ended, whoever has begun that.
+        """Have no session, and answer nobody; returns when the last command has ended, whoever has begun that.
 
         :param keep: see :meth:`Session.close`.
         """
-        session, self.session, self.link = self.session, None, None
+        for one in (self._no_session(), self._line):
+            if one is not None:
+                self._is_ending(one.close(keep=keep))
+        self._line = self.link = None
+        await self.ended()
+
+    def _no_session(self) -> Session | None:
+        session, self.session = self.session, None
         self.devices, self.devices_stale = None, False
-        if session is not None:
-            closing = self._loop.create_task(session.close(keep=keep))
-            self._closing.add(closing)
-            closing.add_done_callback(self._closing.discard)
-        if self._closing:
-            await asyncio.wait(set(self._closing))
+        return session
+
+    def _is_ending(self, end: asyncio.Future[Any]) -> None:
+        self._closing.add(end)
+        end.add_done_callback(self._closing.discard)

@@ -3,11 +3,15 @@
 from collections.abc import Callable, Mapping
 
 from tgtcore import Target
-from tgtcore_xen.keeping.session import Refusal
+from tgtcore_xen.keeping.refusal import Refusal
 from tgtcore_xen.xenbus.wanted import Presence, Wanted
 
 REFUSED_S = 60.0
 """After how long somebody is tried again who was refused for a reason that may be none any more."""
+
+
+LETS_GO_S = 5.0
+"""How long a guest that has had its time, and is told that nothing is there any more, may take to let go of that."""
 
 
 class Wishes:
@@ -29,19 +33,19 @@ class Wishes:
         """Why its front end is not served."""
         self._now = now
         self._had_target = False
-        self._forced_at: float | None = None
+        self._late_at: float | None = None
         self._again_at: float | None = None
 
     # ---- wishes ---------------------------------------------------------------------------------------------------------
 
     def leave(self, within_s: float) -> None:
-        """Take it away; the guest may take so long."""
+        """Take it away; the guest is served for so long."""
         self.leaving = True
-        self._forced_at = self._now() + within_s
+        self._late_at = self._now() + within_s
 
     def left(self) -> bool:
         """Nothing is there any more; whether somebody had asked for that."""
-        was_asked, self.leaving, self._forced_at = self.leaving, False, None
+        was_asked, self.leaving, self._late_at = self.leaving, False, None
         return was_asked
 
     def refuse(self, refusal: Refusal) -> None:
@@ -64,6 +68,11 @@ class Wishes:
     def may_try_again(self) -> bool:
         """Whether who was refused has waited long enough."""
         return self._again_at is not None and self._now() >= self._again_at
+
+    @property
+    def is_late(self) -> bool:
+        """Whether a guest that is to let go has had its time, and is served no more."""
+        return self._late_at is not None and self._now() >= self._late_at
 
     def is_delay(self, target: Target | None) -> bool:
         """Whether an end of the session is no more than a delay to the guest: the transport or the target is drained."""
@@ -97,11 +106,11 @@ class Wishes:
     def wanted(self, presence: Presence, devices: Mapping[str, str] | None, close_s: float) -> Wanted:
         """For the handshake.
 
-        :param close_s: how long the guest may take to let go, from now on.
+        :param close_s: how long the guest is served while it lets go, from now on.
         """
         if presence is not Presence.REMOVED:
-            self._forced_at = None
-        elif self._forced_at is None:
-            self._forced_at = self._now() + close_s
-        forced = self._forced_at is not None and self._now() >= self._forced_at
-        return Wanted(presence, devices, self.renew, forced, self.refusal is not None)
+            self._late_at = None
+        elif self._late_at is None:
+            self._late_at = self._now() + close_s
+        forced = self._late_at is not None and self._now() >= self._late_at + LETS_GO_S
+        return Wanted(presence, devices, self.renew, self.is_late, forced, self.refusal is not None)

@@ -133,6 +133,10 @@ class SrpServer:
         if not self._is_logout:
             self._failed(f"its SRP session was ended: {self.channel.why}")
 
+    def retire(self) -> None:
+        """The session is over; what comes on gets empty answers."""
+        self.close()
+
     def close(self) -> None:
         """Answer nothing any more."""
         self._fabric.close()
@@ -141,6 +145,6 @@ class SrpServer:
     def end(self, then: Callable[[], None]) -> None:
         """Have every task aborted; ``then`` when the last has ended."""
         if self.channel.session is None:
-            self.nexus.abort_tasks(then)
+            self.nexus.close(then)
         else:  # which takes the nexus along
             self.channel.when_gone(then)

@@ -32,6 +32,7 @@ class Wanted:
 
     :param devices: name of the logical unit by ``h:c:t:l``; None: not known before somebody has asked through the connection.
     :param renew: whether one that was closed, by us or by a tool, is offered anew.
+    :param late: whether the guest is served no more while it closes, only answered.
     :param forced: whether the guest is not waited for any more while it closes.
     :param refused: whether it can't be served, so that it closes without being served.
     """
@@ -39,6 +40,7 @@ class Wanted:
     presence: Presence
     devices: Mapping[str, str] | None = None
     renew: bool = False
+    late: bool = False
     forced: bool = False
     refused: bool = False
 

@@ -1,0 +1,28 @@
+"""Why a front end is not served."""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Refusal:
+    """That a front end can't be served, for as long as somebody remembers it.
+
+    :param why: the message.
+    :param may_change: whether it may be served later without anything new from the guest.
+    :param passes: whether that may be a matter of moments: another back end lets go of the ring, or the target takes nobody.
+    """
+
+    why: str
+    may_change: bool = False
+    passes: bool = False
+
+    def __str__(self) -> str:
+        return self.why
+
+
+class Refused(Exception):
+    """A front end can't be served; see :class:`Refusal`, which is what may be kept: an error keeps all that its calls knew."""
+
+    def __init__(self, why: str, *, may_change: bool = False, passes: bool = False) -> None:
+        super().__init__(why)
+        self.refusal = Refusal(why, may_change, passes)
