@@ -22,6 +22,7 @@ _ONCE = {
 }
 _ALONE = {
     "integrity",  # counts what is done in a second
+    "killed_drivers",  # measures how soon what they held is taken back
     "scale",
     "slow_peers",
 }

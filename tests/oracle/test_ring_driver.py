@@ -317,6 +317,7 @@ def test_its_socket_moves_when_the_configuration_says_so(house: House) -> None:
     house.stop()
 
 
+@pytest.mark.alone
 def test_after_sigkill_everything_is_reclaimed_and_the_next_one_serves(house: House) -> None:
     first = house.attached()
     client = house.client()

@@ -64,7 +64,7 @@ def _state(keeper: "Keeper") -> str:
     if keeper.wishes.refusal is not None:
         return "refused"
     presence = keeper.presence
-    if keeper.session is not None:
+    if keeper.service.link is not None:
         return "closing" if presence is Presence.REMOVED else "connected"
     if keeper.tries_again and presence is Presence.OFFERED:
         return "trying again"

@@ -267,7 +267,7 @@ class Keeper:
     def _find_guest(self) -> Guest | None:
         """One that is connected keeps its HBA whatever it is called by now, as when it is about to migrate."""
         guests = self._around.guests
-        if self.session is not None and self._identity is not None:
+        if self.service.link is not None and self._identity is not None:
             present = guests.found.get(self._identity[0])
             if present is not None and _identity_of(present) == self._identity:
                 return present
