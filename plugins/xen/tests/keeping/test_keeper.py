@@ -234,6 +234,30 @@ async def test_who_is_sent_away_is_answered_so_that_it_can_let_go(site):
         assert (front.state, one.back("state", guest)) == (4, "4")
 
 
+async def test_who_is_sent_away_before_it_is_served_is_answered_too(site, monkeypatch):
+    """It is found by a new daemon, which still asks for its logical units."""
+    async with site("web1/0") as one:
+        front = await one.connected(one.guest())
+        await one.stop()
+        waits = await front.begin(LUN_0, READY)
+        front.lets_go = lambda: waits.done
+        asked, told = asyncio.Event(), asyncio.Event()
+
+        async def reported(self):
+            asked.set()
+            await told.wait()
+
+        with monkeypatch.context() as patch:
+            patch.setattr("tgtcore_xen.keeping.session.Session._reported", reported)
+            starting = asyncio.ensure_future(one.start())
+            await asyncio.wait_for(asked.wait(), 10)
+            await one.transport.drop_session("web1/0")
+        told.set()
+        await starting
+        await one.until(lambda: waits.done.done() and one.transport.sessions() and one.is_settled())
+        assert waits.done.result().host == Host.NO_CONNECT
+
+
 async def test_what_waits_while_one_is_held_is_answered_when_it_is_detached(site):
     async with site("web1/0") as one:
         front = await one.connected(guest := one.guest())

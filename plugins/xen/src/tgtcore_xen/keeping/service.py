@@ -56,7 +56,7 @@ class Service:
             await self.end(keep=True)
             raise
         await self._find_devices(session)
-        if self.session is session:
+        if self.session is session or self._line is session.line:
             session.connection.start()
         return self.session is session
 
