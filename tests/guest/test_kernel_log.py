@@ -35,6 +35,17 @@ _STUCK = """\
 [   78.070819]  <TASK>
 [   78.071048]  do_group_exit+0x2d/0x80
 """
+_OWN_FAULT = """\
+[  113.451557] ------------[ cut here ]------------
+[  113.451620] workqueue: WQ_MEM_RECLAIM iscsi_ctrl_0:7:__iscsi_unbind_session [scsi_transport_iscsi] is flushing !WQ_MEM_RECLAIM \
+pm:pm_runtime_work
+[  113.453670] WARNING: CPU: 0 PID: 27 at kernel/workqueue.c:2635 check_flush_dependency.part.0+0xb4/0x100
+[  113.454615] CPU: 0 PID: 27 Comm: kworker/u2:2 Not tainted 6.1.0-56-amd64 #1  Debian 6.1.192-2
+[  113.454867] Workqueue: iscsi_ctrl_0:7 __iscsi_unbind_session [scsi_transport_iscsi]
+[  113.455005] RIP: 0010:check_flush_dependency.part.0+0xb4/0x100
+[  113.455621] Call Trace:
+[  113.456182]  <TASK>
+"""
 
 
 @pytest.fixture
@@ -67,3 +78,10 @@ def test_a_stack_without_a_reason_is_shown_as_it_is() -> None:
 def test_a_kernel_that_hangs_complains() -> None:
     hangs = "[   83.201390] INFO: task kworker/u2:1:20 blocked for more than 20 seconds."
     assert complaints(hangs, ["I/O error"]) == [hangs]
+
+
+def test_what_is_the_kernels_own_fault_is_no_complaint() -> None:
+    assert complaints(_OWN_FAULT, []) == []
+    assert complaints(_OWN_FAULT + _CORRUPT, ["XFS"]) == [_CORRUPT.rstrip()]
+    other = _OWN_FAULT.replace("pm_runtime_work", "another")
+    assert complaints(other, []) == ["\n".join(other.splitlines()[1:])]
