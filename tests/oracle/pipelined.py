@@ -37,6 +37,8 @@ class PipelinedSession(Session):
         self._keys = itertools.count(1)
         self._pending: dict[int, _Pending] = {}
         self._over: list[tuple[_Pending, Answer | None]] = []
+        self._cut: list[_Pending] = []
+        """Writes that did not end well: libiscsi may have data-out of them in its queue, and looks into the task then."""
         self._function_over: int | None = None
         super().__init__(url, **options)  # drops what it has begun when it fails
         # kept here: libiscsi calls them as long as the context lives
@@ -102,6 +104,8 @@ class PipelinedSession(Session):
         """Close the connection in the middle of whatever is under way."""
         super().drop()
         self._tell()
+        while self._cut:
+            library.scsi_free_scsi_task(self._cut.pop().task)
 
     def _command_over(self, context: int, status: int, data: int, key: int) -> None:
         pending = self._pending.pop(key)
@@ -114,5 +118,8 @@ class PipelinedSession(Session):
     def _tell(self) -> None:
         over, self._over = self._over, []
         for pending, answer in over:
-            library.scsi_free_scsi_task(pending.task)
+            if pending.data_out.size and (answer is None or not answer.good):
+                self._cut.append(pending)
+            else:
+                library.scsi_free_scsi_task(pending.task)
             pending.done(answer)
