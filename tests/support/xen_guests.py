@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TypeVar
 
 import pytest
+from tgtcore_xen.keeping import wishes
 from tgtcore_xen.options import XenOptions, XenTargetOptions
 from tgtcore_xen.platform.emulated import EmulatedXen
 from tgtcore_xen.transport import XenTransport
@@ -28,7 +29,9 @@ class XenConformance(TransportConformance):
     """Of guests that do not exist so far."""
 
     @pytest.fixture(autouse=True)
-    def _place(self, tmp_path: Path) -> None:
+    def _place(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        """These guests let go of nothing when they are asked to; nobody waits for that."""
+        monkeypatch.setattr(wishes, "LETS_GO_S", 0.2)
         self.names = iter(_GUESTS)
         self.journal = tmp_path / "journal"
 
