@@ -36,26 +36,32 @@ def turns(waiting: Waiting, full: bool = False) -> list[str]:
 
 
 def test_a_lun_has_its_share_when_it_holds_as_much_as_is_left() -> None:
-    shares = Shares([(HUNG, 10), (OTHER, 100)])
-    assert not shares.all_commands(HUNG, 2)
-    shares.add(HUNG, 10)
-    assert shares.all_commands(HUNG, 2)
-    assert not shares.all_commands(OTHER, 2)
-    assert (shares.all_bytes(HUNG, 21), shares.all_bytes(HUNG, 20)) == (False, True)
-    assert (shares.subtract(HUNG, 10), shares.subtract(HUNG, 10)) == (1, 0)
-    assert not shares.all_commands(HUNG, 0), "it waits for a place, and holds none"
-    assert not shares.all_bytes(HUNG, 0)
+    shares = Shares()
+    hung, other = shares[HUNG], shares[OTHER]
+    assert (hung.lun, shares[HUNG] is hung) == (HUNG, True)
+    hung.add(10)
+    other.add(100)
+    assert not hung.all_commands(2)
+    hung.add(10)
+    assert hung.all_commands(2)
+    assert not other.all_commands(2)
+    assert (hung.all_bytes(21), hung.all_bytes(20)) == (False, True)
+    assert (hung.is_full(3, 21), hung.is_full(2, 21), hung.is_full(3, 20)) == (False, True, True)
+    hung.subtract(10)
+    assert (hung.commands, hung.bytes) == (1, 10)
+    hung.subtract(10)
+    assert not hung.all_commands(0), "it waits for a place, and holds none"
+    assert not hung.all_bytes(0)
 
 
 def test_those_whose_stores_hang_always_leave_something() -> None:
-    total, shares = 1000, Shares([])
+    total, shares = 1000, Shares()
     for number in range(5):
-        lun = (TARGET, number)
-        held = 0
-        while not shares.all_commands(lun, total):
-            shares.add(lun, 0)
-            total, held = total - 1, held + 1
-        assert held == total or held == total + 1
+        share = shares[TARGET, number]
+        while not share.all_commands(total):
+            share.add(0)
+            total -= 1
+        assert share.commands in (total, total + 1)
     assert total > 20
 
 

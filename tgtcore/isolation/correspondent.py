@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING
 
 from tgtcore.isolation.data_places import DataPlaces, Held, Home
 from tgtcore.isolation.enquiries import Enquiries
-from tgtcore.isolation.flight import Flight, held_by, lun_of
-from tgtcore.isolation.shares import Lun, Shares, Waiting
+from tgtcore.isolation.flight import Flight, lun_of
+from tgtcore.isolation.shares import Lun, Share, Shares, Waiting
 from tgtcore.ring import AckStatus, Attached, DriverEnd, Event, Request, Response, RingFunction, messages
 from tgtcore.ring.area import Area
 from tgtcore.ring.driver_end import Handler
@@ -86,7 +86,7 @@ class Correspondent:
     def submit(self, task: Task) -> None:
         """Pass a command on, now or when there is a place for it."""
         nexus: RemoteNexus = task.nexus  # type: ignore[assignment]
-        if (self._waiting and self._queue.has_line(nexus, lun_of(task))) or not self._post(task):
+        if (nexus in self._waiting and self._queue.has_line(nexus, lun_of(task))) or not self._post(task):
             lun = lun_of(task)
             self._queue.add(nexus, lun, task, full=self._full(lun))
 
@@ -101,18 +101,21 @@ class Correspondent:
 
     def _counted(self) -> Shares:
         """What each LUN has, counted from now on."""
-        if self._shares is None:
-            held = (held_by(flight) for flight in self._flights.values())
-            self._shares = Shares(held)
-        return self._shares
+        shares = self._shares
+        if shares is None:
+            shares = self._shares = Shares()
+            for flight in self._flights.values():
+                flight.share = shares[lun_of(flight.task)]
+                flight.share.add(flight.held_bytes)
+        return shares
 
     def _full(self, lun: Lun) -> bool:
         """Whether a LUN has its share."""
         shares = self._shares
-        return shares is not None and (
-            shares.all_commands(lun, self._commands_max - self.end.unanswered)
-            or shares.all_bytes(lun, self._places.free_bytes)
-        )
+        return shares is not None and self._is_full(shares[lun])
+
+    def _is_full(self, share: Share) -> bool:
+        return share.is_full(self._commands_max - self.end.unanswered, self._places.free_bytes)
 
     def _large(self, task: Task) -> bool:
         """Whether a command is too large for the places of small ones."""
@@ -122,8 +125,10 @@ class Correspondent:
     def _post(self, task: Task) -> bool:
         """Post a command; False: there is no place for it now."""
         end = self.end
-        free = self._commands_max - end.unanswered
-        if free <= self._few_commands and (free <= 0 or self._counted().all_commands(lun_of(task), free)):
+        free, free_bytes = self._commands_max - end.unanswered, self._places.free_bytes
+        few, few_bytes = free <= self._few_commands, free_bytes < self._few_bytes
+        share = self._counted()[lun_of(task)] if few or few_bytes or self._shares is not None else None
+        if share is not None and few and (free <= 0 or share.all_commands(free)):
             return False
         data = task.data_out
         present = 0 if data is None else len(data)
@@ -136,8 +141,7 @@ class Correspondent:
         if present > self._room_max:
             present, data = 0, None  # the command asks for as much of it as it wants
         if total := present + room + long_cdb:
-            free = self._places.free_bytes
-            if free >= self._few_bytes or not self._counted().all_bytes(lun_of(task), free):
+            if share is None or not few_bytes or not share.all_bytes(free_bytes):
                 place = self._places.take(total)
             if place is None:
                 small = self._small_places.take(total) if total <= _SMALL_BYTES else None
@@ -154,9 +158,9 @@ class Correspondent:
             if long_cdb:
                 end.data[offset + present + room : offset + total] = cdb
         self._last_id = request_id = self._last_id + 1
-        self._flights[request_id] = flight = Flight(task, place, others, offset + present, room)
-        if self._shares is not None:
-            self._shares.add(*held_by(flight))
+        self._flights[request_id] = Flight(task, place, others, offset + present, room, share)
+        if share is not None:
+            share.add(place[1] if place is not None else 0)
         end.unanswered += 1
         nexus: RemoteNexus = task.nexus  # type: ignore[assignment]
         nexus.ids[task.tag] = request_id
@@ -217,18 +221,19 @@ class Correspondent:
         if flight.others is not None:
             for area, place in flight.others:
                 area.give(*place)
-        if self._shares is not None:
-            self._share_back(self._shares, flight)
+        if flight.share is not None:
+            self._share_back(flight.share, flight)
 
-    def _share_back(self, shares: Shares, flight: Flight) -> None:
+    def _share_back(self, share: Share, flight: Flight) -> None:
         """A command has ended while shares were counted."""
-        lun, size = held_by(flight)
-        others = shares.subtract(lun, size)
+        share.subtract(flight.held_bytes)
         if self._waiting:
-            self._queue.ended(lun, others, full=self._full(lun))
-        plenty = 2 * self.end.unanswered < self._few_commands and self._places.free_bytes > self._few_bytes
+            self._queue.ended(share.lun, share.commands, full=self._is_full(share))
+        plenty = self._places.free_bytes > self._few_bytes and 2 * self.end.unanswered < self._few_commands
         if plenty and not self._queue.passes_over:
             self._shares = None
+            for other in self._flights.values():
+                other.share = None
 
     def _go_on(self) -> None:
         """Pass on what waits, as far as there are places now."""

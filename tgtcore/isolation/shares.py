@@ -1,6 +1,6 @@
 """Who waits for a place on the ring, and who may have one while places are scarce."""
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from itertools import islice
 from typing import TYPE_CHECKING, TypeVar
 
@@ -18,44 +18,54 @@ _K = TypeVar("_K")
 _V = TypeVar("_V")
 
 
-class Shares:
-    """What the commands of each LUN hold, counted while places are scarce: none may have more than it leaves to the others.
+class Share:
+    """What the commands of one LUN hold, counted while places are scarce: none may have more than it leaves to the others.
 
     So one whose store hangs ends up with half of everything, the next one with half of the rest: something is always left.
-
-    :param held: what each command that is under way holds now: its LUN, and bytes of the data area.
     """
 
-    def __init__(self, held: Iterable[tuple[Lun, int]]) -> None:
-        self._commands: dict[Lun, int] = {}
-        self._bytes: dict[Lun, int] = {}
-        for lun, size in held:
-            self.add(lun, size)
+    __slots__ = ("bytes", "commands", "lun")
 
-    def all_commands(self, lun: Lun, free: int) -> bool:
-        """Whether a LUN has its share of commands.
+    def __init__(self, lun: Lun) -> None:
+        self.lun = lun
+        self.commands = 0
+        self.bytes = 0
+
+    def all_commands(self, free: int) -> bool:
+        """Whether the LUN has its share of commands.
 
         :param free: how many more may be under way.
         """
-        return self._commands.get(lun, 0) >= max(free, 1)
+        return self.commands >= free and self.commands > 0
 
-    def all_bytes(self, lun: Lun, free: int) -> bool:
-        """Whether a LUN has its share of bytes.
+    def all_bytes(self, free: int) -> bool:
+        """Whether the LUN has its share of bytes.
 
         :param free: those that nobody has.
         """
-        return self._bytes.get(lun, 0) >= max(free, 1)
+        return self.bytes >= free and self.bytes > 0
 
-    def add(self, lun: Lun, size: int) -> None:
-        """A command goes."""
-        self._commands[lun] = self._commands.get(lun, 0) + 1
-        self._bytes[lun] = self._bytes.get(lun, 0) + size
+    def is_full(self, free_commands: int, free_bytes: int) -> bool:
+        """Whether the LUN has its share of either."""
+        return self.all_commands(free_commands) or self.all_bytes(free_bytes)
 
-    def subtract(self, lun: Lun, size: int) -> int:
-        """A command has ended; returns how many others of its LUN are under way."""
-        self._commands[lun] -= 1
-        self._bytes[lun] -= size
-        return self._commands[lun]
+    def add(self, size: int) -> None:
+        """A command goes, with so many bytes."""
+        self.commands += 1
+        self.bytes += size
+
+    def subtract(self, size: int) -> None:
+        """A command has ended."""
+        self.commands -= 1
+        self.bytes -= size
+
+
+class Shares(dict[Lun, Share]):
+    """The shares of all LUNs, each made when it is first asked for."""
+
+    def __missing__(self, lun: Lun) -> Share:
+        share = self[lun] = Share(lun)
+        return share
 
 
 class Waiting:
@@ -123,15 +133,15 @@ class Waiting:
         :param others: commands of the LUN that are under way, whose ends will bring further turns; with none, all have one.
         :param full: whether the LUN still has its share.
         """
-        self._turn_for(self._small_passed_over, lun, others)
-        if not full or not others:
+        if lun in self._small_passed_over:
+            self._turn_for(self._small_passed_over, lun, others)
+        if lun in self._large_passed_over and not (full and others):
             self._turn_for(self._large_passed_over, lun, others)
 
     def _turn_for(self, passed_over: "dict[Lun, dict[RemoteNexus, None]]", lun: Lun, others: int) -> None:
-        if lun in passed_over:
-            for nexus in list(passed_over[lun])[: 1 if others else None]:
-                _discard(passed_over, lun, nexus)
-                self._line_up(nexus, lun, full=False)
+        for nexus in list(passed_over[lun])[: 1 if others else None]:
+            _discard(passed_over, lun, nexus)
+            self._line_up(nexus, lun, full=False)
 
     def turns(self) -> "Iterator[tuple[RemoteNexus, Lun, dict[Task, None]]]":
         """Some of the lines whose turn it is; what is left of one waits again by :meth:`again`."""
