@@ -10,7 +10,7 @@ ROOT = Path(__file__).parent.parent
 CORE = ROOT / "tgtcore"
 
 FLOORS: list[set[str]] = [
-    {"errors", "limits", "options", "packets", "sizes"},
+    {"brief_log", "errors", "limits", "options", "packets", "sizes"},
     {"scsi", "leases", "news", "signals", "loop", "service", "ring", "named_socket", "heap", "actions"},
     {"reservations", "store", "task", "transport"},
     {"aborting", "command_filter", "device", "task_set"},

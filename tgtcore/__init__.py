@@ -1,6 +1,7 @@
 """A SCSI target framework: the front door, everything that a plugin may import besides ``tgtcore.scsi`` and ``tgtcore.testing``."""
 
 from tgtcore.actions import Action, Aftermath, Operable, action
+from tgtcore.brief_log import log_first
 from tgtcore.command_filter import CommandFilter
 from tgtcore.device import (
     BoundCommand,
@@ -141,6 +142,7 @@ __all__ = [
     "invalid_cdb_field",
     "invalid_parameter",
     "lock_file",
+    "log_first",
     "make_file",
     "manage",
     "name_file",

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 import pytest_asyncio
 from tgtcore_iscsi.initiator import pdu
-from tgtcore_iscsi.limits import TASK_MANAGEMENT_MAX
+from tgtcore_iscsi.limits import FUNCTIONS_LOGGED_MAX, TASK_MANAGEMENT_MAX
 from tgtcore_iscsi.pdu.codes import Opcode, Tmf, TmfResponse
 
 if TYPE_CHECKING:
@@ -128,6 +128,15 @@ async def test_cold_reset_ends_every_session(rig: "Rig", session: "Client") -> N
     assert await session.ended() == b""
     assert await other.ended() == b""
     other.close()
+
+
+async def test_who_sends_one_after_the_other_fills_no_log(session: "Client", caplog: pytest.LogCaptureFixture) -> None:
+    with caplog.at_level("INFO", logger="tgtcore_iscsi.task_management"):
+        for _ in range(FUNCTIONS_LOGGED_MAX + 1):
+            assert await answer(session, Tmf.LOGICAL_UNIT_RESET) is TmfResponse.FUNCTION_COMPLETE
+    logged = [record.getMessage() for record in caplog.records if record.name == "tgtcore_iscsi.task_management"]
+    assert len(logged) == FUNCTIONS_LOGGED_MAX
+    assert logged[-1].endswith(": LOGICAL_UNIT_RESET; more of this is not logged")
 
 
 async def test_functions_that_wait_for_a_worker_are_rationed(

@@ -196,5 +196,5 @@ def test_who_aborts_again_and_again_fills_no_log(bench: "Bench", caplog: pytest.
         peer.function(tag, Function.ABORT_TASK, task_tag=999)
         assert peer.answer().code == ResponseCode.COMPLETE
     assert len(caplog.records) == 100
-    assert caplog.records[-1].message.endswith(": ABORT TASK; more of them are not logged")
+    assert caplog.records[-1].message.endswith(": ABORT TASK; more of this is not logged")
     bench.end()

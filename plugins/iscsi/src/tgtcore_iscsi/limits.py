@@ -77,3 +77,6 @@ IMMEDIATE_COMMANDS_MAX: Final = 16
 
 TASK_MANAGEMENT_MAX: Final = 16
 """Task management functions of a connection that wait for the end of tasks; more are rejected."""
+
+FUNCTIONS_LOGGED_MAX: Final = 100
+"""So many of a connection's task management functions are logged: who sends one after the other fills no log."""

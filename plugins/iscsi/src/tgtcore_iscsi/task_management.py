@@ -3,8 +3,8 @@
 import logging
 from typing import TYPE_CHECKING
 
-from tgtcore import Tmf, TmfRequest, TmfResponse, manage
-from tgtcore_iscsi.limits import TASK_MANAGEMENT_MAX
+from tgtcore import Tmf, TmfRequest, TmfResponse, log_first, manage
+from tgtcore_iscsi.limits import FUNCTIONS_LOGGED_MAX, TASK_MANAGEMENT_MAX
 from tgtcore_iscsi.pdu import codes, requests, responses
 from tgtcore_iscsi.pdu.codes import FINAL, FUNCTION_MASK
 from tgtcore_iscsi.session import before
@@ -41,6 +41,7 @@ class TaskManagement:
     def __init__(self, phase: "FullFeature") -> None:
         self._phase = phase
         self._unanswered = 0
+        self._functions = 0
 
     def request(self, buffer: bytearray | bytes, at: int, data_at: int, data_length: int, ahs_length: int) -> None:
         """Perform a function; its response is sent when everything that it aborts has ended."""
@@ -60,7 +61,8 @@ class TaskManagement:
         if self._unanswered == TASK_MANAGEMENT_MAX:
             self._respond(request.itt, codes.TmfResponse.FUNCTION_REJECTED)
             return
-        _log.info("%s: %s", phase, function.name)
+        self._functions += 1
+        log_first(_log, logging.INFO, self._functions, FUNCTIONS_LOGGED_MAX, "%s: %s", phase, function.name)
         self._unanswered += 1
         # decided now: the answer may come later than what is to be aborted
         forgone = function is codes.Tmf.ABORT_TASK and self._forgo_task(request)

@@ -5,6 +5,7 @@ from collections import deque
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
+from tgtcore import log_first
 from tgtcore_srp.commands import Commands
 from tgtcore_srp.credits import REQUEST_LIMIT_MIN, Credits
 from tgtcore_srp.errors import Rejected
@@ -273,9 +274,7 @@ class Channel:
     def complain(self, what: object) -> None:
         """Count what the initiator does wrong; the first of it is logged."""
         self.complaints += 1
-        if self.complaints <= COMPLAINTS_LOGGED_MAX:
-            last = "; more of that is only counted" if self.complaints == COMPLAINTS_LOGGED_MAX else ""
-            _log.warning("%s: %s%s", self, what, last)
+        log_first(_log, logging.WARNING, self.complaints, COMPLAINTS_LOGGED_MAX, "%s: %s", self, what)
 
     def overrun(self) -> None:
         """More has arrived than there are credits."""

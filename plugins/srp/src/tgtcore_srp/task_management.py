@@ -3,7 +3,7 @@
 import logging
 from typing import TYPE_CHECKING
 
-from tgtcore import Tmf, TmfRequest, TmfResponse, manage
+from tgtcore import Tmf, TmfRequest, TmfResponse, log_first, manage
 from tgtcore_srp.iu.errors import Malformed
 from tgtcore_srp.iu.header import opcode_and_tag
 from tgtcore_srp.iu.management import TaskManagement as Request
@@ -64,9 +64,7 @@ class TaskManagement:
             self._respond(slot, request.tag, ResponseCode.NOT_SUPPORTED, request.solicited)
             return
         self._functions += 1
-        if self._functions <= FUNCTIONS_LOGGED_MAX:
-            last = "; more of them are not logged" if self._functions == FUNCTIONS_LOGGED_MAX else ""
-            _log.info("%s: %s%s", channel, function.value, last)
+        log_first(_log, logging.INFO, self._functions, FUNCTIONS_LOGGED_MAX, "%s: %s", channel, function.value)
         self._perform(slot, request, function)
 
     def _perform(self, slot: "Slot", request: Request, function: Tmf) -> None:

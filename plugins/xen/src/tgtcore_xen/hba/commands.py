@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Protocol
 from tgtcore_srp.limits import COMPLAINTS_LOGGED_MAX
 from tgtcore_srp.memory import Memory, Share
 
-from tgtcore import Attribute, Draining, TaskState, Tmf, TmfRequest, TmfResponse, manage
+from tgtcore import Attribute, Draining, TaskState, Tmf, TmfRequest, TmfResponse, log_first, manage
 from tgtcore.scsi import asc
 from tgtcore.scsi.sense import Sense, SenseKey
 from tgtcore.scsi.status import Status
@@ -245,9 +245,16 @@ class Commands:
         """Answer a request that breaks the protocol; only the first few are logged."""
         figures = self.figures
         figures.malformed += 1
-        if figures.malformed <= COMPLAINTS_LOGGED_MAX:
-            last = "; no more of them are logged" if figures.malformed == COMPLAINTS_LOGGED_MAX else ""
-            _log.warning("%s: request 0x%x: %s%s", self.name, rqid, error, last)
+        log_first(
+            _log,
+            logging.WARNING,
+            figures.malformed,
+            COMPLAINTS_LOGGED_MAX,
+            "%s: request 0x%x: %s",
+            self.name,
+            rqid,
+            error,
+        )
         self.answer(entry, build_response(rqid, ERROR))
 
     # ---- tasks ask for something ------------------------------------------------------------------------------------------

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 from tgtcore_srp.limits import FUNCTIONS_LOGGED_MAX
 
-from tgtcore import Tmf, TmfRequest, TmfResponse, manage
+from tgtcore import Tmf, TmfRequest, TmfResponse, log_first, manage
 from tgtcore_xen.hba.task import ABORTED, RESET, XenTask, lun_field
 from tgtcore_xen.vscsiif.layout import ACT_AT, SLOTS, Act
 from tgtcore_xen.vscsiif.request import rqid_of
@@ -83,9 +83,8 @@ class Management:
             self._answer(entry, request, TmfResponse.INCORRECT_LOGICAL_UNIT_NUMBER)
             return
         commands.figures.functions += 1
-        if commands.figures.functions <= FUNCTIONS_LOGGED_MAX:
-            last = "; more of them are only counted" if commands.figures.functions == FUNCTIONS_LOGGED_MAX else ""
-            _log.info("%s: %s%s", commands.name, function.value, last)
+        number = commands.figures.functions
+        log_first(_log, logging.INFO, number, FUNCTIONS_LOGGED_MAX, "%s: %s", commands.name, function.value)
         asked = TmfRequest(function, field, request.ref_rqid)
         manage(commands.nexus, asked, lambda response: self._answer(entry, request, response))
 
