@@ -11,6 +11,7 @@ from tgtcore_xen.keeping.journals import remove_journal
 from tgtcore_xen.keeping.line import farewell
 from tgtcore_xen.keeping.nodes import Nodes
 from tgtcore_xen.keeping.pace import Pace
+from tgtcore_xen.keeping.possession import Possession
 from tgtcore_xen.keeping.refusal import Refusal, Refused
 from tgtcore_xen.keeping.service import Service
 from tgtcore_xen.keeping.session import Session
@@ -19,7 +20,6 @@ from tgtcore_xen.keeping.wishes import LETS_GO_S, Wishes
 from tgtcore_xen.options import HbaOptions
 from tgtcore_xen.xenbus import paths
 from tgtcore_xen.xenbus.observed import Observed, Ring
-from tgtcore_xen.xenbus.paths import HbaPaths
 from tgtcore_xen.xenbus.states import State
 from tgtcore_xen.xenbus.step import Connect, Disconnect, Erase, Make, Refuse, Remove, Step, Write
 from tgtcore_xen.xenbus.steps import next_steps
@@ -53,9 +53,7 @@ class Keeper:
         self._around = around
         self._loop = around.host.loop
         self.service = Service(self._later, _AGAIN_S)
-        self._nodes: Nodes | None = None
-        self._identity: tuple[int, str] | None = None
-        """Domid and UUID of the guest that the nodes are for."""
+        self._possession = Possession(options.address, around)
         self._make_at = 0.0
         self._waits_since: float | None = None
         self._pace = Pace(_BURST, _EACH_S, self._loop.time)
@@ -100,13 +98,13 @@ class Keeper:
     def is_ready(self) -> bool:
         """See :meth:`until_ready`."""
         guest = self._find_guest()
-        has_nodes = guest is not None and _identity_of(guest) == self._identity and self.observed.there
+        has_nodes = self._possession.is_of(guest) and self.observed.there
         return self._seen is not None and (guest is None or has_nodes or self.presence is not Presence.OFFERED)
 
     @property
     def _is_second(self) -> bool:
         """Whether the guest has an HBA of this number, by another name of the guest."""
-        return self._nodes is None and self.wishes.refusal is not None
+        return self._possession.nodes is None and self.wishes.refusal is not None
 
     def tick(self) -> None:
         """Look again if something else is wanted by now."""
@@ -160,8 +158,8 @@ class Keeper:
             task.cancel()
         await asyncio.wait(ending)
         await self.service.end(keep=True)
-        if self._nodes is not None:
-            await self._nodes.unwatch()
+        if self._possession.nodes is not None:
+            await self._possession.nodes.unwatch()
 
     async def _vanish(self) -> None:
         """Have the nodes removed now, unless the store does not do it."""
@@ -221,57 +219,38 @@ class Keeper:
 
     async def _look(self) -> None:
         """Do all that can be done now."""
+        possession = self._possession
         guest = self._find_guest()
-        if self._nodes is not None and (guest is None or _identity_of(guest) != self._identity):
-            await self._lose(self._nodes)
+        if possession.nodes is not None and not possession.is_of(guest):
+            await self._lose(possession.nodes)
         self.guest = guest
-        if guest is None:
+        if guest is None or not await self._takes(guest):
             self._seen = self._wanted()
             self.over = not self.wishes.attached
             return
-        if self._nodes is None:
-            around = self._around
-            place = HbaPaths(around.machine.domid, guest.domid, self.options.dev)
-            if not self._takes(place, guest):
-                self._seen = self._wanted()
-                self.over = not self.wishes.attached
-                return
-            nodes = Nodes(around.machine.store, place, around.tidying)
-            try:
-                await nodes.watch(self._changed.set)
-            except BaseException:
-                around.places.pop(place)
-                await nodes.unwatch()
-                raise
-            self._nodes, self._identity = nodes, _identity_of(guest)
+        assert possession.nodes is not None, "they were taken"
         for _ in range(_ROUNDS_MAX):
-            if not await self._round(self._nodes):
+            if not await self._round(possession.nodes):
                 break
         else:
             self._changed.set()
         if self.over:
-            self._around.places.pop(self._nodes.place)
-            await self._nodes.unwatch()
-
-    def _takes(self, place: HbaPaths, guest: Guest) -> bool:
-        """Whether nobody else has these nodes: another HBA may have the same guest by another name."""
-        holder = self._around.places.setdefault(place, self.options.address)
-        if holder == self.options.address:
-            self.wishes.again()
-            return True
-        if self.wishes.refusal is None:
-            self.wishes.refuse(Refusal(f"guest {guest} has virtual HBA {self.options.dev} already, as {holder}"))
-            _log.warning("%s: %s", self, self.wishes.refusal)
-        return False
+            await possession.give_up()
 
     def _find_guest(self) -> Guest | None:
-        """One that is connected keeps its HBA whatever it is called by now, as when it is about to migrate."""
-        guests = self._around.guests
-        if self.service.link is not None and self._identity is not None:
-            present = guests.found.get(self._identity[0])
-            if present is not None and _identity_of(present) == self._identity:
-                return present
-        return guests.find(self.options.guest)
+        return self._possession.find_guest(self.options.guest, connected=self.service.link is not None)
+
+    async def _takes(self, guest: Guest) -> bool:
+        """Whether it has the nodes of its guest."""
+        if self._possession.nodes is not None:
+            return True
+        refusal = await self._possession.take(guest, self.options.dev, self._changed.set)
+        if refusal is None:
+            self.wishes.again()
+        elif self.wishes.refusal is None:
+            self.wishes.refuse(refusal)
+            _log.warning("%s: %s", self, refusal)
+        return refusal is None
 
     async def _round(self, nodes: Nodes) -> bool:
         """Look once; whether to look again at once."""
@@ -355,13 +334,14 @@ class Keeper:
 
     async def _could_not(self, refusal: Refusal, observed: Observed) -> None:
         """Try again, or refuse the front end: what it had written may be read in the middle of a change, and other causes pass."""
-        assert self._nodes is not None, "they were read"
+        nodes = self._possession.nodes
+        assert nodes is not None, "they were read"
         now = self._loop.time()
         self._waits_since = self._waits_since or now
         if refusal.passes and now - self._waits_since < _PASSES_S:
             self._later(_AGAIN_S)
             return
-        self.observed = await self._nodes.read()
+        self.observed = await nodes.read()
         if (self.observed.ring, self.observed.front) == (observed.ring, observed.front):
             self._waits_since = None
             await self._refuse(refusal)
@@ -370,9 +350,9 @@ class Keeper:
     async def _refuse(self, refusal: Refusal) -> None:
         self.wishes.refuse(refusal)
         _log.warning("%s: %s", self, refusal)
-        if self._nodes is not None:
+        if self._possession.nodes is not None:
             with suppress(OSError):
-                await self._nodes.say_error(str(refusal))
+                await self._possession.nodes.say_error(str(refusal))
 
     def broken(self, why: str) -> None:
         """The guest has broken the rules: it is cut off until it starts anew, or somebody attaches it again."""
@@ -398,12 +378,7 @@ class Keeper:
         if self.guest is not None:
             remove_journal(self._around.options(), self.guest, self.options.dev)
         await nodes.bury()
-        await nodes.unwatch()
-        self._around.places.pop(nodes.place)
-        self._nodes, self._identity, self.observed = None, None, Observed()
+        await self._possession.give_up()
+        self.observed = Observed()
         self.wishes.forget()
         self._make_at, self._waits_since = 0.0, None
-
-
-def _identity_of(guest: Guest) -> tuple[int, str]:
-    return guest.domid, guest.uuid
