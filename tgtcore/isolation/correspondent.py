@@ -221,19 +221,19 @@ class Correspondent:
         if flight.others is not None:
             for area, place in flight.others:
                 area.give(*place)
-        if flight.share is not None:
-            self._share_back(flight.share, flight)
+        if self._shares is not None:
+            self._share_back(flight)
 
-    def _share_back(self, share: Share, flight: Flight) -> None:
+    def _share_back(self, flight: Flight) -> None:
         """A command has ended while shares were counted."""
+        share = flight.share
+        assert share is not None, "every command that is under way was counted"
         share.subtract(flight.held_bytes)
         if self._waiting:
             self._queue.ended(share.lun, share.commands, full=self._is_full(share))
         plenty = self._places.free_bytes > self._few_bytes and 2 * self.end.unanswered < self._few_commands
         if plenty and not self._queue.passes_over:
             self._shares = None
-            for other in self._flights.values():
-                other.share = None
 
     def _go_on(self) -> None:
         """Pass on what waits, as far as there are places now."""

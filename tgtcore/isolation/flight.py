@@ -12,7 +12,7 @@ class Flight:
     :param place: where its data is in what all commands share.
     :param in_offset: where its data-in begins.
     :param room: bytes for its data-in.
-    :param share: what the commands of its LUN hold, this one too; only while that is counted.
+    :param share: what the commands of its LUN hold, this one too; it means nothing while that is not counted.
     """
 
     __slots__ = ("in_offset", "others", "place", "refused", "room", "share", "task")
