@@ -19,7 +19,9 @@ from oracle.served import Served
 
 _ROUNDS_MIN, _ROUNDS_MAX = 6, 48
 _ROUND_S = 1
-_SHARE = 0.9
+_SHARE = {"none": 0.9, "process": 0.85}
+"""By isolation.  While six peers at once keep half of the ring its process counts what each LUN holds: 1 to 2 µs for each command, more
+on some processors; one peer alone does not keep that much."""
 _AVERAGE = re.compile(r"iops average (\d+)")
 
 # The limits of the iSCSI plugin: what all connections may hold together, the share of the one that crosses that, and then for
@@ -80,7 +82,7 @@ def share_beside(daemon: Served, peers: Callable[[Served], AbstractContextManage
         with peers(daemon):
             beside.append(measure(daemon, pids))
         result = Measured(*map(truediv, undisturbed(beside), undisturbed(alone)))
-        if len(beside) >= _ROUNDS_MAX or (len(beside) >= _ROUNDS_MIN and min(result) >= _SHARE):
+        if len(beside) >= _ROUNDS_MAX or (len(beside) >= _ROUNDS_MIN and min(result) >= _SHARE[daemon.isolation]):
             print(f"{result.per_second:.2f} {result.per_cpu_second:.2f} in {len(beside)} rounds")
             return result
 
@@ -106,7 +108,7 @@ def undisturbed(rounds: list[Measured]) -> Measured:
 def test_others_keep_their_throughput(daemon: Served, peers: Callable[[Served], AbstractContextManager[None]]) -> None:
     measure(daemon, daemon.pids)
     before = resident(daemon.pid)
-    assert min(share_beside(daemon, peers)) >= _SHARE
+    assert min(share_beside(daemon, peers)) >= _SHARE[daemon.isolation]
     assert resident(daemon.pid, peak=True) - before < _GROWTH_BYTES_MAX
 
 
