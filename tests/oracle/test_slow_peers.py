@@ -20,8 +20,8 @@ from oracle.served import Served
 _ROUNDS_MIN, _ROUNDS_MAX = 6, 48
 _ROUND_S = 1
 _SHARE = {"none": 0.9, "process": 0.85}
-"""By isolation.  While six peers at once keep half of the ring its process counts what each LUN holds: 1 to 2 µs for each command, more
-on some processors; one peer alone does not keep that much."""
+"""By isolation.  While six peers at once keep half of the ring, its process counts what each LUN holds: 1 to 2 µs for each command.
+One peer alone does not keep that much."""
 _AVERAGE = re.compile(r"iops average (\d+)")
 
 # The limits of the iSCSI plugin: what all connections may hold together, the share of the one that crosses that, and then for
