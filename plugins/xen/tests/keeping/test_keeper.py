@@ -10,6 +10,7 @@ from tgtcore_xen.frontend import FrontEnd
 from tgtcore_xen.frontend.srp import SrpFrontEnd
 from tgtcore_xen.hba.connection import Connection
 from tgtcore_xen.keeping import keeper
+from tgtcore_xen.keeping.nodes import Nodes
 from tgtcore_xen.options import XenTargetOptions
 from tgtcore_xen.vscsiif.results import Host
 
@@ -323,6 +324,27 @@ async def test_a_tool_that_closes(site):
         await works(front)
 
 
+async def test_who_asks_while_it_is_looked_at_is_heard(site, monkeypatch):
+    async with site("web1/0") as one:
+        front = await one.connected(guest := one.guest())
+        look, asked = Nodes.read, []
+
+        async def read_and_then(nodes):
+            observed = await look(nodes)
+            if not asked:
+                asked.append(one.back("state", guest))
+                for name, value in (("online", b"0"), ("state", b"5")):
+                    one.machine.server.write(0, f"/local/domain/0/backend/vscsi/{guest.domid}/0/{name}", value)
+                one.keeper.renew()
+            return observed
+
+        monkeypatch.setattr(Nodes, "read", read_and_then)
+        one.keeper.wake()
+        await one.until(lambda: asked and one.shown()["sessions"] == 2 and one.is_settled())
+        assert asked == ["4"]
+        await works(front)
+
+
 async def test_many_rounds_leave_nothing(site):
     async with site() as one:
         watches = one.machine.in_use().watches
@@ -423,7 +445,9 @@ async def test_a_journal_for_which_there_is_no_room(site, monkeypatch):
             said = "its journal can't be used: [Errno 28] as the test wants"
             assert one.shown()["refused"] == said
             error = f"/local/domain/0/error/backend/vscsi/{guest.domid}/0/error"
-            await one.until(lambda: one.store(error) == said)
+            await one.until(lambda: one.store(error) == said and one.back("state", guest) == "6")
+            await asyncio.sleep(0.05)
+            assert (one.store(error), one.back("state", guest)) == (said, "6"), "it stays there to be read"
             assert list(one.journal.iterdir()) == []
         assert one.target.nexuses == []
         assert not pending.done.done() or pending.done.exception()
@@ -468,6 +492,26 @@ async def test_a_target_that_is_removed_takes_its_hbas_along(site):
         await one.transport.drop_target(one.target)
         await one.until(lambda: one.back("state", guest) is None)
         assert one.shown()["state"] == "leads nowhere"
+
+
+async def test_a_target_that_comes_back_while_its_guest_lets_go(site, monkeypatch):
+    """What has begun goes on to its end: the guest that closes gets it anew."""
+    async with site("web1/0") as one:
+        front = await one.connected(one.guest())
+        write_node = Nodes.write
+
+        async def write_and_then(nodes, name, value):
+            await write_node(nodes, name, value)
+            if (name, value) == ("online", "0"):
+                one.target.leases.open()
+
+        monkeypatch.setattr(Nodes, "write", write_and_then)
+        await one.transport.stop_listening()
+        await one.transport.drop_session("web1/0")
+        one.target.leases.shut()
+        await one.transport.start()
+        await one.until(lambda: one.shown()["sessions"] == 3 and one.is_settled())  # the second is for closing
+        await works(front)
 
 
 @pytest.mark.parametrize("at_once", [False, True])

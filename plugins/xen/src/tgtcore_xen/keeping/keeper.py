@@ -254,15 +254,20 @@ class Keeper:
 
     async def _round(self, nodes: Nodes) -> bool:
         """Look once; whether to look again at once."""
+        renewals = self.wishes.renewals
         self.observed = observed = await nodes.read()
         self.service.follow(observed)
         await self.service.refresh()
         self._seen = wanted = self._wanted()
         if wanted.late:
             self.service.retire()
+        if wanted.presence is Presence.REMOVED and observed.there:
+            self.wishes.leaving = (
+                True  # to the end, whatever is wanted by then: a guest that has begun to close has no way back
+            )
         steps = next_steps(observed, wanted, self.service.link)
         if not steps:
-            return self._settled(observed, wanted)
+            return self._settled(observed, wanted, renewals)
         if isinstance(steps[-1], Make) and self._make_at > self._loop.time():
             self._later(self._make_at - self._loop.time())
             return False
@@ -271,13 +276,16 @@ class Keeper:
                 return False
         return True
 
-    def _settled(self, observed: Observed, wanted: Wanted) -> bool:
-        """Nothing is to be done for what is wanted; whether something else is wanted from now on."""
+    def _settled(self, observed: Observed, wanted: Wanted, renewals: int) -> bool:
+        """Nothing is to be done for what is wanted; whether something else is wanted from now on.
+
+        :param renewals: how often somebody had asked for a new one before it was observed.
+        """
         if wanted.presence is Presence.REMOVED and not observed.there:
             was_asked = self.wishes.left()
             self.over = not self.wishes.attached
             return was_asked and not self.over
-        if observed.states == (State.CONNECTED, State.CONNECTED):
+        if observed.states == (State.CONNECTED, State.CONNECTED) and renewals == self.wishes.renewals:
             self.wishes.renew = False
         return False
 

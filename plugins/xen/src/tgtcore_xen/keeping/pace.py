@@ -15,7 +15,7 @@ class Pace:
         self._burst = burst
         self._each_s = each_s
         self._now = now
-        self._free_at = now()
+        self._free_at = now() - burst * each_s
 
     def wait_s(self) -> float:
         """Count one; how long it has to wait."""

@@ -27,6 +27,8 @@ class Wishes:
         """Whether it is to be there: the configuration has it."""
         self.renew = True
         """Whether one that was closed is to be offered anew."""
+        self.renewals = 0
+        """How often somebody has asked for that."""
         self.leaving = False
         """Whether its guest is to let go of it."""
         self.refusal: Refusal | None = None
@@ -56,6 +58,7 @@ class Wishes:
     def again(self) -> None:
         """Offer it again, whoever has closed it, and whatever its front end did wrong."""
         self.refusal, self._again_at, self.renew = None, None, True
+        self.renewals += 1
 
     def forget(self) -> None:
         """Another guest begins anew."""

@@ -68,7 +68,7 @@ def _closed(case: Case) -> Iterator[Step]:
     yield from _disconnect(case)
     if observed.back is not State.CLOSED:
         yield state(State.CLOSED)
-    if wanted.presence is Presence.REMOVED or wanted.renew:
+    if wanted.presence is Presence.REMOVED or (wanted.presence is Presence.OFFERED and wanted.renew):
         yield Remove()
 
 
