@@ -11,13 +11,14 @@ QUICK_TESTS := not (guest or xen or oracle or slow or fuzz $(BUT))
 # tests start hundreds of daemons: each would compile everything anew
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: help venv demo test test-all test-xen bench bench-scale bench-qcow2 bench-ibmvio bench-xen lint docs clean
+.PHONY: help venv demo test test-all test-xen test-siege bench bench-scale bench-qcow2 bench-ibmvio bench-xen lint docs clean
 
 help:
 	@echo "make demo      serve a disk on loopback and use it"
 	@echo "make test      the quick tests (under five minutes)"
 	@echo "make test-all  all tests: also Linux guests, independent programs, long fuzzing"
 	@echo "make test-xen  a real Xen in QEMU, with a guest of its own, every way (minutes)"
+	@echo "make test-siege  a million hostile steps each of guests, partitions, initiators and driver processes (minutes)"
 	@echo "make bench     measure beside Debian's tgtd (ARGS=--quick: a short run)"
 	@echo "make bench-qcow2  qcow2 images beside qemu-storage-daemon (ARGS=--quick: a short run)"
 	@echo "make bench-ibmvio  virtual SCSI on emulated partitions beside iSCSI (ARGS=--quick: a short run)"
@@ -47,6 +48,10 @@ test-all: $(STAMP)
 
 test-xen: $(STAMP)
 	$(BIN)/python -m pytest tests/guest/xen --durations=10
+
+test-siege: $(STAMP)
+	TGTCORE_HOSTILE_EVENTS=1000000 $(BIN)/python -m pytest -n 2 --dist=worksteal --durations=10 plugins/xen/tests/fuzz \
+		plugins/ibmvio/tests/fuzz plugins/srp/tests/test_fuzz.py tests/isolation/test_hostile.py tests/oracle/test_hostile_drivers.py
 
 bench: $(STAMP)
 	@PYTHONPATH=tests $(BIN)/python -m benchmarks $(ARGS)

@@ -38,6 +38,20 @@ def new(bench: "Bench") -> Journal:
     return Journal.new(bench.folder / "journal", "web1/0")
 
 
+def test_what_was_published_is_told_though_the_back_end_died_before_it_could(bench: "Bench") -> None:
+    """The kernel does it, so that no guest waits for the next back end with an answer before its eyes."""
+    front, connection = bench.front, bench.connection
+    connection._channel.notify = lambda: None  # type: ignore[method-assign]
+    front.put(front.command(1, READY))
+    bench.loop.run()
+    front.notified = 0
+    assert not front.responses
+    bench.platform.die()
+    bench.loop.run()
+    assert front.notified == 1
+    assert front.responses == [Response(1, GOOD)]
+
+
 @pytest.mark.parametrize("index", INDEXES)
 def test_what_was_not_taken_is_done(make_bench: MakeBench, index: int) -> None:
     """Nothing was under way: a ring without a journal is as good as one with."""

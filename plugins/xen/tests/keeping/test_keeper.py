@@ -87,6 +87,35 @@ async def test_nodes_are_written_when_attaching_what_has_waited_returns(site):
             guest.destroy()
 
 
+async def test_each_end_writes_its_own_nodes_and_reads_the_others(site):
+    """And no other guest has any right."""
+    async with site("web1/0") as one:
+        guest = one.guest()
+        one.guest("web2")
+        await one.connected(guest)
+        tree = one.machine.server.tree
+        for end, rights in (("back", ["n0", f"r{guest.domid}"]), ("front", [f"n{guest.domid}", "r0"])):
+            top = f"/local/domain/0/backend/vscsi/{guest.domid}/0" if end == "back" else f"{guest.home}/device/vscsi/0"
+            found = {path: tree.permissions(0, path).build() for path in tree.nodes if f"{path}/".startswith(f"{top}/")}
+            assert {f"{top}/state", f"{top}/vscsi-devs/dev-1/state"} < found.keys()
+            assert dict.fromkeys(found, rights) == found
+
+
+async def test_a_guest_whose_nodes_stay_when_it_is_gone(site):
+    """As where the tools have died before they came to that: the hypervisor tells, and nobody else."""
+    async with site("web1/0") as one:
+        guest = one.guest()
+        before = one.machine.in_use()
+        await one.connected(guest)
+        guest.destroy(leaves_nodes=True)
+        assert one.store(f"{guest.home}/name") == "web1"
+        await one.until(lambda: one.shown()["state"] == "waiting for the guest")
+        assert one.store(f"/local/domain/0/backend/vscsi/{guest.domid}/0/state") is None
+        after = one.machine.in_use()
+        assert (after.mapped, after.bound) == (before.mapped, before.bound)
+        assert list(one.journal.iterdir()) == []
+
+
 async def test_a_guest_that_is_destroyed_in_the_middle(site):
     async with site("web1/0") as one:
         front = await one.connected(guest := one.guest())

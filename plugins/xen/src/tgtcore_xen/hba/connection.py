@@ -131,10 +131,12 @@ class Connection:
             self._unmap()
             raise
         try:
+            # What was published by a process that is killed before it notifies is told by the kernel.
+            self._mapping.wake_at_end(self._channel)
             self.commands = self._serve(place, Copying(machine.grants, place.domid, self.figures), devices, limits)
         except BaseException:
-            self._channel.close()
             self._unmap()
+            self._channel.close()
             raise
 
     def _serve(self, place: RingPlace, copying: Copying, devices: Devices, limits: Limits) -> Server:
@@ -330,12 +332,12 @@ class Connection:
             self._turn(self._settle)
         self._stopped = True
         self.commands.close()
-        self._channel.close()
         self.commands.end(self._all_ended)
 
     def _all_ended(self) -> None:
         self._gone = True
         self._unmap()
+        self._channel.close()
         if self._journal is not None:
             self._journal.close()
         for then in self._closing:

@@ -137,11 +137,31 @@ class Store(ABC):
         """Whether there is such a guest, and it is not being destroyed."""
 
 
+class Channel(Protocol):
+    """One end of an event channel."""
+
+    port: int
+    """Its number in our domain."""
+
+    def notify(self) -> None:
+        """Wake the other end up; nothing happens where nobody is there any more."""
+
+    def close(self) -> None:
+        """Be told nothing any more; idempotent."""
+
+
 class Mapping(Protocol):
     """A page of a guest in our memory."""
 
     view: memoryview
     """All of it; the guest may change it at any moment."""
+
+    def wake_at_end(self, channel: Channel) -> None:
+        """Have the other end of a channel woken up when the page is unmapped, also where that is because this process was killed.
+
+        :param channel: is not closed before the mapping; once for each mapping.
+        :raises OSError: this can't be had.
+        """
 
     def close(self) -> None:
         """Unmap it; nobody has parts of the view any more.  Idempotent."""
@@ -184,16 +204,6 @@ class Grants(ABC):
 
         One that fails may have been done in part, and stops no other.
         """
-
-
-class Channel(Protocol):
-    """One end of an event channel."""
-
-    def notify(self) -> None:
-        """Wake the other end up; nothing happens where nobody is there any more."""
-
-    def close(self) -> None:
-        """Be told nothing any more; idempotent."""
 
 
 class EventChannels(ABC):

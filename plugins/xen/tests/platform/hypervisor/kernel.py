@@ -13,6 +13,7 @@ from tgtcore_xen.platform.emulated.xenstore.server import Changing
 from tgtcore_xen.platform.emulated.xenstore.watches import Client
 
 MAP, UNMAP, COPY = 0x184700, 0x104701, 0x104708
+NOTIFY_AT_UNMAP = 0x104707
 BIND, UNBIND, NOTIFY = 0x084501, 0x044503, 0x044504
 
 
@@ -75,6 +76,8 @@ class FakeGntdev(FakeDevice):
         self._machine = machine
         self._domid = domid
         self._indexes: dict[int, tuple[int, int]] = {}
+        self._woken: dict[int, int] = {}
+        """Ports, by index."""
         self._next = 0
 
     def _entry(self, domid: int, reference: int, *, write: bool):
@@ -95,6 +98,14 @@ class FakeGntdev(FakeDevice):
             entry = self._entry(*self._indexes.pop(index), write=True)
             if entry:
                 entry.mapped -= 1
+            if index in self._woken:
+                (end,) = (end for end in self._machine.ports.of(self._domid) if end.port == self._woken[index])
+                end.notify()
+        elif request == NOTIFY_AT_UNMAP:
+            index, action, port = struct.unpack("<QII", argument)
+            assert index in self._indexes
+            assert action == 2
+            self._woken[index] = port
         else:
             assert request == COPY
             count, zero, address = struct.unpack("<IIQ", argument)

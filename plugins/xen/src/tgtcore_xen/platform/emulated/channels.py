@@ -40,6 +40,10 @@ class End:
     def notify(self) -> None:
         """Wake the other end up; nothing happens where nobody is there."""
         self.notified += 1
+        self.wake_other()
+
+    def wake_other(self) -> None:
+        """Wake the other end up without a doing of the domain."""
         if self.other is not None:
             self.other.wake()
 

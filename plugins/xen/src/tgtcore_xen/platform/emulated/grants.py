@@ -7,7 +7,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from tgtcore import Region
-from tgtcore_xen.platform.contract import PAGE_BYTES, Copy, Grants, Shown
+from tgtcore_xen.platform.contract import PAGE_BYTES, Channel, Copy, Grants, Shown
+from tgtcore_xen.platform.emulated.channels import End
 from tgtcore_xen.platform.emulated.faults import Faults
 from tgtcore_xen.platform.emulated.memory import GuestMemory, detach
 
@@ -84,7 +85,13 @@ class EmulatedMapping:
         self._entry = entry
         self._closed = closed
         self._open = True
+        self._channel: End | None = None
         entry.mapped += 1
+
+    def wake_at_end(self, channel: Channel) -> None:
+        """See the contract."""
+        assert isinstance(channel, End)
+        self._channel = channel
 
     def close(self) -> None:
         """Unmap it; idempotent.
@@ -107,6 +114,8 @@ class EmulatedMapping:
         entry = self._entry
         entry.mapped -= 1
         self._closed(self)
+        if self._channel is not None:
+            self._channel.wake_other()
         if not entry.mapped and entry.unused is not None:
             entry.unused()
 

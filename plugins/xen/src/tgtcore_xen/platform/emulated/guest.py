@@ -196,11 +196,14 @@ class EmulatedGuest:
         self.resume()
         return domid
 
-    def destroy(self) -> None:
-        """End it at once, whatever is going on; idempotent."""
+    def destroy(self, *, leaves_nodes: bool = False) -> None:
+        """End it at once, whatever is going on; idempotent.
+
+        :param leaves_nodes: whether no tool removes what the store has of it.
+        """
         if self.state is not GuestState.DEAD:
             self.state = GuestState.DEAD
-            self.machine.forget(self)
+            self.machine.forget(self, leaves_nodes=leaves_nodes)
             for told in self.died:
                 told()
             self._memory.close()

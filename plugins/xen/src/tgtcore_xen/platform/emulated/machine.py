@@ -138,16 +138,21 @@ class EmulatedXen:
         guest.enter(domid)
         self._furnish(guest, f"{guest.name}--incoming")
         self._end(old)
+        self._clear(old)
         for node in (f"{guest.home}/name", f"{vm}/name"):
             self.server.write(0, node, guest.name.encode())
         return domid
 
-    def forget(self, guest: EmulatedGuest) -> None:
-        """What the hypervisor, the store and the tool stack do when a guest is destroyed."""
-        domid = guest.domid
+    def forget(self, guest: EmulatedGuest, *, leaves_nodes: bool) -> None:
+        """What the hypervisor, the store and the tool stack do when a guest is destroyed.
+
+        :param leaves_nodes: the tool stack does nothing.
+        """
         guest.store.end()
-        self._end(domid)
-        self.server.remove(0, f"/vm/{guest.uuid}")
+        self._end(guest.domid)
+        if not leaves_nodes:
+            self._clear(guest.domid)
+            self.server.remove(0, f"/vm/{guest.uuid}")
 
     def _end(self, domid: int) -> None:
         """A domain dies; its pages stay mapped until those are unmapped."""
@@ -156,4 +161,7 @@ class EmulatedXen:
         for end in self.ports.of(domid):
             end.close()
         self.server.release(domid)
+
+    def _clear(self, domid: int) -> None:
+        """The tool stack removes what the store has of a domain."""
         self.server.remove(0, f"/local/domain/{domid}")

@@ -49,8 +49,8 @@ class Emulated(Platform):
         Who has a view of a mapped page still may use it, and reaches the guest no more.
         """
         self.store.end()
-        self.channels.end()
         for mapping in list(self.grants.mappings):
             mapping.detach()
+        self.channels.end()
         if self.grants in self.machine.grants:
             self.machine.grants.remove(self.grants)

@@ -23,6 +23,12 @@ UNMAP_REFERENCES = struct.Struct("<QI4x")
 """``ioctl_gntdev_unmap_grant_ref``: index, count."""
 UNMAP = _number("G", 1, 16)
 
+UNMAP_NOTIFICATION = struct.Struct("<QII")
+"""``ioctl_gntdev_unmap_notify``: index, action, our port."""
+NOTIFY_AT_UNMAP = _number("G", 7, 16)
+SEND_EVENT = 2
+"""Action (``UNMAP_NOTIFY_SEND_EVENT``): wake up who is at the other end of the port."""
+
 COPY_SEGMENTS = struct.Struct("<I4xQ")
 """``ioctl_gntdev_grant_copy``: count, address of the segments."""
 COPY = _number("G", 8, 16)

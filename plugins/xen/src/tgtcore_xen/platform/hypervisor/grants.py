@@ -6,15 +6,18 @@ import os
 from collections.abc import Iterable, Sequence
 
 from tgtcore import OpenFile, Region
-from tgtcore_xen.platform.contract import PAGE_BYTES, Copy, Grants, Mapping, Shown
+from tgtcore_xen.platform.contract import PAGE_BYTES, Channel, Copy, Grants, Mapping, Shown
 from tgtcore_xen.platform.hypervisor.batch import Batch
 from tgtcore_xen.platform.hypervisor.device import (
     COPY,
     COPY_SEGMENTS,
     MAP,
     MAP_REFERENCES,
+    NOTIFY_AT_UNMAP,
     SEGMENT_BYTES,
+    SEND_EVENT,
     UNMAP,
+    UNMAP_NOTIFICATION,
     UNMAP_REFERENCES,
     Device,
 )
@@ -135,6 +138,10 @@ class _Mapping:
         self._index = index
         self._memory = memory
         self.view = memoryview(memory)
+
+    def wake_at_end(self, channel: Channel) -> None:
+        """Have the kernel notify when the page is unmapped."""
+        self._device.call(NOTIFY_AT_UNMAP, bytearray(UNMAP_NOTIFICATION.pack(self._index, SEND_EVENT, channel.port)))
 
     def close(self) -> None:
         """Unmap it."""

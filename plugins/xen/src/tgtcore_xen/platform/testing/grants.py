@@ -47,6 +47,24 @@ class GrantPromises:
         third.close()
         page.end()
 
+    def test_a_guest_is_woken_when_its_page_is_unmapped(self, rig: Rig) -> None:
+        """By the channel that was named, which stays open for as long."""
+        told: list[int] = []
+        page, far = rig.guest.share(writable=True), rig.guest.listen(lambda: told.append(1))
+        near = rig.platform.channels.bind(rig.guest.domid, far.port, lambda: None)
+        mapping = rig.platform.grants.map(rig.guest.domid, page.reference)
+        mapping.wake_at_end(near)
+        rig.settle()
+        told.clear()
+        mapping.close()
+        rig.until(lambda: told == [1], "the guest is woken")
+        mapping.close()
+        rig.settle()
+        assert told == [1]
+        near.close()
+        far.close()
+        page.end()
+
     def test_what_can_not_be_mapped(self, rig: Rig) -> None:
         """No grant, no guest, and a page that may not be written."""
         grants, domid = rig.platform.grants, rig.guest.domid
