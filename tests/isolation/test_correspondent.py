@@ -251,6 +251,38 @@ async def test_a_lun_leaves_places_to_the_others(core: Counterpart) -> None:
 
 
 @pytest.mark.asyncio
+async def test_who_waits_for_a_full_lun_goes_when_others_have_left_places(core: Counterpart) -> None:
+    """Its own LUN's commands may take as long as they like: one whose initiator brings no data, say."""
+    slow, crowd, victim = core.nexus("slow"), core.nexus("crowd"), core.nexus("victim")
+    command(slow, lun=1)
+    for number in range(COMMANDS_MAX - 2):
+        command(crowd, lun=1000 + number)
+    _, *others = await core.heard(*[COMMAND] * (COMMANDS_MAX - 1))
+    waiting = command(victim, lun=1)
+    await core.heard()
+    for one in others:
+        await core.complete(one)
+    assert not core.correspondent.waits(victim, waiting)
+    (said,) = await core.heard(COMMAND)
+    assert said.fields["nexus"] == victim.number
+
+
+@pytest.mark.asyncio
+async def test_of_luns_without_commands_nothing_is_kept(core: Counterpart) -> None:
+    """A peer may name as many as there are numbers while places are scarce."""
+    hung, many = core.nexus("hung"), core.nexus("many")
+    for _ in range(COMMANDS_MAX // 2):
+        command(hung, lun=1)
+    await core.heard(*[COMMAND] * (COMMANDS_MAX // 2))
+    for number in range(200):
+        command(many, lun=number << 16 | 5)
+        (said,) = await core.heard(COMMAND)
+        await core.complete(said)
+    assert core.correspondent._shares is not None
+    assert len(core.correspondent._shares) == 1
+
+
+@pytest.mark.asyncio
 async def test_commands_wait_for_a_place_in_the_data_area_and_small_ones_have_their_own(core: Counterpart) -> None:
     stuck, other = core.nexus(), core.nexus()
     large = [command(stuck, lun=1, room=LARGEST) for _ in range(6)]

@@ -24,6 +24,11 @@ def never(task: Task) -> bool:
     return False
 
 
+def passes_over(waiting: Waiting) -> bool:
+    """Whether anybody waits for a LUN that has its share."""
+    return bool(waiting._small_passed_over or waiting._large_passed_over)
+
+
 def turns(waiting: Waiting, full: bool = False) -> list[str]:
     """Those who have a turn, and go; when their LUN is full, they don't."""
     had = []
@@ -37,19 +42,20 @@ def turns(waiting: Waiting, full: bool = False) -> list[str]:
 
 def test_a_lun_has_its_share_when_it_holds_as_much_as_is_left() -> None:
     shares = Shares()
-    hung, other = shares[HUNG], shares[OTHER]
-    assert (hung.lun, shares[HUNG] is hung) == (HUNG, True)
-    hung.add(10)
-    other.add(100)
+    hung, other = shares.of(HUNG), shares.of(OTHER)
+    shares.add(hung, 10)
+    shares.add(other, 100)
+    assert (hung.lun, shares.of(HUNG) is hung) == (HUNG, True)
     assert not hung.all_commands(2)
-    hung.add(10)
+    shares.add(hung, 10)
     assert hung.all_commands(2)
     assert not other.all_commands(2)
     assert (hung.all_bytes(21), hung.all_bytes(20)) == (False, True)
     assert (hung.is_full(3, 21), hung.is_full(2, 21), hung.is_full(3, 20)) == (False, True, True)
-    hung.subtract(10)
+    shares.subtract(hung, 10)
     assert (hung.commands, hung.bytes) == (1, 10)
-    hung.subtract(10)
+    shares.subtract(hung, 10)
+    assert list(shares) == [OTHER], "nothing is kept of one without commands"
     assert not hung.all_commands(0), "it waits for a place, and holds none"
     assert not hung.all_bytes(0)
 
@@ -57,9 +63,9 @@ def test_a_lun_has_its_share_when_it_holds_as_much_as_is_left() -> None:
 def test_those_whose_stores_hang_always_leave_something() -> None:
     total, shares = 1000, Shares()
     for number in range(5):
-        share = shares[TARGET, number]
+        share = shares.of((TARGET, number))
         while not share.all_commands(total):
-            share.add(0)
+            shares.add(share, 0)
             total -= 1
         assert share.commands in (total, total + 1)
     assert total > 20
@@ -98,7 +104,31 @@ def test_who_waits_for_a_full_lun_has_a_turn_when_one_of_its_commands_ends() -> 
     assert turns(waiting) == ["b0"]
     waiting.ended(HUNG, 0, full=True)
     assert turns(waiting) == ["c0", "a0"]
-    assert not waiting.passes_over
+    assert not passes_over(waiting)
+
+
+def test_who_waits_for_a_full_lun_has_a_turn_when_others_have_left_so_much_that_it_is_full_no_more() -> None:
+    waiting = Waiting(lambda one: str(one).startswith("large"))
+    for name, lun, kind in (("a", HUNG, "t"), ("b", HUNG, "t"), ("c", OTHER, "t"), ("d", OTHER, "large")):
+        waiting.add(nexus(name), lun, task(kind), full=True)
+    waiting.look_again(lambda lun: True)
+    assert turns(waiting) == []
+    waiting.look_again(lambda lun: lun == HUNG)
+    assert turns(waiting) == ["c1", "d1"], "the others are looked at in turn"
+    waiting.look_again(lambda lun: False)
+    assert turns(waiting) == ["a0"], "one after the other"
+    waiting.look_again(lambda lun: False)
+    assert turns(waiting) == ["b0"]
+    waiting.look_again(lambda lun: False)
+    assert (turns(waiting), waiting.lines) == ([], {})
+
+
+def test_when_places_are_not_scarce_any_more_everybody_has_a_turn() -> None:
+    waiting = Waiting(lambda one: str(one).startswith("large"))
+    for name, lun, kind in (("a", HUNG, "t"), ("b", HUNG, "large"), ("c", OTHER, "t")):
+        waiting.add(nexus(name), lun, task(kind), full=True)
+    waiting.pass_over_nobody()
+    assert (turns(waiting), waiting.lines) == (["a0", "c1", "b0"], {})
 
 
 def test_a_large_command_has_a_turn_only_when_its_lun_has_less_than_its_share() -> None:
@@ -114,7 +144,7 @@ def test_a_large_command_has_a_turn_only_when_its_lun_has_less_than_its_share() 
     assert turns(waiting) == ["a0"]
     waiting.ended(HUNG, 0, full=True)
     assert turns(waiting) == ["c0"], "nothing else will end"
-    assert not waiting.passes_over
+    assert not passes_over(waiting)
 
 
 def test_what_follows_a_large_command_that_is_withdrawn_has_another_turn() -> None:
@@ -122,7 +152,7 @@ def test_what_follows_a_large_command_that_is_withdrawn_has_another_turn() -> No
     waiting.add(nexus("a"), HUNG, task("large"), full=True)
     waiting.add(nexus("a"), HUNG, task("small"), full=True)
     assert waiting.withdraw(nexus("a"), lambda one: str(one) == "large") == ["large"]
-    assert (turns(waiting), waiting.passes_over) == (["a0"], False)
+    assert (turns(waiting), passes_over(waiting)) == (["a0"], False)
 
 
 def test_who_has_withdrawn_a_command_has_another_turn() -> None:
@@ -138,4 +168,4 @@ def test_who_has_withdrawn_a_command_has_another_turn() -> None:
     assert waiting.has(nexus("a"), HUNG, task("second"))
     assert not waiting.has(nexus("a"), HUNG, task("first"))
     assert not waiting.has(nexus("a"), OTHER, task("third"))
-    assert (turns(waiting), waiting.passes_over, waiting.lines) == (["a0"], False, {})
+    assert (turns(waiting), passes_over(waiting), waiting.lines) == (["a0"], False, {})

@@ -105,14 +105,14 @@ class Correspondent:
         if shares is None:
             shares = self._shares = Shares()
             for flight in self._flights.values():
-                flight.share = shares[lun_of(flight.task)]
-                flight.share.add(flight.held_bytes)
+                flight.share = shares.of(lun_of(flight.task))
+                shares.add(flight.share, flight.held_bytes)
         return shares
 
     def _full(self, lun: Lun) -> bool:
         """Whether a LUN has its share."""
         shares = self._shares
-        return shares is not None and self._is_full(shares[lun])
+        return shares is not None and self._is_full(shares.of(lun))
 
     def _is_full(self, share: Share) -> bool:
         return share.is_full(self._commands_max - self.end.unanswered, self._places.free_bytes)
@@ -127,7 +127,8 @@ class Correspondent:
         end = self.end
         free, free_bytes = self._commands_max - end.unanswered, self._places.free_bytes
         few, few_bytes = free <= self._few_commands, free_bytes < self._few_bytes
-        share = self._counted()[lun_of(task)] if few or few_bytes or self._shares is not None else None
+        shares = self._counted() if few or few_bytes else self._shares
+        share = None if shares is None else shares.of(lun_of(task))
         if share is not None and few and (free <= 0 or share.all_commands(free)):
             return False
         data = task.data_out
@@ -159,8 +160,8 @@ class Correspondent:
                 end.data[offset + present + room : offset + total] = cdb
         self._last_id = request_id = self._last_id + 1
         self._flights[request_id] = Flight(task, place, others, offset + present, room, share)
-        if share is not None:
-            share.add(place[1] if place is not None else 0)
+        if shares is not None and share is not None:
+            shares.add(share, place[1] if place is not None else 0)
         end.unanswered += 1
         nexus: RemoteNexus = task.nexus  # type: ignore[assignment]
         nexus.ids[task.tag] = request_id
@@ -222,17 +223,18 @@ class Correspondent:
             for area, place in flight.others:
                 area.give(*place)
         if self._shares is not None:
-            self._share_back(flight)
+            self._share_back(self._shares, flight)
 
-    def _share_back(self, flight: Flight) -> None:
+    def _share_back(self, shares: Shares, flight: Flight) -> None:
         """A command has ended while shares were counted."""
         share = flight.share
         assert share is not None, "every command that is under way was counted"
-        share.subtract(flight.held_bytes)
+        shares.subtract(share, flight.held_bytes)
         if self._waiting:
             self._queue.ended(share.lun, share.commands, full=self._is_full(share))
-        plenty = self._places.free_bytes > self._few_bytes and 2 * self.end.unanswered < self._few_commands
-        if plenty and not self._queue.passes_over:
+            self._queue.look_again(self._full)
+        if self._places.free_bytes > self._few_bytes and 2 * self.end.unanswered < self._few_commands:
+            self._queue.pass_over_nobody()
             self._shares = None
 
     def _go_on(self) -> None:

@@ -61,18 +61,30 @@ class Share:
 
 
 class Shares(dict[Lun, Share]):
-    """The shares of all LUNs, each made when it is first asked for."""
+    """The shares of the LUNs that have commands under way; of others, of which a peer may name any number, nothing is kept."""
 
-    def __missing__(self, lun: Lun) -> Share:
-        share = self[lun] = Share(lun)
-        return share
+    def of(self, lun: Lun) -> Share:
+        """That of a LUN; one without commands has an empty one."""
+        return self.get(lun) or Share(lun)
+
+    def add(self, share: Share, size: int) -> None:
+        """A command of the share's LUN goes, with so many bytes."""
+        self[share.lun] = share
+        share.add(size)
+
+    def subtract(self, share: Share, size: int) -> None:
+        """A command of the share's LUN has ended."""
+        share.subtract(size)
+        if not share.commands:
+            del self[share.lun]
 
 
 class Waiting:
     """Commands for which there is no place now, in lines: one for each nexus and LUN, oldest first.
 
     Nexuses have turns, and at its turn a nexus has one for one of its lines.  A line for a LUN that has its share is passed over
-    until a command of that LUN ends; and one that begins with a large command, until the LUN has less than its share then.
+    until a command of that LUN ends, or the LUN has less than its share as others have left more; and one that begins with a large
+    command, until the LUN has less than its share.
 
     :param large: whether a command has a place only where its LUN has less than its share.
     """
@@ -85,11 +97,6 @@ class Waiting:
         self._large = large
         self._small_passed_over: dict[Lun, dict[RemoteNexus, None]] = {}
         self._large_passed_over: dict[Lun, dict[RemoteNexus, None]] = {}
-
-    @property
-    def passes_over(self) -> bool:
-        """Whether anybody waits for a LUN that has its share."""
-        return bool(self._small_passed_over or self._large_passed_over)
 
     def has_line(self, nexus: "RemoteNexus", lun: Lun) -> bool:
         """Whether any command of a nexus waits for a LUN."""
@@ -137,6 +144,26 @@ class Waiting:
             self._turn_for(self._small_passed_over, lun, others)
         if lun in self._large_passed_over and not (full and others):
             self._turn_for(self._large_passed_over, lun, others)
+
+    def look_again(self, is_full: Callable[[Lun], bool]) -> None:
+        """A command of any LUN has ended: of the LUNs that are passed over, another one each time may be full no more by that.
+
+        :param is_full: whether a LUN has its share.
+        """
+        for passed_over in (self._small_passed_over, self._large_passed_over):
+            lun = next(iter(passed_over), None)
+            if lun is None:
+                continue
+            if is_full(lun):
+                passed_over[lun] = passed_over.pop(lun)  # behind the others
+            else:
+                self._turn_for(passed_over, lun, 1)
+
+    def pass_over_nobody(self) -> None:
+        """No LUN is full any more."""
+        for passed_over in (self._small_passed_over, self._large_passed_over):
+            for lun in list(passed_over):
+                self._turn_for(passed_over, lun, 0)
 
     def _turn_for(self, passed_over: "dict[Lun, dict[RemoteNexus, None]]", lun: Lun, others: int) -> None:
         for nexus in list(passed_over[lun])[: 1 if others else None]:
