@@ -128,6 +128,7 @@ enum {
     TGTRING_OPEN_OPENED = 0,
     TGTRING_OPEN_TARGET_GOING_AWAY = 1,
     TGTRING_OPEN_FAILED = 2,
+    TGTRING_OPEN_NEXUS_IN_USE = 3,
 };
 
 /* status of acknowledge */
@@ -597,7 +598,7 @@ TGTRING_ASSERT(offsetof(struct tgtring_task_management_done, id) == 8);
 struct tgtring_nexus_opened {
     /* message type */
     uint8_t type;
-    /* 0 opened, 1 the target is going away, 2 failed */
+    /* 0 opened, 1 the target is going away, 2 failed, 3 commands of before have not ended */
     uint8_t status;
     /* 0 */
     uint16_t reserved2;

@@ -41,8 +41,8 @@ def portals(*addresses: str) -> Edit:
     return edit
 
 
-def log_in(running: Running, initiator: str, portal: str = "") -> Nexus:
-    nexus = running.transport.log_in("t.one", initiator)
+def log_in(running: Running, initiator: str, portal: str = "", port_id: bytes = b"") -> Nexus:
+    nexus = running.transport.log_in("t.one", initiator, port_id=port_id)
     assert nexus is not None
     running.transport.came_through[nexus] = portal
     return nexus
@@ -123,7 +123,7 @@ async def test_a_session_that_gets_the_id_of_one_that_still_ends_goes_on(
     monkeypatch.setattr(
         FakeTransport, "sessions", lambda transport: [one for one in shown(transport) if one.nexus is not old]
     )
-    new = log_in(running, "host")
+    new = log_in(running, "host", port_id=b"another")
     other = await session_called(daemon, "fake", "host@t.one")
     assert daemon.state_of(other) == ""
     with pytest.raises(DrainTimeout):

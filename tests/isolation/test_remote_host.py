@@ -11,7 +11,7 @@ import pytest_asyncio
 from isolation.counterpart import Counterpart, Said, counterpart, settled
 
 from tgtcore import Account
-from tgtcore.errors import Draining, PluginError, RingError
+from tgtcore.errors import Draining, NexusInUse, PluginError, RingError
 from tgtcore.isolation.remote_host import RemoteHost
 from tgtcore.nexus import InitiatorPort, TargetPort
 from tgtcore.options import NoOptions
@@ -167,9 +167,15 @@ async def test_a_nexus_is_opened_with_all_that_the_core_must_know(made: Made) ->
 
 @pytest.mark.asyncio
 @pytest.mark.parametrize(
-    ("status", "kind"), [(OpenStatus.TARGET_GOING_AWAY, Draining), (OpenStatus.FAILED, PluginError)]
+    ("status", "kind"),
+    [
+        (OpenStatus.TARGET_GOING_AWAY, Draining),
+        (OpenStatus.NEXUS_IN_USE, NexusInUse),
+        (OpenStatus.FAILED, PluginError),
+        (77, PluginError),
+    ],
 )
-async def test_the_core_says_why_a_nexus_does_not_open(made: Made, status: OpenStatus, kind: type[Exception]) -> None:
+async def test_the_core_says_why_a_nexus_does_not_open(made: Made, status: int, kind: type[Exception]) -> None:
     made.answers(Request.NEXUS_OPEN, Response.NEXUS_OPENED, status=status, text_length=7, text="for é.beyond".encode())
     with pytest.raises(kind, match=r"^for é\.$"):
         made.host.open_nexus(made.core.target, PORT, TARGET_PORT)

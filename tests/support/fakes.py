@@ -191,10 +191,13 @@ class FakeTransport(Transport):
     def urls(self, target: Target, lun: int) -> list[str]:
         return [f"fake://{address}/{target.name}/{lun}" for address in self.open]
 
-    def log_in(self, target: str, initiator: str, address: str = "127.0.0.1") -> Nexus | None:
-        """What a login does; None when it is refused."""
+    def log_in(self, target: str, initiator: str, address: str = "127.0.0.1", port_id: bytes = b"") -> Nexus | None:
+        """What a login does; None when it is refused.
+
+        :param port_id: of one of several ports of the initiator.
+        """
         found = self.host.find_target(target)
-        port = InitiatorPort(initiator, initiator.encode(), address)
+        port = InitiatorPort(initiator, initiator.encode() + port_id, address)
         if found is None or not self.host.admits(found, port, "portal"):
             return None
         return self.host.open_nexus(found, port, TargetPort(f"{target},1", 1, 1, 5))

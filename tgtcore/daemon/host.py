@@ -81,6 +81,7 @@ class TransportHost:
     def open_nexus(self, target: Target, initiator_port: InitiatorPort, target_port: TargetPort) -> Nexus:
         """Open an I_T nexus.
 
+        :raises NexusInUse: what the initiator port has sent before, on such a nexus that was lost, has not ended.
         :raises Draining: the target is going away.
         :raises PluginError: a plugin could not amend the commands of a logical unit.
         """
@@ -89,6 +90,7 @@ class TransportHost:
                 self._commands_for(lu)
         census, reported = self._inventory.census, self._transport_class().reported_luns
         nexus = Nexus(target, initiator_port, target_port, self._commands_for, answer_absent, census, reported)
+        target.check_ended(nexus.identity)
         target.nexus_opened(nexus)
         return nexus
 

@@ -8,9 +8,10 @@ import socket
 from collections.abc import Callable
 from typing import Any
 
-from tgtcore.errors import Draining, RingError, TgtError
+from tgtcore.errors import RingError, TgtError
 from tgtcore.isolation.events import Events
 from tgtcore.isolation.ports import checked_initiator, checked_target_port
+from tgtcore.isolation.refusals import status_of
 from tgtcore.isolation.ring_task import RingTask
 from tgtcore.isolation.signalling import heard
 from tgtcore.limits import (
@@ -292,10 +293,8 @@ class Attendant:
             return OpenStatus.TARGET_GOING_AWAY, b"the target is gone"
         try:
             self.nexuses[number] = self._host.open_nexus(found, initiator_port, target_port)
-        except Draining as error:
-            return OpenStatus.TARGET_GOING_AWAY, str(error).encode()[: messages.SENSE_BYTES]
         except TgtError as error:
-            return OpenStatus.FAILED, str(error).encode()[: messages.SENSE_BYTES]
+            return status_of(error), str(error).encode()[: messages.SENSE_BYTES]
         return OpenStatus.OPENED, b""
 
     def _nexus_close(self, slots: memoryview, at: int) -> None:

@@ -9,6 +9,7 @@ from tgtcore.errors import Draining, PluginError, RingError
 from tgtcore.isolation.correspondent import Correspondent
 from tgtcore.isolation.orders import printable
 from tgtcore.isolation.ports import checked_initiator, checked_target_port
+from tgtcore.isolation.refusals import REFUSALS
 from tgtcore.isolation.remote_nexus import RemoteNexus
 from tgtcore.nexus import InitiatorPort, Nexus, TargetPort
 from tgtcore.ring import OpenStatus, Request, messages, receive_socket, words
@@ -91,6 +92,7 @@ class RemoteHost:
     def open_nexus(self, target: Target, initiator_port: InitiatorPort, target_port: TargetPort) -> Nexus:
         """Open an I_T nexus.
 
+        :raises NexusInUse: what the initiator port has sent before, on such a nexus that was lost, has not ended.
         :raises Draining: the target is going away.
         :raises PluginError: the core has said why not.
         :raises RingError: there can be no such ports, or the core does not answer.
@@ -118,8 +120,7 @@ class RemoteHost:
         slot = self.correspondent.enquiries.ask(messages.NEXUS_OPEN, payload, 0, values, nexus.opened_late)
         _, status, _, text_length, _, text = messages.NEXUS_OPENED.unpack_from(slot, 0)
         if status != OpenStatus.OPENED:
-            kind = Draining if status == OpenStatus.TARGET_GOING_AWAY else PluginError
-            raise kind(text[:text_length].decode("utf-8", "replace"))
+            raise REFUSALS.get(status, PluginError)(text[:text_length].decode("utf-8", "replace"))
         target.nexus_opened(nexus)
         return nexus
 

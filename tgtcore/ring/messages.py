@@ -97,6 +97,7 @@ class OpenStatus(IntEnum):
     OPENED = 0
     TARGET_GOING_AWAY = 1
     FAILED = 2
+    NEXUS_IN_USE = 3
 
 
 class AckStatus(IntEnum):
@@ -297,7 +298,7 @@ TASK_MANAGEMENT_DONE = Layout(
 NEXUS_OPENED = Layout(
     "nexus_opened",
     "How NEXUS_OPEN went.",
-    *_text_head("0 opened, 1 the target is going away, 2 failed"),
+    *_text_head("0 opened, 1 the target is going away, 2 failed, 3 commands of before have not ended"),
     *_TEXT,
 )
 NEXUS_CLOSED = Layout(

@@ -7,6 +7,7 @@ from pydantic import BaseModel
 
 from tgtcore import signals
 from tgtcore.aborting import abort_all, told_all
+from tgtcore.errors import NexusInUse
 from tgtcore.leases import Leases
 from tgtcore.target.access import AccessList
 from tgtcore.target.luns import LunMap
@@ -14,6 +15,7 @@ from tgtcore.target.luns import LunMap
 if TYPE_CHECKING:
     from tgtcore.logical_unit import LogicalUnit
     from tgtcore.nexus import Nexus, TargetPort
+    from tgtcore.reservations.state import NexusIdentity
     from tgtcore.task import Task
 
 
@@ -58,6 +60,14 @@ class Target:
             if private.fits(initiator):
                 return private
         return self.luns
+
+    def check_ended(self, identity: "NexusIdentity") -> None:
+        """Before an I_T nexus is opened anew: what was sent on it before must not land over what is going to be acknowledged.
+
+        :raises NexusInUse: commands of it have not ended.
+        """
+        if any(nexus.leases.draining and nexus.identity == identity for nexus in self.nexuses):
+            raise NexusInUse(f"{self} still has commands of this initiator from before its nexus was lost")
 
     def nexus_opened(self, nexus: "Nexus") -> None:
         """Count a nexus in.

@@ -160,6 +160,7 @@ class TestHost:
         if self.failure is not None:
             raise self.failure
         nexus = Nexus(target, initiator_port, target_port, lambda lu: lu.filtered(lu.commands), answer_absent)
+        target.check_ended(nexus.identity)
         target.nexus_opened(nexus)
         forget_attentions(nexus)
         return nexus

@@ -55,6 +55,8 @@ class Host(Protocol):
     def open_nexus(self, target: "Target", initiator_port: "InitiatorPort", target_port: "TargetPort") -> "Nexus":
         """Open an I_T nexus.
 
+        :raises NexusInUse: commands of the same initiator port have not ended that came before its nexus was lost, perhaps with the
+            process of the transport; its initiator is to try again.
         :raises TgtError: it is not open: the target is going away, or a plugin failed.
         """
 

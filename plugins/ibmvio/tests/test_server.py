@@ -17,7 +17,7 @@ from tgtcore_srp.iu.management import TaskManagement
 from tgtcore_srp.iu.opcodes import Opcode, RejectReason, TaskManagementFunction
 from tgtcore_srp.iu.response import Response
 
-from tgtcore import Draining
+from tgtcore import Draining, NexusInUse
 from tgtcore.testing.host import HELD, READY, content, read
 
 LOGIN = LoginRequest(1, 256, 6, bytes(16), bytes(16)).build()
@@ -191,6 +191,21 @@ def test_a_client_that_comes_for_its_login_too_late_is_let_wait(scene, knows):
     scene.element(INIT)
     scene.host.failure = None
     reopen(scene)
+    assert scene.answer(LOGIN)[0] == Opcode.LOGIN_RSP
+
+
+def test_a_client_whose_commands_of_before_have_not_ended_is_let_try_now_and_then(scene):
+    """As after the death of the process that has served it."""
+    scene.connect()
+    scene.host.failure = NexusInUse("as the test wants")
+    for _ in range(3):
+        assert scene.answer(LOGIN)[0] == Opcode.LOGIN_REJ
+        scene.clock.advance(0)
+        assert (scene.state, scene.memory.held_bytes) == (State.SHUT, 0)
+        scene.element(DEREGISTERED)
+        scene.element(INIT)
+        scene.server.keep()
+    scene.host.failure = None
     assert scene.answer(LOGIN)[0] == Opcode.LOGIN_RSP
 
 

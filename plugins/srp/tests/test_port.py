@@ -55,7 +55,7 @@ def test_no_initiator_fills_the_log(bench: "Bench", caplog: pytest.LogCaptureFix
     for _ in range(50):
         peer.log_in(formats=0)
     assert peer.channel.complaints == 50
-    assert len(caplog.records) == 10
+    assert len([record for record in caplog.records if record.name.startswith("tgtcore_srp")]) == 10
     assert caplog.messages[0] == "channel 1: login rejected: descriptor formats 0x0, expected some of 0x6"
     assert caplog.messages[-1].endswith("; more of this is not logged")
     bench.end()

@@ -12,7 +12,7 @@ from tgtcore_srp.memory import Memory
 from tgtcore_srp.port import Rejected, SrpPort
 from tgtcore_srp.quirks import Quirks
 
-from tgtcore import Draining, Host, InitiatorPort, Nexus, Target
+from tgtcore import Draining, Host, InitiatorPort, Nexus, NexusInUse, Target
 from tgtcore_ibmvio.addressing import LunFields, VirtualDevices
 from tgtcore_ibmvio.clients import CLIENTS
 from tgtcore_ibmvio.crq import Event, Format, Queue, State, command_element
@@ -79,6 +79,8 @@ class AdapterServer:
         self._channel: Channel | None = None
         self._turn = DatagramTurn()
         self._short = False
+        self._early = False
+        """Whether a login came before all commands of the one before had ended; until it is looked again."""
         self._told: list[Callable[[], None]] = []
 
     def __str__(self) -> str:
@@ -117,6 +119,7 @@ class AdapterServer:
 
     def keep(self) -> None:
         """Have a queue as long as it leads somewhere, and a session may begin or is there; called time and again."""
+        self._early = False
         if self.session is None:
             self._adjust()
 
@@ -125,7 +128,7 @@ class AdapterServer:
         target = self._leads_to()
         if target is None or not (self.port.listening or self.pausing):
             self.queue.close()
-        elif not target.leases.draining and self.port.listening:
+        elif not target.leases.draining and self.port.listening and not self._early:
             self.queue.open()
         elif target.drained or not target.leases.draining:
             self.queue.shut()
@@ -261,7 +264,8 @@ class AdapterServer:
             raise Rejected(RejectReason.UNABLE_TO_ASSOCIATE, f"{target} does not admit {partner.name}")
         try:
             return self._host.open_nexus(target, port, target_port(target, self.options))
-        except Draining:
+        except Draining as error:
+            self._early = isinstance(error, NexusInUse)
             self._host.loop.call_soon(self._turn_out)
             raise
 
