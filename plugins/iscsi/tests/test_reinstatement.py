@@ -9,6 +9,8 @@ from tgtcore_iscsi.initiator.pdu import login_status
 from tgtcore_iscsi.pdu.codes import LoginStatus, Opcode
 from tgtcore_iscsi.text import encode_pairs
 
+from tgtcore import NexusInUse, PluginError
+
 if TYPE_CHECKING:
     from conftest import Client, Rig
 
@@ -46,6 +48,30 @@ async def test_the_session_and_its_nexus_go_on(rig: "Rig", client: "Client") -> 
     assert (await fresh.execute(bytes(6)))[0] == 0, "no unit attention: the nexus was not lost"
     assert tsih_of(rig) == tsih
     assert rig.host.target.nexuses == [nexus]
+    fresh.close()
+
+
+@pytest.mark.parametrize(
+    ("reason", "status"),
+    [(NexusInUse("wait"), LoginStatus.SERVICE_UNAVAILABLE), (PluginError("broken"), LoginStatus.TARGET_ERROR)],
+)
+async def test_who_can_have_no_nexus_now_is_told_at_the_login(
+    rig: "Rig", client: "Client", monkeypatch: pytest.MonkeyPatch, reason: Exception, status: LoginStatus
+) -> None:
+    """One that is logged in and loses its connection at once counts that against its commands."""
+
+    def refuse(*_: object) -> None:
+        raise reason
+
+    with monkeypatch.context() as patch:
+        patch.setattr(rig.host, "open_nexus", refuse)
+        ask(client, 0)
+        assert await answer(client) is status
+        assert await client.ended() == b""
+    assert rig.transport.sessions() == []
+    fresh = await type(client).connect(rig)
+    ask(fresh, 0)
+    assert await answer(fresh) is LoginStatus.SUCCESS
     fresh.close()
 
 

@@ -3,7 +3,7 @@
 import logging
 from collections.abc import Callable
 
-from tgtcore import Draining, Host, signals
+from tgtcore import Draining, Host, TgtError, signals
 from tgtcore_iscsi.discovery import FindTargets
 from tgtcore_iscsi.full_feature import FullFeature
 from tgtcore_iscsi.gatekeeper import initiator_port, no_session, target_port
@@ -40,6 +40,8 @@ class Reception:
         self._sessions = sessions
         self._queue_depth = queue_depth
         self._find_targets = find_targets
+        self._seated: Session | None = None
+        """Of the login that is being granted its place."""
 
     # ---- a place ------------------------------------------------------------------------------------------------------
 
@@ -54,7 +56,8 @@ class Reception:
         """RFC 7143 6.3.5: a session with the same identity, if there is one, ends; the login begins a new one."""
 
         def seat() -> None:
-            if not self._waits(phase):
+            member = self._waiting(phase)
+            if member is None:
                 return
             former = self._sessions.find(_key(wanted.candidate, wanted.admission))
             if former is not None:
@@ -62,11 +65,15 @@ class Reception:
                 self._sessions.end(former[0], seat)
                 return
             try:
-                tsih = self._sessions.new_tsih()
+                session = self._new_session(member, wanted)
             except OverflowError as error:
                 phase.refuse(Refusal(LoginStatus.OUT_OF_RESOURCES, str(error)))
-                return
-            phase.grant(self._seat(tsih, wanted))
+            except Draining as error:
+                phase.refuse(Refusal(LoginStatus.SERVICE_UNAVAILABLE, str(error)))
+            except TgtError as error:
+                phase.refuse(Refusal(LoginStatus.TARGET_ERROR, str(error)))
+            else:
+                self._seat(phase, session, wanted)
 
         seat()
 
@@ -79,11 +86,11 @@ class Reception:
             pair = self._sessions.find(key, tsih)
             if pair is None or pair[0].ending:
                 phase.refuse(no_session(tsih))
-            elif pair[1] is connection and self._waits(phase):
-                phase.grant(self._seat(tsih, wanted))
+            elif pair[1] is connection and self._waiting(phase):
+                self._seat(phase, session, wanted)
             elif pair[1] is connection and not session.heirs:
                 self._sessions.end(session)  # it has lost its old connection and will not get a new one
-            elif self._waits(phase):
+            elif self._waiting(phase):
                 self._reinstate_connection(phase, wanted)  # another one was faster: it is the old connection now
 
         pair = self._sessions.find(key, tsih)
@@ -100,25 +107,40 @@ class Reception:
         old.hand_over(seat)
         connection.close_when_sent(f"{session} has a new connection")
 
-    def _seat(self, tsih: int, wanted: SessionWanted) -> Seat:
-        return Seat(tsih, wanted.cmd_sn, (wanted.cmd_sn + self._queue_depth() - 1) & _MASK)
+    def _new_session(self, member: Member, wanted: SessionWanted) -> Session:
+        """One with its nexus, if it is not for discovery.
 
-    def _waits(self, phase: LoginPhase) -> bool:
-        return phase.waiting and self._members.of(phase.connection) is not None
+        :raises OverflowError: there are as many as there can be.
+        :raises TgtError: from :meth:`Host.open_nexus`.
+        """
+        candidate, admission = wanted.candidate, wanted.admission
+        tsih, target, nexus = self._sessions.new_tsih(), admission.target, None
+        if target is not None:
+            port = initiator_port(candidate.initiator_name, candidate.isid, member.channel.peer)
+            nexus = self._host.open_nexus(target, port, target_port(target, admission.portal_group_tag))
+        window = CommandWindow(wanted.cmd_sn, self._queue_depth())
+        return Session(_key(candidate, admission), tsih, candidate.cid, target, nexus, window)
+
+    def _seat(self, phase: LoginPhase, session: Session, wanted: SessionWanted) -> None:
+        """Let a login have its session, with which :meth:`logged_in` is called at once."""
+        depth = self._queue_depth()
+        session.window = CommandWindow(wanted.cmd_sn, depth)
+        self._seated = session
+        phase.grant(Seat(session.tsih, wanted.cmd_sn, (wanted.cmd_sn + depth - 1) & _MASK))
+
+    def _waiting(self, phase: LoginPhase) -> Member | None:
+        """Whose login it is that still waits for its place, if it does."""
+        return self._members.of(phase.connection) if phase.waiting else None
 
     # ---- the full feature phase -----------------------------------------------------------------------------------------
 
     def logged_in(self, phase: LoginPhase, done: LoginDone) -> None:
         """Begin the full feature phase."""
         connection = phase.connection
-        member = self._members.of(connection)
+        member, session, self._seated = self._members.of(connection), self._seated, None
         assert member is not None
+        assert session is not None, "who is granted a place has a session"
         member.pinged = self._host.loop.time()
-        try:
-            session = self._session(member, done)
-        except Draining as error:
-            connection.close_when_sent(str(error))
-            return
         find = self._find_targets(member)
         if session.target is None:
             connection.enter_full_feature(SessionPhase(connection, session, done.parameters, done.stat_sn, find))
@@ -127,24 +149,6 @@ class Reception:
         connection.enter_full_feature(FullFeature(connection, session, done.parameters, done.stat_sn, find))
         self._sessions.put(session, connection)
         _log.info("%s logged in from %s", session, connection.peer)
-
-    def _session(self, member: Member, done: LoginDone) -> Session:
-        """The session that is reinstated, or a new one with its nexus.
-
-        :raises Draining: the target is going away.
-        """
-        candidate, admission = done.candidate, done.admission
-        window = CommandWindow(done.seat.exp_cmd_sn, self._queue_depth())
-        key, target = _key(candidate, admission), admission.target
-        pair = self._sessions.find(key, candidate.tsih) if candidate.tsih else None
-        if pair is not None:
-            pair[0].window = window
-            return pair[0]
-        nexus = None
-        if target is not None:
-            port = initiator_port(candidate.initiator_name, candidate.isid, member.channel.peer)
-            nexus = self._host.open_nexus(target, port, target_port(target, admission.portal_group_tag))
-        return Session(key, done.seat.tsih, candidate.cid, target, nexus, window)
 
     def login_failed(self, phase: LoginPhase, failed: LoginFailed) -> None:
         """Tell whoever listens."""
