@@ -1,4 +1,4 @@
-"""Keeps one virtual HBA as it is to be: waits for changes, reads the nodes, does the next steps, and keeps its session."""
+"""Keeps one virtual HBA as it is to be: reads the nodes, does the next steps, and keeps its session."""
 
 import asyncio
 import logging
@@ -9,6 +9,7 @@ from tgtcore import Target
 from tgtcore_xen.guests import Guest
 from tgtcore_xen.keeping.journals import remove_journal
 from tgtcore_xen.keeping.line import farewell
+from tgtcore_xen.keeping.looking import Looking
 from tgtcore_xen.keeping.nodes import Nodes
 from tgtcore_xen.keeping.pace import Pace
 from tgtcore_xen.keeping.possession import Possession
@@ -52,17 +53,14 @@ class Keeper:
         """Whether it is not attached any more, and nothing is left of it."""
         self._around = around
         self._loop = around.host.loop
-        self.service = Service(self._later, _AGAIN_S)
+        pace = Pace(_BURST, _EACH_S, self._loop.time)
+        self.looking = Looking(str(self), self._look, pace, _AGAIN_S, self._loop)
+        self.service = Service(self.looking.later, _AGAIN_S)
         self._possession = Possession(options.address, around)
         self._make_at = 0.0
         self._waits_since: float | None = None
-        self._pace = Pace(_BURST, _EACH_S, self._loop.time)
-        self._changed = asyncio.Event()
-        self._waiting: list[asyncio.Future[None]] = []
         self._errands: set[asyncio.Task[None]] = set()
         self._seen: Wanted | None = None
-        self._store_fails = False
-        self._task = self._loop.create_task(self._run())
 
     def __str__(self) -> str:
         return f"virtual HBA {self.options.address}"
@@ -76,7 +74,7 @@ class Keeper:
 
     def wake(self) -> None:
         """Something is different: look again."""
-        self._changed.set()
+        self.looking.wake()
 
     def configure(self, options: HbaOptions) -> None:
         """Have other options; where it leads to another target its guest lets go of it, and gets it anew."""
@@ -87,12 +85,7 @@ class Keeper:
     async def until_ready(self) -> None:
         """Wait until the guest has its nodes, or is to have none, or is not there."""
         while not (self.over or self.is_ready):
-            await self._until_looked()
-
-    async def _until_looked(self) -> None:
-        looked = self._loop.create_future()
-        self._waiting.append(looked)
-        await looked
+            await self.looking.until_looked()
 
     @property
     def is_ready(self) -> bool:
@@ -154,7 +147,7 @@ class Keeper:
         """
         if self.wishes.lost_target(self.find_target()):
             await self._vanish()
-        for task in (ending := {self._task, *self._errands}):
+        for task in (ending := {self.looking.task, *self._errands}):
             task.cancel()
         await asyncio.wait(ending)
         await self.service.end(keep=True)
@@ -168,7 +161,7 @@ class Keeper:
         with suppress(TimeoutError):
             async with asyncio.timeout(_VANISH_S):
                 while self.observed.there:
-                    await self._until_looked()
+                    await self.looking.until_looked()
 
     def find_target(self) -> Target | None:
         """The target that it leads to, open or not."""
@@ -189,36 +182,8 @@ class Keeper:
 
     # ---- the loop -------------------------------------------------------------------------------------------------------
 
-    async def _run(self) -> None:
-        while not self.over:
-            self._changed.clear()
-            try:
-                await self._look()
-                self._store_fails = False
-            except OSError as error:
-                if not self._store_fails:
-                    _log.warning("%s: the xenstore fails: %s; it is tried again and again", self, error)
-                self._store_fails = True
-                self._later(_AGAIN_S)
-            except Exception:
-                _log.exception("%s: this failed; it is tried again and again", self)
-                self._later(_AGAIN_S)
-            self._tell()
-            await self._changed.wait()
-            await asyncio.sleep(self._pace.wait_s())
-
-    def _tell(self) -> None:
-        """Who waits may look at what there is now."""
-        waiting, self._waiting = self._waiting, []
-        for looked in waiting:
-            if not looked.done():
-                looked.set_result(None)
-
-    def _later(self, delay_s: float) -> None:
-        self._loop.call_later(delay_s, self._changed.set)
-
-    async def _look(self) -> None:
-        """Do all that can be done now."""
+    async def _look(self) -> bool:
+        """Do all that can be done now; whether it is still attached, or something is left of it."""
         possession = self._possession
         guest = self._find_guest()
         if possession.nodes is not None and not possession.is_of(guest):
@@ -227,15 +192,16 @@ class Keeper:
         if guest is None or not await self._takes(guest):
             self._seen = self._wanted()
             self.over = not self.wishes.attached
-            return
+            return not self.over
         assert possession.nodes is not None, "they were taken"
         for _ in range(_ROUNDS_MAX):
             if not await self._round(possession.nodes):
                 break
         else:
-            self._changed.set()
+            self.wake()
         if self.over:
             await possession.give_up()
+        return not self.over
 
     def _find_guest(self) -> Guest | None:
         return self._possession.find_guest(self.options.guest, connected=self.service.link is not None)
@@ -244,7 +210,7 @@ class Keeper:
         """Whether it has the nodes of its guest."""
         if self._possession.nodes is not None:
             return True
-        refusal = await self._possession.take(guest, self.options.dev, self._changed.set)
+        refusal = await self._possession.take(guest, self.options.dev, self.wake)
         if refusal is None:
             self.wishes.again()
         elif self.wishes.refusal is None:
@@ -269,7 +235,7 @@ class Keeper:
         if not steps:
             return self._settled(observed, wanted, renewals)
         if isinstance(steps[-1], Make) and self._make_at > self._loop.time():
-            self._later(self._make_at - self._loop.time())
+            self.looking.later(self._make_at - self._loop.time())
             return False
         for step in steps:
             if not await self._do(step, nodes, wanted):
@@ -347,13 +313,13 @@ class Keeper:
         now = self._loop.time()
         self._waits_since = self._waits_since or now
         if refusal.passes and now - self._waits_since < _PASSES_S:
-            self._later(_AGAIN_S)
+            self.looking.later(_AGAIN_S)
             return
         self.observed = await nodes.read()
         if (self.observed.ring, self.observed.front) == (observed.ring, observed.front):
             self._waits_since = None
             await self._refuse(refusal)
-        self._changed.set()
+        self.wake()
 
     async def _refuse(self, refusal: Refusal) -> None:
         self.wishes.refuse(refusal)
