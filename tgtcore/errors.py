@@ -60,6 +60,10 @@ class Draining(TgtError):
     """The thing is going away and takes no new users."""
 
 
+class NexusInUse(Draining):
+    """Commands that an initiator port sent before its nexus was lost have not ended; a new nexus would let it overtake them."""
+
+
 class Crowded(TgtError):
     """There are too many of a kind already."""
 

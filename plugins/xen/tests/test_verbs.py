@@ -93,6 +93,11 @@ async def test_attach_by_another_name_of_the_guest(hba):
         (NOWHERE, TgtError, "waits for target web1, which takes nobody"),
         ({**NOWHERE, "state": "leads nowhere"}, TgtError, "waits for target web1, which is not there"),
         ({**NOWHERE, "state": "refused", "refused": "guest web1 has it"}, TgtError, "is refused: guest web1 has it"),
+        (
+            {**NOWHERE, "state": "waiting for old commands"},
+            TgtError,
+            "waits until commands that its guest has sent before",
+        ),
         ({**NOWHERE, "state": "waiting for the front end"}, TgtError, "has no nodes yet: the xenstore is slow"),
     ],
 )

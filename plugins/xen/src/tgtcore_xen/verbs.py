@@ -26,6 +26,7 @@ _WAITING = {
     "leads nowhere": "waits for target {target}, which is not there",
     "held": "waits for target {target}, which takes nobody",
     "refused": "is refused: {refused}",
+    "waiting for old commands": "waits until commands that its guest has sent before have ended",
 }
 _SLOW = "has no nodes yet: the xenstore is slow; they come when it has answered"
 """Why an HBA has no nodes, by its state; in any other one it is about to have them."""

@@ -59,6 +59,7 @@ class Keeper:
         self._possession = Possession(options.address, around)
         self._make_at = 0.0
         self._waits_since: float | None = None
+        self._would_overtake = False
         self._errands: set[asyncio.Task[None]] = set()
         self._seen: Wanted | None = None
 
@@ -146,6 +147,7 @@ class Keeper:
         One whose target was removed is nobody's: its guest would wait for ever, so its nodes go.
         """
         if self.wishes.lost_target(self.find_target()):
+            await self.service.ended()
             await self._vanish()
         for task in (ending := {self.looking.task, *self._errands}):
             task.cancel()
@@ -173,8 +175,23 @@ class Keeper:
         return self._waits_since is not None
 
     @property
+    def waits_for_commands(self) -> bool:
+        """Whether the guest has to wait until commands that it has sent before have ended."""
+        return self.is_held_back or (self.tries_again and self._would_overtake)
+
+    @property
+    def is_held_back(self) -> bool:
+        """Whether nothing is done before what is over has ended: commands of a connection before this one, for instance.
+
+        What the guest waits for would be done a second time beside them, or answered while they run.
+        """
+        return self.service.link is None and (self.service.is_ending or bool(self._errands))
+
+    @property
     def presence(self) -> Presence:
         """What the guest is to see."""
+        if self.is_held_back:
+            return Presence.HELD
         return self.wishes.presence(self.find_target(), connected=self.session is not None)
 
     def _wanted(self) -> Wanted:
@@ -311,7 +328,9 @@ class Keeper:
         nodes = self._possession.nodes
         assert nodes is not None, "they were read"
         now = self._loop.time()
-        self._waits_since = self._waits_since or now
+        if refusal.would_overtake or self._waits_since is None:
+            self._waits_since = now
+        self._would_overtake = refusal.would_overtake
         if refusal.passes and now - self._waits_since < _PASSES_S:
             self.looking.later(_AGAIN_S)
             return
@@ -334,18 +353,23 @@ class Keeper:
         self.wishes.refuse(refusal)
         errand = self._loop.create_task(self._cut_off(refusal))
         self._errands.add(errand)
-        errand.add_done_callback(self._errands.discard)
+        errand.add_done_callback(self._is_done)
+
+    def _is_done(self, errand: asyncio.Task[None]) -> None:
+        self._errands.discard(errand)
+        self.wake()
 
     async def _cut_off(self, refusal: Refusal) -> None:
         await self.service.end(keep=False)
-        await self._refuse(refusal)
-        self.wake()
+        if self.wishes.refusal is refusal:  # nobody has offered it again meanwhile
+            await self._refuse(refusal)
 
     async def _lose(self, nodes: Nodes) -> None:
         """The guest is gone: nothing may be left of it."""
         _log.info("%s: its guest is gone", self)
         if self._errands:  # what they write about it is removed, and not said of the next guest
             await asyncio.wait(set(self._errands))
+        await self.service.end(keep=False)
         lost = Wanted(Presence.LOST)
         for step in next_steps(await nodes.read(), lost, self.service.link):
             await self._do(step, nodes, lost)
