@@ -11,6 +11,7 @@ from tgtcore_xen.frontend.srp import SrpFrontEnd
 from tgtcore_xen.hba.connection import Connection
 from tgtcore_xen.keeping import keeper
 from tgtcore_xen.keeping.nodes import Nodes
+from tgtcore_xen.keeping.session import Session
 from tgtcore_xen.options import XenTargetOptions
 from tgtcore_xen.vscsiif.results import Host
 
@@ -286,6 +287,29 @@ async def test_who_is_sent_away_before_it_is_served_is_answered_too(site, monkey
         await starting
         await one.until(lambda: waits.done.done() and one.transport.sessions() and one.is_settled())
         assert waits.done.result().host == Host.NO_CONNECT
+
+
+async def test_who_is_sent_away_while_its_logical_units_are_told_is_answered_that_nothing_is_there(site, monkeypatch):
+    """Not that somebody is busy, so that it asks again and again."""
+    async with site("web1/0", close_s=3) as one:
+        front = await one.connected(one.guest())
+        told, dropping, reported = [], [], Session._reported
+
+        async def lets_go():
+            told.append((await front.execute(LUN_0, READY)).host)
+
+        async def reported_and_then(self):
+            luns = await reported(self)
+            if not dropping:
+                dropping.append(asyncio.ensure_future(one.transport.drop_session("web1/0")))
+                await dropping[0]
+            return luns
+
+        front.lets_go = lets_go
+        monkeypatch.setattr(Session, "_reported", reported_and_then)
+        one.transport.luns_changed(one.target)
+        await one.until(lambda: told)
+        assert told == [Host.NO_CONNECT]
 
 
 async def test_what_waits_while_one_is_held_is_answered_when_it_is_detached(site):

@@ -120,6 +120,7 @@ class Connection:
         self._journal = journal
         self._broken = broken
         self._stopped = True
+        self._retired = False
         self._closing: list[Callable[[], None]] = []
         self._gone = False
         self._own_tag = _OWN_TAGS
@@ -165,12 +166,13 @@ class Connection:
 
     @property
     def devices(self) -> Devices:
-        """The virtual devices of the front end; may be replaced at any time."""
+        """The virtual devices of the front end; may be replaced at any time, which has no effect after :meth:`retire`."""
         return self.commands.devices
 
     @devices.setter
     def devices(self, devices: Devices) -> None:
-        self.commands.devices = devices
+        if not self._retired:
+            self.commands.devices = devices
 
     @property
     def in_flight(self) -> int:
@@ -314,6 +316,7 @@ class Connection:
 
         The nexus is to be closed next; commands under way are answered when that has aborted them.
         """
+        self._retired = True
         self.commands.retire()
 
     def close(self, then: Callable[[], None]) -> None:
