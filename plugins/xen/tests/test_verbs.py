@@ -114,6 +114,24 @@ async def test_attach_gives_who_was_refused_another_chance():
     assert driver.done == [("portals",), ("portals", "web1/0")]
 
 
+async def test_attach_says_that_the_guest_has_not_let_go_of_what_was_refused(monkeypatch):
+    """It waits for as long as the guest may take; and the HBA is there all the same, to begin anew."""
+    waited = []
+
+    async def gone(driver, address, within_s):
+        waited.append(within_s)
+        return False
+
+    monkeypatch.setattr(verbs, "_gone", gone)
+    driver = Driver(REFUSED, **{"web1/0": REFUSED})
+    driver.options = XenOptions(close_s=7)
+    driver.stays = {"web1/0"}
+    with pytest.raises(DrainTimeout, match="virtual HBA web1/0 is attached, but its guest has not let go of it so far"):
+        await attach(NewHba(hba="web1/0"), driver, driver.edit)
+    assert driver.done == [("portals",), ("portals", "web1/0")]
+    assert waited == [17]
+
+
 async def test_who_gets_another_chance_leads_where_it_did():
     driver = Driver(CONNECTED, **{"web1/0": REFUSED})
     portals = [{"address": "web1/0", "target": "disks", "group": 2}]

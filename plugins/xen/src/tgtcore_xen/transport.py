@@ -109,7 +109,12 @@ class XenTransport(Transport):
             else:
                 keeper.configure(hba)
         for address, keeper in self._keepers.items():
-            keeper.wishes.listening, keeper.wishes.attached = self._listening, address in wanted
+            attached = address in wanted
+            if (
+                attached and not keeper.wishes.attached
+            ):  # its guest may not have let go so far; what it did wrong is over
+                keeper.wishes.again()
+            keeper.wishes.listening, keeper.wishes.attached = self._listening, attached
             keeper.wake()
         ready = [self.host.loop.create_task(keeper.until_ready()) for keeper in self._portals()]
         if ready:

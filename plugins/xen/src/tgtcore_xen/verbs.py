@@ -81,6 +81,7 @@ async def attach(new: NewHba, driver: "Driver", edit: Edit) -> dict[str, Any]:
     :raises ConfigError: the guest has one of this number, which leads elsewhere, or was attached by another name of the guest.
     :raises NotThere: the guest is not there; the HBA waits for it.
     :raises TgtError: its target takes nobody, and it waits for that; or the xenstore is slow, and its nodes will come.
+    :raises DrainTimeout: its guest has not let go of the one that was refused; when it has, or has had its time, it begins anew.
     """
     hbas = await _hbas(driver)
     _check_not_there(new.hba, hbas)
@@ -88,8 +89,13 @@ async def attach(new: NewHba, driver: "Driver", edit: Edit) -> dict[str, Any]:
     if shown is not None and shown["state"] in ("refused", "closed"):
         portals: list[dict[str, Any]] = []
         await edit(lambda document: portals.append(_taken_out(document, new)))
-        await _gone(driver, new.hba, _SPARE_S)
+        gone = await _gone(driver, new.hba, driver.options.close_s + _SPARE_S)  # type: ignore[attr-defined]
         await edit(lambda document: _portals(document).append(portals[-1]))
+        if not gone:
+            raise DrainTimeout(
+                f"virtual HBA {new.hba} is attached, but its guest has not let go of it so far, or its last command has not "
+                "ended; it begins anew after that"
+            )
     else:
         await edit(lambda document: _add(document, new))
     shown = (await _hbas(driver)).get(new.hba)

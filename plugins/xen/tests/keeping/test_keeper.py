@@ -757,6 +757,20 @@ async def test_a_guest_that_breaks_its_ring_is_cut_off_and_others_go_on(site):
         assert len(one.target.nexuses) == 1
 
 
+async def test_who_is_attached_anew_before_its_guest_has_let_go_begins_anew(site):
+    async with site("web1/0") as one:
+        front = await one.connected(guest := one.guest())
+        front.crash()
+        one.keeper.broken("as the test wants")
+        await one.until(lambda: one.back("state", guest) == "5")
+        await one.attach()
+        await one.until(lambda: one.keeper.wishes.leaving)
+        await one.attach("web1/0")
+        assert one.back("state", guest) == "5", "its guest has its time"
+        await one.until(lambda: one.back("state", guest) == "2")
+        assert (one.shown()["state"], one.shown()["refused"]) == ("waiting for the front end", "")
+
+
 async def test_a_store_that_fails_for_a_while(site):
     async with site("web1/0") as one:
         front = await one.connected(one.guest())

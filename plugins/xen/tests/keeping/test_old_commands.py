@@ -107,13 +107,15 @@ async def test_who_is_cut_off_begins_anew_when_its_last_command_has_ended(site):
 
 async def test_who_is_offered_anew_while_it_is_cut_off_is_not_refused_again(site):
     async with site("web1/0") as one:
-        await held(one, await one.connected(one.guest()))
+        await held(one, await one.connected(guest := one.guest()))
         one.keeper.broken("as the test wants")
-        await one.until(lambda: not one.transport.sessions())
+        await one.until(lambda: one.back("state", guest) == "6")
         one.keeper.renew()
+        await looked(one)
+        assert (one.shown()["state"], one.back("state", guest)) == (WAITS, "6")
         one.host.device(0).release()
         await one.until(lambda: one.shown()["sessions"] == 2 and one.is_settled())
-        assert one.shown()["refused"] == ""
+        assert (one.shown()["refused"], one.shown()["lost"]) == ("", 0)
 
 
 async def test_the_ring_of_a_guest_that_is_gone_is_let_go_of_first(site):

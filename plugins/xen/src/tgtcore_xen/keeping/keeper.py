@@ -181,18 +181,17 @@ class Keeper:
 
     @property
     def is_held_back(self) -> bool:
-        """Whether nothing is done before what is over has ended: commands of a connection before this one, for instance.
+        """Whether the guest is neither served nor lost before what is over has ended: commands of its connection, for instance.
 
-        What the guest waits for would be done a second time beside them, or answered while they run.
+        What it waits for would be done a second time beside them, or answered while they run.
         """
         return self.service.link is None and (self.service.is_ending or bool(self._errands))
 
     @property
     def presence(self) -> Presence:
         """What the guest is to see."""
-        if self.is_held_back:
-            return Presence.HELD
-        return self.wishes.presence(self.find_target(), connected=self.session is not None)
+        presence = self.wishes.presence(self.find_target(), connected=self.session is not None)
+        return Presence.HELD if self.is_held_back and presence is not Presence.CLOSED else presence
 
     def _wanted(self) -> Wanted:
         return self.wishes.wanted(self.presence, self.service.devices, self._around.options().close_s)
