@@ -585,6 +585,19 @@ async def test_a_transport_that_is_removed_leaves_no_guest_waiting(site, at_once
         assert one.store(f"{guest.home}/device/vscsi/0/state") is None
 
 
+async def test_a_transport_that_is_removed_waits_no_longer_than_usual_for_a_guest_that_does_not_let_go(
+    site, monkeypatch
+):
+    async with site("web1/0") as one:
+        front = await one.connected(guest := one.guest())
+        front.heeds = False
+        await one.transport.stop_listening()
+        await one.transport.drop_session("web1/0")
+        monkeypatch.setattr(one.host, "find_target", lambda name: None)
+        await one.stop()
+        assert (one.back("state", guest), one.store(f"{guest.home}/device/vscsi/0/state")) == (None, None)
+
+
 async def test_a_store_that_fails_does_not_keep_a_transport(site, monkeypatch):
     monkeypatch.setattr(keeper, "_VANISH_S", 0.05)
     async with site("web1/0") as one:

@@ -34,6 +34,7 @@ AFRESH_S = 1.0
 _AGAIN_S = 1.0
 _PASSES_S = 30.0
 _VANISH_S = LETS_GO_S + 2.0
+_VANISHES_S = 0.25
 _ROUNDS_MAX = 32
 _BURST, _EACH_S = 100, 0.05
 
@@ -163,6 +164,7 @@ class Keeper:
         with suppress(TimeoutError):
             async with asyncio.timeout(_VANISH_S):
                 while self.observed.there:
+                    self.looking.later(_VANISHES_S)  # nobody else tells any more that the guest has had its time
                     await self.looking.until_looked()
 
     def find_target(self) -> Target | None:
