@@ -13,6 +13,7 @@ from tgtcore_xen.keeping import keeper
 from tgtcore_xen.keeping.nodes import Nodes
 from tgtcore_xen.keeping.session import Session
 from tgtcore_xen.options import XenTargetOptions
+from tgtcore_xen.vscsiif.layout import Act
 from tgtcore_xen.vscsiif.results import Host
 
 from tgtcore import Draining
@@ -139,6 +140,34 @@ async def test_a_guest_that_is_suspended_and_goes_on(site):
         await one.until(lambda: one.shown()["sessions"] == 2 and front.queue is not None)
         await front.until(lambda: front.state == 4)
         await works(front)
+
+
+async def test_a_guest_that_connects_again_and_again_fills_no_log(site, monkeypatch, caplog):
+    monkeypatch.setattr("tgtcore_xen.hba.management.FUNCTIONS_LOGGED_MAX", 2)
+    monkeypatch.setattr("tgtcore_xen.hba.commands.COMPLAINTS_LOGGED_MAX", 2)
+    caplog.set_level("INFO")
+
+    def said():
+        return [
+            record.name.rpartition(".")[2]
+            for record in caplog.records
+            if record.message.startswith(("virtual HBA web1/0: ABORT", "virtual HBA web1/0: request"))
+        ]
+
+    async with site("web1/0") as one:
+        front = await one.connected(guest := one.guest())
+        for sessions in range(1, 4):
+            await one.until(lambda sessions=sessions: one.shown()["sessions"] == sessions and one.is_settled())
+            await front.until(lambda: front.state == 4 and front.queue is not None)
+            await front.queue.manage(Act.ABORT, LUN_0, 7).done
+            await front.queue.manage(9, LUN_0, 7).done
+            guest.suspend()
+            guest.resume()
+        assert said() == ["management", "commands"] * 2
+        guest.destroy()
+        front = await one.connected(one.guest())
+        await front.queue.manage(Act.ABORT, LUN_0, 7).done
+        assert said()[4:] == ["management"], "it is another guest"
 
 
 async def test_a_guest_that_migrates(site):

@@ -11,7 +11,7 @@ from tgtcore import Attribute, Draining
 from tgtcore.scsi.lun import REPORT_LUNS_WELL_KNOWN
 from tgtcore_xen.hba.commands import Commands, Devices
 from tgtcore_xen.hba.copying import Copying
-from tgtcore_xen.hba.figures import Figures
+from tgtcore_xen.hba.figures import Figures, Logged
 from tgtcore_xen.hba.journal import Left
 from tgtcore_xen.hba.lost import LOST
 from tgtcore_xen.hba.task import OwnTask, lun_field
@@ -48,10 +48,12 @@ class Limits(NamedTuple):
 
     :param sg_grant: segments of one command, as it was told.
     :param memory: for data, shared with other connections.
+    :param logged: by how much it fills the log, shared with its other connections.
     """
 
     sg_grant: int
     memory: Memory
+    logged: Logged
 
 
 class Answer(NamedTuple):
@@ -155,6 +157,7 @@ class Connection:
             limits.sg_grant,
             self._journal,
             self.figures,
+            limits.logged,
             self._wake,
             self._stop,
         )

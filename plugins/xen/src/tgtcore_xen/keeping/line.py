@@ -66,7 +66,7 @@ class Line:
                 RingPlace(guest.domid, *ring),
                 nexus,
                 devices,
-                Limits(observed.sg_grant, around.memory),
+                Limits(observed.sg_grant, around.memory, around.logged_of(hba.address)),
                 self._journal,
                 broken,
             )

@@ -60,6 +60,7 @@ class Possession:
     async def give_up(self) -> None:
         """Have none from now on: nothing is left of them."""
         nodes, self.nodes, self._identity = self.nodes, None, None
+        self._around.logged.pop(self._address, None)
         if nodes is not None:
             self._around.places.pop(nodes.place)
             await nodes.unwatch()
