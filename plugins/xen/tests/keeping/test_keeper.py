@@ -813,6 +813,30 @@ async def test_who_is_attached_anew_before_its_guest_has_let_go_begins_anew(site
         assert (one.shown()["state"], one.shown()["refused"]) == ("waiting for the front end", "")
 
 
+async def test_who_offers_one_ring_after_the_other_within_a_look_has_few_of_them(site, monkeypatch):
+    monkeypatch.setattr(keeper, "_BURST", 20)
+    monkeypatch.setattr(keeper, "_EACH_S", 1000.0)
+    async with site("web1/0") as one:
+        guest = one.guest()
+        await one.until(lambda: one.shown()["back_end"] == "init wait")
+        rings = [(guest.share(writable=True).reference, guest.listen(lambda: None).port) for _ in range(2)]
+        look, looks = Nodes.read, []
+
+        async def offer_and_read(nodes):
+            looks.append(1)
+            reference, port = rings[len(looks) % 2]
+            for name, value in (("ring-ref", reference), ("event-channel", port), ("state", 3)):
+                one.machine.server.write(guest.domid, f"{guest.home}/device/vscsi/0/{name}", str(value).encode())
+            return await look(nodes)
+
+        with monkeypatch.context() as patch:
+            patch.setattr(Nodes, "read", offer_and_read)
+            one.keeper.wake()
+            await one.until(lambda: one.shown()["sessions"] > 20)
+            await asyncio.sleep(0.2)
+            assert one.shown()["sessions"] < 40
+
+
 async def test_a_store_that_fails_for_a_while(site):
     async with site("web1/0") as one:
         front = await one.connected(one.guest())

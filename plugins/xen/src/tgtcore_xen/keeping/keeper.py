@@ -215,6 +215,7 @@ class Keeper:
         for _ in range(_ROUNDS_MAX):
             if not await self._round(possession.nodes):
                 break
+            self.looking.count()
         else:
             self.wake()
         if self.over:

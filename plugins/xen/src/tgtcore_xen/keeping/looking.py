@@ -45,6 +45,10 @@ class Looking:
         """Look again after so many seconds."""
         self._loop.call_later(delay_s, self._changed.set)
 
+    def count(self) -> None:
+        """Something was done at this look, and there is going to be more: that counts as another look."""
+        self._pace.count()
+
     async def until_looked(self) -> None:
         """Wait until it was looked at once more."""
         looked = self._loop.create_future()
@@ -61,6 +65,7 @@ class Looking:
     async def _again(self) -> bool:
         """Look; whether to go on with that."""
         self._changed.clear()
+        began = self._loop.time()
         try:
             goes_on = await self._look()
             self.store_fails = False
@@ -72,6 +77,8 @@ class Looking:
             _log.exception("%s: this failed; it is tried again and again", self._name)
         else:
             return goes_on
+        finally:
+            self._pace.took(self._loop.time() - began)
         self.later(self._again_s)
         return True
 
