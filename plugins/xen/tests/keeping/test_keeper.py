@@ -9,7 +9,7 @@ import pytest
 from tgtcore_xen.frontend import FrontEnd
 from tgtcore_xen.frontend.srp import SrpFrontEnd
 from tgtcore_xen.hba.connection import Connection
-from tgtcore_xen.keeping import keeper
+from tgtcore_xen.keeping import keeper, wishes
 from tgtcore_xen.keeping.nodes import Nodes
 from tgtcore_xen.keeping.session import Session
 from tgtcore_xen.options import XenTargetOptions
@@ -711,6 +711,27 @@ async def test_a_ring_that_can_not_be_mapped(site):
             await FrontEnd(one.guest()).connect()
         await one.until(lambda: "its ring can't be used" in one.shown()["refused"])
         assert one.target.nexuses == []
+
+
+async def test_who_finds_no_memory_is_tried_again(site, monkeypatch):
+    """The configuration has less since the guests were told how large a command may be."""
+    monkeypatch.setattr(wishes, "REFUSED_S", 0.3)
+    monkeypatch.setattr(keeper, "_PASSES_S", 0.01)
+    monkeypatch.setattr(keeper, "_AGAIN_S", 0.02)
+    async with site("a/0", "b/0", sg_grant=1024, memory=16 << 20) as one:
+        for name in "ab":
+            await one.connected(one.guest(name))
+        await one.stop()
+        one.keys.update(sg_grant=128, memory=5 << 20)
+        await one.start()
+
+        def shown(what):
+            return [one.shown(f"{name}/0")[what] for name in "ab"]
+
+        await one.until(
+            lambda: any("there is no memory for a command of 1024 pages" in why for why in shown("refused"))
+        )
+        await one.until(lambda: shown("state") == ["connected"] * 2)
 
 
 async def test_who_remembers_a_refusal_keeps_nothing_of_the_guest(site):
