@@ -1,5 +1,7 @@
 """``tgtadm xen attach``, ``detach`` and ``show``, with a driver that answers as a test says."""
 
+import asyncio
+
 import pytest
 from pydantic import ValidationError
 from tgtcore_xen import tgt_register_admin, verbs
@@ -163,12 +165,29 @@ async def test_detach():
 
 
 async def test_detach_does_not_wait_for_ever(monkeypatch):
-    monkeypatch.setattr(verbs, "_SPARE_S", 0)
-    driver = Driver(CONNECTED, **{"web1/0": CONNECTED})
+    monkeypatch.setattr(verbs, "_SPARE_S", 0.05)
+    for state, error, message in (
+        ("waiting for old commands", DrainTimeout, "is detached, but its last command has not ended"),
+        ("closed", TgtError, "is detached, but its nodes are still there: the xenstore is slow"),
+    ):
+        driver = Driver(CONNECTED, **{"web1/0": {**CONNECTED, "state": state}})
+        driver.stays = {"web1/0"}
+        with pytest.raises(error, match=message):
+            await detach(OldHba(hba="web1/0", deadline=0), driver, driver.edit)
+        assert driver.done[-1] == ("drop", "web1/0")
+
+
+async def test_detach_does_not_wait_for_ever_for_the_end_of_the_session(monkeypatch):
+    monkeypatch.setattr(verbs, "_SPARE_S", 0.05)
+    driver = Driver(CONNECTED, **{"web1/0": {**CONNECTED, "state": "waiting for old commands"}})
     driver.stays = {"web1/0"}
+
+    async def drop_session(session_id):
+        await asyncio.sleep(600)
+
+    driver.drop_session = drop_session
     with pytest.raises(DrainTimeout, match="its last command has not ended"):
-        await detach(OldHba(hba="web1/0", deadline=0), driver, driver.edit)
-    assert driver.done[-1] == ("drop", "web1/0")
+        await asyncio.wait_for(detach(OldHba(hba="web1/0", deadline=0), driver, driver.edit), 10)
 
 
 async def test_the_verbs_are_about_the_transport():

@@ -144,10 +144,13 @@ class XenTransport(Transport):
         await self._drop(keeper for keeper in self._connected() if keeper.find_target() is target)
 
     async def drop_session(self, session_id: str) -> bool:
-        """End one session at once."""
-        keepers = [keeper for keeper in self._connected() if keeper.options.address == session_id]
-        await self._drop(keepers)
-        return bool(keepers)
+        """End one session at once; who is being taken away without one has had its time."""
+        keeper = self._keepers.get(session_id)
+        if keeper is None or (keeper.session is None and keeper.wishes.attached):
+            return False
+        was_connected = keeper.session is not None
+        await keeper.drop()
+        return was_connected
 
     async def _drop(self, keepers: Iterable[Keeper]) -> None:
         await asyncio.gather(*(keeper.drop() for keeper in keepers))

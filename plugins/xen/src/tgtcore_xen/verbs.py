@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from typing import TYPE_CHECKING, Annotated, Any
 
 from pydantic import BeforeValidator, Field
@@ -113,6 +114,7 @@ async def detach(old: OldHba, driver: "Driver", edit: Edit) -> dict[str, Any]:
 
     :raises NotThere: there is no such HBA.
     :raises DrainTimeout: its last command does not end.
+    :raises TgtError: the xenstore is slow, and its nodes will go.
     """
     hbas = await _hbas(driver)
     _check_there(old.hba, hbas)
@@ -120,10 +122,23 @@ async def detach(old: OldHba, driver: "Driver", edit: Edit) -> dict[str, Any]:
     await edit(lambda document: _remove(document, old.hba))
     await driver.ask_to_log_out([old.hba], max(1, int(close_s)))
     if not await _gone(driver, old.hba, close_s):
-        await driver.drop_session(old.hba)
+        with suppress(TimeoutError):
+            await asyncio.wait_for(driver.drop_session(old.hba), _SPARE_S)
         if not await _gone(driver, old.hba, _SPARE_S):
-            raise DrainTimeout(f"virtual HBA {old.hba} is detached, but its last command has not ended")
+            raise await _stays(driver, old.hba)
     return {"hba": old.hba, "state": "detached"}
+
+
+async def _stays(driver: "Driver", address: str) -> TgtError:
+    """Why an HBA does not go."""
+    shown = (await _hbas(driver)).get(address, {})
+    if shown.get("state") == "waiting for old commands":
+        return DrainTimeout(
+            f"virtual HBA {address} is detached, but its last command has not ended; it goes after that"
+        )
+    return TgtError(
+        f"virtual HBA {address} is detached, but its nodes are still there: the xenstore is slow; they go when it has answered"
+    )
 
 
 async def _gone(driver: "Driver", address: str, within_s: float) -> bool:

@@ -367,6 +367,21 @@ async def test_one_that_is_held_can_be_detached(site):
         assert one.back("state", guest) is None
 
 
+async def test_one_that_is_held_has_as_long_as_it_is_given_to_let_go(site):
+    async with site("web1/0", close_s=600) as one:
+        front = await one.connected(guest := one.guest())
+        front.heeds = False
+        one.target.drained = True
+        one.target.leases.shut()
+        await one.transport.drop_session("web1/0")
+        assert await one.transport.drop_session("web1/0") is False
+        await one.attach()
+        await one.until(lambda: one.back("state", guest) == "5")
+        assert await one.transport.drop_session("web1/0") is False
+        await one.until(lambda: not one.transport.statistics()["hbas"])
+        assert one.back("state", guest) is None
+
+
 async def test_who_crashed_while_it_is_detached_is_not_waited_for(site):
     async with site("web1/0") as one:
         front = await one.connected(guest := one.guest())
