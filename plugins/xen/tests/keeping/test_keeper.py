@@ -421,6 +421,18 @@ async def test_a_tool_that_closes(site):
         await works(front)
 
 
+async def test_a_daemon_that_starts_anew_offers_again_what_a_tool_has_closed(site):
+    async with site("web1/0") as one:
+        front = await one.connected(guest := one.guest())
+        for name, value in (("online", b"0"), ("state", b"5")):
+            one.machine.server.write(0, f"/local/domain/0/backend/vscsi/{guest.domid}/0/{name}", value)
+        await one.until(lambda: one.shown()["state"] == "closed")
+        await one.stop()
+        await one.start()
+        await one.until(lambda: one.transport.sessions() and one.is_settled())
+        await works(front)
+
+
 async def test_who_asks_while_it_is_looked_at_is_heard(site, monkeypatch):
     async with site("web1/0") as one:
         front = await one.connected(guest := one.guest())
@@ -787,6 +799,29 @@ async def test_a_guest_that_is_renamed_keeps_its_disks(site):
         assert one.shown()["sessions"] == 1
         guest.destroy()
         await one.until(lambda: one.shown()["state"] == "waiting for the guest")
+
+
+async def test_a_guest_that_is_renamed_while_its_target_is_drained_keeps_its_disks(site):
+    async with site("web1/0") as one:
+        front = await one.connected(guest := one.guest())
+        one.target.drained = True
+        one.target.leases.shut()
+        await one.transport.drop_session("web1/0")
+        one.machine.server.write(0, f"{guest.home}/name", b"web1--migratedaway")
+        await one.until(lambda: one.shown()["guest"] == "web1--migratedaway")
+        assert (one.shown()["state"], one.back("state", guest)) == ("held", "4")
+        one.target.drained = False
+        one.target.leases.open()
+        await works(front)
+
+
+async def test_a_guest_that_is_renamed_before_it_has_a_driver_has_no_hba(site):
+    async with site("web1/0") as one:
+        guest = one.guest()
+        await one.until(lambda: one.shown()["back_end"] == "init wait")
+        one.machine.server.write(0, f"{guest.home}/name", b"other")
+        await one.until(lambda: one.shown()["state"] == "waiting for the guest")
+        assert one.back("state", guest) is None
 
 
 async def test_devices_that_are_mapped_otherwise(site):

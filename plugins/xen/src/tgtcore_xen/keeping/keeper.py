@@ -223,7 +223,8 @@ class Keeper:
         return not self.over
 
     def _find_guest(self) -> Guest | None:
-        return self._possession.find_guest(self.options.guest, connected=self.service.link is not None)
+        is_in_use = self.service.link is not None or self.observed.is_in_use
+        return self._possession.find_guest(self.options.guest, is_in_use=is_in_use)
 
     async def _takes(self, guest: Guest) -> bool:
         """Whether it has the nodes of its guest."""
