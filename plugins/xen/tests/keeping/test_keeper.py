@@ -273,6 +273,20 @@ async def test_a_guest_that_is_given_more_time_than_usual(site):
         await one.until(lambda: one.back("state", guest) is None)
 
 
+async def test_whose_nodes_vanish_is_not_served_until_there_are_others(site):
+    """They had been removed a moment before, and somebody else has made those that the guest uses."""
+    async with site("web1/0") as one:
+        await one.connected(guest := one.guest())
+        loop = asyncio.get_running_loop()
+        one.keeper._make_at = made_at = loop.time() + 0.5
+        for end in (f"/local/domain/0/backend/vscsi/{guest.domid}", f"{guest.home}/device/vscsi"):
+            one.machine.server.remove(0, end)
+        await one.until(lambda: not one.transport.sessions())
+        assert (loop.time() < made_at, one.back("state", guest)) == (True, None)
+        await one.until(lambda: one.shown()["sessions"] == 2 and one.is_settled())
+        assert loop.time() >= made_at
+
+
 async def test_who_is_sent_away_is_answered_so_that_it_can_let_go(site):
     """A guest does not let go of a disk while a command of it has no answer, and sends others while it does."""
     async with site("web1/0") as one:

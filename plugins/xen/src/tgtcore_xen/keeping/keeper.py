@@ -254,9 +254,6 @@ class Keeper:
         steps = next_steps(observed, wanted, self.service.link)
         if not steps:
             return self._settled(observed, wanted, renewals)
-        if isinstance(steps[-1], Make) and self._make_at > self._loop.time():
-            self.looking.later(self._make_at - self._loop.time())
-            return False
         for step in steps:
             if not await self._do(step, nodes, wanted):
                 return False
@@ -281,6 +278,9 @@ class Keeper:
         """Do a step; whether the next one may follow."""
         match step:
             case Make():
+                if (early_s := self._make_at - self._loop.time()) > 0:
+                    self.looking.later(early_s)
+                    return False
                 await nodes.make(self._around.options().sg_grant)
                 self.wishes.renew = False
             case Remove():
