@@ -1,5 +1,7 @@
 """``tgtadm xen attach``, ``detach`` and ``show``, with a driver that answers as a test says."""
 
+import asyncio
+
 import pytest
 from pydantic import ValidationError
 from tgtcore_xen import tgt_register_admin, verbs
@@ -93,6 +95,11 @@ async def test_attach_by_another_name_of_the_guest(hba):
         (NOWHERE, TgtError, "waits for target web1, which takes nobody"),
         ({**NOWHERE, "state": "leads nowhere"}, TgtError, "waits for target web1, which is not there"),
         ({**NOWHERE, "state": "refused", "refused": "guest web1 has it"}, TgtError, "is refused: guest web1 has it"),
+        (
+            {**NOWHERE, "state": "waiting for old commands"},
+            TgtError,
+            "waits until commands that its guest has sent before",
+        ),
         ({**NOWHERE, "state": "waiting for the front end"}, TgtError, "has no nodes yet: the xenstore is slow"),
     ],
 )
@@ -107,6 +114,24 @@ async def test_attach_gives_who_was_refused_another_chance():
     driver = Driver(CONNECTED, **{"web1/0": REFUSED})
     assert (await attach(NewHba(hba="web1/0"), driver, driver.edit))["state"] == "connected"
     assert driver.done == [("portals",), ("portals", "web1/0")]
+
+
+async def test_attach_says_that_the_guest_has_not_let_go_of_what_was_refused(monkeypatch):
+    """It waits for as long as the guest may take; and the HBA is there all the same, to begin anew."""
+    waited = []
+
+    async def gone(driver, address, within_s):
+        waited.append(within_s)
+        return False
+
+    monkeypatch.setattr(verbs, "_gone", gone)
+    driver = Driver(REFUSED, **{"web1/0": REFUSED})
+    driver.options = XenOptions(close_s=7)
+    driver.stays = {"web1/0"}
+    with pytest.raises(DrainTimeout, match="virtual HBA web1/0 is attached, but its guest has not let go of it so far"):
+        await attach(NewHba(hba="web1/0"), driver, driver.edit)
+    assert driver.done == [("portals",), ("portals", "web1/0")]
+    assert waited == [17]
 
 
 async def test_who_gets_another_chance_leads_where_it_did():
@@ -140,12 +165,29 @@ async def test_detach():
 
 
 async def test_detach_does_not_wait_for_ever(monkeypatch):
-    monkeypatch.setattr(verbs, "_SPARE_S", 0)
-    driver = Driver(CONNECTED, **{"web1/0": CONNECTED})
+    monkeypatch.setattr(verbs, "_SPARE_S", 0.05)
+    for state, error, message in (
+        ("waiting for old commands", DrainTimeout, "is detached, but its last command has not ended"),
+        ("closed", TgtError, "is detached, but its nodes are still there: the xenstore is slow"),
+    ):
+        driver = Driver(CONNECTED, **{"web1/0": {**CONNECTED, "state": state}})
+        driver.stays = {"web1/0"}
+        with pytest.raises(error, match=message):
+            await detach(OldHba(hba="web1/0", deadline=0), driver, driver.edit)
+        assert driver.done[-1] == ("drop", "web1/0")
+
+
+async def test_detach_does_not_wait_for_ever_for_the_end_of_the_session(monkeypatch):
+    monkeypatch.setattr(verbs, "_SPARE_S", 0.05)
+    driver = Driver(CONNECTED, **{"web1/0": {**CONNECTED, "state": "waiting for old commands"}})
     driver.stays = {"web1/0"}
+
+    async def drop_session(session_id):
+        await asyncio.sleep(600)
+
+    driver.drop_session = drop_session
     with pytest.raises(DrainTimeout, match="its last command has not ended"):
-        await detach(OldHba(hba="web1/0", deadline=0), driver, driver.edit)
-    assert driver.done[-1] == ("drop", "web1/0")
+        await asyncio.wait_for(detach(OldHba(hba="web1/0", deadline=0), driver, driver.edit), 10)
 
 
 async def test_the_verbs_are_about_the_transport():

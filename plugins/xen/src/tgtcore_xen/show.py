@@ -63,6 +63,8 @@ def _state(keeper: "Keeper") -> str:
         return "waiting for the guest"
     if keeper.wishes.refusal is not None:
         return "refused"
+    if keeper.waits_for_commands:
+        return "waiting for old commands"
     presence = keeper.presence
     if keeper.service.link is not None:
         return "closing" if presence is Presence.REMOVED else "connected"

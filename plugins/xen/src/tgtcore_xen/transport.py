@@ -109,7 +109,12 @@ class XenTransport(Transport):
             else:
                 keeper.configure(hba)
         for address, keeper in self._keepers.items():
-            keeper.wishes.listening, keeper.wishes.attached = self._listening, address in wanted
+            attached = address in wanted
+            if (
+                attached and not keeper.wishes.attached
+            ):  # its guest may not have let go so far; what it did wrong is over
+                keeper.wishes.again()
+            keeper.wishes.listening, keeper.wishes.attached = self._listening, attached
             keeper.wake()
         ready = [self.host.loop.create_task(keeper.until_ready()) for keeper in self._portals()]
         if ready:
@@ -139,10 +144,13 @@ class XenTransport(Transport):
         await self._drop(keeper for keeper in self._connected() if keeper.find_target() is target)
 
     async def drop_session(self, session_id: str) -> bool:
-        """End one session at once."""
-        keepers = [keeper for keeper in self._connected() if keeper.options.address == session_id]
-        await self._drop(keepers)
-        return bool(keepers)
+        """End one session at once; who is being taken away without one has had its time."""
+        keeper = self._keepers.get(session_id)
+        if keeper is None or (keeper.session is None and keeper.wishes.attached):
+            return False
+        was_connected = keeper.session is not None
+        await keeper.drop()
+        return was_connected
 
     async def _drop(self, keepers: Iterable[Keeper]) -> None:
         await asyncio.gather(*(keeper.drop() for keeper in keepers))

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from typing import TYPE_CHECKING, Annotated, Any
 
 from pydantic import BeforeValidator, Field
@@ -26,6 +27,7 @@ _WAITING = {
     "leads nowhere": "waits for target {target}, which is not there",
     "held": "waits for target {target}, which takes nobody",
     "refused": "is refused: {refused}",
+    "waiting for old commands": "waits until commands that its guest has sent before have ended",
 }
 _SLOW = "has no nodes yet: the xenstore is slow; they come when it has answered"
 """Why an HBA has no nodes, by its state; in any other one it is about to have them."""
@@ -80,6 +82,7 @@ async def attach(new: NewHba, driver: "Driver", edit: Edit) -> dict[str, Any]:
     :raises ConfigError: the guest has one of this number, which leads elsewhere, or was attached by another name of the guest.
     :raises NotThere: the guest is not there; the HBA waits for it.
     :raises TgtError: its target takes nobody, and it waits for that; or the xenstore is slow, and its nodes will come.
+    :raises DrainTimeout: its guest has not let go of the one that was refused; when it has, or has had its time, it begins anew.
     """
     hbas = await _hbas(driver)
     _check_not_there(new.hba, hbas)
@@ -87,8 +90,13 @@ async def attach(new: NewHba, driver: "Driver", edit: Edit) -> dict[str, Any]:
     if shown is not None and shown["state"] in ("refused", "closed"):
         portals: list[dict[str, Any]] = []
         await edit(lambda document: portals.append(_taken_out(document, new)))
-        await _gone(driver, new.hba, _SPARE_S)
+        gone = await _gone(driver, new.hba, driver.options.close_s + _SPARE_S)  # type: ignore[attr-defined]
         await edit(lambda document: _portals(document).append(portals[-1]))
+        if not gone:
+            raise DrainTimeout(
+                f"virtual HBA {new.hba} is attached, but its guest has not let go of it so far, or its last command has not "
+                "ended; it begins anew after that"
+            )
     else:
         await edit(lambda document: _add(document, new))
     shown = (await _hbas(driver)).get(new.hba)
@@ -106,6 +114,7 @@ async def detach(old: OldHba, driver: "Driver", edit: Edit) -> dict[str, Any]:
 
     :raises NotThere: there is no such HBA.
     :raises DrainTimeout: its last command does not end.
+    :raises TgtError: the xenstore is slow, and its nodes will go.
     """
     hbas = await _hbas(driver)
     _check_there(old.hba, hbas)
@@ -113,10 +122,23 @@ async def detach(old: OldHba, driver: "Driver", edit: Edit) -> dict[str, Any]:
     await edit(lambda document: _remove(document, old.hba))
     await driver.ask_to_log_out([old.hba], max(1, int(close_s)))
     if not await _gone(driver, old.hba, close_s):
-        await driver.drop_session(old.hba)
+        with suppress(TimeoutError):
+            await asyncio.wait_for(driver.drop_session(old.hba), _SPARE_S)
         if not await _gone(driver, old.hba, _SPARE_S):
-            raise DrainTimeout(f"virtual HBA {old.hba} is detached, but its last command has not ended")
+            raise await _stays(driver, old.hba)
     return {"hba": old.hba, "state": "detached"}
+
+
+async def _stays(driver: "Driver", address: str) -> TgtError:
+    """Why an HBA does not go."""
+    shown = (await _hbas(driver)).get(address, {})
+    if shown.get("state") == "waiting for old commands":
+        return DrainTimeout(
+            f"virtual HBA {address} is detached, but its last command has not ended; it goes after that"
+        )
+    return TgtError(
+        f"virtual HBA {address} is detached, but its nodes are still there: the xenstore is slow; they go when it has answered"
+    )
 
 
 async def _gone(driver: "Driver", address: str, within_s: float) -> bool:

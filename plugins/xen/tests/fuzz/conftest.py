@@ -300,6 +300,7 @@ async def besieged(journal, caplog, monkeypatch, memory_bytes):
     """Nothing waits for the time to pass, so that as much as can be happens in it."""
     for name, value in {"AFRESH_S": 0.0, "_EACH_S": 0.0, "_AGAIN_S": 0.001}.items():
         monkeypatch.setattr(f"tgtcore_xen.keeping.keeper.{name}", value)
+    monkeypatch.setattr("tgtcore_xen.keeping.pace.TOOK_MAX_S", 0.0)
     monkeypatch.setattr("tgtcore_xen.keeping.wishes.REFUSED_S", 0.01)
     monkeypatch.setattr("tgtcore.testing.host.content", lru_cache(16)(content))
     for name in ("tgtcore", "tgtcore_srp", "tgtcore_xen"):

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from tgtcore_srp.memory import Memory
 from tgtcore_xen.hba.connection import Connection, Limits, RingPlace
+from tgtcore_xen.hba.figures import Logged
 from tgtcore_xen.hba.journal import Journal
 from tgtcore_xen.platform.contract import PAGE_BYTES, Copy
 from tgtcore_xen.platform.emulated import Emulated, EmulatedGuest, EmulatedOptions, EmulatedXen
@@ -192,7 +193,7 @@ class Bench:
             place or self.front.place(),
             self.nexus,
             self.devices,
-            Limits(self.sg_grant, self.memory),
+            Limits(self.sg_grant, self.memory, Logged()),
             journal,
             self.broken.append,
         )

@@ -56,7 +56,7 @@ class Site:
         transport, self.transport = self.transport, None
         transport._around.machine.die()
         for one in transport._keepers.values():
-            one._task.cancel()
+            one.looking.task.cancel()
             if one.session is not None:
                 one.session.connection._stopped = True
         transport._ticking.cancel()

@@ -104,7 +104,7 @@ async def test_a_store_that_refuses_a_watch_keeps_no_other_one_and_no_claim(site
         monkeypatch.setattr(keeper, "_AGAIN_S", 0.02)
         monkeypatch.setattr(transport, "_READY_S", 0.02)
         await one.attach("web1/0")
-        assert one.keeper._store_fails
+        assert one.keeper.looking.store_fails
         assert (one.machine.in_use().watches, one.transport._around.places) == (watches, {})
         monkeypatch.setattr(store, "watch", watch)
         await one.connected(guest)
@@ -149,7 +149,7 @@ async def test_whose_target_can_not_be_noted_is_not_served(site, monkeypatch):
         guest = one.guest()
         await one.until(lambda: one.keeper.observed.there)
         FrontEnd(guest).start()
-        await one.until(lambda: one.keeper._store_fails)
+        await one.until(lambda: one.keeper.looking.store_fails)
         assert one.transport.sessions() == one.target.nexuses == []
         one.machine.faults.refuses = lambda operation, path: 0
         await one.until(lambda: one.is_settled())

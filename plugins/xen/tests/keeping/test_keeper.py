@@ -9,9 +9,11 @@ import pytest
 from tgtcore_xen.frontend import FrontEnd
 from tgtcore_xen.frontend.srp import SrpFrontEnd
 from tgtcore_xen.hba.connection import Connection
-from tgtcore_xen.keeping import keeper
+from tgtcore_xen.keeping import keeper, wishes
 from tgtcore_xen.keeping.nodes import Nodes
+from tgtcore_xen.keeping.session import Session
 from tgtcore_xen.options import XenTargetOptions
+from tgtcore_xen.vscsiif.layout import Act
 from tgtcore_xen.vscsiif.results import Host
 
 from tgtcore import Draining
@@ -140,6 +142,34 @@ async def test_a_guest_that_is_suspended_and_goes_on(site):
         await works(front)
 
 
+async def test_a_guest_that_connects_again_and_again_fills_no_log(site, monkeypatch, caplog):
+    monkeypatch.setattr("tgtcore_xen.hba.management.FUNCTIONS_LOGGED_MAX", 2)
+    monkeypatch.setattr("tgtcore_xen.hba.commands.COMPLAINTS_LOGGED_MAX", 2)
+    caplog.set_level("INFO")
+
+    def said():
+        return [
+            record.name.rpartition(".")[2]
+            for record in caplog.records
+            if record.message.startswith(("virtual HBA web1/0: ABORT", "virtual HBA web1/0: request"))
+        ]
+
+    async with site("web1/0") as one:
+        front = await one.connected(guest := one.guest())
+        for sessions in range(1, 4):
+            await one.until(lambda sessions=sessions: one.shown()["sessions"] == sessions and one.is_settled())
+            await front.until(lambda: front.state == 4 and front.queue is not None)
+            await front.queue.manage(Act.ABORT, LUN_0, 7).done
+            await front.queue.manage(9, LUN_0, 7).done
+            guest.suspend()
+            guest.resume()
+        assert said() == ["management", "commands"] * 2
+        guest.destroy()
+        front = await one.connected(one.guest())
+        await front.queue.manage(Act.ABORT, LUN_0, 7).done
+        assert said()[4:] == ["management"], "it is another guest"
+
+
 async def test_a_guest_that_migrates(site):
     async with site("web1/0") as one:
         front = await one.connected(guest := one.guest())
@@ -243,6 +273,20 @@ async def test_a_guest_that_is_given_more_time_than_usual(site):
         await one.until(lambda: one.back("state", guest) is None)
 
 
+async def test_whose_nodes_vanish_is_not_served_until_there_are_others(site):
+    """They had been removed a moment before, and somebody else has made those that the guest uses."""
+    async with site("web1/0") as one:
+        await one.connected(guest := one.guest())
+        loop = asyncio.get_running_loop()
+        one.keeper._make_at = made_at = loop.time() + 0.5
+        for end in (f"/local/domain/0/backend/vscsi/{guest.domid}", f"{guest.home}/device/vscsi"):
+            one.machine.server.remove(0, end)
+        await one.until(lambda: not one.transport.sessions())
+        assert (loop.time() < made_at, one.back("state", guest)) == (True, None)
+        await one.until(lambda: one.shown()["sessions"] == 2 and one.is_settled())
+        assert loop.time() >= made_at
+
+
 async def test_who_is_sent_away_is_answered_so_that_it_can_let_go(site):
     """A guest does not let go of a disk while a command of it has no answer, and sends others while it does."""
     async with site("web1/0") as one:
@@ -288,6 +332,29 @@ async def test_who_is_sent_away_before_it_is_served_is_answered_too(site, monkey
         assert waits.done.result().host == Host.NO_CONNECT
 
 
+async def test_who_is_sent_away_while_its_logical_units_are_told_is_answered_that_nothing_is_there(site, monkeypatch):
+    """Not that somebody is busy, so that it asks again and again."""
+    async with site("web1/0", close_s=3) as one:
+        front = await one.connected(one.guest())
+        told, dropping, reported = [], [], Session._reported
+
+        async def lets_go():
+            told.append((await front.execute(LUN_0, READY)).host)
+
+        async def reported_and_then(self):
+            luns = await reported(self)
+            if not dropping:
+                dropping.append(asyncio.ensure_future(one.transport.drop_session("web1/0")))
+                await dropping[0]
+            return luns
+
+        front.lets_go = lets_go
+        monkeypatch.setattr(Session, "_reported", reported_and_then)
+        one.transport.luns_changed(one.target)
+        await one.until(lambda: told)
+        assert told == [Host.NO_CONNECT]
+
+
 async def test_what_waits_while_one_is_held_is_answered_when_it_is_detached(site):
     async with site("web1/0") as one:
         front = await one.connected(guest := one.guest())
@@ -310,6 +377,21 @@ async def test_one_that_is_held_can_be_detached(site):
         one.target.leases.shut()
         await one.transport.drop_session("web1/0")
         await one.attach()
+        await one.until(lambda: not one.transport.statistics()["hbas"])
+        assert one.back("state", guest) is None
+
+
+async def test_one_that_is_held_has_as_long_as_it_is_given_to_let_go(site):
+    async with site("web1/0", close_s=600) as one:
+        front = await one.connected(guest := one.guest())
+        front.heeds = False
+        one.target.drained = True
+        one.target.leases.shut()
+        await one.transport.drop_session("web1/0")
+        assert await one.transport.drop_session("web1/0") is False
+        await one.attach()
+        await one.until(lambda: one.back("state", guest) == "5")
+        assert await one.transport.drop_session("web1/0") is False
         await one.until(lambda: not one.transport.statistics()["hbas"])
         assert one.back("state", guest) is None
 
@@ -350,6 +432,18 @@ async def test_a_tool_that_closes(site):
         await one.until(lambda: one.back("state", guest) is None)
         await one.attach("web1/0")
         await one.until(lambda: one.shown()["back_end"] == "connected")
+        await works(front)
+
+
+async def test_a_daemon_that_starts_anew_offers_again_what_a_tool_has_closed(site):
+    async with site("web1/0") as one:
+        front = await one.connected(guest := one.guest())
+        for name, value in (("online", b"0"), ("state", b"5")):
+            one.machine.server.write(0, f"/local/domain/0/backend/vscsi/{guest.domid}/0/{name}", value)
+        await one.until(lambda: one.shown()["state"] == "closed")
+        await one.stop()
+        await one.start()
+        await one.until(lambda: one.transport.sessions() and one.is_settled())
         await works(front)
 
 
@@ -561,6 +655,19 @@ async def test_a_transport_that_is_removed_leaves_no_guest_waiting(site, at_once
         assert one.store(f"{guest.home}/device/vscsi/0/state") is None
 
 
+async def test_a_transport_that_is_removed_waits_no_longer_than_usual_for_a_guest_that_does_not_let_go(
+    site, monkeypatch
+):
+    async with site("web1/0") as one:
+        front = await one.connected(guest := one.guest())
+        front.heeds = False
+        await one.transport.stop_listening()
+        await one.transport.drop_session("web1/0")
+        monkeypatch.setattr(one.host, "find_target", lambda name: None)
+        await one.stop()
+        assert (one.back("state", guest), one.store(f"{guest.home}/device/vscsi/0/state")) == (None, None)
+
+
 async def test_a_store_that_fails_does_not_keep_a_transport(site, monkeypatch):
     monkeypatch.setattr(keeper, "_VANISH_S", 0.05)
     async with site("web1/0") as one:
@@ -647,6 +754,27 @@ async def test_a_ring_that_can_not_be_mapped(site):
         assert one.target.nexuses == []
 
 
+async def test_who_finds_no_memory_is_tried_again(site, monkeypatch):
+    """The configuration has less since the guests were told how large a command may be."""
+    monkeypatch.setattr(wishes, "REFUSED_S", 0.3)
+    monkeypatch.setattr(keeper, "_PASSES_S", 0.01)
+    monkeypatch.setattr(keeper, "_AGAIN_S", 0.02)
+    async with site("a/0", "b/0", sg_grant=1024, memory=16 << 20) as one:
+        for name in "ab":
+            await one.connected(one.guest(name))
+        await one.stop()
+        one.keys.update(sg_grant=128, memory=5 << 20)
+        await one.start()
+
+        def shown(what):
+            return [one.shown(f"{name}/0")[what] for name in "ab"]
+
+        await one.until(
+            lambda: any("there is no memory for a command of 1024 pages" in why for why in shown("refused"))
+        )
+        await one.until(lambda: shown("state") == ["connected"] * 2)
+
+
 async def test_who_remembers_a_refusal_keeps_nothing_of_the_guest(site):
     async with site("web1/0") as one:
         one.machine.faults.map_fails = lambda domid, reference: True
@@ -685,6 +813,29 @@ async def test_a_guest_that_is_renamed_keeps_its_disks(site):
         assert one.shown()["sessions"] == 1
         guest.destroy()
         await one.until(lambda: one.shown()["state"] == "waiting for the guest")
+
+
+async def test_a_guest_that_is_renamed_while_its_target_is_drained_keeps_its_disks(site):
+    async with site("web1/0") as one:
+        front = await one.connected(guest := one.guest())
+        one.target.drained = True
+        one.target.leases.shut()
+        await one.transport.drop_session("web1/0")
+        one.machine.server.write(0, f"{guest.home}/name", b"web1--migratedaway")
+        await one.until(lambda: one.shown()["guest"] == "web1--migratedaway")
+        assert (one.shown()["state"], one.back("state", guest)) == ("held", "4")
+        one.target.drained = False
+        one.target.leases.open()
+        await works(front)
+
+
+async def test_a_guest_that_is_renamed_before_it_has_a_driver_has_no_hba(site):
+    async with site("web1/0") as one:
+        guest = one.guest()
+        await one.until(lambda: one.shown()["back_end"] == "init wait")
+        one.machine.server.write(0, f"{guest.home}/name", b"other")
+        await one.until(lambda: one.shown()["state"] == "waiting for the guest")
+        assert one.back("state", guest) is None
 
 
 async def test_devices_that_are_mapped_otherwise(site):
@@ -731,6 +882,44 @@ async def test_a_guest_that_breaks_its_ring_is_cut_off_and_others_go_on(site):
         await one.until(lambda: "it is cut off" in one.shown()["refused"])
         await works(good)
         assert len(one.target.nexuses) == 1
+
+
+async def test_who_is_attached_anew_before_its_guest_has_let_go_begins_anew(site):
+    async with site("web1/0") as one:
+        front = await one.connected(guest := one.guest())
+        front.crash()
+        one.keeper.broken("as the test wants")
+        await one.until(lambda: one.back("state", guest) == "5")
+        await one.attach()
+        await one.until(lambda: one.keeper.wishes.leaving)
+        await one.attach("web1/0")
+        assert one.back("state", guest) == "5", "its guest has its time"
+        await one.until(lambda: one.back("state", guest) == "2")
+        assert (one.shown()["state"], one.shown()["refused"]) == ("waiting for the front end", "")
+
+
+async def test_who_offers_one_ring_after_the_other_within_a_look_has_few_of_them(site, monkeypatch):
+    monkeypatch.setattr(keeper, "_BURST", 20)
+    monkeypatch.setattr(keeper, "_EACH_S", 1000.0)
+    async with site("web1/0") as one:
+        guest = one.guest()
+        await one.until(lambda: one.shown()["back_end"] == "init wait")
+        rings = [(guest.share(writable=True).reference, guest.listen(lambda: None).port) for _ in range(2)]
+        look, looks = Nodes.read, []
+
+        async def offer_and_read(nodes):
+            looks.append(1)
+            reference, port = rings[len(looks) % 2]
+            for name, value in (("ring-ref", reference), ("event-channel", port), ("state", 3)):
+                one.machine.server.write(guest.domid, f"{guest.home}/device/vscsi/0/{name}", str(value).encode())
+            return await look(nodes)
+
+        with monkeypatch.context() as patch:
+            patch.setattr(Nodes, "read", offer_and_read)
+            one.keeper.wake()
+            await one.until(lambda: one.shown()["sessions"] > 20)
+            await asyncio.sleep(0.2)
+            assert one.shown()["sessions"] < 40
 
 
 async def test_a_store_that_fails_for_a_while(site):

@@ -44,6 +44,8 @@ def target(state):
         ({"attached": False}, "open", True, Presence.OFFERED, False),
         ({"attached": False}, "open", False, Presence.REMOVED, False),
         ({"attached": False, "listening": False}, "open", True, Presence.OFFERED, False),
+        ({"attached": False}, "drained", True, Presence.OFFERED, False),
+        ({"attached": False}, "drained", False, Presence.REMOVED, False),
         ({"leaving": True}, "open", True, Presence.REMOVED, False),
         ({"refusal": Refusal("-")}, "open", False, Presence.CLOSED, False),
         ({"refusal": Refusal("-"), "attached": False}, "open", False, Presence.REMOVED, False),

@@ -8,6 +8,7 @@ import pytest_asyncio
 from tgtcore_srp.memory import Memory
 from tgtcore_xen.frontend.srp import SrpRing
 from tgtcore_xen.hba.connection import Limits, RingPlace
+from tgtcore_xen.hba.figures import Logged
 from tgtcore_xen.platform.emulated import Emulated, EmulatedOptions, EmulatedXen
 from tgtcore_xen.srp.connection import SrpConnection
 
@@ -34,7 +35,7 @@ class Scene:
         port = InitiatorPort("web1", b"web1".ljust(24, b"\0"), "web1/0")
         self.nexus = self.host.open_nexus(self.host.target, port, TargetPort("xen,1", 1, 1, 4))
         place = RingPlace(self.guest.domid, self.ring.reference, self.ring.port)
-        limits = Limits(128, self.memory)
+        limits = Limits(128, self.memory, Logged())
         self.connection = SrpConnection(
             "virtual HBA web1/0", self.platform, place, self.nexus, None, limits, None, self.broken.append
         )

@@ -27,7 +27,7 @@ from tgtcore_xen.vscsiif.segments import parse_segments
 if TYPE_CHECKING:
     from tgtcore import Nexus
     from tgtcore_xen.hba.copying import Copying
-    from tgtcore_xen.hba.figures import Figures
+    from tgtcore_xen.hba.figures import Figures, Logged
     from tgtcore_xen.hba.journal import Journal
     from tgtcore_xen.vscsiif.ring import BackRing
 
@@ -56,6 +56,7 @@ class Commands:
 
     :param name: for the log.
     :param segments_max: how many segments a command may have, as the front end was told.
+    :param logged: of the guest, on all its connections.
     :param wake: have :meth:`settle` called soon; called once until then.
     :param failed: what can't be went wrong: the connection is to end.
     :raises OSError: ENOMEM: there is no memory for one of the largest commands, for which there is to be some at any time.
@@ -72,6 +73,7 @@ class Commands:
         segments_max: int,
         journal: "Journal | None",
         figures: "Figures",
+        logged: "Logged",
         wake: Callable[[], None],
         failed: Callable[[str], None],
     ) -> None:
@@ -83,6 +85,7 @@ class Commands:
         if not self.share.promise(segments_max * PAGE_BYTES):
             raise OSError(errno.ENOMEM, f"{name}: there is no memory for a command of {segments_max} pages")
         self.figures = figures
+        self.logged = logged
         self.awake = False
         """Whether :meth:`settle` is going to be called."""
         self.closed = False
@@ -243,12 +246,12 @@ class Commands:
 
     def malformed(self, entry: int, rqid: int, error: Malformed) -> None:
         """Answer a request that breaks the protocol; only the first few are logged."""
-        figures = self.figures
-        figures.malformed += 1
+        self.figures.malformed += 1
+        self.logged.malformed += 1
         log_first(
             _log,
             logging.WARNING,
-            figures.malformed,
+            self.logged.malformed,
             COMPLAINTS_LOGGED_MAX,
             "%s: request 0x%x: %s",
             self.name,

@@ -11,7 +11,7 @@ from tgtcore import Attribute, Draining
 from tgtcore.scsi.lun import REPORT_LUNS_WELL_KNOWN
 from tgtcore_xen.hba.commands import Commands, Devices
 from tgtcore_xen.hba.copying import Copying
-from tgtcore_xen.hba.figures import Figures
+from tgtcore_xen.hba.figures import Figures, Logged
 from tgtcore_xen.hba.journal import Left
 from tgtcore_xen.hba.lost import LOST
 from tgtcore_xen.hba.task import OwnTask, lun_field
@@ -48,10 +48,12 @@ class Limits(NamedTuple):
 
     :param sg_grant: segments of one command, as it was told.
     :param memory: for data, shared with other connections.
+    :param logged: by how much it fills the log, shared with its other connections.
     """
 
     sg_grant: int
     memory: Memory
+    logged: Logged
 
 
 class Answer(NamedTuple):
@@ -120,6 +122,7 @@ class Connection:
         self._journal = journal
         self._broken = broken
         self._stopped = True
+        self._retired = False
         self._closing: list[Callable[[], None]] = []
         self._gone = False
         self._own_tag = _OWN_TAGS
@@ -154,6 +157,7 @@ class Connection:
             limits.sg_grant,
             self._journal,
             self.figures,
+            limits.logged,
             self._wake,
             self._stop,
         )
@@ -165,12 +169,13 @@ class Connection:
 
     @property
     def devices(self) -> Devices:
-        """The virtual devices of the front end; may be replaced at any time."""
+        """The virtual devices of the front end; may be replaced at any time, which has no effect after :meth:`retire`."""
         return self.commands.devices
 
     @devices.setter
     def devices(self, devices: Devices) -> None:
-        self.commands.devices = devices
+        if not self._retired:
+            self.commands.devices = devices
 
     @property
     def in_flight(self) -> int:
@@ -314,6 +319,7 @@ class Connection:
 
         The nexus is to be closed next; commands under way are answered when that has aborted them.
         """
+        self._retired = True
         self.commands.retire()
 
     def close(self, then: Callable[[], None]) -> None:

@@ -1,6 +1,18 @@
 """What one connection with a front end counts."""
 
 
+class Logged:
+    """How often a guest has done what is logged only the first times, on all its connections: it makes as many as it likes."""
+
+    __slots__ = ("functions", "malformed")
+
+    def __init__(self) -> None:
+        self.functions = 0
+        """Aborts and resets."""
+        self.malformed = 0
+        """Requests that break the protocol."""
+
+
 class Figures:
     """Counted since the connection was made."""
 

@@ -83,7 +83,8 @@ class Management:
             self._answer(entry, request, TmfResponse.INCORRECT_LOGICAL_UNIT_NUMBER)
             return
         commands.figures.functions += 1
-        number = commands.figures.functions
+        commands.logged.functions += 1
+        number = commands.logged.functions
         log_first(_log, logging.INFO, number, FUNCTIONS_LOGGED_MAX, "%s: %s", commands.name, function.value)
         asked = TmfRequest(function, field, request.ref_rqid)
         manage(commands.nexus, asked, lambda response: self._answer(entry, request, response))

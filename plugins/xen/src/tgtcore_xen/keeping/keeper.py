@@ -1,4 +1,4 @@
-"""Keeps one virtual HBA as it is to be: waits for changes, reads the nodes, does the next steps, and keeps its session."""
+"""Keeps one virtual HBA as it is to be: reads the nodes, does the next steps, and keeps its session."""
 
 import asyncio
 import logging
@@ -9,6 +9,7 @@ from tgtcore import Target
 from tgtcore_xen.guests import Guest
 from tgtcore_xen.keeping.journals import remove_journal
 from tgtcore_xen.keeping.line import farewell
+from tgtcore_xen.keeping.looking import Looking
 from tgtcore_xen.keeping.nodes import Nodes
 from tgtcore_xen.keeping.pace import Pace
 from tgtcore_xen.keeping.possession import Possession
@@ -33,6 +34,7 @@ AFRESH_S = 1.0
 _AGAIN_S = 1.0
 _PASSES_S = 30.0
 _VANISH_S = LETS_GO_S + 2.0
+_VANISHES_S = 0.25
 _ROUNDS_MAX = 32
 _BURST, _EACH_S = 100, 0.05
 
@@ -52,17 +54,15 @@ class Keeper:
         """Whether it is not attached any more, and nothing is left of it."""
         self._around = around
         self._loop = around.host.loop
-        self.service = Service(self._later, _AGAIN_S)
+        pace = Pace(_BURST, _EACH_S, self._loop.time)
+        self.looking = Looking(str(self), self._look, pace, _AGAIN_S, self._loop)
+        self.service = Service(self.looking.later, _AGAIN_S)
         self._possession = Possession(options.address, around)
         self._make_at = 0.0
         self._waits_since: float | None = None
-        self._pace = Pace(_BURST, _EACH_S, self._loop.time)
-        self._changed = asyncio.Event()
-        self._waiting: list[asyncio.Future[None]] = []
+        self._would_overtake = False
         self._errands: set[asyncio.Task[None]] = set()
         self._seen: Wanted | None = None
-        self._store_fails = False
-        self._task = self._loop.create_task(self._run())
 
     def __str__(self) -> str:
         return f"virtual HBA {self.options.address}"
@@ -76,7 +76,7 @@ class Keeper:
 
     def wake(self) -> None:
         """Something is different: look again."""
-        self._changed.set()
+        self.looking.wake()
 
     def configure(self, options: HbaOptions) -> None:
         """Have other options; where it leads to another target its guest lets go of it, and gets it anew."""
@@ -87,12 +87,7 @@ class Keeper:
     async def until_ready(self) -> None:
         """Wait until the guest has its nodes, or is to have none, or is not there."""
         while not (self.over or self.is_ready):
-            await self._until_looked()
-
-    async def _until_looked(self) -> None:
-        looked = self._loop.create_future()
-        self._waiting.append(looked)
-        await looked
+            await self.looking.until_looked()
 
     @property
     def is_ready(self) -> bool:
@@ -153,8 +148,9 @@ class Keeper:
         One whose target was removed is nobody's: its guest would wait for ever, so its nodes go.
         """
         if self.wishes.lost_target(self.find_target()):
+            await self.service.ended()
             await self._vanish()
-        for task in (ending := {self._task, *self._errands}):
+        for task in (ending := {self.looking.task, *self._errands}):
             task.cancel()
         await asyncio.wait(ending)
         await self.service.end(keep=True)
@@ -168,7 +164,8 @@ class Keeper:
         with suppress(TimeoutError):
             async with asyncio.timeout(_VANISH_S):
                 while self.observed.there:
-                    await self._until_looked()
+                    self.looking.later(_VANISHES_S)  # nobody else tells any more that the guest has had its time
+                    await self.looking.until_looked()
 
     def find_target(self) -> Target | None:
         """The target that it leads to, open or not."""
@@ -180,45 +177,31 @@ class Keeper:
         return self._waits_since is not None
 
     @property
+    def waits_for_commands(self) -> bool:
+        """Whether the guest has to wait until commands that it has sent before have ended."""
+        return self.is_held_back or (self.tries_again and self._would_overtake)
+
+    @property
+    def is_held_back(self) -> bool:
+        """Whether the guest is neither served nor lost before what is over has ended: commands of its connection, for instance.
+
+        What it waits for would be done a second time beside them, or answered while they run.
+        """
+        return self.service.link is None and (self.service.is_ending or bool(self._errands))
+
+    @property
     def presence(self) -> Presence:
         """What the guest is to see."""
-        return self.wishes.presence(self.find_target(), connected=self.session is not None)
+        presence = self.wishes.presence(self.find_target(), connected=self.session is not None)
+        return Presence.HELD if self.is_held_back and presence is not Presence.CLOSED else presence
 
     def _wanted(self) -> Wanted:
         return self.wishes.wanted(self.presence, self.service.devices, self._around.options().close_s)
 
     # ---- the loop -------------------------------------------------------------------------------------------------------
 
-    async def _run(self) -> None:
-        while not self.over:
-            self._changed.clear()
-            try:
-                await self._look()
-                self._store_fails = False
-            except OSError as error:
-                if not self._store_fails:
-                    _log.warning("%s: the xenstore fails: %s; it is tried again and again", self, error)
-                self._store_fails = True
-                self._later(_AGAIN_S)
-            except Exception:
-                _log.exception("%s: this failed; it is tried again and again", self)
-                self._later(_AGAIN_S)
-            self._tell()
-            await self._changed.wait()
-            await asyncio.sleep(self._pace.wait_s())
-
-    def _tell(self) -> None:
-        """Who waits may look at what there is now."""
-        waiting, self._waiting = self._waiting, []
-        for looked in waiting:
-            if not looked.done():
-                looked.set_result(None)
-
-    def _later(self, delay_s: float) -> None:
-        self._loop.call_later(delay_s, self._changed.set)
-
-    async def _look(self) -> None:
-        """Do all that can be done now."""
+    async def _look(self) -> bool:
+        """Do all that can be done now; whether it is still attached, or something is left of it."""
         possession = self._possession
         guest = self._find_guest()
         if possession.nodes is not None and not possession.is_of(guest):
@@ -227,24 +210,27 @@ class Keeper:
         if guest is None or not await self._takes(guest):
             self._seen = self._wanted()
             self.over = not self.wishes.attached
-            return
+            return not self.over
         assert possession.nodes is not None, "they were taken"
         for _ in range(_ROUNDS_MAX):
             if not await self._round(possession.nodes):
                 break
+            self.looking.count()
         else:
-            self._changed.set()
+            self.wake()
         if self.over:
             await possession.give_up()
+        return not self.over
 
     def _find_guest(self) -> Guest | None:
-        return self._possession.find_guest(self.options.guest, connected=self.service.link is not None)
+        is_in_use = self.service.link is not None or self.observed.is_in_use
+        return self._possession.find_guest(self.options.guest, is_in_use=is_in_use)
 
     async def _takes(self, guest: Guest) -> bool:
         """Whether it has the nodes of its guest."""
         if self._possession.nodes is not None:
             return True
-        refusal = await self._possession.take(guest, self.options.dev, self._changed.set)
+        refusal = await self._possession.take(guest, self.options.dev, self.wake)
         if refusal is None:
             self.wishes.again()
         elif self.wishes.refusal is None:
@@ -268,9 +254,6 @@ class Keeper:
         steps = next_steps(observed, wanted, self.service.link)
         if not steps:
             return self._settled(observed, wanted, renewals)
-        if isinstance(steps[-1], Make) and self._make_at > self._loop.time():
-            self._later(self._make_at - self._loop.time())
-            return False
         for step in steps:
             if not await self._do(step, nodes, wanted):
                 return False
@@ -295,6 +278,9 @@ class Keeper:
         """Do a step; whether the next one may follow."""
         match step:
             case Make():
+                if (early_s := self._make_at - self._loop.time()) > 0:
+                    self.looking.later(early_s)
+                    return False
                 await nodes.make(self._around.options().sg_grant)
                 self.wishes.renew = False
             case Remove():
@@ -345,15 +331,17 @@ class Keeper:
         nodes = self._possession.nodes
         assert nodes is not None, "they were read"
         now = self._loop.time()
-        self._waits_since = self._waits_since or now
+        if refusal.would_overtake or self._waits_since is None:
+            self._waits_since = now
+        self._would_overtake = refusal.would_overtake
         if refusal.passes and now - self._waits_since < _PASSES_S:
-            self._later(_AGAIN_S)
+            self.looking.later(_AGAIN_S)
             return
         self.observed = await nodes.read()
         if (self.observed.ring, self.observed.front) == (observed.ring, observed.front):
             self._waits_since = None
             await self._refuse(refusal)
-        self._changed.set()
+        self.wake()
 
     async def _refuse(self, refusal: Refusal) -> None:
         self.wishes.refuse(refusal)
@@ -368,18 +356,23 @@ class Keeper:
         self.wishes.refuse(refusal)
         errand = self._loop.create_task(self._cut_off(refusal))
         self._errands.add(errand)
-        errand.add_done_callback(self._errands.discard)
+        errand.add_done_callback(self._is_done)
+
+    def _is_done(self, errand: asyncio.Task[None]) -> None:
+        self._errands.discard(errand)
+        self.wake()
 
     async def _cut_off(self, refusal: Refusal) -> None:
         await self.service.end(keep=False)
-        await self._refuse(refusal)
-        self.wake()
+        if self.wishes.refusal is refusal:  # nobody has offered it again meanwhile
+            await self._refuse(refusal)
 
     async def _lose(self, nodes: Nodes) -> None:
         """The guest is gone: nothing may be left of it."""
         _log.info("%s: its guest is gone", self)
         if self._errands:  # what they write about it is removed, and not said of the next guest
             await asyncio.wait(set(self._errands))
+        await self.service.end(keep=False)
         lost = Wanted(Presence.LOST)
         for step in next_steps(await nodes.read(), lost, self.service.link):
             await self._do(step, nodes, lost)

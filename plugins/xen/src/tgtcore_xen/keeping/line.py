@@ -1,6 +1,7 @@
 """The line to a front end: the connection to its ring, with the journal of that."""
 
 import asyncio
+import errno
 from collections.abc import Callable
 from contextlib import suppress
 from functools import partial
@@ -66,14 +67,15 @@ class Line:
                 RingPlace(guest.domid, *ring),
                 nexus,
                 devices,
-                Limits(observed.sg_grant, around.memory),
+                Limits(observed.sg_grant, around.memory, around.logged_of(hba.address)),
                 self._journal,
                 broken,
             )
         except OSError as error:
             if self._journal is not None:
                 self._journal.close()
-            raise Refused(f"its ring can't be used: {error}", passes=not fresh) from error
+            is_ours = error.errno == errno.ENOMEM  # others may give memory back
+            raise Refused(f"its ring can't be used: {error}", may_change=is_ours, passes=not fresh) from error
 
     @staticmethod
     def _open_journal(

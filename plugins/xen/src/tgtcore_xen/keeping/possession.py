@@ -27,10 +27,10 @@ class Possession:
         """Whether the nodes are those of a guest, and of no other one that had its name or its domid before."""
         return guest is not None and self._identity == _identity_of(guest)
 
-    def find_guest(self, name: str, *, connected: bool) -> Guest | None:
-        """The guest of a name.  One that is connected keeps its HBA whatever it is called by now, as when it migrates."""
+    def find_guest(self, name: str, *, is_in_use: bool) -> Guest | None:
+        """The guest of a name.  One that uses its HBA keeps it whatever it is called by now, as when it migrates."""
         guests = self._around.guests
-        if connected and self._identity is not None:
+        if is_in_use and self._identity is not None:
             present = guests.found.get(self._identity[0])
             if self.is_of(present):
                 return present
@@ -60,6 +60,7 @@ class Possession:
     async def give_up(self) -> None:
         """Have none from now on: nothing is left of them."""
         nodes, self.nodes, self._identity = self.nodes, None, None
+        self._around.logged.pop(self._address, None)
         if nodes is not None:
             self._around.places.pop(nodes.place)
             await nodes.unwatch()

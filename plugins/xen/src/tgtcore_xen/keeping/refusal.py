@@ -10,11 +10,13 @@ class Refusal:
     :param why: the message.
     :param may_change: whether it may be served later without anything new from the guest.
     :param passes: whether that may be a matter of moments: another back end lets go of the ring, or the target takes nobody.
+    :param would_overtake: whether commands that the guest has sent before have not ended: that passes, however long it takes.
     """
 
     why: str
     may_change: bool = False
     passes: bool = False
+    would_overtake: bool = False
 
     def __str__(self) -> str:
         return self.why
@@ -23,6 +25,8 @@ class Refusal:
 class Refused(Exception):
     """A front end can't be served; see :class:`Refusal`, which is what may be kept: an error keeps all that its calls knew."""
 
-    def __init__(self, why: str, *, may_change: bool = False, passes: bool = False) -> None:
+    def __init__(
+        self, why: str, *, may_change: bool = False, passes: bool = False, would_overtake: bool = False
+    ) -> None:
         super().__init__(why)
-        self.refusal = Refusal(why, may_change, passes)
+        self.refusal = Refusal(why, may_change, passes, would_overtake)

@@ -88,6 +88,11 @@ class Service:
             self._line = session.line
             self._is_ending(session.retire())
 
+    @property
+    def is_ending(self) -> bool:
+        """Whether commands of a session that is over have not ended; when they have it is looked at again."""
+        return bool(self._closing)
+
     async def ended(self) -> None:
         """Returns when the last command has ended of all that were there."""
         if self._closing:
@@ -111,4 +116,8 @@ class Service:
 
     def _is_ending(self, end: asyncio.Future[Any]) -> None:
         self._closing.add(end)
-        end.add_done_callback(self._closing.discard)
+        end.add_done_callback(self._has_ended)
+
+    def _has_ended(self, end: asyncio.Future[Any]) -> None:
+        self._closing.discard(end)
+        self._later(0)

@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Callable
 from typing import Any
 
-from tgtcore import Draining, InitiatorPort, Nexus, Target, TgtError
+from tgtcore import Draining, InitiatorPort, Nexus, NexusInUse, Target, TgtError
 from tgtcore.scsi.lun import InvalidLun, decode_lun
 from tgtcore.scsi.status import Status
 from tgtcore_xen.guests import Guest
@@ -134,7 +134,8 @@ def _open_nexus(hba: HbaOptions, guest: Guest, target: Target, around: Surroundi
     try:
         return around.host.open_nexus(target, _admitted(hba, guest, target, around), port)
     except TgtError as error:
-        raise Refused(str(error), may_change=True, passes=isinstance(error, Draining)) from error
+        passes, would_overtake = isinstance(error, Draining), isinstance(error, NexusInUse)
+        raise Refused(str(error), may_change=True, passes=passes, would_overtake=would_overtake) from error
 
 
 def _admitted(hba: HbaOptions, guest: Guest, target: Target, around: Surroundings) -> InitiatorPort:

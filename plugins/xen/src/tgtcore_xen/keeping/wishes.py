@@ -79,7 +79,7 @@ class Wishes:
 
     def is_delay(self, target: Target | None) -> bool:
         """Whether an end of the session is no more than a delay to the guest: the transport or the target is drained."""
-        return (not self.listening and self.attached) or (target is not None and target.drained)
+        return self.attached and (not self.listening or (target is not None and target.drained))
 
     def lost_target(self, target: Target | None) -> bool:
         """Whether the target that it led to was removed: somebody wants that, whatever is drained beside it."""

@@ -13,6 +13,9 @@ _PROTOCOL_CHARACTERS = 40
 _OFFERED = (State.INITIALISED, State.CONNECTED, State.CLOSING)
 """States of a logical unit that a guest may have added, and not removed so far."""
 
+_IN_USE = (State.INITIALISED, State.CONNECTED, State.CLOSING, State.RECONFIGURING, State.RECONFIGURED)
+"""States of a front end that has to close first."""
+
 SG_GRANT_MIN = 26
 """What a request has room for: front ends take it where a back end says nothing."""
 
@@ -77,6 +80,11 @@ class Observed:
     sg_grant: int = SG_GRANT_MIN
     target: str = ""
     devices: Mapping[int, Device] = field(default_factory=dict)
+
+    @property
+    def is_in_use(self) -> bool:
+        """Whether a front end has the virtual HBA, and has to let go of it."""
+        return self.front in _IN_USE
 
     @property
     def states(self) -> tuple[State, State]:

@@ -60,7 +60,7 @@ def _closed(case: Case) -> Iterator[Step]:
         return
     if observed.online:
         yield Write(paths.ONLINE, "0")
-    if observed.front in _ATTACHED and observed.back is not State.CLOSED and not wanted.forced:
+    if observed.is_in_use and observed.back is not State.CLOSED and not wanted.forced:
         if observed.back is not State.CLOSING:
             yield state(State.CLOSING)
         yield from _still_served(case)
@@ -79,9 +79,6 @@ _PRESENCES: Mapping[Presence, Rule] = {
     Presence.REMOVED: _closed,
     Presence.LOST: _lost,
 }
-
-_ATTACHED = frozenset({State.INITIALISED, State.CONNECTED, State.CLOSING, State.RECONFIGURING, State.RECONFIGURED})
-"""A front end that has to close first."""
 
 
 # ---- by the states of both ends ---------------------------------------------------------------------------------------
