@@ -51,12 +51,15 @@ def import_all(package: str) -> None:
 def become(name: str) -> None:
     """Become a user for good, if that is somebody else; no program that is run later can get more rights, whoever it belongs to.
 
+    The groups are those that the administrator gave that user, as with a login or a service unit's ``User=``: a device that one
+    of them may open is the driver's to open.  Those of the daemon go.
+
     :raises ConfigError: there is no such user, or this process can't become him.
     """
     uid, gid = user_ids(name)
     if uid != os.getuid():
         try:
-            os.setgroups([])
+            os.initgroups(name, gid)
             os.setresgid(gid, gid, gid)
             os.setresuid(uid, uid, uid)
         except OSError as error:  # also in a user namespace, where few users exist

@@ -13,7 +13,7 @@ from tgtcore import Host, PortalInfo, SessionInfo, Target, TargetPort, Transport
 from tgtcore_xen.guests import Guests
 from tgtcore_xen.hba.devices import Devices
 from tgtcore_xen.identity import PROTOCOL, own_options, target_ports
-from tgtcore_xen.keeping.journals import left_journals
+from tgtcore_xen.keeping.journals import left_journals, warn_without_journals
 from tgtcore_xen.keeping.keeper import Keeper
 from tgtcore_xen.keeping.nodes import sweep
 from tgtcore_xen.keeping.surroundings import Surroundings
@@ -80,6 +80,7 @@ class XenTransport(Transport):
             await guests.close()
             await machine.close()
             raise
+        warn_without_journals(self.options)
         return Surroundings(self.host, machine, guests, self._memory, lambda: self.options, self._hbas)
 
     async def apply_options(self, options: BaseModel) -> None:
