@@ -92,10 +92,16 @@ def test_what_needs_something_that_is_not_installed_keeps_no_driver_from_its_wor
 ) -> None:
     package = tmp_path / "driver_with_a_kit"
     package.mkdir()
-    for name, text in (("__init__", ""), ("testing", "import what_nobody_has\n"), ("work", "")):
+    for name in ("testing", "inner"):
+        (package / name).mkdir()
+    needs = "import what_nobody_has\n"
+    files = {"__init__": "", "special": needs, "work": "", "testing/__init__": "", "inner/__init__": "", "inner/work": ""}
+    for name, text in files.items():
         (package / f"{name}.py").write_text(text)
     monkeypatch.syspath_prepend(tmp_path)
     importlib.import_module(package.name)
     import_all(package.name)
     assert f"{package.name}.work" in sys.modules
-    assert f"{package.name}.testing" not in sys.modules
+    assert f"{package.name}.inner.work" in sys.modules
+    assert f"{package.name}.special" not in sys.modules
+    assert f"{package.name}.testing" not in sys.modules, "a kit for tests"

@@ -9,6 +9,9 @@ from tgtcore_xen.xenbus.wanted import Presence
 if TYPE_CHECKING:
     from tgtcore_xen.keeping.keeper import Keeper
 
+WAITS_FOR_NODES = "waiting for its nodes"
+"""State of one whose nodes somebody in domain 0 has to make."""
+
 _STATES = {
     Presence.OFFERED: "waiting for the front end",
     Presence.HELD: "held",
@@ -60,7 +63,7 @@ def hba_figures(keeper: "Keeper") -> dict[str, Any]:
 def _state(keeper: "Keeper") -> str:
     """In a word or two."""
     if keeper.guest is None:
-        return "waiting for the guest"
+        return WAITS_FOR_NODES if keeper.waits_for_nodes else "waiting for the guest"
     if keeper.wishes.refusal is not None:
         return "refused"
     presence = keeper.presence
@@ -68,6 +71,8 @@ def _state(keeper: "Keeper") -> str:
         return "closing" if presence is Presence.REMOVED else "connected"
     if keeper.tries_again and presence is Presence.OFFERED:
         return "trying again"
+    if keeper.waits_for_nodes:
+        return WAITS_FOR_NODES
     closed = keeper.observed.back is State.CLOSED and not keeper.observed.online
     return "closed" if closed else _STATES[presence]
 

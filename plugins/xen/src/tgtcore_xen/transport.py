@@ -10,6 +10,7 @@ from pydantic import BaseModel
 from tgtcore_srp.memory import Memory
 
 from tgtcore import Host, PortalInfo, SessionInfo, Target, TargetPort, Transport
+from tgtcore_xen.found import FoundGuests
 from tgtcore_xen.guests import Guests
 from tgtcore_xen.hba.devices import Devices
 from tgtcore_xen.identity import PROTOCOL, own_options, target_ports
@@ -69,10 +70,12 @@ class XenTransport(Transport):
         journals = left_journals(
             self.options
         )  # before anybody looks who is there: of a guest that comes now one may be new
-        guests = Guests(machine.store, machine.domid, self._guests_changed)
+        found = self.options.nodes == "found" if self.options.nodes is not None else machine.domid != 0
+        guests = (FoundGuests if found else Guests)(machine.store, machine.domid, self._guests_changed)
         try:
             await guests.open()
-            await sweep(machine.store, machine.domid, guests.found.__contains__)
+            if not found:
+                await sweep(machine.store, machine.domid, guests.found.__contains__)
             for path, domid in journals:
                 if domid not in guests.found:
                     path.unlink(missing_ok=True)
@@ -81,7 +84,7 @@ class XenTransport(Transport):
             await machine.close()
             raise
         warn_without_journals(self.options)
-        return Surroundings(self.host, machine, guests, self._memory, lambda: self.options, self._hbas)
+        return Surroundings(self.host, machine, guests, self._memory, lambda: self.options, self._hbas, found)
 
     async def apply_options(self, options: BaseModel) -> None:
         """Attach and detach HBAs; the rest is in force for the next front end that connects.
@@ -91,7 +94,7 @@ class XenTransport(Transport):
         assert isinstance(options, XenOptions)
         if options.machine != self.options.machine:
             raise OSError(
-                "the platform and the journals can't be changed while the transport runs; remove the transport and add it again"
+                "the platform, the nodes and the journals can't be changed while the transport runs; remove the transport and add it again"
             )
         self._memory.budget_bytes = options.memory
         self.options = options

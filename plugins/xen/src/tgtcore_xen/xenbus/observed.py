@@ -111,6 +111,12 @@ class Observed:
         )
 
 
+def are_others(before: Observed, now: Observed) -> bool:
+    """Whether nodes that somebody else makes and removes are gone, or new: only who makes them writes the first state."""
+    is_new = now.back is State.INITIALISING and before.back is not State.INITIALISING
+    return is_new or (before.there and not now.there)
+
+
 def _state(value: str | None) -> State | None:
     return None if value is None else parse_state(value)
 
