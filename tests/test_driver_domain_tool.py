@@ -88,7 +88,7 @@ def test_they_are_removed_when_the_guest_has_let_go_or_has_had_its_time(machine:
     status, calls = machine.run("remove", "storage", "web1/0")
     assert status == 0
     assert f"xenstore-write {BACK}/online 0 {BACK}/state 5" in calls
-    assert {path.rpartition("/1")[0] for path in machine.nodes() if path.endswith(("/1"))} == {BACK[:-2], FRONT[:-2]}
+    assert {path.rpartition("/1")[0] for path in machine.nodes() if path.endswith("/1")} == {BACK[:-2], FRONT[:-2]}
     assert machine.run("remove", "storage", "web1/1")[0] == 0
     assert list(machine.root.rglob("*vscsi*")) == []
     assert machine.run("remove", "storage", "web1/1")[0] == 0
@@ -100,6 +100,27 @@ def test_what_is_left_of_a_guest_that_is_gone_is_removed_by_its_domid(machine: M
     status, calls = machine.run("remove", "storage", "5/0")
     assert (status, machine.nodes()) == (0, {})
     assert not [call for call in calls if "write" in call], "nobody is there who could let go"
+
+
+@pytest.mark.parametrize("backend", ["2", "3"])
+def test_a_guest_that_nobody_answers_keeps_its_nodes_until_they_are_to_be_forgotten(
+    machine: Machine, backend: str
+) -> None:
+    machine.run("make", "storage", "web1/0")
+    machine.write(f"{FRONT}/state", "4")
+    subprocess.run(["rm", "-r", machine.root / "local/domain/2"], check=True)
+    before = machine.nodes()
+    for operation in ("make", "remove"):
+        assert (machine.run(operation, backend, "web1/0")[0], machine.nodes()) == (3, before)
+    assert (machine.run("forget", "2", "web1/0")[0], machine.nodes()) == (0, {})
+    assert (machine.run("make", "storage", "web1/0")[0], machine.nodes()) == (0, MADE)
+
+
+def test_a_guest_that_another_back_end_serves_keeps_its_nodes(machine: Machine) -> None:
+    machine.run("make", "storage", "web1/0")
+    machine.write(f"{FRONT}/state", "4")
+    before = machine.nodes()
+    assert (machine.run("make", "3", "web1/0")[0], machine.nodes()) == (3, before)
 
 
 def test_one_that_was_closed_is_made_anew(machine: Machine) -> None:

@@ -42,8 +42,8 @@ def user_ids(name: str) -> tuple[int, int]:
 def import_all(package: str) -> None:
     """Import every module of a package now: later its files may be out of reach.
 
-    One that needs what is not installed could not be imported later either.  Kits for tests are no driver's business: where pytest is
-    installed it would take longer to import than all the rest.
+    One that needs what is not installed could not be imported later either.  Kits for tests are no driver's business: where
+    pytest is installed it would take longer to import than all the rest.
     """
     for module in pkgutil.iter_modules(getattr(sys.modules[package], "__path__", ()), f"{package}."):
         if module.name.rpartition(".")[2] not in _NOT_NEEDED:

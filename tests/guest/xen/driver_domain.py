@@ -26,8 +26,8 @@ driver_domain = 1
 """
 _MAKE_INITRAMFS = f"""
 cd / && cat /dev/vdc >{_INITRAMFS} &&
-find usr/bin/python3* usr/bin/awake usr/lib/python3* usr/lib/nursery.py usr/lib/*-linux-gnu usr/lib/modules etc/nursery-modules opt |
-cpio -o -H newc 2>/dev/null >>{_INITRAMFS}
+find usr/bin/python3* usr/bin/awake usr/lib/python3* usr/lib/nursery.py usr/lib/*-linux-gnu usr/lib/modules \
+    etc/nursery-modules opt | cpio -o -H newc 2>/dev/null >>{_INITRAMFS}
 """
 """What every guest has, and of domain 0 its Python, its modules and the program."""
 _STARTING = """
@@ -55,7 +55,9 @@ class DriverDomain(DomU):
     @property
     def nodes(self) -> list[str]:
         """All that it has in the store of virtual SCSI, and of errors."""
-        return self._dom0.text(f"xenstore-ls -f /local/domain/$(xl domid {NAME}) | grep -E 'vscsi|error/'; :").splitlines()
+        return self._dom0.text(
+            f"xenstore-ls -f /local/domain/$(xl domid {NAME}) | grep -E 'vscsi|error/'; :"
+        ).splitlines()
 
 
 class Inside(Dom0):

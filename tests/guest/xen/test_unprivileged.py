@@ -24,7 +24,7 @@ _LOST = "Power-on|Sense Key"
 class UnprivilegedDaemon(XenDaemon):
     """All of it belongs to that user."""
 
-    program = (unprivileged.__name__, "main", _USER)
+    program: tuple[str, ...] = (unprivileged.__name__, "main", _USER)
     keys = _KERNELS_WAY
 
     def __init__(self, dom0: Dom0) -> None:

@@ -27,7 +27,7 @@ class FoundGuests(Guests):
 
     async def _look_alone(self) -> bool:
         before = self.found
-        found = {}
+        found: dict[int, Guest] = {}
         for name in await self._store.list(self._top):
             if name.isascii() and name.isdecimal() and len(name) <= 5:
                 for dev in await self._store.list(f"{self._top}/{name}"):

@@ -81,8 +81,8 @@ class XenOptions(PlatformOptions):
 
     nodes: Literal["made", "found"] | None = None
     """``made``: the daemon makes the nodes of the virtual HBAs in the xenstore and removes them, which only domain 0 may do.
-    ``found``: somebody in domain 0 does, as for a driver domain, and the daemon waits for them.  By default ``made`` in domain 0, and
-    ``found`` anywhere else."""
+    ``found``: somebody in domain 0 does, as for a driver domain, and the daemon waits for them.  By default ``made`` in domain 0,
+    and ``found`` anywhere else."""
 
     sg_grant: int = Field(default=128, ge=26, le=1024)
     """The most pages of one command, which front ends are told when they connect."""

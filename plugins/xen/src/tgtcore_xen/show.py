@@ -63,7 +63,7 @@ def hba_figures(keeper: "Keeper") -> dict[str, Any]:
 def _state(keeper: "Keeper") -> str:
     """In a word or two."""
     if keeper.guest is None:
-        return WAITS_FOR_NODES if keeper.waits_for_nodes else "waiting for the guest"
+        return WAITS_FOR_NODES if _waits_for_nodes(keeper) else "waiting for the guest"
     if keeper.wishes.refusal is not None:
         return "refused"
     presence = keeper.presence
@@ -71,10 +71,16 @@ def _state(keeper: "Keeper") -> str:
         return "closing" if presence is Presence.REMOVED else "connected"
     if keeper.tries_again and presence is Presence.OFFERED:
         return "trying again"
-    if keeper.waits_for_nodes:
+    if _waits_for_nodes(keeper):
         return WAITS_FOR_NODES
     closed = keeper.observed.back is State.CLOSED and not keeper.observed.online
     return "closed" if closed else _STATES[presence]
+
+
+def _waits_for_nodes(keeper: "Keeper") -> bool:
+    """Whether somebody else has to make its nodes, anew where they were closed."""
+    is_ready = keeper.guest is not None and keeper.observed.whole and keeper.observed.online
+    return keeper.wishes.found and not is_ready and keeper.presence is Presence.OFFERED
 
 
 def _word(state: State | None) -> str:

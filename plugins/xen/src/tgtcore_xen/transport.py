@@ -94,7 +94,8 @@ class XenTransport(Transport):
         assert isinstance(options, XenOptions)
         if options.machine != self.options.machine:
             raise OSError(
-                "the platform, the nodes and the journals can't be changed while the transport runs; remove the transport and add it again"
+                "the platform, the nodes and the journals can't be changed while the transport runs; remove the transport and add "
+                "it again"
             )
         self._memory.budget_bytes = options.memory
         self.options = options

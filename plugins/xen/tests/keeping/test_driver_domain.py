@@ -1,4 +1,4 @@
-"""A back end in another domain than 0: domain 0 makes and removes the nodes, and only what is below its own directory is written."""
+"""A back end in another domain than 0, which makes and removes the nodes: only what is below its own directory is written."""
 
 import asyncio
 from contextlib import asynccontextmanager
@@ -230,7 +230,9 @@ async def test_a_daemon_that_is_killed_or_stopped_is_a_delay(domain):
             await works(front)
 
 
-async def test_a_session_that_is_removed_closes_and_waits_for_nodes_without_looking_again_and_again(domain, monkeypatch):
+async def test_a_session_that_is_removed_closes_and_waits_for_nodes_without_looking_again_and_again(
+    domain, monkeypatch
+):
     async with domain("web1/0") as (one, tools):
         guest = one.guest()
         await tools.make(guest)

@@ -98,7 +98,7 @@ class Keeper:
     def is_ready(self) -> bool:
         """See :meth:`until_ready`."""
         guest = self._find_guest()
-        has_nodes = self._possession.is_of(guest) and (self.observed.there or self._around.found)
+        has_nodes = self._possession.is_of(guest) and (self.observed.there or self.wishes.found)
         return self._seen is not None and (guest is None or has_nodes or self.presence is not Presence.OFFERED)
 
     @property
@@ -167,7 +167,7 @@ class Keeper:
         self.wake()
         with suppress(TimeoutError):
             async with asyncio.timeout(_VANISH_S):
-                while not self._is_left(self.observed):
+                while not self.observed.is_left(found=self.wishes.found):
                     await self._until_looked()
 
     def find_target(self) -> Target | None:
@@ -257,7 +257,7 @@ class Keeper:
         renewals = self.wishes.renewals
         before, self.observed = self.observed, await nodes.read()
         observed = self.observed
-        if self._around.found and are_others(before, observed):
+        if self.wishes.found and are_others(before, observed):
             await nodes.remove()
             self.wishes.forget()
         self.service.follow(observed)
@@ -265,7 +265,7 @@ class Keeper:
         self._seen = wanted = self._wanted()
         if wanted.late:
             self.service.retire()
-        if wanted.presence is Presence.REMOVED and not self._is_left(observed):
+        if wanted.presence is Presence.REMOVED and not observed.is_left(found=self.wishes.found):
             self.wishes.leaving = (
                 True  # to the end, whatever is wanted by then: a guest that has begun to close has no way back
             )
@@ -285,23 +285,13 @@ class Keeper:
 
         :param renewals: how often somebody had asked for a new one before it was observed.
         """
-        if wanted.presence is Presence.REMOVED and self._is_left(observed):
+        if wanted.presence is Presence.REMOVED and observed.is_left(found=self.wishes.found):
             was_asked = self.wishes.left()
             self.over = not self.wishes.attached
             return was_asked and not self.over
         if observed.states == (State.CONNECTED, State.CONNECTED) and renewals == self.wishes.renewals:
             self.wishes.renew = False
         return False
-
-    def _is_left(self, observed: Observed) -> bool:
-        """Whether nothing is to be done any more about one that is removed: its nodes are gone, or are left to who has made them."""
-        return not observed.there or (self._around.found and (observed.back is State.CLOSED or not observed.whole))
-
-    @property
-    def waits_for_nodes(self) -> bool:
-        """Whether somebody else has to make its nodes, those that are there having been closed."""
-        ready = self.guest is not None and self.observed.whole and self.observed.online
-        return self._around.found and not ready and self.presence is Presence.OFFERED
 
     # ---- steps ----------------------------------------------------------------------------------------------------------
 
@@ -394,7 +384,7 @@ class Keeper:
         _log.info("%s: its guest is gone", self)
         if self._errands:  # what they write about it is removed, and not said of the next guest
             await asyncio.wait(set(self._errands))
-        lost = Wanted(Presence.LOST, found=self._around.found)
+        lost = Wanted(Presence.LOST, found=self.wishes.found)
         for step in next_steps(await nodes.read(), lost, self.service.link):
             await self._do(step, nodes, lost)
         if self.guest is not None:

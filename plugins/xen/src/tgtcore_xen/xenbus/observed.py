@@ -83,6 +83,13 @@ class Observed:
         """Those of back end and front end; nodes that are whole have both."""
         return self.back or State.UNKNOWN, self.front or State.UNKNOWN
 
+    def is_left(self, *, found: bool) -> bool:
+        """Whether nothing is to be done any more about one that is removed.
+
+        :param found: whether the nodes are somebody else's, with whom they stay when they are closed.
+        """
+        return not self.there or (found and (self.back is State.CLOSED or not self.whole))
+
     @classmethod
     def parse(
         cls, place: HbaPaths, back: Values, front: Values, devices: Mapping[int, tuple[Values, Values]]
