@@ -95,7 +95,14 @@ def test_what_needs_something_that_is_not_installed_keeps_no_driver_from_its_wor
     for name in ("testing", "inner"):
         (package / name).mkdir()
     needs = "import what_nobody_has\n"
-    files = {"__init__": "", "special": needs, "work": "", "testing/__init__": "", "inner/__init__": "", "inner/work": ""}
+    files = {
+        "__init__": "",
+        "special": needs,
+        "work": "",
+        "testing/__init__": "",
+        "inner/__init__": "",
+        "inner/work": "",
+    }
     for name, text in files.items():
         (package / f"{name}.py").write_text(text)
     monkeypatch.syspath_prepend(tmp_path)
