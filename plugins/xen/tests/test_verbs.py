@@ -23,7 +23,9 @@ REFUSED = {**NAMED, "state": "refused", "back_end": "closed", "target": "web1"}
 @pytest.mark.parametrize("figures", [FOUND, CLOSED_FOUND])
 async def test_attach_where_somebody_else_has_to_make_the_nodes(figures):
     driver = Driver(figures)
-    with pytest.raises(NotThere, match="virtual HBA web1/0 waits for its nodes, which somebody in domain 0 has to make"):
+    with pytest.raises(
+        NotThere, match="virtual HBA web1/0 waits for its nodes, which somebody in domain 0 has to make"
+    ):
         await attach(NewHba(hba="web1/0"), driver, driver.edit)
     assert "web1/0" in driver.hbas, "it is attached"
 
