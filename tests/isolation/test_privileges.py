@@ -2,10 +2,12 @@
 
 import errno
 import importlib
+import multiprocessing
 import os
 import pwd
 import sys
 from collections.abc import Callable
+from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -13,7 +15,7 @@ import pytest
 from tgtcore.errors import ConfigError
 from tgtcore.isolation.privileges import become, import_all
 
-_CALLS = ("setgroups", "setresgid", "setresuid")
+_CALLS = ("initgroups", "setresgid", "setresuid")
 OTHER = next(user for user in pwd.getpwall() if user.pw_uid not in (0, os.getuid()))
 
 
@@ -34,11 +36,25 @@ def done(monkeypatch: pytest.MonkeyPatch) -> list[tuple[object, ...]]:
 def test_groups_go_first_and_rights_do_not_come_back(done: list[tuple[object, ...]]) -> None:
     become(OTHER.pw_name)
     assert done[:3] == [
-        ("setgroups", []),
+        ("initgroups", OTHER.pw_name, OTHER.pw_gid),
         ("setresgid", *[OTHER.pw_gid] * 3),
         ("setresuid", *[OTHER.pw_uid] * 3),
     ]
     assert [call for call, *_ in done[3:]] == ["prctl", "prctl"]
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root becomes another user")
+def test_the_system_lets_it_have_the_groups_of_that_user_and_none_of_the_daemons() -> None:
+    with ProcessPoolExecutor(1, multiprocessing.get_context("spawn")) as process:
+        groups = process.submit(_groups_as, OTHER.pw_name).result(60)
+    assert groups == set(os.getgrouplist(OTHER.pw_name, OTHER.pw_gid))
+
+
+def _groups_as(name: str) -> set[int]:
+    """In a process of its own, which has groups of a daemon before."""
+    os.setgroups([0, 4242])
+    become(name)
+    return set(os.getgroups())
 
 
 def test_who_is_that_user_already_only_gives_up_more_rights(done: list[tuple[object, ...]]) -> None:
@@ -47,7 +63,7 @@ def test_who_is_that_user_already_only_gives_up_more_rights(done: list[tuple[obj
 
 
 @pytest.mark.parametrize(
-    ("call", "number"), [("setgroups", errno.EPERM), ("setresgid", errno.EINVAL), ("setresuid", errno.EINVAL)]
+    ("call", "number"), [("initgroups", errno.EPERM), ("setresgid", errno.EINVAL), ("setresuid", errno.EINVAL)]
 )
 def test_who_may_not_become_another_user_is_told_where_to_name_one(
     done: list[tuple[object, ...]], monkeypatch: pytest.MonkeyPatch, call: str, number: int
@@ -76,10 +92,23 @@ def test_what_needs_something_that_is_not_installed_keeps_no_driver_from_its_wor
 ) -> None:
     package = tmp_path / "driver_with_a_kit"
     package.mkdir()
-    for name, text in (("__init__", ""), ("testing", "import what_nobody_has\n"), ("work", "")):
+    for name in ("testing", "inner"):
+        (package / name).mkdir()
+    needs = "import what_nobody_has\n"
+    files = {
+        "__init__": "",
+        "special": needs,
+        "work": "",
+        "testing/__init__": "",
+        "inner/__init__": "",
+        "inner/work": "",
+    }
+    for name, text in files.items():
         (package / f"{name}.py").write_text(text)
     monkeypatch.syspath_prepend(tmp_path)
     importlib.import_module(package.name)
     import_all(package.name)
     assert f"{package.name}.work" in sys.modules
-    assert f"{package.name}.testing" not in sys.modules
+    assert f"{package.name}.inner.work" in sys.modules
+    assert f"{package.name}.special" not in sys.modules
+    assert f"{package.name}.testing" not in sys.modules, "a kit for tests"

@@ -78,8 +78,8 @@ class TransportKeys(Options):
     ``attached``: it is a program that somebody else starts, and that attaches to ``socket``."""
 
     user: str | None = Field(default=None, min_length=1)
-    """Who that process is, for a daemon that runs as root; ``nobody`` by default.  With ``attached``: who may attach, besides root
-    and the user of the daemon."""
+    """Who that process is, with the groups of that user, for a daemon that runs as root; ``nobody`` by default.  With ``attached``:
+    who may attach, besides root and the user of the daemon."""
 
     socket: Path | None = None
     """The UNIX socket to which an ``attached`` driver connects; the daemon makes it."""

@@ -23,6 +23,9 @@ _NAME_ANOTHER = (
 _LATE = (encodings.idna,)
 """What the standard library imports only when it is needed, by :func:`socket.getaddrinfo` for one."""
 
+_NOT_NEEDED = {"__main__", "testing"}
+"""Names of modules, and of packages with all below them."""
+
 
 def user_ids(name: str) -> tuple[int, int]:
     """User and group id of a user.
@@ -39,24 +42,28 @@ def user_ids(name: str) -> tuple[int, int]:
 def import_all(package: str) -> None:
     """Import every module of a package now: later its files may be out of reach.
 
-    One that needs what is not installed, such as a kit for tests, could not be imported later either.
+    One that needs what is not installed could not be imported later either.  Kits for tests are no driver's business: where
+    pytest is installed it would take longer to import than all the rest.
     """
-    found = sys.modules[package]
-    for module in pkgutil.walk_packages(getattr(found, "__path__", ()), f"{package}."):
-        if not module.name.endswith("__main__"):
+    for module in pkgutil.iter_modules(getattr(sys.modules[package], "__path__", ()), f"{package}."):
+        if module.name.rpartition(".")[2] not in _NOT_NEEDED:
             with suppress(ImportError):
                 import_module(module.name)
+                import_all(module.name)
 
 
 def become(name: str) -> None:
     """Become a user for good, if that is somebody else; no program that is run later can get more rights, whoever it belongs to.
+
+    The groups are those that the administrator gave that user, as with a login or a service unit's ``User=``: a device that one
+    of them may open is the driver's to open.  Those of the daemon go.
 
     :raises ConfigError: there is no such user, or this process can't become him.
     """
     uid, gid = user_ids(name)
     if uid != os.getuid():
         try:
-            os.setgroups([])
+            os.initgroups(name, gid)
             os.setresgid(gid, gid, gid)
             os.setresuid(uid, uid, uid)
         except OSError as error:  # also in a user namespace, where few users exist

@@ -15,9 +15,10 @@ FLOORS: list[set[str]] = [
     {"hba"},
     {"srp", "options", "guests"},
     {"frontend"},
-    {"identity", "platforms"},
+    {"identity", "platforms", "found"},
     {"keeping"},
-    {"show", "check", "verbs"},
+    {"show", "check"},
+    {"verbs"},
     {"transport"},
     {"__init__"},
 ]

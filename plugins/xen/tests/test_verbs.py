@@ -16,8 +16,20 @@ UUID = "4c4c4544-0043-3510-8051-b4c04f4d354a"
 NAMED = {"guest": "web1", "uuid": UUID, "domid": 5}
 CONNECTED = {**NAMED, "state": "connected", "back_end": "connected", "target": "web1"}
 WAITS = {"guest": "", "uuid": "", "domid": None, "state": "waiting for the guest", "back_end": "", "target": "web1"}
+FOUND = {**WAITS, "state": "waiting for its nodes"}
+CLOSED_FOUND = {**NAMED, "state": "waiting for its nodes", "back_end": "closed", "target": "web1"}
 NOWHERE = {**NAMED, "state": "held", "back_end": "", "target": "web1"}
 REFUSED = {**NAMED, "state": "refused", "back_end": "closed", "target": "web1"}
+
+
+@pytest.mark.parametrize("figures", [FOUND, CLOSED_FOUND])
+async def test_attach_where_somebody_else_has_to_make_the_nodes(figures):
+    driver = Driver(figures)
+    with pytest.raises(
+        NotThere, match="virtual HBA web1/0 waits for its nodes, which somebody in domain 0 has to make"
+    ):
+        await attach(NewHba(hba="web1/0"), driver, driver.edit)
+    assert "web1/0" in driver.hbas, "it is attached"
 
 
 class Driver:

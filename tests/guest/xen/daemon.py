@@ -60,6 +60,9 @@ _ISOLATED = 'isolation = "process"\nuser = "root"'
 class XenDaemon:
     """A context manager; the guest's virtual HBA, and the target that it leads to, are called like the guest."""
 
+    program: tuple[str, ...] = ("tgtcore.cli.tgtd", "main")
+    """Module, function and first arguments."""
+
     def __init__(self, dom0: Dom0, way: Way) -> None:
         self.dom0 = dom0
         self.target = way.guest
@@ -119,7 +122,7 @@ class XenDaemon:
 
     def start(self) -> None:
         """Start it."""
-        name = self.dom0.start("tgtcore.cli.tgtd", "main", "--config", _FILE, "--json")
+        name = self.dom0.start(*self.program, "--config", _FILE, "--json")
         self._files.append(name)
         ready = self.dom0.guest.run(f"within 100 test -s {name}.out; cat {name}.out", check=False, timeout_s=110).text
         try:

@@ -15,7 +15,7 @@ from guest.xen.inside.administrator import ANSWERED, ASKED
 from guest.xen.program import OURS, files_below, files_of_ours
 
 _TESTS = Path(__file__).parents[2]
-_LOADED = (
+LOADED = (
     *(name.replace("-", "_") for name in OURS),
     *(f"tgtcore.cli.{name}" for name in ("tgtd", "tgtadm")),
     "tgtcore_xen.platform.hypervisor",
@@ -41,7 +41,7 @@ class Dom0:
             """,
             timeout_s=120,
         )
-        self.python("nursery", "load", *_LOADED, timeout_s=120)
+        self.python("nursery", "load", *LOADED, timeout_s=120)
         problems = guest.text("cat /var/log/nursery")
         assert not problems, problems
         guest.run(f"mkfifo {ASKED} {ANSWERED}")

@@ -11,7 +11,7 @@ from tgtcore_xen.xenbus.paths import DOMAINS
 
 _log = logging.getLogger(__name__)
 _AGAIN_S = 1.0
-_NAME_CHARACTERS = 120
+NAME_CHARACTERS = 120
 
 
 class Guest(NamedTuple):
@@ -122,4 +122,4 @@ class Guests:
     async def _read(self, domid: int) -> Guest:
         name = await self._store.read(f"{DOMAINS}/{domid}/name") or ""
         vm = await self._store.read(f"{DOMAINS}/{domid}/vm") or ""
-        return Guest(domid, name[:_NAME_CHARACTERS], vm.removeprefix("/vm/")[:_NAME_CHARACTERS].lower())
+        return Guest(domid, name[:NAME_CHARACTERS], vm.removeprefix("/vm/")[:NAME_CHARACTERS].lower())

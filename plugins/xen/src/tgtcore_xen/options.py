@@ -79,6 +79,11 @@ class XenOptions(PlatformOptions):
     emulated: EmulatedOptions | None = None
     """Keys of an emulated machine."""
 
+    nodes: Literal["made", "found"] | None = None
+    """``made``: the daemon makes the nodes of the virtual HBAs in the xenstore and removes them, which only domain 0 may do.
+    ``found``: somebody in domain 0 does, as for a driver domain, and the daemon waits for them.  By default ``made`` in domain 0,
+    and ``found`` anywhere else."""
+
     sg_grant: int = Field(default=128, ge=26, le=1024)
     """The most pages of one command, which front ends are told when they connect."""
 
@@ -96,8 +101,8 @@ class XenOptions(PlatformOptions):
 
     @property
     def machine(self) -> tuple[object, ...]:
-        """What can't be changed while the transport runs: the journals neither."""
-        return *super().machine, self.journal
+        """What can't be changed while the transport runs: the journals neither, nor who makes the nodes."""
+        return *super().machine, self.journal, self.nodes
 
     @field_validator("journal")
     @classmethod

@@ -9,6 +9,9 @@ from tgtcore_xen.xenbus.wanted import Presence
 if TYPE_CHECKING:
     from tgtcore_xen.keeping.keeper import Keeper
 
+WAITS_FOR_NODES = "waiting for its nodes"
+"""State of one whose nodes somebody in domain 0 has to make."""
+
 _STATES = {
     Presence.OFFERED: "waiting for the front end",
     Presence.HELD: "held",
@@ -60,7 +63,7 @@ def hba_figures(keeper: "Keeper") -> dict[str, Any]:
 def _state(keeper: "Keeper") -> str:
     """In a word or two."""
     if keeper.guest is None:
-        return "waiting for the guest"
+        return WAITS_FOR_NODES if _waits_for_nodes(keeper) else "waiting for the guest"
     if keeper.wishes.refusal is not None:
         return "refused"
     if keeper.waits_for_commands:
@@ -70,8 +73,16 @@ def _state(keeper: "Keeper") -> str:
         return "closing" if presence is Presence.REMOVED else "connected"
     if keeper.tries_again and presence is Presence.OFFERED:
         return "trying again"
+    if _waits_for_nodes(keeper):
+        return WAITS_FOR_NODES
     closed = keeper.observed.back is State.CLOSED and not keeper.observed.online
     return "closed" if closed else _STATES[presence]
+
+
+def _waits_for_nodes(keeper: "Keeper") -> bool:
+    """Whether somebody else has to make its nodes, anew where they were closed."""
+    is_ready = keeper.guest is not None and keeper.observed.whole and keeper.observed.online
+    return keeper.wishes.found and not is_ready and keeper.presence is Presence.OFFERED
 
 
 def _word(state: State | None) -> str:

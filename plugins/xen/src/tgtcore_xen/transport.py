@@ -10,10 +10,11 @@ from pydantic import BaseModel
 from tgtcore_srp.memory import Memory
 
 from tgtcore import Host, PortalInfo, SessionInfo, Target, TargetPort, Transport
+from tgtcore_xen.found import FoundGuests
 from tgtcore_xen.guests import Guests
 from tgtcore_xen.hba.devices import Devices
 from tgtcore_xen.identity import PROTOCOL, own_options, target_ports
-from tgtcore_xen.keeping.journals import left_journals
+from tgtcore_xen.keeping.journals import left_journals, warn_without_journals
 from tgtcore_xen.keeping.keeper import Keeper
 from tgtcore_xen.keeping.nodes import sweep
 from tgtcore_xen.keeping.surroundings import Surroundings
@@ -69,10 +70,12 @@ class XenTransport(Transport):
         journals = left_journals(
             self.options
         )  # before anybody looks who is there: of a guest that comes now one may be new
-        guests = Guests(machine.store, machine.domid, self._guests_changed)
+        found = self.options.nodes == "found" if self.options.nodes is not None else machine.domid != 0
+        guests = (FoundGuests if found else Guests)(machine.store, machine.domid, self._guests_changed)
         try:
             await guests.open()
-            await sweep(machine.store, machine.domid, guests.found.__contains__)
+            if not found:
+                await sweep(machine.store, machine.domid, guests.found.__contains__)
             for path, domid in journals:
                 if domid not in guests.found:
                     path.unlink(missing_ok=True)
@@ -80,7 +83,8 @@ class XenTransport(Transport):
             await guests.close()
             await machine.close()
             raise
-        return Surroundings(self.host, machine, guests, self._memory, lambda: self.options, self._hbas)
+        warn_without_journals(self.options)
+        return Surroundings(self.host, machine, guests, self._memory, lambda: self.options, self._hbas, found)
 
     async def apply_options(self, options: BaseModel) -> None:
         """Attach and detach HBAs; the rest is in force for the next front end that connects.
@@ -90,7 +94,8 @@ class XenTransport(Transport):
         assert isinstance(options, XenOptions)
         if options.machine != self.options.machine:
             raise OSError(
-                "the platform and the journals can't be changed while the transport runs; remove the transport and add it again"
+                "the platform, the nodes and the journals can't be changed while the transport runs; remove the transport and add "
+                "it again"
             )
         self._memory.budget_bytes = options.memory
         self.options = options

@@ -9,6 +9,7 @@ from pydantic import BeforeValidator, Field
 
 from tgtcore import ConfigError, DrainTimeout, NotThere, Options, TgtError
 from tgtcore_xen.options import HbaOptions, hba_address
+from tgtcore_xen.show import WAITS_FOR_NODES
 
 if TYPE_CHECKING:
     from tgtcore.transport import Driver
@@ -80,7 +81,7 @@ async def attach(new: NewHba, driver: "Driver", edit: Edit) -> dict[str, Any]:
     One that was closed, or was refused, is offered anew; one that is connected stays.
 
     :raises ConfigError: the guest has one of this number, which leads elsewhere, or was attached by another name of the guest.
-    :raises NotThere: the guest is not there; the HBA waits for it.
+    :raises NotThere: the guest is not there, or the nodes that somebody else is to make; the HBA waits for it.
     :raises TgtError: its target takes nobody, and it waits for that; or the xenstore is slow, and its nodes will come.
     :raises DrainTimeout: its guest has not let go of the one that was refused; when it has, or has had its time, it begins anew.
     """
@@ -102,6 +103,8 @@ async def attach(new: NewHba, driver: "Driver", edit: Edit) -> dict[str, Any]:
     shown = (await _hbas(driver)).get(new.hba)
     if shown is None:
         raise TgtError(f"virtual HBA {new.hba} is attached, but the process of its transport is not at work")
+    if shown["state"] == WAITS_FOR_NODES:
+        raise NotThere(f"virtual HBA {new.hba} waits for its nodes, which somebody in domain 0 has to make")
     if shown["domid"] is None:
         raise NotThere(f"there is no guest {new.hba.rpartition('/')[0]}; virtual HBA {new.hba} waits for it")
     if not shown["back_end"]:

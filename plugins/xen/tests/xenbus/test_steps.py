@@ -17,6 +17,7 @@ from tgtcore_xen.xenbus.wanted import Link, Presence, Stage, Wanted
 TWO = {"0:0:0:0": "web:0", "0:0:0:1": "web:1"}
 OFFERED, HELD, CLOSED, REMOVED, LOST = (Wanted(presence, TWO) for presence in Presence)
 RING, OTHER = Ring(8, 9), Ring(80, 90)
+LINKS = [None, Link(RING), Link(RING, Stage.ANNOUNCED), Link(RING, Stage.USED), Link(OTHER, Stage.USED)]
 
 
 def world(wanted=OFFERED):
@@ -262,6 +263,86 @@ def test_nodes_that_were_made_in_part_are_made_anew():
         assert is_served(one)
 
 
+# ---- nodes that somebody else makes and removes ------------------------------------------------------------------------
+
+FOUND, FOUND_REMOVED = replace(OFFERED, found=True), replace(REMOVED, found=True)
+
+
+def found():
+    """A guest that is served on nodes that a tool has made."""
+    one = World(FOUND)
+    assert one.step_once() == []
+    one.nodes.update(new_nodes(PLACE, 128))
+    one.nodes[f"{PLACE.back}/state"] = "1"
+    one.settle()
+    assert is_served(one)
+    return one
+
+
+def test_nodes_that_are_found_are_waited_for():
+    whole = list(new_nodes(PLACE, 128))
+    for parts in range(1, len(whole)):
+        one = World(FOUND)
+        one.nodes.update(whole[:parts])
+        assert one.step_once() == [], f"{parts} nodes"
+        one.nodes.update(whole)
+        one.settle()
+        assert is_served(one)
+
+
+@pytest.mark.parametrize("gone", [PLACE.back, PLACE.front, "/local"])
+def test_nodes_that_were_found_and_vanish_are_let_go_of(gone):
+    one = found()
+    one.nodes = {path: value for path, value in one.nodes.items() if not path.startswith(gone)}
+    assert one.step_once() == [Disconnect()]
+    assert one.step_once() == []
+    one.nodes = dict(new_nodes(PLACE, 128))
+    one.scsi_devices.clear()
+    one.settle()
+    assert is_served(one)
+
+
+@pytest.mark.parametrize("renew", [False, True])
+def test_detach_leaves_what_was_found(renew):
+    one = found()
+    one.wanted = FOUND_REMOVED
+    one.settle()
+    assert (states(one), one.link, one.observe().online) == ((6, 6), None, False)
+    one.wanted = replace(FOUND, renew=renew)
+    assert one.step_once() == [], "a front end that has closed needs new nodes"
+
+
+def test_a_tool_closes_what_it_has_made():
+    one = found()
+    one.nodes[f"{PLACE.back}/online"] = "0"
+    one.nodes[f"{PLACE.back}/state"] = "5"
+    one.settle()
+    assert (states(one), one.link) == ((6, 6), None)
+
+
+def test_the_guest_of_what_was_found_is_gone():
+    one = found()
+    one.wanted = replace(LOST, found=True)
+    assert one.step_once() == [Disconnect()]
+    assert one.step_once() == []
+
+
+@pytest.mark.parametrize("presence", Presence)
+@pytest.mark.parametrize("renew", [False, True])
+@pytest.mark.parametrize("forced", [False, True])
+def test_what_is_found_is_never_made_nor_removed_and_otherwise_the_same(presence, renew, forced):
+    """Every pair of states: what is done with nodes that are whole is the same, but for their end."""
+    wanted = Wanted(presence, TWO, renew=renew, forced=forced)
+    for back, front, online, link in itertools.product(State, State, (False, True), LINKS):
+        for there, whole in ((True, True), (True, False), (False, False)):
+            observed = Observed(there, whole, back, front, online, RING, "", 128, {})
+            ours = next_steps(observed, wanted, link)
+            steps = next_steps(observed, replace(wanted, found=True), link)
+            assert steps == [step for step in ours if not isinstance(step, Make | Remove)]
+            if not whole:
+                assert not any(isinstance(step, Write) for step in steps)
+
+
 # ---- from everywhere ---------------------------------------------------------------------------------------------------
 
 
@@ -270,7 +351,6 @@ def test_the_table_has_every_pair():
 
 
 DEVICES = [{}, *({3: Device("0:0:0:0", back, front)} for back, front in itertools.product(State, State))]
-LINKS = [None, Link(RING), Link(RING, Stage.ANNOUNCED), Link(RING, Stage.USED), Link(OTHER, Stage.USED)]
 
 
 @pytest.mark.parametrize("presence", Presence)

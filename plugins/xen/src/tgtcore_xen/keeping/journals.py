@@ -1,6 +1,7 @@
 """Where the journals of virtual HBAs are: one for each guest and number."""
 
 import hashlib
+import logging
 import os
 import re
 from contextlib import suppress
@@ -11,6 +12,7 @@ from tgtcore_xen.hba.journal import Journal, owner_of
 from tgtcore_xen.options import XenOptions
 from tgtcore_xen.xenbus.observed import Ring
 
+_log = logging.getLogger(__name__)
 _DOMID = re.compile(r" (\d{1,5})/\d{1,5} \d+ \d+$", re.ASCII)
 """In the owner of a journal."""
 
@@ -23,6 +25,15 @@ def journal_folder(options: XenOptions) -> Path | None:
     if options.journal is None and options.platform == "hypervisor" and os.geteuid() == 0:
         return FOLDER
     return options.journal
+
+
+def warn_without_journals(options: XenOptions) -> None:
+    """Say what it means that there are none: nothing else shows it before a daemon is killed."""
+    if journal_folder(options) is None:
+        _log.warning(
+            'there is no folder for the journals of virtual HBAs (key "journal" of the transport): what guests wait for '
+            "when a daemon is killed, the next one can't give them before they abort it"
+        )
 
 
 def open_journal(folder: Path, guest: Guest, dev: int, ring: Ring, *, fresh: bool) -> Journal:

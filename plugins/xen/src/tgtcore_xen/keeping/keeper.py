@@ -20,7 +20,7 @@ from tgtcore_xen.keeping.surroundings import Surroundings
 from tgtcore_xen.keeping.wishes import LETS_GO_S, Wishes
 from tgtcore_xen.options import HbaOptions
 from tgtcore_xen.xenbus import paths
-from tgtcore_xen.xenbus.observed import Observed, Ring
+from tgtcore_xen.xenbus.observed import Observed, Ring, are_others
 from tgtcore_xen.xenbus.states import State
 from tgtcore_xen.xenbus.step import Connect, Disconnect, Erase, Make, Refuse, Remove, Step, Write
 from tgtcore_xen.xenbus.steps import next_steps
@@ -47,7 +47,7 @@ class Keeper:
 
     def __init__(self, options: HbaOptions, around: Surroundings) -> None:
         self.options = options
-        self.wishes = Wishes(around.host.loop.time)
+        self.wishes = Wishes(around.host.loop.time, found=around.found)
         self.guest: Guest | None = None
         self.observed = Observed()
         self.over = False
@@ -93,7 +93,7 @@ class Keeper:
     def is_ready(self) -> bool:
         """See :meth:`until_ready`."""
         guest = self._find_guest()
-        has_nodes = self._possession.is_of(guest) and self.observed.there
+        has_nodes = self._possession.is_of(guest) and (self.observed.there or self.wishes.found)
         return self._seen is not None and (guest is None or has_nodes or self.presence is not Presence.OFFERED)
 
     @property
@@ -163,7 +163,7 @@ class Keeper:
         self.wake()
         with suppress(TimeoutError):
             async with asyncio.timeout(_VANISH_S):
-                while self.observed.there:
+                while not self.observed.is_left(found=self.wishes.found):
                     self.looking.later(_VANISHES_S)  # nobody else tells any more that the guest has had its time
                     await self.looking.until_looked()
 
@@ -241,13 +241,17 @@ class Keeper:
     async def _round(self, nodes: Nodes) -> bool:
         """Look once; whether to look again at once."""
         renewals = self.wishes.renewals
-        self.observed = observed = await nodes.read()
+        before, self.observed = self.observed, await nodes.read()
+        observed = self.observed
+        if self.wishes.found and are_others(before, observed):
+            await nodes.remove()
+            self.wishes.forget()
         self.service.follow(observed)
         await self.service.refresh()
         self._seen = wanted = self._wanted()
         if wanted.late:
             self.service.retire()
-        if wanted.presence is Presence.REMOVED and observed.there:
+        if wanted.presence is Presence.REMOVED and not observed.is_left(found=self.wishes.found):
             self.wishes.leaving = (
                 True  # to the end, whatever is wanted by then: a guest that has begun to close has no way back
             )
@@ -264,7 +268,7 @@ class Keeper:
 
         :param renewals: how often somebody had asked for a new one before it was observed.
         """
-        if wanted.presence is Presence.REMOVED and not observed.there:
+        if wanted.presence is Presence.REMOVED and observed.is_left(found=self.wishes.found):
             was_asked = self.wishes.left()
             self.over = not self.wishes.attached
             return was_asked and not self.over
@@ -373,7 +377,7 @@ class Keeper:
         if self._errands:  # what they write about it is removed, and not said of the next guest
             await asyncio.wait(set(self._errands))
         await self.service.end(keep=False)
-        lost = Wanted(Presence.LOST)
+        lost = Wanted(Presence.LOST, found=self.wishes.found)
         for step in next_steps(await nodes.read(), lost, self.service.link):
             await self._do(step, nodes, lost)
         if self.guest is not None:

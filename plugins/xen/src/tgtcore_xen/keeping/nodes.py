@@ -1,6 +1,7 @@
 """The nodes of a virtual HBA in the store: read, made, written, removed."""
 
 import asyncio
+import errno
 import logging
 from collections.abc import Callable, Iterable
 from contextlib import suppress
@@ -12,6 +13,9 @@ from tgtcore_xen.xenbus.observed import Observed, Values
 from tgtcore_xen.xenbus.paths import HbaPaths
 
 _log = logging.getLogger(__name__)
+
+_ABOVE_ERROR = 3
+"""Directories between that in which errors are said of a virtual HBA and that of all errors: guest, vscsi, backend."""
 
 
 class Nodes:
@@ -53,7 +57,14 @@ class Nodes:
         return Observed.parse(self.place, of_back, of_front, devices)
 
     async def _values(self, directory: str, names: Iterable[str]) -> Values:
-        return {name: await self._store.read(f"{directory}/{name}") for name in names}
+        return {name: await self._read(f"{directory}/{name}") for name in names}
+
+    async def _read(self, path: str) -> str | None:
+        """What others have is not there for us as long as we have no right to it."""
+        try:
+            return await self._store.read(path)
+        except PermissionError:
+            return None
 
     async def make(self, sg_grant: int) -> None:
         """Make both directories, and all that is in them.
@@ -103,6 +114,33 @@ class Nodes:
     async def say_error(self, text: str) -> None:
         """Say what is wrong where tools look for it."""
         await self._store.write(self.place.error, text)
+
+
+class FoundNodes(Nodes):
+    """Those that somebody in domain 0 makes and removes: what is said of errors is all that is ours to remove."""
+
+    async def make(self, sg_grant: int) -> None:
+        """Nobody may ask for that."""
+        raise PermissionError(errno.EPERM, "the nodes are somebody else's to make", self.place.back)
+
+    async def remove(self) -> None:
+        """Remove what was said of errors."""
+        error = _parent(self.place.error)
+        with suppress(PermissionError):
+            async with self._tidying:
+                await self._store.remove(error)
+                for _ in range(_ABOVE_ERROR):
+                    error = _parent(error)
+                    await self._tidy(error)
+
+    async def bury(self) -> None:
+        """The guest is gone, or its nodes are."""
+        await self.remove()
+
+    async def say_error(self, text: str) -> None:
+        """Say what is wrong where tools look for it, if domain 0 lets us."""
+        with suppress(PermissionError):
+            await super().say_error(text)
 
 
 def _parent(path: str) -> str:

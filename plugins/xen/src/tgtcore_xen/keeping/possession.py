@@ -3,7 +3,7 @@
 from collections.abc import Callable
 
 from tgtcore_xen.guests import Guest
-from tgtcore_xen.keeping.nodes import Nodes
+from tgtcore_xen.keeping.nodes import FoundNodes, Nodes
 from tgtcore_xen.keeping.refusal import Refusal
 from tgtcore_xen.keeping.surroundings import Surroundings
 from tgtcore_xen.xenbus.paths import HbaPaths
@@ -47,7 +47,7 @@ class Possession:
         holder = around.places.setdefault(place, self._address)
         if holder != self._address:
             return Refusal(f"guest {guest} has virtual HBA {dev} already, as {holder}")
-        nodes = Nodes(around.machine.store, place, around.tidying)
+        nodes = (FoundNodes if around.found else Nodes)(around.machine.store, place, around.tidying)
         try:
             await nodes.watch(changed)
         except BaseException:

@@ -20,6 +20,7 @@ class Surroundings:
 
     :param options: asks for the options in force.
     :param hbas: asks for all that there are.
+    :param found: whether somebody in domain 0 makes the nodes of virtual HBAs and removes them.
     :param tidying: held while nodes are made, or directories removed that several have.
     :param places: which virtual HBA has the nodes there, by its address: several may name the same guest differently.
     :param logged: by the address of a virtual HBA, as long as that has the nodes of its guest.
@@ -31,6 +32,7 @@ class Surroundings:
     memory: Memory
     options: Callable[[], XenOptions]
     hbas: Callable[[], Sequence[HbaOptions]]
+    found: bool = False
     tidying: asyncio.Lock = field(default_factory=asyncio.Lock)
     places: dict[HbaPaths, str] = field(default_factory=dict)
     logged: dict[str, Logged] = field(default_factory=dict)

@@ -18,9 +18,11 @@ class Wishes:
     """Those about one virtual HBA.
 
     :param now: the time in seconds.
+    :param found: see :class:`~tgtcore_xen.xenbus.wanted.Wanted`.
     """
 
-    def __init__(self, now: Callable[[], float]) -> None:
+    def __init__(self, now: Callable[[], float], *, found: bool = False) -> None:
+        self.found = found
         self.listening = True
         """Whether the transport takes sessions."""
         self.attached = True
@@ -116,4 +118,4 @@ class Wishes:
         elif self._late_at is None:
             self._late_at = self._now() + close_s
         forced = self._late_at is not None and self._now() >= self._late_at + LETS_GO_S
-        return Wanted(presence, devices, self.renew, self.is_late, forced, self.refusal is not None)
+        return Wanted(presence, devices, self.renew, self.is_late, forced, self.refusal is not None, self.found)

@@ -91,6 +91,13 @@ class Observed:
         """Those of back end and front end; nodes that are whole have both."""
         return self.back or State.UNKNOWN, self.front or State.UNKNOWN
 
+    def is_left(self, *, found: bool) -> bool:
+        """Whether nothing is to be done any more about one that is removed.
+
+        :param found: whether the nodes are somebody else's, with whom they stay when they are closed.
+        """
+        return not self.there or (found and (self.back is State.CLOSED or not self.whole))
+
     @classmethod
     def parse(
         cls, place: HbaPaths, back: Values, front: Values, devices: Mapping[int, tuple[Values, Values]]
@@ -117,6 +124,12 @@ class Observed:
             target=back.get(paths.TARGET) or "",
             devices={number: _device(*values) for number, values in sorted(devices.items())},
         )
+
+
+def are_others(before: Observed, now: Observed) -> bool:
+    """Whether nodes that somebody else makes and removes are gone, or new: only who makes them writes the first state."""
+    is_new = now.back is State.INITIALISING and before.back is not State.INITIALISING
+    return is_new or (before.there and not now.there)
 
 
 def _state(value: str | None) -> State | None:

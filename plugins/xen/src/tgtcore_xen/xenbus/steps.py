@@ -4,7 +4,8 @@ A pure function without memory, so that a back end which was killed goes on from
 may have left anything at all.  Each of its answers is done in the order given; then it is asked again, until it has nothing to say.
 
 ``xen-scsifront`` of Linux decides what a front end does: it looks at our state when that is written, publishes its ring with
-"initialised", adds and removes logical units by the states of their nodes, and has no way from "closed" but new nodes.
+"initialised", adds and removes logical units by the states of their nodes, and has no way from "closed" but new nodes.  Where those
+are somebody else's to make, as in a driver domain, they are waited for.
 """
 
 from collections.abc import Callable, Iterator, Mapping
@@ -30,10 +31,10 @@ def _offered(case: Case) -> Iterator[Step]:
     observed = case.observed
     if not observed.there:
         yield from _disconnect(case)
-        yield Make()
+        yield from _make(case)
     elif not observed.whole:
         yield from _disconnect(case)
-        yield Remove()
+        yield from _remove(case)
     elif not observed.online:
         yield from _closed(case)
     else:
@@ -47,7 +48,7 @@ def _held(case: Case) -> Iterator[Step]:
 def _lost(case: Case) -> Iterator[Step]:
     yield from _disconnect(case)
     if case.observed.there:
-        yield Remove()
+        yield from _remove(case)
 
 
 def _closed(case: Case) -> Iterator[Step]:
@@ -56,7 +57,7 @@ def _closed(case: Case) -> Iterator[Step]:
     if not observed.there or not observed.whole:
         yield from _disconnect(case)
         if observed.there and wanted.presence is not Presence.CLOSED:
-            yield Remove()
+            yield from _remove(case)
         return
     if observed.online:
         yield Write(paths.ONLINE, "0")
@@ -69,7 +70,7 @@ def _closed(case: Case) -> Iterator[Step]:
     if observed.back is not State.CLOSED:
         yield state(State.CLOSED)
     if wanted.presence is Presence.REMOVED or (wanted.presence is Presence.OFFERED and wanted.renew):
-        yield Remove()
+        yield from _remove(case)
 
 
 _PRESENCES: Mapping[Presence, Rule] = {
@@ -192,6 +193,16 @@ TABLE: Mapping[tuple[State, State], Rule] = {
 
 
 # ---- parts ----------------------------------------------------------------------------------------------------------
+
+
+def _make(case: Case) -> Iterator[Step]:
+    if not case.wanted.found:
+        yield Make()
+
+
+def _remove(case: Case) -> Iterator[Step]:
+    if not case.wanted.found:
+        yield Remove()
 
 
 def _disconnect(case: Case) -> Iterator[Step]:

@@ -35,6 +35,7 @@ class Wanted:
     :param late: whether the guest is served no more while it closes, only answered.
     :param forced: whether the guest is not waited for any more while it closes.
     :param refused: whether it can't be served, so that it closes without being served.
+    :param found: whether somebody else makes and removes the nodes.
     """
 
     presence: Presence
@@ -43,6 +44,7 @@ class Wanted:
     late: bool = False
     forced: bool = False
     refused: bool = False
+    found: bool = False
 
 
 class Stage(Enum):

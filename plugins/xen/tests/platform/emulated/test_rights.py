@@ -115,7 +115,7 @@ async def test_quotas_of_values_and_nodes(machine, guest, front):
     await guest.store.make(f"{front}/one-more")
     await machine.store.write(f"{front}/by-tools", "1")
     await machine.store.remove(front)
-    assert machine.server.tree.owned[guest.domid] == 1, "its data node"
+    assert machine.server.tree.owned[guest.domid] == 2, "its nodes for data and errors"
 
 
 async def test_quotas_of_watches_and_transactions(machine, guest):

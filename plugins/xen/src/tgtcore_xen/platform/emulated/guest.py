@@ -69,6 +69,8 @@ class EmulatedGuest:
         self.machine = machine
         self.name = name
         self.uuid = uuid
+        self.back_domid = 0
+        """The domain that its grants and event channels are for, unless another is named."""
         self.state = GuestState.PAUSED
         self.resumed: list[Callable[[], None]] = []
         """Called when the guest goes on after it was suspended or has migrated: rings, grants and channels are to be made anew."""
@@ -111,9 +113,9 @@ class EmulatedGuest:
         """Use a page no more."""
         self._memory.give(page.number)
 
-    def grant(self, page: Page, to: int = 0, *, read_only: bool = False) -> int:
+    def grant(self, page: Page, to: int | None = None, *, read_only: bool = False) -> int:
         """Let a domain use a page; the reference of the grant."""
-        return self._table.add(page.number, to, read_only=read_only)
+        return self._table.add(page.number, self.back_domid if to is None else to, read_only=read_only)
 
     def revoke(self, reference: int) -> None:
         """End a grant; one of a domain that the guest was before is none any more.
@@ -152,19 +154,19 @@ class EmulatedGuest:
         return sum(entry.mapped for entry in self._table.entries.values())
 
     def share(self, *, writable: bool) -> SharedPage:
-        """A page of zeros that domain 0 may use."""
+        """A page of zeros that the domain of the back end may use."""
         page = SharedPage(self, writable=writable)
         self._shared.append(page)
         return page
 
     # ---- event channels ---------------------------------------------------------------------------------------------------
 
-    def channel(self, told: Callable[[], None], to: int = 0) -> End:
+    def channel(self, told: Callable[[], None], to: int | None = None) -> End:
         """An event channel that a domain may bind."""
-        return self.machine.ports.allocate(self.domid, to, told, self.loop)
+        return self.machine.ports.allocate(self.domid, self.back_domid if to is None else to, told, self.loop)
 
     def listen(self, told: Callable[[], None]) -> End:
-        """The same, to domain 0."""
+        """The same, to the domain of the back end."""
         return self.channel(told)
 
     # ---- its life ---------------------------------------------------------------------------------------------------------

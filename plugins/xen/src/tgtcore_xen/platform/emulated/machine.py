@@ -114,7 +114,8 @@ class EmulatedXen:
         self.guests[domid] = guest
         readable = Permissions(0, Right.NONE, ((domid, Right.READ),))
         own = Permissions(domid, Right.NONE)
-        for path, permissions in {vm: readable, guest.home: readable, f"{guest.home}/data": own}.items():
+        places = {vm: readable, guest.home: readable, f"{guest.home}/data": own, f"{guest.home}/error": own}
+        for path, permissions in places.items():
             server.make(0, path)
             server.permit(0, path, permissions)
         for path, value in {

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 class Emulated(Platform):
-    """Domain 0 of an emulated machine, as a back end sees it."""
+    """Domain 0, or another one, of an emulated machine, as a back end sees it."""
 
     Options = EmulatedOptions
     options: EmulatedOptions
@@ -27,11 +27,11 @@ class Emulated(Platform):
     def __init__(self, options: "BaseModel", loop: asyncio.AbstractEventLoop) -> None:
         super().__init__(options, loop)
         self.machine = EmulatedXen.named(self.options.machine, loop)
-        self.domid = 0
+        self.domid = domid = self.options.domain
         machine = self.machine
-        self.store = EmulatedStore(machine.server, 0, loop)
-        self.grants = EmulatedGrants(0, machine.tables, machine.faults)
-        self.channels = EmulatedChannels(0, machine.ports, machine.faults, loop)
+        self.store = EmulatedStore(machine.server, domid, loop)
+        self.grants = EmulatedGrants(domid, machine.tables, machine.faults)
+        self.channels = EmulatedChannels(domid, machine.ports, machine.faults, loop)
 
     async def open(self) -> None:
         """See :class:`Platform`."""
