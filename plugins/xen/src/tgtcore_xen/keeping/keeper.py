@@ -267,6 +267,8 @@ class Keeper:
             )
         steps = next_steps(observed, wanted, self.service.link)
         if not steps:
+            if observed.states == (State.CONNECTED, State.CONNECTED):
+                await nodes.remind()
             return self._settled(observed, wanted, renewals)
         if isinstance(steps[-1], Make) and self._make_at > self._loop.time():
             self._later(self._make_at - self._loop.time())
