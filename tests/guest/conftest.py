@@ -22,6 +22,7 @@ _ONCE = {
     "platform",  # of one transport, without a daemon
     "virtual_disks",  # takes long; that of Xen has ways of its own
     "guests",  # as before
+    "restore",  # as before
     "behind_a_ring",  # chooses itself
 }
 
