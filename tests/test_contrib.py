@@ -136,6 +136,17 @@ def test_a_guest_of_xl_gets_its_hbas_before_it_runs(tmp_path: Path) -> None:
     assert hooked.run("xl-start", "web1.cfg") == (2, [])
 
 
+def test_a_guest_that_xl_restores_gets_its_hbas_before_it_goes_on(tmp_path: Path) -> None:
+    hooked = Hooked(tmp_path)
+    attached = ["tgtadm xen attach hba=web1/0", "tgtadm xen attach hba=web1/1"]
+    made = ["xl restore -p saved", *attached, "xl unpause web1"]
+    assert hooked.run("xl-restore", "saved", "web1/0", "web1/1") == (0, made)
+    (tmp_path / "hba=web1").mkdir()
+    (tmp_path / "hba=web1" / "1").touch()
+    assert hooked.run("xl-restore", "saved", "web1/0", "web1/1") == (4, made[:3]), "it stays paused"
+    assert hooked.run("xl-restore", "saved") == (2, [])
+
+
 def test_a_guest_of_libvirt_gets_its_hbas(tmp_path: Path) -> None:
     hooked = Hooked(tmp_path)
     (tmp_path / "web1").write_text("# disks\n0\n1 database")

@@ -24,6 +24,7 @@ _ONCE = {
     "guests",  # as before
     "unprivileged",  # as before
     "driver_domain",  # as before
+    "restore",  # as before
     "behind_a_ring",  # chooses itself
 }
 

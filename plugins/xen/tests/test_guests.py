@@ -1,5 +1,7 @@
 """Guests are found by each of their names, and noticed when they come, go, or are called otherwise."""
 
+import asyncio
+
 import pytest
 from tgtcore_xen.guests import Guests
 from tgtcore_xen.platform.emulated import EmulatedXen
@@ -41,7 +43,73 @@ async def test_a_guest_that_migrates_has_another_domid():
     old = guest.domid
     guest.migrate()
     await until_async(lambda: (found := guests.find("web1")) is not None and found.domid == guest.domid != old)
+    assert guests.find("web1").called == "web1"
+    assert guests.find("web1") == guests.find("web1--incoming") == guests.find(guest.uuid)
+    guest.resume()
+    await until_async(lambda: guests.find("web1--incoming") is None)
+    assert guests.find("web1").domid == guest.domid
     assert list(guests.found) == [0, guest.domid]
+    await guests.close()
+
+
+async def made(machine, domid, name, uuid="u"):
+    """What tools write first; a connection to the store comes last."""
+    machine.server.write(0, f"/local/domain/{domid}/name", name.encode())
+    machine.server.write(0, f"/local/domain/{domid}/vm", f"/vm/{uuid}".encode())
+    machine.server.write(0, f"/vm/{uuid}/name", name.encode())
+
+
+async def test_who_migrates_within_the_machine_is_who_has_the_name():
+    """The one that is left of two is the guest, in whatever order they are made."""
+    machine = EmulatedXen.named("within")
+    guests = Guests(machine.store, 0, lambda: None)
+    await guests.open()
+    for old, new in ((3, 4), (9, 8)):
+        await made(machine, old, "web1")
+        await until_async(lambda domid=old: domid in guests.found)
+        await made(machine, new, "web1--incoming")
+        await until_async(lambda domid=new: domid in guests.found)
+        assert {guests.find(wanted).domid for wanted in ("web1", "u")} == {old}
+        machine.server.write(0, f"/local/domain/{old}/name", b"web1--migratedaway")
+        await until_async(lambda domid=new: guests.find("u").domid == domid)
+        assert guests.find("web1").domid == new
+        machine.server.write(0, f"/local/domain/{old}/name", b"web1")
+        await until_async(lambda domid=old: guests.find("u").domid == domid)
+        for domid in (old, new):
+            machine.server.remove(0, f"/local/domain/{domid}")
+        await until_async(lambda: list(guests.found) == [0])
+    await guests.close()
+
+
+async def test_a_guest_is_there_before_the_store_has_a_connection_to_it():
+    machine = EmulatedXen.named("early")
+    await made(machine, 3, "left", "left")
+    guests = Guests(machine.store, 0, lambda: None)
+    await guests.open()
+    await asyncio.sleep(0.05)  # each watch tells once at the beginning
+    assert guests.find("left") is None, "who knows of what: it may be what is left of one"
+    machine.server.write(0, "/local/domain/5/memory", b"1")
+    await made(machine, 4, "web1")
+    await until_async(lambda: guests.find("web1"))
+    assert list(guests.found) == [0, 4]
+    machine.server.introduce(4)
+    machine.server.introduce(3)
+    await until_async(lambda: guests.find("left"))
+    machine.server.release(4)
+    await until_async(lambda: guests.find("web1") is None)
+    assert list(guests.found) == [0, 3], "its nodes are left, which says nothing"
+    await guests.close()
+
+
+async def test_a_guest_that_is_there_wins_over_what_may_have_been_left_of_one():
+    machine = EmulatedXen.named("both")
+    guests = Guests(machine.store, 0, lambda: None)
+    await guests.open()
+    await made(machine, 3, "web1")
+    await until_async(lambda: guests.find("web1"))
+    await made(machine, 4, "web1")
+    machine.server.introduce(4)
+    await until_async(lambda: guests.find("web1").domid == 4)
     await guests.close()
 
 

@@ -19,6 +19,12 @@ def test_a_guest_is_the_same_wherever_and_whenever_it_runs():
     assert [port.name for port in initiator_ports(Guest(0, "", ""), 0)] == ["0"]
 
 
+def test_a_guest_that_migrates_to_this_machine_is_admitted_by_the_name_that_it_is_about_to_have():
+    coming, there = Guest(6, "web1--incoming", UUID), Guest(6, "web1", UUID)
+    assert [port.name for port in initiator_ports(coming, 0)] == ["web1", "web1--incoming", UUID]
+    assert initiator_ports(coming, 0)[0] == initiator_ports(there, 0)[0]
+
+
 def test_ports_keep_their_identifiers_when_others_come_and_go():
     target = Target("disks", 1, "xen", XenTargetOptions())
     hbas = [HbaOptions(address=f"web{number}/0", target="disks", group=2) for number in range(40)]

@@ -8,11 +8,12 @@ from typing import Self
 from guest.lab.console import Console
 from guest.lab.shell import Shell
 from guest.xen.dom0 import Dom0
-from guest.xen.machine import CHANNEL
+from guest.xen.machine import CHANNEL, SAVED, SAVED_DISK
 from guest.xen.nested import KERNEL_ARGUMENTS
 
 HOOKS = Path(__file__).parents[3] / "contrib/xen"
 _BOOT_S = 100
+_SAVE_S = 150
 _CONFIGURATION = """
 name = "{name}"
 type = "pv"
@@ -76,12 +77,52 @@ class DomU(Shell):
 
     def connect(self) -> None:
         """Speak with its agent from now on."""
+        self._call()
+        self._console.wait_ready(_BOOT_S)
+
+    def _call(self) -> None:
         self._hang_up()
         self._channel = socket.socket(socket.AF_UNIX)
         self._channel.connect(str(self._dom0.work / CHANNEL))
         self._dom0.run(_CONNECT.format(channel=CHANNEL, name=self.name))
         self._console = Console(self._channel)
-        self._console.wait_ready(_BOOT_S)
+
+    @property
+    def domid(self) -> int:
+        """Its number."""
+        return int(self._dom0.text(f"xl domid {self.name}"))
+
+    def checkpoint(self) -> None:
+        """Save it, and let it go on where it is."""
+        self._save("-c")
+
+    def save(self) -> None:
+        """Save and end it; returns when the hypervisor has nothing of it."""
+        self._save("")
+        self._ended()
+
+    def _save(self, option: str) -> None:
+        self._dom0.run(
+            f"""
+            [ -d {SAVED} ] || {{ mkfs.ext4 -q -F -O ^has_journal {SAVED_DISK} && mkdir {SAVED} && mount {SAVED_DISK} {SAVED}; }}
+            rm -f {self.saved}; xl save {option} {self.name} {self.saved}
+            """,
+            timeout_s=_SAVE_S,
+        )
+
+    @property
+    def saved(self) -> str:
+        """The file that it is saved to."""
+        return f"{SAVED}/{self.name}"
+
+    def restore(self, command: str) -> None:
+        """Let it go on as it was saved: another domain.
+
+        :param command: that does it.
+        """
+        self._dom0.put("/usr/bin/xl-restore", (HOOKS / "xl-restore").read_bytes())
+        self._dom0.run(f"chmod +x /usr/bin/xl-restore; {command}", timeout_s=_SAVE_S)
+        self._call()
 
     def destroy(self) -> None:
         """End it as a power cut would; returns when the hypervisor has nothing of it."""

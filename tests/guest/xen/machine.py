@@ -32,10 +32,11 @@ _LIBRARY = "usr/lib/python3.11"
 
 
 def command(images: Images, work: Path) -> list[str]:
-    """QEMU's arguments; the program under test is a disk in the work folder."""
-    (work / "program").touch()
-    with (work / "program").open("r+b") as disk:
-        disk.truncate(PROGRAM_BYTES)
+    """QEMU's arguments; the program under test is a disk in the work folder, and so is what guests are saved to."""
+    for name, size in (("program", PROGRAM_BYTES), ("saved", SAVED_BYTES)):
+        (work / name).touch()
+        with (work / name).open("r+b") as disk:
+            disk.truncate(size)
     return [
         "-nodefaults", "-no-user-config", "-nographic", "-no-reboot",
         # This model has no SMAP: QEMU 7.2 takes the stack of a kernel in ring 3, as Xen's are, for a supervisor's.
@@ -51,6 +52,8 @@ def command(images: Images, work: Path) -> list[str]:
         "-device", "virtio-blk-pci,drive=kernel",
         "-drive", f"file={images.nested},format=raw,if=none,id=initramfs,readonly=on",
         "-device", "virtio-blk-pci,drive=initramfs",
+        "-drive", f"file={work}/saved,format=raw,if=none,id=saved,cache=unsafe",
+        "-device", "virtio-blk-pci,drive=saved",
         "-device", "virtio-serial-pci,id=serial",
         "-chardev", f"socket,id=agent,path={work}/agent",
         "-device", "virtserialport,bus=serial.0,nr=1,chardev=agent,name=agent",
@@ -60,6 +63,10 @@ def command(images: Images, work: Path) -> list[str]:
 
 
 PROGRAM_BYTES = 64 << 20
+SAVED_BYTES = 256 << 20
+SAVED = "/mnt/saved"
+"""Where domain 0 has room for the memory of a guest, once a guest was saved."""
+SAVED_DISK = "/dev/vdd"
 CHANNEL = "domu"
 """A port of domain 0, and a socket in the work folder, behind which a guest may be put."""
 
@@ -129,6 +136,7 @@ XEN = Kind(
     usr/lib/*/libpthread.so.0
     usr/lib/*/libdl.so.2
     usr/lib/*/libutil.so.1
+    usr/lib/xen-4.17/bin/libxl-save-helper
     usr/lib/xen-4.17/bin/lsevtchn
     usr/lib/xen-4.17/bin/xenconsoled
     usr/lib/xen-4.17/bin/xenstored

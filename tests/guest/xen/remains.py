@@ -1,12 +1,14 @@
 """What a virtual HBA may leave behind in a machine."""
 
 import re
+import time
 from typing import NamedTuple
 
 from guest.xen.daemon import JOURNAL, XenDaemon
 
 _GRANT = re.compile(r"\[0x([0-9a-f]+)\] +0 ")
 _IMAGES = (".img", ".qcow2")
+_SOON_S = 30
 _RESERVED = 8
 """``GNTTAB_NR_RESERVED_ENTRIES``: the first ones are the hypervisor's, for the store and the console of a guest."""
 
@@ -41,3 +43,15 @@ def remains(daemon: XenDaemon) -> Remains:
     images = [name for name in descriptors if name.endswith(_IMAGES)]
     opened = len(descriptors) - len(images) + len(set(images))
     return Remains(len(grants), len(ports), tuple(nodes), opened, tuple(journal))
+
+
+def nothing_is_left(daemon: XenDaemon, before: Remains) -> None:
+    """Of a guest that is gone: soon, and for good."""
+    deadline = time.monotonic() + _SOON_S
+    while time.monotonic() < deadline:
+        if daemon.figures["state"] == "waiting for the guest" and remains(daemon) == before:
+            break
+        time.sleep(0.2)
+    assert daemon.figures["state"] == "waiting for the guest"
+    assert daemon.admin("stat")["leases"] == []
+    assert remains(daemon) == before

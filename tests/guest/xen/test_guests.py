@@ -1,6 +1,5 @@
 """Guests that xl makes and destroys, with the example hooks of contrib/xen."""
 
-import time
 from collections.abc import Iterator
 
 import pytest
@@ -9,10 +8,8 @@ from guest.xen.daemon import XenDaemon
 from guest.xen.disks import XenDisks
 from guest.xen.dom0 import Dom0
 from guest.xen.domu import HOOKS, DomU
-from guest.xen.remains import Remains, remains
+from guest.xen.remains import nothing_is_left, remains
 from guest.xen.ways import Way
-
-_SOON_S = 30
 
 
 @pytest.fixture(scope="module")
@@ -33,7 +30,7 @@ def test_a_guest_that_is_destroyed_under_io_leaves_nothing(guest: Guest, dom0: D
         assert remains(daemon).grants > before.grants
         domu.run(f"load {disk}", timeout_s=100)
         domu.destroy()
-        _nothing_is_left(daemon, before)
+        nothing_is_left(daemon, before)
         assert _nodes(guest) == nodes
 
 
@@ -52,7 +49,7 @@ def test_a_guest_finds_its_disks_again_and_the_hook_of_libvirt_gives_it_more(
         domu.run(f"dd if=/dev/urandom of={disk} bs=64k count=8 oflag=direct")
         written = _sum(domu, disk)
         domu.power_off()
-        _nothing_is_left(daemon, before)
+        nothing_is_left(daemon, before)
         domu.start()
         assert _sum(domu, XenDisks(domu)[0]) == written
         guest.run(f"/tmp/hook {name} started begin - </dev/null")
@@ -61,7 +58,7 @@ def test_a_guest_finds_its_disks_again_and_the_hook_of_libvirt_gives_it_more(
         domu.power_off()
         guest.run(f"/tmp/hook {name} release end - </dev/null")
         assert hba not in daemon.admin("xen", "show")
-        _nothing_is_left(daemon, before)
+        nothing_is_left(daemon, before)
         assert _nodes(guest) == nodes
 
 
@@ -72,15 +69,3 @@ def _sum(domu: DomU, disk: str) -> str:
 def _nodes(guest: Guest) -> list[str]:
     """All of the store that has a value: xl leaves empty directories of its own."""
     return [line for line in guest.text("xenstore-ls -f").splitlines() if not line.endswith('= ""')]
-
-
-def _nothing_is_left(daemon: XenDaemon, before: Remains) -> None:
-    """Soon, and for good."""
-    deadline = time.monotonic() + _SOON_S
-    while time.monotonic() < deadline:
-        if daemon.figures["state"] == "waiting for the guest" and remains(daemon) == before:
-            break
-        time.sleep(0.2)
-    assert daemon.figures["state"] == "waiting for the guest"
-    assert daemon.admin("stat")["leases"] == []
-    assert remains(daemon) == before

@@ -7,11 +7,15 @@ from contextlib import suppress
 from typing import NamedTuple
 
 from tgtcore_xen.platform.contract import INTRODUCE, RELEASE, Store, Watch
-from tgtcore_xen.xenbus.paths import DOMAINS
+from tgtcore_xen.xenbus.paths import DOMAINS, VMS
 
 _log = logging.getLogger(__name__)
 _AGAIN_S = 1.0
 NAME_CHARACTERS = 120
+
+INCOMING = "--incoming"
+_AWAY = "--migratedaway"
+"""What xl adds to the name of a domain that a guest migrates to, until it runs there, and then to that of the one it came from."""
 
 
 class Guest(NamedTuple):
@@ -28,9 +32,17 @@ class Guest(NamedTuple):
     def __str__(self) -> str:
         return self.name or self.uuid or f"domain {self.domid}"
 
+    @property
+    def called(self) -> str:
+        """Its name, or that which it is about to have."""
+        return self.name.removesuffix(INCOMING)
+
 
 class Guests:
     """Which guests there are, kept up to date.
+
+    A domain that tools make while this goes on is a guest before the store has a connection to it: one that is restored looks for
+    the nodes of its devices when it goes on, and never again.
 
     :param own: domid of the domain that we are; it counts as a guest, too.
     :param changed: called when others are there than before.
@@ -41,6 +53,9 @@ class Guests:
         """By domid."""
         self._store = store
         self._own = own
+        self._past: set[int] | None = None
+        """Domids in the store that are, or were, those of guests which the store has a connection to; None: not known so far."""
+        self._introduced: set[int] = set()
         self._changed = changed
         self._stale = asyncio.Event()
         self._looking = asyncio.Lock()
@@ -53,7 +68,7 @@ class Guests:
 
         :raises OSError: the store does not tell.
         """
-        for what in (INTRODUCE, RELEASE):
+        for what in (INTRODUCE, RELEASE, VMS):
             self._watches.append(await self._store.watch(what, self._told))
         await self._look()
         self._following = asyncio.create_task(self._follow())
@@ -79,10 +94,19 @@ class Guests:
             self._changed()
 
     def find(self, wanted: str) -> Guest | None:
-        """A guest by domid (a number), UUID or name."""
+        """A guest by domid (a number), UUID or name.
+
+        One that migrates to this machine is found by the name that it is about to have, unless another one has it.
+        """
         if wanted.isascii() and wanted.isdecimal():
             return self.found.get(int(wanted)) if len(wanted) <= 5 else None
-        return next((guest for guest in self.found.values() if wanted in (guest.uuid, guest.name)), None)
+        named = [guest for guest in self.found.values() if wanted in (guest.uuid, guest.name, guest.called)]
+        return min(named, key=lambda guest: self._doubts(guest, wanted), default=None)
+
+    def _doubts(self, guest: Guest, wanted: str) -> tuple[int, bool]:
+        """The less, the rather it is the guest of that name or UUID, where a migration within the machine makes two of it."""
+        suffix = 0 if guest.name == wanted else 2 * guest.name.endswith(_AWAY) or guest.name.endswith(INCOMING)
+        return suffix, guest.domid not in self._introduced
 
     def _told(self, path: str) -> None:
         self._stale.set()
@@ -110,13 +134,17 @@ class Guests:
         before = self.found
         names = await self._store.list(DOMAINS)
         domids = sorted(int(name) for name in names if name.isascii() and name.isdecimal() and len(name) <= 5)
-        there = [domid for domid in domids if domid == self._own or await self._store.is_introduced(domid)]
+        introduced = {domid for domid in domids if domid == self._own or await self._store.is_introduced(domid)}
+        past = set(domids) if self._past is None else self._past & set(domids)
+        self._past, self._introduced = past | introduced, introduced
+        there = [domid for domid in domids if domid in introduced or domid not in self._past]
         for domid in [*self._of_names.keys() - set(there)]:
             await self._of_names.pop(domid).end()
         for domid in there:
             if domid not in self._of_names:
                 self._of_names[domid] = await self._store.watch(f"{DOMAINS}/{domid}/name", self._told)
-        self.found = {domid: await self._read(domid) for domid in there}
+        guests = [await self._read(domid) for domid in there]
+        self.found = {one.domid: one for one in guests if one.domid in introduced or (one.name and one.uuid)}
         return self.found != before
 
     async def _read(self, domid: int) -> Guest:

@@ -28,7 +28,7 @@ def initiator_ports(guest: Guest, dev: int) -> list[InitiatorPort]:
     Its identity is the same whenever the guest starts, and wherever it migrates to, by its UUID.
     """
     transport_id = fixed_transport_id(PROTOCOL, _digest(f"{guest.uuid or guest}/{dev}", 16))
-    names = dict.fromkeys(filter(None, (guest.name, guest.uuid))) or {str(guest.domid): None}
+    names = dict.fromkeys(filter(None, (guest.called, guest.name, guest.uuid))) or {str(guest.domid): None}
     return [InitiatorPort(name, transport_id) for name in names]
 
 

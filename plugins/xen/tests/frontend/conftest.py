@@ -78,6 +78,10 @@ class Back:
 
     async def accept(self):
         await self.connect()
+        await self.offer()
+
+    async def offer(self):
+        """Say that it is connected, and what there is."""
         for name in await self.platform.store.list(f"{self.folder}/vscsi-devs"):
             await self.write(f"vscsi-devs/{name}/state", 3)
         await self.state(4)

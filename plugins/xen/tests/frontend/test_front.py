@@ -204,29 +204,87 @@ async def test_it_comes_again(connected):
     assert (await connected.front.execute(DISK, READY)).host == Host.OK
 
 
-@pytest.mark.parametrize("how", ["resume", "migrate"])
+@pytest.mark.parametrize("how", ["suspend", "migrate"])
 async def test_a_guest_that_goes_on(connected, how):
     """Its front end connects anew; commands without an answer are sent again by whoever has sent them."""
-    back, first = connected.back, connected.back.mapping
+    back = connected.back
     back.answer = lambda _: None
     pending = await connected.front.begin(DISK, READ, room=512)
+    await asyncio.sleep(0.01)
     getattr(connected.guest, how)()
-    assert (await asyncio.wait_for(pending.done, 5)).host == Host.RESET
-    channel, ring = back.channel, back.ring
-    channel.close()
-    ring.release()
-    first.close()
-    back.mapping = None
+    sent = asyncio.create_task(connected.front.execute(DISK, READY))
+    await let_go(back)
     if how == "migrate":
         await back.attach("0:0:0:0")
     else:
         await back.state(2)
-    await back.accept()
-    await connected.front.until(lambda: connected.front.state == State.CONNECTED)
+    await asyncio.sleep(0.01)
+    assert not pending.done.done(), "it stands still"
+    connected.guest.resume()
+    assert (await asyncio.wait_for(pending.done, 5)).host == Host.RESET
     back.answer = lambda request: Response(request.rqid, 0)
-    assert (await connected.front.execute(DISK, READY)).host == Host.OK
+    await back.connect()
+    await asyncio.sleep(0.01)
+    assert not sent.done(), "it is paused until the back end says that it is connected"
+    await back.offer()
+    assert (await asyncio.wait_for(sent, 5)).host == Host.OK
+    assert connected.front.state == State.CONNECTED
     assert connected.front.devices["dev-0"] == DISK, "it has its devices already"
-    assert await back.read("vscsi-devs/dev-0/state") == ("4" if how == "resume" else None)
+    assert await back.read("vscsi-devs/dev-0/state") == ("4" if how == "suspend" else None)
+
+
+async def test_a_guest_that_goes_on_in_place(connected):
+    """Its front end is told nothing: it stays paused until the back end says once more that it is connected."""
+    await asyncio.sleep(0.01)
+    connected.guest.suspend()
+    connected.guest.unpause()
+    sent = asyncio.create_task(connected.front.execute(DISK, READY))
+    await asyncio.sleep(0.01)
+    assert not sent.done()
+    await connected.back.state(4)
+    assert (await asyncio.wait_for(sent, 5)).host == Host.OK
+    assert await connected.back.read("state") == "4"
+
+
+async def test_a_guest_that_goes_on_too_early(connected):
+    """The front end looks for a back end when its guest goes on, and never again; it hears only that its nodes go."""
+    back, front = connected.back, connected.front
+    back.answer = lambda _: None
+    pending = await front.begin(DISK, READ, room=512)
+    connected.guest.migrate()
+    await let_go(back)
+    connected.guest.resume()
+    await asyncio.sleep(0.01)
+    await back.attach("0:0:0:0")
+    await back.state(4)
+    await asyncio.sleep(0.01)
+    assert (await back.read("state"), await back.read("ring-ref")) == ("1", None)
+    assert not pending.done.done()
+    await back.platform.store.remove(back.front)
+    await front.until(lambda: front.queue is None)
+    with pytest.raises(ConnectionError):
+        await front.execute(DISK, READY)
+
+
+async def test_nodes_that_are_half_made_when_the_guest_goes_on(connected):
+    """Nobody makes its state but the back end, which would have made the ring known."""
+    back = connected.back
+    connected.guest.migrate()
+    await let_go(back)
+    await back.attach("0:0:0:0")
+    await back.platform.store.remove(f"{back.front}/state")
+    connected.guest.resume()
+    await asyncio.sleep(0.01)
+    assert await back.read("ring-ref") is not None
+    assert await back.read("state") is None
+
+
+async def let_go(back):
+    """As a back end whose guest is gone."""
+    back.channel.close()
+    back.ring.release()
+    back.mapping.close()
+    back.mapping = None
 
 
 async def test_a_guest_that_is_destroyed(connected):

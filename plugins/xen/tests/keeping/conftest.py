@@ -81,6 +81,10 @@ class Site:
         shown = self.shown(hba)
         return shown["back_end"] == "connected" and set(shown["devices"].values()) <= {"connected / connected"}
 
+    def is_ready(self, guest, number=0):
+        """Whether a guest finds its nodes."""
+        return self.store(f"{guest.home}/device/vscsi/{number}/state") is not None
+
     def another(self, lun):
         """One more logical unit, found at once."""
         identity = Identity.make(f"lu{lun}", derived_unique_id("host", str(lun)))

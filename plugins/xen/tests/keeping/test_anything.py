@@ -151,12 +151,19 @@ async def suspend(site, choose):
     (guest,) = site.machine.guests.values()
     guest.suspend()
     await _pause(choose)
-    guest.resume()
+    await _goes_on(site, guest)
 
 
 async def migrate(site, choose):
     (guest,) = site.machine.guests.values()
     guest.migrate()
+    await _goes_on(site, guest)
+
+
+async def _goes_on(site, guest):
+    """As soon as it has its nodes."""
+    await site.until(lambda: site.is_ready(guest))
+    guest.resume()
 
 
 async def nodes_go(site, choose):

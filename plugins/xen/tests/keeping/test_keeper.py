@@ -79,6 +79,22 @@ async def test_nodes_are_written_when_attaching_returns(site):
         assert [portal.address for portal in one.transport.portals()] == ["web1/0", "web1/3", "gone/0"]
 
 
+async def test_nodes_are_there_all_at_once(site):
+    """A guest that goes on just then looks at them once."""
+    async with site() as one:
+        guest, seen = one.guest(), []
+
+        def refuses(operation, path):
+            if operation == "write":
+                seen.append(one.machine.server.tree.nodes.keys() & {f"{guest.home}/device/vscsi/0/backend"})
+            return 0
+
+        one.machine.faults.refuses = refuses
+        await one.attach("web1/0")
+        assert len(seen) > 1
+        assert not any(seen)
+
+
 async def test_nodes_are_written_when_attaching_what_has_waited_returns(site):
     async with site("web1/0") as one:
         for _ in range(3):
@@ -136,7 +152,9 @@ async def test_a_guest_that_is_suspended_and_goes_on(site):
     async with site("web1/0") as one:
         front = await one.connected(guest := one.guest())
         guest.suspend()
+        waiting = asyncio.create_task(front.execute(LUN_0, read(512), room=512))
         guest.resume()
+        assert (await waiting).host == Host.OK
         await one.until(lambda: one.shown()["sessions"] == 2 and front.queue is not None)
         await front.until(lambda: front.state == 4)
         await works(front)
@@ -170,16 +188,63 @@ async def test_a_guest_that_connects_again_and_again_fills_no_log(site, monkeypa
         assert said()[4:] == ["management"], "it is another guest"
 
 
+async def test_a_guest_that_is_suspended_and_goes_on_in_place(site):
+    """As after a checkpoint: its front end is paused, and is told nothing but by the back end."""
+    async with site("web1/0") as one:
+        front = await one.connected(guest := one.guest())
+        ring = one.store(f"{guest.home}/device/vscsi/0/ring-ref")
+        for _ in range(3):
+            guest.suspend()
+            waiting = asyncio.create_task(front.execute(LUN_0, read(512), room=512))
+            await asyncio.sleep(0.01)
+            guest.unpause()
+            assert (await asyncio.wait_for(waiting, 10)).host == Host.OK
+        await works(front)
+        assert one.shown()["sessions"] == 1
+        assert one.store(f"{guest.home}/device/vscsi/0/ring-ref") == ring
+
+
+async def test_a_guest_that_went_on_in_place_while_no_daemon_served(site):
+    async with site("web1/0") as one:
+        front = await one.connected(guest := one.guest())
+        await one.kill()
+        guest.suspend()
+        guest.unpause()
+        await one.start()
+        await works(front)
+        assert one.shown()["sessions"] == 1
+
+
 async def test_a_guest_that_migrates(site):
+    """It finds its nodes when it goes on, although it has not got its name so far."""
     async with site("web1/0") as one:
         front = await one.connected(guest := one.guest())
         before = one.transport.sessions()[0].nexus.initiator_port
         old = guest.domid
         guest.migrate()
+        await one.until(lambda: one.is_ready(guest))
+        assert one.shown()["guest"] == "web1--incoming"
+        guest.resume()
         await one.until(lambda: one.shown()["domid"] == guest.domid and one.shown()["back_end"] == "connected")
         await works(front)
         assert one.transport.sessions()[0].nexus.initiator_port == before
         assert one.store(f"/local/domain/0/backend/vscsi/{old}") is None
+
+
+async def test_a_guest_that_goes_on_without_nodes_never_looks_for_them_again(site):
+    """What a back end has to be in time for."""
+    async with site() as one:
+        await one.attach("web1/0")
+        front = await one.connected(guest := one.guest())
+        await one.kill()
+        guest.migrate()
+        guest.resume()
+        await one.start()
+        await one.attach("web1/0")
+        await one.until(lambda: one.is_ready(guest))
+        with pytest.raises(TimeoutError):
+            await asyncio.wait_for(front.execute(LUN_0, READY), 0.1)
+        assert one.shown()["front_end"] == "initialising"
 
 
 async def test_a_guest_that_loads_its_driver_again(site):

@@ -54,7 +54,14 @@ class Driver(ABC, Generic[_Ring]):
         self._task: asyncio.Task[None] | None = None
         self._is_resuming = False
         self._is_paused = False
-        """Whether it connects once more, and has its devices already."""
+        """Whether it sends nothing: its guest was suspended, and no back end has said since that it is connected."""
+        self._hears = False
+        """Whether the back end has said anything since it is paused."""
+        self._is_lost = False
+        """Whether there was no back end when its guest went on: no other one is looked for."""
+        self._saw_nodes = False
+        """Whether it has nodes since it is lost."""
+        guest.suspended.append(self._on_suspend)
         guest.resumed.append(self._on_resume)
         guest.died.append(self._on_death)
 
@@ -143,15 +150,21 @@ class Driver(ABC, Generic[_Ring]):
             self._task = None
         self._changed.set()
 
+    def _on_suspend(self) -> None:
+        self._is_paused, self._hears = self.queue is not None, False
+
     def _on_resume(self) -> None:
         self._is_resuming = True
         self._woken.set()
 
     async def ready(self) -> _Ring:
-        """Its ring, as soon as there is room in it.
+        """Its ring, as soon as there is room in it; while it is paused there is none.
 
         :raises ConnectionError: it is not connected.
         """
+        while self._is_paused and self._task is not None and not self._task.done():
+            self._changed.clear()
+            await self._changed.wait()
         if self.queue is None:
             raise ConnectionResetError(f"{self.folder} is not connected")
         await self.queue.room()
@@ -163,6 +176,7 @@ class Driver(ABC, Generic[_Ring]):
         await self._watch(self.folder)
         while True:
             await self._woken.wait()
+            await self.guest.running.wait()
             self._woken.clear()
             try:
                 await self._look()
@@ -173,18 +187,27 @@ class Driver(ABC, Generic[_Ring]):
                 continue
             self._changed.set()
 
-    async def _watch(self, path: str) -> None:
-        self._watches.append(await self.guest.store.watch(path, lambda _: self._woken.set()))
+    async def _watch(self, path: str, told: Callable[[str], None] | None = None) -> None:
+        self._watches.append(await self.guest.store.watch(path, told or (lambda _: self._woken.set())))
+
+    def _on_back(self, _: str) -> None:
+        self._hears = True
+        self._woken.set()
 
     async def _look(self) -> None:
         if self._is_resuming:
             await self._resume()
+        if self._is_lost:
+            await self._mourn()
+            return
         if self.queue is None:
             if await self._number(f"{self.folder}/state") == State.INITIALISING:
                 await self._probe()
             return
         if await self.guest.store.read(f"{self.folder}/state") is None:
             await self._disconnect()
+            return
+        if self._is_paused and not self._hears:
             return
         state = await self._number(f"{self._back}/state")
         react = _REACTIONS.get(state)
@@ -204,7 +227,7 @@ class Driver(ABC, Generic[_Ring]):
         if not back:
             return
         self._back = back
-        await self._watch(f"{back}/state")
+        await self._watch(f"{back}/state", self._on_back)
         await self._make_ring()
 
     async def _make_ring(self) -> None:
@@ -221,24 +244,36 @@ class Driver(ABC, Generic[_Ring]):
         await self._switch(State.INITIALISED)
 
     async def _switch(self, state: int) -> None:
-        if self.state != state or state == State.INITIALISED:
+        """A node that is not there is not made (``__xenbus_switch_state``)."""
+        if self.state != state:
             self.state = state
-            await self.guest.store.write(f"{self.folder}/state", str(int(state)))
+            if await self.guest.store.read(f"{self.folder}/state") is not None:
+                await self.guest.store.write(f"{self.folder}/state", str(int(state)))
         self._changed.set()
 
     async def _resume(self) -> None:
-        """Commands are sent anew by whoever has sent them."""
+        """Look for the back end once, as ``xenbus_dev_resume`` does.  Commands are sent anew by whoever has sent them."""
         self._is_resuming = False
-        if self.queue is not None:
-            self.queue.reset()
-            self.queue.close()
-            self.queue = None
         await self._end_watches()
-        self._is_paused = True
-        self.state = State.INITIALISING
         await self._watch(self.folder)
-        if await self.guest.store.read(f"{self.folder}/backend"):
-            await self._probe()
+        if self.queue is None:
+            return
+        back = await self.guest.store.read(f"{self.folder}/backend")
+        if not back or await self.guest.store.read(back) is None:
+            self._is_lost = True
+            return
+        self.queue.reset()
+        self.queue.close()
+        self.queue = None
+        self.state = State.INITIALISING
+        await self._probe()
+
+    async def _mourn(self) -> None:
+        """It hears of no back end, only that its nodes are taken away, once there were some (``xenbus_dev_changed``)."""
+        there = await self.guest.store.read(f"{self.folder}/state") is not None
+        if self._saw_nodes and not there:
+            await self._disconnect()
+        self._saw_nodes = there
 
     async def _on_connected(self) -> None:
         announced = await self._number(f"{self._back}/feature-sg-grant")
@@ -293,7 +328,7 @@ class Driver(ABC, Generic[_Ring]):
             self.queue.close()
             self.queue = None
         self.devices.clear()
-        self._is_paused = False
+        self._is_paused = self._is_lost = self._saw_nodes = False
         await self._end_watches()
         await self._watch(self.folder)
         with contextlib.suppress(OSError):  # the directory may have gone

@@ -257,6 +257,8 @@ class Keeper:
             )
         steps = next_steps(observed, wanted, self.service.link)
         if not steps:
+            if observed.states == (State.CONNECTED, State.CONNECTED):
+                await nodes.remind()
             return self._settled(observed, wanted, renewals)
         for step in steps:
             if not await self._do(step, nodes, wanted):

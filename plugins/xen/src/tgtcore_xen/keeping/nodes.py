@@ -6,11 +6,12 @@ import logging
 from collections.abc import Callable, Iterable
 from contextlib import suppress
 
-from tgtcore_xen.platform.contract import Store, Watch
+from tgtcore_xen.platform.contract import Store, Transaction, Watch
 from tgtcore_xen.xenbus import paths
 from tgtcore_xen.xenbus.making import directories, new_nodes
 from tgtcore_xen.xenbus.observed import Observed, Values
 from tgtcore_xen.xenbus.paths import HbaPaths
+from tgtcore_xen.xenbus.states import State
 
 _log = logging.getLogger(__name__)
 
@@ -29,11 +30,18 @@ class Nodes:
         self._store = store
         self._tidying = tidying
         self._watches: list[Watch] = []
+        self._may_be_paused = False
 
     async def watch(self, told: Callable[[], None]) -> None:
         """Call ``told`` when anything changes."""
         for directory in (self.place.back, self.place.front):
             self._watches.append(await self._store.watch(directory, lambda _: told()))
+
+        def suspends(_: str) -> None:
+            self._may_be_paused = True
+            told()
+
+        self._watches.append(await self._store.watch(self.place.shutdown, suspends))
 
     async def unwatch(self) -> None:
         """Watch no more; idempotent."""
@@ -69,15 +77,20 @@ class Nodes:
     async def make(self, sg_grant: int) -> None:
         """Make both directories, and all that is in them.
 
-        Permissions first: what is made in a directory has those of the directory.
+        Permissions first: what is made in a directory has those of the directory.  Then all values at once: a guest that goes on
+        just then, after it was suspended, looks at them once.
         """
+
+        async def write(transaction: Transaction) -> None:
+            for path, value in new_nodes(self.place, sg_grant):
+                await transaction.write(path, value)
+
         async with self._tidying:
             await self._remove()
             for directory in directories(self.place):
                 await self._store.make(directory.path)
                 await self._store.permit(directory.path, directory.permissions)
-        for path, value in new_nodes(self.place, sg_grant):
-            await self._store.write(path, value)
+        await self._store.transact(write)
 
     async def remove(self) -> None:
         """Remove everything, what was said of errors too, and what is empty then."""
@@ -106,6 +119,21 @@ class Nodes:
     async def write(self, name: str, value: str) -> None:
         """Set a node of ours."""
         await self._store.write(f"{self.place.back}/{name}", value)
+
+    async def remind(self) -> None:
+        """Say once more that the back end is connected, if the guest may have been suspended since.
+
+        Linux's front end pauses when its guest is suspended.  Where that goes on in place, as after a checkpoint, nobody tells the
+        front end, and it stays paused until it hears this.  It is not too early: the guest suspends while it is told what tools
+        have asked for, and it is told of one node after the other.
+        """
+        if self._may_be_paused:
+            self._may_be_paused = False
+            try:
+                await self.write(paths.STATE, str(int(State.CONNECTED)))
+            except OSError:
+                self._may_be_paused = True
+                raise
 
     async def erase(self, name: str) -> None:
         """Remove a node of ours."""

@@ -1,4 +1,4 @@
-"""The nodes of a new virtual HBA, in the order in which they are written."""
+"""The nodes of a new virtual HBA."""
 
 from collections.abc import Iterator
 from typing import NamedTuple
@@ -22,7 +22,7 @@ def directories(place: HbaPaths) -> tuple[Directory, Directory]:
 
 
 def new_nodes(place: HbaPaths, sg_grant: int) -> Iterator[tuple[str, str]]:
-    """Path and value of each node.  The state of the front end is the last: with it the guest begins."""
+    """Path and value of each node.  The state of the front end is the last: with it the guest begins, when it is told of it."""
     for name, value in (
         (paths.FRONTEND, place.front),
         (paths.FRONTEND_ID, place.domid),

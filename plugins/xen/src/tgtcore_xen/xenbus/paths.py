@@ -28,6 +28,8 @@ BACK_DEVICE_NODES = (V_DEV, P_DEVNAME, STATE)
 """Those of a logical unit that are looked at in the directory of the back end."""
 
 DOMAINS = "/local/domain"
+VMS = "/vm"
+"""Tools write there when they make a domain, and when they have destroyed it."""
 
 
 class HbaPaths(NamedTuple):
@@ -51,6 +53,11 @@ class HbaPaths(NamedTuple):
     def front(self) -> str:
         """The directory that the guest writes."""
         return f"{DOMAINS}/{self.domid}/device/vscsi/{self.dev}"
+
+    @property
+    def shutdown(self) -> str:
+        """Where tools ask the guest to suspend, and it says that it has heard."""
+        return f"{DOMAINS}/{self.domid}/control/shutdown"
 
     @property
     def error(self) -> str:

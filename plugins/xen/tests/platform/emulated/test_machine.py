@@ -95,13 +95,16 @@ async def test_a_guest_that_migrates(machine, platform, guest, settle):
     guest.suspend()
     assert guest.state is GuestState.SUSPENDED
     domid = guest.migrate()
-    assert (guest.domid, guest.state, told) == (domid, GuestState.RUNNING, ["resumed"])
+    assert (guest.domid, guest.state, told) == (domid, GuestState.SUSPENDED, [])
+    await settle()
+    assert names == [b"web1--incoming"]
+    guest.resume()
+    assert (guest.state, told) == (GuestState.RUNNING, ["resumed"])
     assert not await platform.store.is_introduced(old)
     assert await platform.store.is_introduced(domid)
     assert await platform.store.read(f"/local/domain/{old}/name") is None
     assert await platform.store.read(f"/local/domain/{domid}/name") == "web1"
     assert await platform.store.read(f"/vm/{guest.uuid}/uuid") == guest.uuid
-    assert names == [b"web1"]
     assert guest.granted == 0
     assert machine.ports.of(old) == []
     guest.revoke(reference)

@@ -163,6 +163,7 @@ class HostileFrontEnd:
         """Be another domain."""
         self._leave_ring()
         self.guest.migrate()
+        self.guest.resume()
         self._memory.grant()
 
     def die(self) -> None:

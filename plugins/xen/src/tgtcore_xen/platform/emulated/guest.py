@@ -72,10 +72,14 @@ class EmulatedGuest:
         self.back_domid = 0
         """The domain that its grants and event channels are for, unless another is named."""
         self.state = GuestState.PAUSED
+        self.suspended: list[Callable[[], None]] = []
+        """Called when the guest is suspended."""
         self.resumed: list[Callable[[], None]] = []
         """Called when the guest goes on after it was suspended or has migrated: rings, grants and channels are to be made anew."""
         self.died: list[Callable[[], None]] = []
         """Called when the guest is destroyed."""
+        self.running = asyncio.Event()
+        """Set while it runs: until then it hears of nothing that the store tells it."""
         self._memory = memory
         self._shared: list[SharedPage] = []
         self.enter(domid)
@@ -179,24 +183,31 @@ class EmulatedGuest:
             end.close()
 
     def unpause(self) -> None:
-        """Let it run."""
+        """Let it run, as if it had never stood still: nothing in it is told, also where it was suspended."""
         self.state = GuestState.RUNNING
+        self.running.set()
 
     def suspend(self) -> None:
-        """Let it rest: its front ends do nothing."""
+        """Let it stand still, by the way that tools have."""
+        for value in (b"suspend", b""):  # what tools ask, and that the guest has heard it
+            self.machine.server.write(0, f"{self.home}/control/shutdown", value)
         self.state = GuestState.SUSPENDED
-
-    def resume(self) -> None:
-        """Let it go on where it was: the same domain, and its front ends connect anew."""
-        self.state = GuestState.RUNNING
-        for told in self.resumed:
+        self.running.clear()
+        for told in self.suspended:
             told()
 
+    def resume(self) -> None:
+        """Let it go on after it was suspended: its front ends connect anew, to what is there at this moment."""
+        self.machine.arrived(self)
+        for told in self.resumed:
+            told()
+        self.unpause()
+
     def migrate(self) -> int:
-        """Go on as another domain, as after a migration or a restore; its new domid."""
-        domid = self.machine.migrate(self)
-        self.resume()
-        return domid
+        """Be another domain, as after a migration or a restore, which stands still until it is resumed; its domid."""
+        if self.state is GuestState.RUNNING:
+            self.suspend()
+        return self.machine.migrate(self)
 
     def destroy(self, *, leaves_nodes: bool = False) -> None:
         """End it at once, whatever is going on; idempotent.

@@ -130,19 +130,21 @@ class EmulatedXen:
         server.introduce(domid)
 
     def migrate(self, guest: EmulatedGuest) -> int:
-        """Let a guest have another domain, with another name until the old one has gone; its domid.
+        """Let a guest have another domain, with another name until it goes on there; its domid.
 
         Its grants and event channels do not come along.
         """
         old, domid = guest.domid, next(self._domids)
-        vm = f"/vm/{guest.uuid}"
         guest.enter(domid)
         self._furnish(guest, f"{guest.name}--incoming")
         self._end(old)
         self._clear(old)
-        for node in (f"{guest.home}/name", f"{vm}/name"):
-            self.server.write(0, node, guest.name.encode())
         return domid
+
+    def arrived(self, guest: EmulatedGuest) -> None:
+        """It is about to go on: it gets its name."""
+        for node in (f"{guest.home}/name", f"/vm/{guest.uuid}/name"):
+            self.server.write(0, node, guest.name.encode())
 
     def forget(self, guest: EmulatedGuest, *, leaves_nodes: bool) -> None:
         """What the hypervisor, the store and the tool stack do when a guest is destroyed.
