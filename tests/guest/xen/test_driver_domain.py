@@ -74,7 +74,7 @@ def test_domain_0_is_served_on_nodes_that_it_has_made_and_survives_the_end_of_wh
         domid = guest.text(f"xl domid {NAME}")
     domain.destroy()
     assert guest.run(f"{TOOL} remove {domid} {_HBA}", check=False).status == _NOT_SERVED
-    guest.run("for disk in /sys/bus/scsi/devices/*/block; do echo offline >${disk%/*}/state; done")
+    guest.run("for disk in /sys/class/scsi_disk/*; do echo temporary write through >$disk/cache_type; done")
     guest.run(f"{TOOL} forget {domid} {_HBA}")
     for lun in range(3):
         disks.gone(lun)
