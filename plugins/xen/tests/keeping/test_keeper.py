@@ -420,7 +420,8 @@ async def test_who_is_sent_away_while_its_logical_units_are_told_is_answered_tha
         assert told == [Host.NO_CONNECT]
 
 
-async def test_what_waits_while_one_is_held_is_answered_when_it_is_detached(site):
+async def test_what_waits_while_one_is_held_is_answered_when_it_is_detached(site, monkeypatch):
+    monkeypatch.setattr("tgtcore_xen.keeping.wishes.LETS_GO_S", 10.0)
     async with site("web1/0") as one:
         front = await one.connected(guest := one.guest())
         one.target.drained = True
