@@ -121,6 +121,20 @@ def test_a_guest_finds_its_devices_and_uses_them(site: Site) -> None:
     assert (session["id"], session["initiator"], session["portal"]) == ("web1/0", "web1", "web1/0")
 
 
+@pytest.mark.parametrize("evpd", [0, 1])
+def test_an_inquiry_may_have_the_lun_where_scsi_2_had_it(site: Site, evpd: int) -> None:
+    """As the first one of Linux has where there is no LUN 0 that tells it better; it finds no disk if that is refused."""
+    site.tgtd.admin("lun", "add", "web1", "5", "growing")
+    site.until(lambda: site.lab("devices", name="web1") == [0, 1, 5])
+    usual = site.run(5, bytes((0x12, evpd, 0, 0, 36, 0)), room=36)
+    assert site.run(5, bytes((0x12, 5 << 5 | evpd, 0, 0, 36, 0)), room=36) == usual
+    cdb = bytes((0x12, 4 << 5 | evpd, 0, 0, 36, 0))
+    host, status, _, sense = site.lab("execute", name="web1", lun=5, cdb=cdb.hex(), data="", room=36)
+    assert (host, status, bytes.fromhex(sense)[2]) == (0, Status.CHECK_CONDITION, SenseKey.ILLEGAL_REQUEST)
+    site.tgtd.admin("lun", "remove", "web1", "5")
+    site.until(lambda: site.lab("devices", name="web1") == [0, 1])
+
+
 def test_logical_units_come_and_go(site: Site) -> None:
     site.tgtd.admin("lun", "remove", "web1", "1")
     site.until(lambda: site.lab("devices", name="web1") == [0])
