@@ -189,7 +189,7 @@ def test_the_driver_process_is_killed_under_io_and_no_command_fails(
 def test_a_daemon_takes_the_place_of_another_under_io_and_no_command_fails(
     guest: Shell, daemon: XenDaemon, disks: XenDisks, folder: str
 ) -> None:
-    """Reads that do not end while the old daemon waits for them are done by the new one."""
+    """A read that does not end as long as the old daemon waits is repeated by the guest, and done by the new one."""
     found = guest.text("ls /sys/bus/scsi/devices")
     ring = daemon.ring
     with VerifiedWriter(guest, folder) as writer, SlowReaders(guest, daemon, disks[1]) as readers:
