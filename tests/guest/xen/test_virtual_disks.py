@@ -185,6 +185,7 @@ def test_the_driver_process_is_killed_under_io_and_no_command_fails(
             writer.wait_progress()
 
 
+@pytest.mark.timeout(600)
 @pytest.mark.provokes(_LOST)
 def test_a_daemon_takes_the_place_of_another_under_io_and_no_command_fails(
     guest: Shell, daemon: XenDaemon, disks: XenDisks, folder: str
