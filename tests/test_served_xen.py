@@ -33,12 +33,17 @@ store = { type = "file", path = "root.img", create = true, size = "1M" }
 [logical_units.data]
 device_type = "disk"
 store = { type = "memory", size = "2M" }
+[logical_units.growing]
+device_type = "disk"
+store = { type = "memory", size = "1M" }
 [targets.web1]
 transport = "xen"
 luns = ["root", "data"]
 allow = { initiators = ["web1", "web2"] }
 """
-SYNCHRONIZE = b"\x35" + bytes(9)
+CAPACITY_DATA_HAS_CHANGED = b"\x2a\x09"
+_WAITS_S = 0.5
+"""How long a command is seen to wait: it takes a hundredth of that otherwise."""
 
 
 class Site(ServedHbas):
@@ -116,7 +121,21 @@ def test_a_guest_finds_its_devices_and_uses_them(site: Site) -> None:
     assert (session["id"], session["initiator"], session["portal"]) == ("web1/0", "web1", "web1/0")
 
 
-def test_logical_units_come_and_go_and_grow(site: Site) -> None:
+@pytest.mark.parametrize("evpd", [0, 1])
+def test_an_inquiry_may_have_the_lun_where_scsi_2_had_it(site: Site, evpd: int) -> None:
+    """As the first one of Linux has where there is no LUN 0 that tells it better; it finds no disk if that is refused."""
+    site.tgtd.admin("lun", "add", "web1", "5", "growing")
+    site.until(lambda: site.lab("devices", name="web1") == [0, 1, 5])
+    usual = site.run(5, bytes((0x12, evpd, 0, 0, 36, 0)), room=36)
+    assert site.run(5, bytes((0x12, 5 << 5 | evpd, 0, 0, 36, 0)), room=36) == usual
+    cdb = bytes((0x12, 4 << 5 | evpd, 0, 0, 36, 0))
+    host, status, _, sense = site.lab("execute", name="web1", lun=5, cdb=cdb.hex(), data="", room=36)
+    assert (host, status, bytes.fromhex(sense)[2]) == (0, Status.CHECK_CONDITION, SenseKey.ILLEGAL_REQUEST)
+    site.tgtd.admin("lun", "remove", "web1", "5")
+    site.until(lambda: site.lab("devices", name="web1") == [0, 1])
+
+
+def test_logical_units_come_and_go(site: Site) -> None:
     site.tgtd.admin("lun", "remove", "web1", "1")
     site.until(lambda: site.lab("devices", name="web1") == [0])
     site.tgtd.admin("lun", "add", "web1", "5", "data")
@@ -125,6 +144,31 @@ def test_logical_units_come_and_go_and_grow(site: Site) -> None:
     site.tgtd.admin("lun", "remove", "web1", "5")
     site.tgtd.admin("lun", "add", "web1", "1", "data")
     site.until(lambda: site.lab("devices", name="web1") == [0, 1])
+
+
+def test_a_logical_unit_grows_and_the_guest_is_told(site: Site) -> None:
+    """By a unit attention, CAPACITY DATA HAS CHANGED; what was there stays, and there is room behind it."""
+    site.tgtd.admin("lun", "add", "web1", "4", "growing")
+    site.until(lambda: site.lab("devices", name="web1") == [0, 1, 4])
+    before = _blocks(site, 4)
+    data = os.urandom(BLOCK)
+    site.run(4, transfer(0x2A, before - 1, 1), data)
+    site.tgtd.admin("lu", "resize", "growing", str(before * BLOCK + (1 << 20)))
+    host, status, _, sense = site.lab("execute", name="web1", lun=4, cdb=READY.hex(), data="", room=0)
+    assert (host, status) == (0, Status.CHECK_CONDITION)
+    assert bytes.fromhex(sense)[12:14] == CAPACITY_DATA_HAS_CHANGED
+    after = _blocks(site, 4)
+    assert after == before + (1 << 20) // BLOCK
+    site.run(4, transfer(0x2A, after - 1, 1), data)
+    for block in (before - 1, after - 1):
+        assert site.run(4, transfer(0x28, block, 1), room=BLOCK) == data
+    site.tgtd.admin("lun", "remove", "web1", "4")
+    site.until(lambda: site.lab("devices", name="web1") == [0, 1])
+
+
+def _blocks(site: Site, lun: int) -> int:
+    """How many READ CAPACITY tells of."""
+    return int.from_bytes(site.run(lun, CAPACITY, room=8)[:4], "big") + 1
 
 
 def test_attach_and_detach(site: Site) -> None:
@@ -170,6 +214,7 @@ def test_who_is_drained_waits(site: Site, what: tuple[str, str]) -> None:
     site.tgtd.admin(kind, "drain", name, "--force")
     assert site.tgtd.admin("session", "list") == []
     site.lab.begin("execute", name="web1", lun=1, cdb=transfer(0x2A, 9, 8).hex(), data=data.hex(), room=0)
+    assert not site.lab.has_answered(_WAITS_S), "the command was not to be done yet"
     site.tgtd.admin(kind, "reopen", name)
     host, status, _, sense = site.lab.end()
     assert (host, status) == (0, Status.GOOD) or bytes.fromhex(sense)[2] == SenseKey.UNIT_ATTENTION

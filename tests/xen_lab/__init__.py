@@ -5,6 +5,7 @@ The machine is in the process that the transport runs in, so the socket is too: 
 
 import asyncio
 import json
+import select
 import socket
 from pathlib import Path
 from typing import Any
@@ -115,6 +116,10 @@ class Lab:
     def begin(self, call: str, **arguments: Any) -> None:
         """Ask for something."""
         self._socket.sendall(json.dumps([call, arguments]).encode() + b"\n")
+
+    def has_answered(self, within_s: float) -> bool:
+        """Whether something has come of it, or does so soon."""
+        return bool(select.select([self._socket], [], [], within_s)[0])
 
     def end(self) -> Any:
         """What came of it."""

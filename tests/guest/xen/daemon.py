@@ -7,6 +7,8 @@ from types import TracebackType
 from typing import Any, Self
 
 from guest.xen.dom0 import Dom0
+from guest.xen.inside import tgtd
+from guest.xen.inside.tgtd import ENDED
 from guest.xen.ways import Way
 
 FOLDER = "/run/tgt"
@@ -18,6 +20,7 @@ plugins = ["disk", "file", "cow", "filters", "xen"]
 
 [daemon]
 state_directory = "{folder}/state"
+drain_s = 3
 
 [transports.xen]
 journal = "{journal}"
@@ -31,6 +34,7 @@ store = {{ type = "file", path = "{folder}/first.img", size = "64M", create = tr
 [logical_units.second]
 device_type = "disk"
 store = {{ type = "memory", size = "8M" }}
+filters = [{{ type = "delay", name = "slow", commands = "reads", lba = "{slow}", seconds = 1 }}]
 
 [logical_units.third]
 device_type = "disk"
@@ -40,6 +44,10 @@ store = {{ type = "qcow2", size = "16M", create = true, base = {base} }}
 device_type = "disk"
 max_transfer_bytes = 262144
 store = {{ type = "memory", size = "4M" }}
+
+[logical_units.zeros]
+device_type = "disk"
+store = {{ type = "null", size = "4T" }}
 
 [targets."{guest}"]
 transport = "xen"
@@ -51,16 +59,26 @@ devices = {{{devices}}}
 transport = "xen"
 luns = ["spare"]
 allow = {{ initiators = ["{guest}"] }}
+
+[targets.far]
+transport = "xen"
+luns = {{ 7 = "zeros" }}
+devices = {{ "0:0:5:3" = 7 }}
+allow = {{ initiators = ["{guest}"] }}
 """
+SLOW_BLOCK = 1536
+"""Of 4 KiB, of the second disk: reading it takes a second."""
+_SLOW = f"{SLOW_BLOCK * 8}-{SLOW_BLOCK * 8 + 7}"
 _BASE = f'{{ type = "file", path = "{FOLDER}/third.qcow2", size = "1M", create = true }}'
 _RESTARTED_S = 100
+_SUCCEEDED_S = 100
 _ISOLATED = 'isolation = "process"\nuser = "root"'
 
 
 class XenDaemon:
     """A context manager; the guest's virtual HBA, and the target that it leads to, are called like the guest."""
 
-    program: tuple[str, ...] = ("tgtcore.cli.tgtd", "main")
+    program: tuple[str, ...] = (tgtd.__name__, tgtd.main.__name__)
     """Module, function and first arguments."""
 
     def __init__(self, dom0: Dom0, way: Way) -> None:
@@ -99,6 +117,12 @@ class XenDaemon:
         """Of the virtual HBA."""
         return dict(self.admin("xen", "show")[self.hba])
 
+    @property
+    def ring(self) -> str:
+        """Where the front end has it: its grant and its event channel, as they stand in the store."""
+        front = f"/local/domain/{self.figures['domid']}/device/vscsi/{self.hba.rpartition('/')[2]}"
+        return self.dom0.guest.text(f"xenstore-read {front}/ring-ref {front}/event-channel")
+
     def configure(self, *, target: str = "", devices: str = "") -> None:
         """Write a configuration, for the next daemon or :meth:`apply`.
 
@@ -113,6 +137,7 @@ class XenDaemon:
             isolation=self._isolation,
             target=target or self.target,
             devices=devices,
+            slow=_SLOW,
         )
         self.dom0.guest.put(_FILE, text.encode())
 
@@ -122,17 +147,42 @@ class XenDaemon:
 
     def start(self) -> None:
         """Start it."""
-        name = self.dom0.start(*self.program, "--config", _FILE, "--json")
+        self.pid = self._begin()
+
+    def _begin(self, *options: str) -> int:
+        """Start one, and wait until it serves; its process."""
+        name = self.dom0.start(*self.program, "--config", _FILE, "--json", *options)
         self._files.append(name)
         ready = self.dom0.guest.run(f"within 100 test -s {name}.out; cat {name}.out", check=False, timeout_s=110).text
         try:
-            self.pid = json.loads(ready)["pid"]
+            return int(json.loads(ready)["pid"])
         except (ValueError, KeyError):  # KeyError: it says why
             raise AssertionError(f"the daemon did not get ready: {ready} {self.log}") from None
 
+    def take_over(self) -> None:
+        """Have another one take the place of this one, which ends in order."""
+        before, self.pid = self.pid, self._begin("--take-over")
+        self._ended(before)
+
+    def upgrade(self) -> None:
+        """Have this one start its successor, and end in order."""
+        before = self.pid
+        self.dom0.guest.run(f"kill -USR2 {before}")
+        self._ended(before)
+        self.pid = self.admin("stat")["daemon"]["pid"]
+        assert self.pid != before
+
     def stop(self) -> None:
         """Let it end in order."""
-        self.dom0.guest.run(f"kill {self.pid} && within 30 gone {self.pid}")
+        self.dom0.guest.run(f"kill {self.pid}")
+        self._ended(self.pid)
+
+    def _ended(self, pid: int) -> None:
+        """Wait until a daemon has ended, with nothing in use."""
+        status = self.dom0.guest.text(
+            f"within {_SUCCEEDED_S} gone {pid} && cat {ENDED}{pid}", timeout_s=_SUCCEEDED_S + 10
+        )
+        assert status == "0", f"process {pid} has ended with status {status}: {self.log}"
 
     def kill(self) -> None:
         """End it as a power cut would."""
@@ -148,6 +198,11 @@ class XenDaemon:
             time.sleep(0.2)
 
     @property
+    def pids(self) -> list[int]:
+        """Its processes."""
+        return [self.pid, self._driver["pid"]] if self._isolation else [self.pid]
+
+    @property
     def _driver(self) -> dict[str, Any]:
         """The process of the transport."""
         return dict(self.admin("stat")["transports"]["xen"]["process"])
@@ -155,4 +210,5 @@ class XenDaemon:
     @property
     def log(self) -> str:
         """What the daemons wrote to their standard error."""
-        return self.dom0.guest.text(" ; ".join(f"cat {name}.err" for name in self._files))
+        files = " ".join(f"{name}.err" for name in self._files)
+        return self.dom0.guest.text(f"cat {files}; cat /run/lab/awake*.err 2>/dev/null; true")

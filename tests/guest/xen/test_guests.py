@@ -11,25 +11,39 @@ from guest.xen.domu import HOOKS, DomU
 from guest.xen.remains import nothing_is_left, remains
 from guest.xen.ways import Way
 
+from tgtcore.testing.waiting import until
+
+_SOON_S = 30
+_WAYS = [Way(in_domu=True), pytest.param(Way(in_domu=True, isolated=True), marks=pytest.mark.xen)]
+
 
 @pytest.fixture(scope="module")
 def guest(machine: Guest) -> Guest:
     return machine
 
 
-@pytest.fixture(scope="module")
-def daemon(dom0: Dom0) -> Iterator[XenDaemon]:
-    with XenDaemon(dom0, Way(in_domu=True)) as served:
+@pytest.fixture(scope="module", params=_WAYS, ids=str)
+def daemon(request: pytest.FixtureRequest, dom0: Dom0) -> Iterator[XenDaemon]:
+    with XenDaemon(dom0, request.param) as served:
         yield served
 
 
 def test_a_guest_that_is_destroyed_under_io_leaves_nothing(guest: Guest, dom0: Dom0, daemon: XenDaemon) -> None:
     before, nodes = remains(daemon), _nodes(guest)
     with DomU(dom0, daemon.target) as domu:
-        disk = XenDisks(domu)[1]
-        assert remains(daemon).grants > before.grants
-        domu.run(f"load {disk}", timeout_s=100)
+        _load(daemon, domu, before)
         domu.destroy()
+        nothing_is_left(daemon, before)
+        assert _nodes(guest) == nodes
+
+
+@pytest.mark.xen
+def test_a_guest_that_crashes_under_io_leaves_nothing(guest: Guest, dom0: Dom0, daemon: XenDaemon) -> None:
+    before, nodes = remains(daemon), _nodes(guest)
+    with DomU(dom0, daemon.target) as domu:
+        _load(daemon, domu, before)
+        domu.run("(usleep 200000; echo c >/proc/sysrq-trigger) >/dev/null 2>&1 &")
+        guest.run("within 30 sh -c '[ $(xl list | wc -l) = 2 ]'")
         nothing_is_left(daemon, before)
         assert _nodes(guest) == nodes
 
@@ -60,6 +74,18 @@ def test_a_guest_finds_its_disks_again_and_the_hook_of_libvirt_gives_it_more(
         assert hba not in daemon.admin("xen", "show")
         nothing_is_left(daemon, before)
         assert _nodes(guest) == nodes
+
+
+def _load(daemon: XenDaemon, domu: DomU, before: Remains) -> None:
+    """Have reads and writes under way, some of which the daemon has taken and not answered."""
+    domu.run(f"load {XenDisks(domu)[1]}", timeout_s=100)
+    until(lambda: daemon.figures["in_flight"], what=lambda: daemon.figures)
+    there = remains(daemon)
+    assert there.grants > before.grants
+    assert there.ports > before.ports
+    assert len(there.nodes) > len(before.nodes)
+    assert there.journal
+    assert daemon.admin("stat")["leases"]
 
 
 def _sum(domu: DomU, disk: str) -> str:

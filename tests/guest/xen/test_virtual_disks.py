@@ -1,6 +1,7 @@
 """What Linux's own front end finds, reads and writes, and what it does when commands, disks, HBAs or the daemon are lost."""
 
 import os
+from collections import Counter
 from collections.abc import Iterator
 
 import pytest
@@ -8,9 +9,11 @@ from guest.lab.shell import Shell
 from guest.lab.verified import VerifiedWriter
 from guest.xen.daemon import XenDaemon
 from guest.xen.disks import XenDisks
+from guest.xen.reader import SlowReaders
 from guest.xen.remains import Remains, remains
 from guest.xen.ways import Way
 
+from tgtcore import Tmf
 from tgtcore.testing.waiting import until
 
 _LOST = "Power-on|Sense Key"
@@ -70,22 +73,36 @@ def test_a_file_system_and_verified_io(guest: Shell, folder: str) -> None:
 
 
 @pytest.mark.provokes(_LOST)
-def test_a_logical_unit_is_reset_under_io(guest: Shell, disks: XenDisks, folder: str) -> None:
+def test_a_logical_unit_is_reset_under_io(guest: Shell, daemon: XenDaemon, disks: XenDisks, folder: str) -> None:
+    before = _functions(daemon)
     with VerifiedWriter(guest, folder) as writer:
         guest.run(f"sg_reset -d $(generic {disks[0]})")
         writer.wait_progress()
+    assert _functions(daemon) - before == Counter({Tmf.LOGICAL_UNIT_RESET: 1})
 
 
 @pytest.mark.provokes(f"{_LOST}|aborting command")
 def test_a_command_that_is_not_answered_is_aborted_and_tried_again(
     guest: Shell, daemon: XenDaemon, disks: XenDisks
 ) -> None:
+    """Linux would reset the disk if the abort did not help, and the command would be tried again too."""
     disk = disks[1]
+    patience = f"/sys/block/{disk.removeprefix('/dev/')}/device/timeout"
     daemon.admin("filter", "add", "second", "black-hole", "commands=reads", "count=1")
-    guest.run(f"echo 2 >/sys/block/{disk.removeprefix('/dev/')}/device/timeout")
+    before, functions = daemon.figures, _functions(daemon)
+    guest.run(f"echo 2 >{patience}")
     guest.run(f"dd if={disk} of=/dev/null bs=4k count=1 iflag=direct", timeout_s=100)
+    guest.run(f"echo 30 >{patience}")
     daemon.admin("filter", "remove", "second", "black-hole")
-    assert daemon.figures["aborted"] >= 1
+    after = daemon.figures
+    assert (after["functions"] - before["functions"], after["aborted"] - before["aborted"]) == (1, 1)
+    assert _functions(daemon) - functions == Counter({Tmf.ABORT_TASK: 1})
+
+
+def _functions(daemon: XenDaemon) -> Counter[Tmf]:
+    """The task management functions in the log of the daemons."""
+    log = daemon.log
+    return Counter({function: log.count(f"{daemon.hba}: {function.value}") for function in Tmf})
 
 
 @pytest.mark.provokes("Sense Key|capacity change")
@@ -146,25 +163,65 @@ def test_a_logical_unit_is_removed_under_io_and_the_others_go_on(
 def test_the_daemon_is_killed_under_io_and_no_command_fails(
     guest: Shell, daemon: XenDaemon, disks: XenDisks, folder: str
 ) -> None:
-    guest.run(f"(dd if={disks[0]} of=/dev/null bs=4k count=400 iflag=direct; echo $? >/tmp/reader) >/dev/null 2>&1 &")
-    with VerifiedWriter(guest, folder) as writer:
+    with VerifiedWriter(guest, folder) as writer, SlowReaders(guest, daemon, disks[1]) as readers:
         for _ in range(2):
+            readers.wait_under_way()
             daemon.kill()
             daemon.start()
+            _goes_on(daemon)
             writer.wait_progress()
-    guest.run("within 60 test -e /tmp/reader", timeout_s=100)
-    assert guest.text("cat /tmp/reader") == "0"
 
 
 @pytest.mark.isolated
 @pytest.mark.provokes(_LOST)
 def test_the_driver_process_is_killed_under_io_and_no_command_fails(
-    guest: Shell, daemon: XenDaemon, folder: str
+    guest: Shell, daemon: XenDaemon, disks: XenDisks, folder: str
 ) -> None:
-    with VerifiedWriter(guest, folder) as writer:
+    with VerifiedWriter(guest, folder) as writer, SlowReaders(guest, daemon, disks[1]) as readers:
         for _ in range(3):
+            readers.wait_under_way()
             daemon.kill_driver()
+            _goes_on(daemon)
             writer.wait_progress()
+
+
+@pytest.mark.timeout(600)
+@pytest.mark.provokes(_LOST)
+def test_a_daemon_takes_the_place_of_another_under_io_and_no_command_fails(
+    guest: Shell, daemon: XenDaemon, disks: XenDisks, folder: str
+) -> None:
+    """A read that does not end as long as the old daemon waits is repeated by the guest, and done by the new one."""
+    found = guest.text("ls /sys/bus/scsi/devices")
+    ring = daemon.ring
+    with VerifiedWriter(guest, folder) as writer, SlowReaders(guest, daemon, disks[1]) as readers:
+        for succeed in (daemon.take_over, daemon.upgrade):
+            daemon.admin("filter", "add", "second", "black-hole", f"lba={_HELD_BLOCK * 8}")
+            guest.run(_HELD.format(disk=disks[1], block=_HELD_BLOCK))
+            until(lambda: daemon.admin("filter", "show", "second", "black-hole")["figures"]["held"])
+            readers.wait_under_way()
+            succeed()
+            _goes_on(daemon)
+            guest.run("within 60 test -s /tmp/held", timeout_s=100)
+            assert guest.text("cat /tmp/held") == "0"
+            writer.wait_progress()
+            readers.wait_under_way()
+    assert daemon.ring == ring
+    assert daemon.figures["functions"] == 0
+    assert guest.text("ls /sys/bus/scsi/devices") == found
+
+
+_HELD_BLOCK = 1024
+_HELD = """
+rm -f /tmp/held
+(dd if={disk} of=/dev/null bs=4k count=1 skip={block} iflag=direct; echo $? >/tmp/held) >/dev/null 2>&1 &
+"""
+
+
+def _goes_on(daemon: XenDaemon) -> None:
+    """The daemon that serves now goes on where another one was, and knows of every request."""
+    until(lambda: daemon.figures["state"] == "connected", what=lambda: daemon.figures)
+    figures = daemon.figures
+    assert (figures["sessions"], figures["lost"]) == (1, 0)
 
 
 @pytest.mark.provokes(_LOST)
@@ -220,6 +277,51 @@ def test_a_session_is_removed_while_a_command_hangs_and_the_disks_come_again(
     guest.run(f"mount -t ext4 {disks[0]} {folder}")
 
 
+def test_an_hba_by_another_name_of_its_guest_leads_to_a_disk_at_any_address(
+    guest: Shell, daemon: XenDaemon, disks: XenDisks
+) -> None:
+    """The target has no LUN 0; the disk has more blocks than 32 bits count, and reads as zeros.  Domain 0 has no UUID."""
+    shown = daemon.figures
+    far = XenDisks(guest, target=5)
+    beyond = (3 << 40) // (64 << 10)
+    for name, initiator in ((shown["domid"], shown["guest"]), (shown["uuid"], shown["uuid"])):
+        if name == "":
+            continue
+        daemon.admin("access", "set", "far", "--initiator", initiator)
+        attached = daemon.admin("xen", "attach", f"hba={name}/1", "target=far")
+        assert attached["domid"] == shown["domid"]
+        disk = far[3]
+        assert guest.text(f"blockdev --getsize64 {disk}") == str(4 << 40)
+        guest.run(
+            f"""
+            dd if=/dev/urandom of={disk} bs=64k count=2 seek={beyond} oflag=direct &&
+            dd if={disk} of=/tmp/read bs=64k count=2 skip={beyond} iflag=direct &&
+            dd if=/dev/zero bs=64k count=2 | cmp - /tmp/read
+            """
+        )
+        daemon.admin("xen", "detach", f"hba={name}/1")
+        far.gone(3)
+
+
+@pytest.mark.provokes(f"{_LOST}|Synchronize")
+def test_a_front_end_that_is_unloaded_finds_its_disks_again(
+    guest: Shell, daemon: XenDaemon, disks: XenDisks, folder: str
+) -> None:
+    """Linux keeps the module as long as it has a device: that is taken from it first."""
+    guest.run(f"umount {folder}")
+    before = daemon.figures["sessions"]
+    guest.run("echo vscsi-0 >/sys/bus/xen/drivers/vscsi/unbind && rmmod xen-scsifront")
+    until(lambda: daemon.figures["back_end"] == "init wait", what=lambda: daemon.figures)
+    disks.gone(0)
+    left = remains(daemon)
+    assert (left.grants, left.journal) == (0, ())
+    guest.run("modprobe xen-scsifront")
+    for lun in range(3):
+        disks.look(lun)
+    assert daemon.figures["sessions"] == before + 1
+    guest.run(f"mount -t ext4 {disks[0]} {folder}")
+
+
 @pytest.mark.timeout(1800)
 def test_an_hba_that_comes_and_goes_leaves_nothing(
     guest: Shell, daemon: XenDaemon, disks: XenDisks, folder: str
@@ -241,6 +343,7 @@ def test_an_hba_that_comes_and_goes_leaves_nothing(
     def used() -> Remains:
         for lun in range(3):
             disks.look(lun)
+        assert daemon.admin("stat")["leases"]
         return remains(daemon)
 
     guest.run(f"umount {folder}")
@@ -249,7 +352,10 @@ def test_an_hba_that_comes_and_goes_leaves_nothing(
     assert (empty.grants, empty.nodes, empty.journal) == (0, (), ())
     attach()
     busy = used()
-    assert busy.grants > 0
+    assert busy.grants > empty.grants
+    assert busy.ports > empty.ports
+    assert busy.nodes
+    assert busy.journal
     detach()
     for lun in others:
         daemon.admin("lun", "remove", daemon.target, lun)

@@ -7,7 +7,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 from tgtcore_xen.vscsiif.errors import Malformed
 from tgtcore_xen.vscsiif.layout import SEGMENTS, SLOT_BYTES, Act, Direction
-from tgtcore_xen.vscsiif.request import Request, rqid_of
+from tgtcore_xen.vscsiif.request import Request, rqid_of, without_lun
 from tgtcore_xen.vscsiif.segments import Segment, WholePages, build_segments, count_indirect, parse_segments
 
 SG = 128
@@ -149,3 +149,8 @@ def test_records_in_several_tables() -> None:
     assert count_indirect([(1, 0, 4096), (2, 8, 16)], 1024) == 514
     with pytest.raises(Malformed, match="the number of indirect segments is 514, expected 1 to 513"):
         count_indirect([(1, 0, 4096), (2, 8, 16)], 513)
+
+
+def test_the_lun_of_scsi_2_is_taken_out_of_a_cdb() -> None:
+    cdb = bytes((0x12, 0xFF, *range(14)))
+    assert without_lun(cdb) == bytes((0x12, 0x1F, *range(14)))

@@ -10,6 +10,7 @@ from tgtcore_srp.memory import Memory, Share
 
 from tgtcore import Attribute, Draining, TaskState, Tmf, TmfRequest, TmfResponse, log_first, manage
 from tgtcore.scsi import asc
+from tgtcore.scsi.opcodes import OperationCode
 from tgtcore.scsi.sense import Sense, SenseKey
 from tgtcore.scsi.status import Status
 from tgtcore_xen.hba.delivery import Delivery
@@ -20,7 +21,7 @@ from tgtcore_xen.hba.repeatable import REPEATABLE
 from tgtcore_xen.hba.task import BUSY, ERROR, NO_CONNECT, PERIPHERAL_END, Ready, XenTask, lun_field
 from tgtcore_xen.vscsiif.errors import Malformed
 from tgtcore_xen.vscsiif.layout import PAGE_BYTES, Act, Direction
-from tgtcore_xen.vscsiif.request import Request, rqid_of
+from tgtcore_xen.vscsiif.request import Request, rqid_of, without_lun
 from tgtcore_xen.vscsiif.response import build_response
 from tgtcore_xen.vscsiif.segments import parse_segments
 
@@ -37,6 +38,7 @@ _parse = Request.parse
 _COMMAND, _ABORT, _RESET = int(Act.COMMAND), int(Act.ABORT), int(Act.RESET)
 _TO_DEVICE, _FROM_DEVICE = int(Direction.TO_DEVICE), int(Direction.FROM_DEVICE)
 _SIMPLE = int(Attribute.SIMPLE)
+_INQUIRY = int(OperationCode.INQUIRY)
 _DATA, _ENDED = TaskState.DATA, TaskState.ENDED
 _UNKNOWN_OUTCOME = Sense(SenseKey.ABORTED_COMMAND, asc.LOGICAL_UNIT_COMMUNICATION_FAILURE).fixed()
 """For a command that a back end has left which died: whether it was performed is not known, and it may not be performed twice."""
@@ -217,6 +219,8 @@ class Commands:
         if length and not self.share.take(length):
             self.busy(entry, rqid, length)
             return
+        if cdb[0] == _INQUIRY and cdb[1] >> 5 == lun & 7:
+            cdb = without_lun(cdb)
         nexus = self.nexus
         field = number << 48 if number < PERIPHERAL_END else lun_field(number)
         task = XenTask(nexus, field, rqid, _SIMPLE, cdb, out, in_)

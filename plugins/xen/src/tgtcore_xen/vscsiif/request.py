@@ -116,5 +116,13 @@ def rqid_of(slot: bytes) -> int:
     return int.from_bytes(slot[:2], "little")
 
 
+def without_lun(cdb: bytes) -> bytes:
+    """A CDB without the LUN that SCSI-2 (7.2.2) has in the upper bits of byte 1, which are reserved today.
+
+    Linux writes it there as long as it does not know that a target is newer, so in the first INQUIRY of a target without LUN 0.
+    """
+    return bytes((cdb[0], cdb[1] & 0x1F)) + cdb[2:]
+
+
 def _wrong_cdb(length: int) -> Malformed:
     return Malformed("the length of the CDB", length, f"1 to {CDB_BYTES} bytes")

@@ -55,7 +55,9 @@ generic() {
 # load DISK: four readers and a writer that go on until one of their transfers fails; returns when they are at work
 load() {
     for _ in 1 2 3 4; do (while dd if="$1" of=/dev/null bs=64k iflag=direct; do :; done) >/dev/null 2>&1 & done
-    (while dd if=/dev/zero of="$1" bs=64k count=512 oflag=direct; do :; done) >/dev/null 2>&1 &
+    _blocks=$(($(cat "/sys/block/${1##*/}/size") >> 7)) # of 64 KiB: a writer that comes to the end of the disk has failed
+    [ $_blocks -lt 512 ] || _blocks=512
+    (while dd if=/dev/zero of="$1" bs=64k count=$_blocks oflag=direct; do :; done) >/dev/null 2>&1 &
     _goal=$(($(transfers "$1") + 200))
     reached() { [ "$(transfers "$1")" -ge "$2" ]; }
     within 20 reached "$1" $_goal
