@@ -8,7 +8,7 @@ from guest.xen.daemon import XenDaemon
 from guest.xen.disks import XenDisks
 from guest.xen.dom0 import Dom0
 from guest.xen.domu import HOOKS, DomU
-from guest.xen.remains import nothing_is_left, remains
+from guest.xen.remains import Remains, nothing_is_left, remains
 from guest.xen.ways import Way
 
 from tgtcore.testing.waiting import until
