@@ -29,7 +29,7 @@ async def check(siege, events, seed):
     assert siege.accepted > done / 200
     assert siege.host.device(1).pieces > done / 1000
     assert siege.neighbour.commands > done / 1000
-    assert any("cut off" in why for why in siege.cut_off)
+    assert events <= EVENTS_IN_SHORT or any("cut off" in why for why in siege.cut_off)
 
 
 @pytest.mark.asyncio
