@@ -252,9 +252,8 @@ class Keeper:
         if wanted.late:
             self.service.retire()
         if wanted.presence is Presence.REMOVED and not observed.is_left(found=self.wishes.found):
-            self.wishes.leaving = (
-                True  # to the end, whatever is wanted by then: a guest that has begun to close has no way back
-            )
+            # To the end, whatever is wanted by then: a guest that has begun to close has no way back.
+            self.wishes.leaving = True
         steps = next_steps(observed, wanted, self.service.link)
         if not steps:
             if observed.states == (State.CONNECTED, State.CONNECTED):
