@@ -2,12 +2,11 @@
 
 import errno
 import importlib
-import multiprocessing
 import os
 import pwd
+import subprocess
 import sys
 from collections.abc import Callable
-from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -43,18 +42,21 @@ def test_groups_go_first_and_rights_do_not_come_back(done: list[tuple[object, ..
     assert [call for call, *_ in done[3:]] == ["prctl", "prctl"]
 
 
+_GROUPS_AS = """
+import os, sys
+from tgtcore.isolation.privileges import become
+os.setgroups([0, 4242])  # those of a daemon
+become(sys.argv[1])
+print(*os.getgroups())
+"""
+
+
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root becomes another user")
 def test_the_system_lets_it_have_the_groups_of_that_user_and_none_of_the_daemons() -> None:
-    with ProcessPoolExecutor(1, multiprocessing.get_context("spawn")) as process:
-        groups = process.submit(_groups_as, OTHER.pw_name).result(60)
-    assert groups == set(os.getgrouplist(OTHER.pw_name, OTHER.pw_gid))
-
-
-def _groups_as(name: str) -> set[int]:
-    """In a process of its own, which has groups of a daemon before."""
-    os.setgroups([0, 4242])
-    become(name)
-    return set(os.getgroups())
+    asked = subprocess.run(
+        [sys.executable, "-c", _GROUPS_AS, OTHER.pw_name], capture_output=True, text=True, timeout=60, check=True
+    )
+    assert set(map(int, asked.stdout.split())) == set(os.getgrouplist(OTHER.pw_name, OTHER.pw_gid))
 
 
 def test_who_is_that_user_already_only_gives_up_more_rights(done: list[tuple[object, ...]]) -> None:

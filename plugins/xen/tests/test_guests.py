@@ -35,6 +35,23 @@ async def test_they_come_are_renamed_and_go():
     late.destroy()
 
 
+async def test_what_is_left_in_the_store_of_a_guest_that_has_gone_is_not_watched():
+    """Somebody who has not heard of its end may write below its home once more, and remove that again."""
+    machine = EmulatedXen.named("left")
+    guests = Guests(machine.store, 0, lambda: None)
+    await guests.open()
+    before = machine.in_use()
+    gone = machine.create("gone")
+    await until_async(lambda: guests.find("gone"))
+    gone.destroy()
+    await until_async(lambda: guests.find("gone") is None)
+    machine.server.make(0, f"{gone.home}/device")
+    await guests.refresh()
+    machine.server.remove(0, gone.home)
+    assert machine.in_use() == before
+    await guests.close()
+
+
 async def test_a_guest_that_migrates_has_another_domid():
     machine = EmulatedXen.named("migration")
     guest = machine.create("web1")

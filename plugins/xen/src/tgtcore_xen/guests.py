@@ -137,14 +137,14 @@ class Guests:
         introduced = {domid for domid in domids if domid == self._own or await self._store.is_introduced(domid)}
         past = set(domids) if self._past is None else self._past & set(domids)
         self._past, self._introduced = past | introduced, introduced
-        there = [domid for domid in domids if domid in introduced or domid not in self._past]
-        for domid in [*self._of_names.keys() - set(there)]:
+        guests = [await self._read(domid) for domid in domids if domid in introduced or domid not in self._past]
+        found = {one.domid: one for one in guests if one.domid in introduced or (one.name and one.uuid)}
+        for domid in [*self._of_names.keys() - found.keys()]:
             await self._of_names.pop(domid).end()
-        for domid in there:
-            if domid not in self._of_names:
-                self._of_names[domid] = await self._store.watch(f"{DOMAINS}/{domid}/name", self._told)
-        guests = [await self._read(domid) for domid in there]
-        self.found = {one.domid: one for one in guests if one.domid in introduced or (one.name and one.uuid)}
+        for domid in found.keys() - self._of_names.keys():
+            # It tells at the beginning too: what has changed since it was read is not missed.
+            self._of_names[domid] = await self._store.watch(f"{DOMAINS}/{domid}/name", self._told)
+        self.found = found
         return self.found != before
 
     async def _read(self, domid: int) -> Guest:
