@@ -86,6 +86,7 @@ class XenDaemon:
         self.target = way.guest
         self.hba = f"{way.guest}/0"
         self.pid = 0
+        self._isolated = way.isolated
         self._isolation = _ISOLATED * way.isolated
         self._files: list[str] = []
 
@@ -200,7 +201,7 @@ class XenDaemon:
     @property
     def pids(self) -> list[int]:
         """Its processes."""
-        return [self.pid, self._driver["pid"]] if self._isolation else [self.pid]
+        return [self.pid, self._driver["pid"]] if self._isolated else [self.pid]
 
     @property
     def _driver(self) -> dict[str, Any]:

@@ -19,16 +19,19 @@ _DEVICES = "/dev/xen/xenbus /dev/xen/gntdev /dev/xen/evtchn"
 _KERNELS_WAY = '[transports.xen.hypervisor]\nxenstore = "/dev/xen/xenbus"'
 _MOUNTED = "/mnt/d"
 _LOST = "Power-on|Sense Key"
+_HUNG_S = 60
+"""Who writes waits for a daemon and a process of its own to start, on an emulated processor."""
 
 
 class UnprivilegedDaemon(XenDaemon):
     """All of it belongs to that user."""
 
     program: tuple[str, ...] = (unprivileged.__name__, "main", _USER)
+    way = Way()
     keys = _KERNELS_WAY
 
     def __init__(self, dom0: Dom0) -> None:
-        super().__init__(dom0, Way())
+        super().__init__(dom0, self.way)
         self._isolation = self.keys
 
     @property
@@ -41,6 +44,7 @@ class UnprivilegedDriver(UnprivilegedDaemon):
     """The daemon is root's, and the process of its transport that user's."""
 
     program = XenDaemon.program
+    way = Way(isolated=True)
     keys = f'isolation = "process"\nuser = "{_USER}"\n{_KERNELS_WAY}'
 
     def configure(self, *, target: str = "", devices: str = "") -> None:
@@ -60,6 +64,7 @@ def guest(machine: Guest) -> Guest:
         echo {_USER}:x:{_UID}:{_OWN_GID}::{FOLDER}:/bin/sh >>/etc/passwd
         echo {_USER}:x:{_OWN_GID}: >>/etc/group; echo {_GROUP}:x:{_GID}:{_USER} >>/etc/group
         chgrp {_GROUP} {_DEVICES} && chmod 660 {_DEVICES} && modprobe xen-scsifront
+        echo {_HUNG_S} >/proc/sys/kernel/hung_task_timeout_secs
         """
     )
     return machine

@@ -13,8 +13,18 @@ ENDED = "/run/lab/ended"
 def main() -> None:
     """Be the daemon."""
     sys.orig_argv = ["awake", __name__, main.__name__, *sys.argv[1:]]
-    ended = Path(f"{ENDED}{os.getpid()}")
+    ended = status_file()
     ended.unlink(missing_ok=True)
+    leave_status(ended)
+
+
+def status_file() -> Path:
+    """Where this process leaves its exit status."""
+    return Path(f"{ENDED}{os.getpid()}")
+
+
+def leave_status(ended: Path) -> None:
+    """Be the daemon, and write down its exit status."""
     try:
         tgtd()
     except SystemExit as left:

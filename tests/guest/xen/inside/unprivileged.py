@@ -5,7 +5,8 @@ import resource
 import sys
 from pathlib import Path
 
-from tgtcore.cli.tgtd import main as tgtd
+from guest.xen.inside.tgtd import leave_status, status_file
+
 from tgtcore.config import default_socket
 from tgtcore.isolation.privileges import become, user_ids
 
@@ -17,10 +18,12 @@ def main() -> None:
     name = sys.argv.pop(1)
     socket = default_socket()
     socket.parent.mkdir(exist_ok=True)
-    for path in (socket.parent, *Path("/run/tgt").rglob("*"), Path("/run/tgt")):
+    ended = status_file()
+    ended.write_text("")
+    for path in (ended, socket.parent, *Path("/run/tgt").rglob("*"), Path("/run/tgt")):
         os.chown(path, *user_ids(name))
     os.environ["TGTCORE_SOCKET"] = str(socket)
     resource.setrlimit(resource.RLIMIT_MEMLOCK, (0, 0))
     resource.setrlimit(resource.RLIMIT_NOFILE, (_DESCRIPTORS, _DESCRIPTORS))
     become(name)
-    tgtd()
+    leave_status(ended)
