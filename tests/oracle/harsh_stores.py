@@ -12,11 +12,12 @@ from typing import Any
 
 import tgtcore_file.file
 from oracle.served import TARGET, Served
+from support.worker_file import WorkerFile
 from tgtcore_file.file import FileStore
 from tgtcore_file.options import FileOptions
 from tgtcore_file.syscalls import fallocate
 
-from tgtcore import Buffer, Region, hookimpl
+from tgtcore import Buffer, hookimpl
 
 TGTCORE_API = 1
 _HERE = Path(__file__).parent
@@ -58,20 +59,8 @@ def environment(work: Path, plugins: Mapping[str, str]) -> dict[str, str]:
     return {"PYTHONPATH": os.pathsep.join(filter(None, path))}
 
 
-class SlowFile(FileStore):
+class SlowFile(WorkerFile):
     """An image file that takes its time: what is late shows."""
-
-    def read_nowait(self, offset: int, length: int) -> Buffer | None:
-        """Never at once."""
-        return None
-
-    def write_nowait(self, offset: int, data: Buffer) -> bool:
-        """Never at once."""
-        return False
-
-    def region(self, offset: int, length: int) -> Region | None:
-        """Never at once."""
-        return None
 
     def write(self, offset: int, data: Buffer) -> None:
         """Late, and long ones in two halves."""

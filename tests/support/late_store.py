@@ -7,30 +7,18 @@ import time
 from pathlib import Path
 from typing import Any
 
-from tgtcore_file.file import FileStore
+from support.worker_file import WorkerFile
 
-from tgtcore import Buffer, Region, hookimpl
+from tgtcore import Buffer, hookimpl
 
 TGTCORE_API = 1
 NAME = "late"
 
 
-class LateFile(FileStore):
-    """An image file whose calls all take a worker, so that none is too short to be in the way of another."""
+class LateFile(WorkerFile):
+    """The image file."""
 
     _held = False
-
-    def read_nowait(self, offset: int, length: int) -> Buffer | None:
-        """Never at once."""
-        return None
-
-    def write_nowait(self, offset: int, data: Buffer) -> bool:
-        """Never at once."""
-        return False
-
-    def region(self, offset: int, length: int) -> Region | None:
-        """Never at once."""
-        return None
 
     def write(self, offset: int, data: Buffer) -> None:
         """The first "A" late."""
