@@ -115,9 +115,8 @@ class XenTransport(Transport):
                 keeper.configure(hba)
         for address, keeper in self._keepers.items():
             attached = address in wanted
-            if (
-                attached and not keeper.wishes.attached
-            ):  # its guest may not have let go so far; what it did wrong is over
+            if attached and not keeper.wishes.attached:
+                # Its guest may not have let go so far; what it did wrong is over.
                 keeper.wishes.again()
             keeper.wishes.listening, keeper.wishes.attached = self._listening, attached
             keeper.wake()
